@@ -1,0 +1,170 @@
+//! The seam for folding: what a line is to a fold, and what a fold gives out.
+
+use crate::{Offset, RankSet, Stream, StreamId, Timestamp};
+
+/// A line as the console sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Whose line.
+    pub stream: StreamId,
+    /// Where the line starts in its stream.
+    pub start: Offset,
+    /// How many bytes of the stream count as shown when this line is.
+    pub bytes: u64,
+    /// When it arrived.
+    pub time: Timestamp,
+    /// The visible text, without its line ending; any bytes but a newline.
+    pub text: &'a [u8],
+    /// It goes on with what a barrier printed of it before.
+    pub continuation: bool,
+    /// It had no newline yet when it had to be printed.
+    pub partial: bool,
+}
+
+/// Lines and bytes of one stream that an entry stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The stream.
+    pub stream: StreamId,
+    /// How many of its lines.
+    pub lines: u64,
+    /// The sum of their [`Line::bytes`].
+    pub bytes: u64,
+}
+
+/// One line of one stream, by address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Whose line.
+    pub stream: StreamId,
+    /// Where it starts.
+    pub start: Offset,
+}
+
+/// What the lines of an entry have in one of their variable places.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Field {
+    /// All the same.
+    Same(String),
+    /// Numbers from the least to the greatest, as they were written.
+    Numbers {
+        /// The least.
+        min: String,
+        /// The greatest.
+        max: String,
+    },
+    /// Some of the different values, and how many others there were.
+    Samples {
+        /// Up to three values, in the order in which they came.
+        values: Vec<String>,
+        /// How many different values beside them.
+        others: u64,
+    },
+}
+
+/// One entry that stands for several lines.
+#[derive(Clone, Copy, Debug)]
+pub struct Folded<'a> {
+    /// Which of the console's streams it belongs to.
+    pub stream: Stream,
+    /// What to print, without the last newline; a unit has several lines.
+    pub text: &'a [u8],
+    /// How many lines of the ranks it stands for.
+    pub lines: u64,
+    /// How many times the statement was made.
+    pub count: u64,
+    /// Who made it.
+    pub ranks: &'a RankSet,
+    /// The ranks that live and did not make it, when that is a shorter way to say who did.
+    pub except: Option<&'a RankSet>,
+    /// What differs, in the order in which it stands in the text.
+    pub fields: &'a [Field],
+    /// The first line.
+    pub first: Address,
+    /// The last line.
+    pub last: Address,
+    /// When the first line arrived.
+    pub time: Timestamp,
+    /// The lines by stream.
+    pub members: &'a [Member],
+}
+
+/// What a fold gives out.
+#[derive(Clone, Copy, Debug)]
+pub enum Entry<'a> {
+    /// A line that stands for itself.
+    Line(Line<'a>),
+    /// Several lines as one.
+    Folded(Folded<'a>),
+}
+
+/// Takes what a fold gives out, in the order in which it is to be printed.
+pub type Emit<'e> = dyn FnMut(Entry<'_>) + 'e;
+
+/// Groups similar lines.
+///
+/// Pure: no clock, no IO. `now` never decreases.
+///
+/// # Laws
+///
+/// 1. **Conservation.** Lines in = lines given out alone + lines counted in entries + lines held;
+///    after `finish` none is held. The same for bytes, stream by stream.
+/// 2. **Order.** Lines of one stream are given out in the order in which they came.
+/// 3. **Release.** A held line is given out by `due` at the time that `due` named, at the latest.
+/// 4. **Bounded.** What is held is bounded; over the bound lines pass unfolded.
+///
+/// `lastline_testing::laws::fold` runs them against any implementation.
+pub trait Fold: Send {
+    /// Takes the next line of a stream.
+    fn push(&mut self, line: &Line<'_>, now: Timestamp, emit: &mut Emit<'_>);
+
+    /// Gives out what is due at `now`, and says when it wants to be asked next, if at all.
+    fn due(&mut self, now: Timestamp, emit: &mut Emit<'_>) -> Option<Timestamp>;
+
+    /// Gives out all that is held: a barrier, a change of mode, the end.
+    fn finish(&mut self, emit: &mut Emit<'_>);
+
+    /// A rank will say nothing more: nobody waits for it from now on.
+    fn ended(&mut self, _rank: u32, _now: Timestamp, _emit: &mut Emit<'_>) {}
+
+    /// Whether `push` gives out every line at once and as it is, so that a caller may print whole
+    /// blocks without asking.
+    fn is_transparent(&self) -> bool {
+        false
+    }
+}
+
+impl<F: Fold + ?Sized> Fold for Box<F> {
+    fn push(&mut self, line: &Line<'_>, now: Timestamp, emit: &mut Emit<'_>) {
+        (**self).push(line, now, emit);
+    }
+    fn due(&mut self, now: Timestamp, emit: &mut Emit<'_>) -> Option<Timestamp> {
+        (**self).due(now, emit)
+    }
+    fn finish(&mut self, emit: &mut Emit<'_>) {
+        (**self).finish(emit);
+    }
+    fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
+        (**self).ended(rank, now, emit);
+    }
+    fn is_transparent(&self) -> bool {
+        (**self).is_transparent()
+    }
+}
+
+/// Folds nothing: every line as it comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Off;
+
+impl Fold for Off {
+    fn push(&mut self, line: &Line<'_>, _now: Timestamp, emit: &mut Emit<'_>) {
+        emit(Entry::Line(*line));
+    }
+    fn due(&mut self, _now: Timestamp, _emit: &mut Emit<'_>) -> Option<Timestamp> {
+        None
+    }
+    fn finish(&mut self, _emit: &mut Emit<'_>) {}
+    fn is_transparent(&self) -> bool {
+        true
+    }
+}

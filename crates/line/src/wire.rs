@@ -1,0 +1,246 @@
+//! Messages as bytes.
+//!
+//! A frame is its length (`u32`, little-endian, without these four bytes), the version byte, a
+//! kind byte, and the kind's fields, integers little-endian. A stream is its launch (8 bytes),
+//! rank (4) and descriptor (1). Data's bytes are the frame's rest, and are not copied when
+//! decoded.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::{
+    Cause, Chunk, Control, Launch, Message, Offset, Span, Stream, StreamId, Timestamp, Version,
+};
+
+/// The version byte of every frame.
+pub const WIRE_VERSION: u8 = 1;
+
+/// The longest frame taken, in bytes: a chunk is never above 1 MiB.
+pub const MAX_FRAME_BYTES: usize = 4 << 20;
+
+/// Why bytes are not a frame. The connection that they came from cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// Another version of the protocol.
+    #[error("frame has version {found}, this side speaks {WIRE_VERSION}")]
+    Version {
+        /// The version byte found.
+        found: u8,
+    },
+    /// A kind of message that this side does not know.
+    #[error("frame has unknown kind {found}")]
+    Kind {
+        /// The kind byte found.
+        found: u8,
+    },
+    /// The frame is longer than [`MAX_FRAME_BYTES`].
+    #[error("frame of {bytes} bytes is over the limit of {MAX_FRAME_BYTES}")]
+    TooLong {
+        /// Its stated length.
+        bytes: usize,
+    },
+    /// The frame ends inside a field, or a field holds what it cannot.
+    #[error("frame of kind {kind} is malformed")]
+    Malformed {
+        /// Its kind byte.
+        kind: u8,
+    },
+}
+
+mod kind {
+    pub(super) const DATA: u8 = 1;
+    pub(super) const FLUSH: u8 = 2;
+    pub(super) const END: u8 = 3;
+    pub(super) const SKIP: u8 = 4;
+    pub(super) const HEARTBEAT: u8 = 5;
+    pub(super) const ACKNOWLEDGE: u8 = 16;
+    pub(super) const BARRIER: u8 = 17;
+    pub(super) const SET_MODE: u8 = 18;
+}
+
+/// What a frame held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// From a host to the client.
+    Message(Message),
+    /// From the client to a host.
+    Control(Control),
+}
+
+/// Appends `message` as one frame.
+pub fn encode_message(message: &Message, out: &mut BytesMut) {
+    framed(out, |out| match message {
+        Message::Data(chunk) => {
+            out.put_u8(kind::DATA);
+            put_stream(out, chunk.stream);
+            out.put_u64_le(chunk.start.0);
+            out.put_u64_le(chunk.time.0);
+            out.put_u8(u8::from(chunk.unterminated));
+            out.put_slice(&chunk.bytes);
+        }
+        Message::Flush { stream, version, mark } => {
+            out.put_u8(kind::FLUSH);
+            put_stream(out, *stream);
+            out.put_u64_le(version.0);
+            out.put_u64_le(mark.0);
+        }
+        Message::End { stream, at } => {
+            out.put_u8(kind::END);
+            put_stream(out, *stream);
+            out.put_u64_le(at.0);
+        }
+        Message::Skip { stream, span, cause } => {
+            out.put_u8(kind::SKIP);
+            put_stream(out, *stream);
+            out.put_u64_le(span.from.0);
+            out.put_u64_le(span.to.0);
+            out.put_slice(cause.as_str().as_bytes());
+        }
+        Message::Heartbeat { node, time } => {
+            out.put_u8(kind::HEARTBEAT);
+            out.put_u32_le(*node);
+            out.put_u64_le(time.0);
+        }
+    });
+}
+
+/// Appends `control` as one frame.
+pub fn encode_control(control: &Control, out: &mut BytesMut) {
+    framed(out, |out| match control {
+        Control::Acknowledge { stream, through } => {
+            out.put_u8(kind::ACKNOWLEDGE);
+            put_stream(out, *stream);
+            out.put_u64_le(through.0);
+        }
+        Control::Flush { version } => {
+            out.put_u8(kind::BARRIER);
+            out.put_u64_le(version.0);
+        }
+        Control::SetMode { stream_to_client } => {
+            out.put_u8(kind::SET_MODE);
+            out.put_u8(u8::from(*stream_to_client));
+        }
+    });
+}
+
+/// Takes one frame from the front of `input`; `None` when it is not all there yet.
+pub fn decode(input: &mut BytesMut) -> Result<Option<Frame>, WireError> {
+    let Some(head) = input.first_chunk::<4>() else {
+        return Ok(None);
+    };
+    let length = u32::from_le_bytes(*head) as usize;
+    if length > MAX_FRAME_BYTES {
+        return Err(WireError::TooLong { bytes: length });
+    }
+    if input.len() < 4 + length {
+        input.reserve(4 + length - input.len());
+        return Ok(None);
+    }
+    input.advance(4);
+    let mut body = Reader { kind: 0, rest: input.split_to(length).freeze() };
+    let found = body.u8()?;
+    if found != WIRE_VERSION {
+        return Err(WireError::Version { found });
+    }
+    body.kind = body.u8()?;
+    decode_body(body).map(Some)
+}
+
+fn decode_body(mut body: Reader) -> Result<Frame, WireError> {
+    let message = match body.kind {
+        kind::DATA => Message::Data(Chunk {
+            stream: body.stream()?,
+            start: Offset(body.u64()?),
+            time: Timestamp(body.u64()?),
+            unterminated: body.u8()? != 0,
+            bytes: body.rest()?,
+        }),
+        kind::FLUSH => Message::Flush {
+            stream: body.stream()?,
+            version: Version(body.u64()?),
+            mark: Offset(body.u64()?),
+        },
+        kind::END => Message::End { stream: body.stream()?, at: Offset(body.u64()?) },
+        kind::SKIP => Message::Skip {
+            stream: body.stream()?,
+            span: Span::new(Offset(body.u64()?), Offset(body.u64()?)),
+            cause: Cause::parse(&body.text()?),
+        },
+        kind::HEARTBEAT => Message::Heartbeat { node: body.u32()?, time: Timestamp(body.u64()?) },
+        _ => return decode_control(body).map(Frame::Control),
+    };
+    Ok(Frame::Message(message))
+}
+
+fn decode_control(mut body: Reader) -> Result<Control, WireError> {
+    match body.kind {
+        kind::ACKNOWLEDGE => {
+            Ok(Control::Acknowledge { stream: body.stream()?, through: Offset(body.u64()?) })
+        }
+        kind::BARRIER => Ok(Control::Flush { version: Version(body.u64()?) }),
+        kind::SET_MODE => Ok(Control::SetMode { stream_to_client: body.u8()? != 0 }),
+        found => Err(WireError::Kind { found }),
+    }
+}
+
+fn framed(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
+    let at = out.len();
+    out.put_u32_le(0);
+    out.put_u8(WIRE_VERSION);
+    body(out);
+    let length = u32::try_from(out.len() - at - 4).expect("BUG: a frame is far below 4 GiB");
+    out[at..at + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+fn put_stream(out: &mut BytesMut, id: StreamId) {
+    out.put_u64_le(id.launch.0);
+    out.put_u32_le(id.rank);
+    out.put_u8(match id.stream {
+        Stream::Stdout => 1,
+        Stream::Stderr => 2,
+    });
+}
+
+/// Takes fields from the front of a frame.
+struct Reader {
+    kind: u8,
+    rest: Bytes,
+}
+
+impl Reader {
+    fn malformed(&self) -> WireError {
+        WireError::Malformed { kind: self.kind }
+    }
+
+    fn u8(&mut self) -> Result<u8, WireError> {
+        self.rest.try_get_u8().map_err(|_| self.malformed())
+    }
+
+    fn u32(&mut self) -> Result<u32, WireError> {
+        self.rest.try_get_u32_le().map_err(|_| self.malformed())
+    }
+
+    fn u64(&mut self) -> Result<u64, WireError> {
+        self.rest.try_get_u64_le().map_err(|_| self.malformed())
+    }
+
+    fn stream(&mut self) -> Result<StreamId, WireError> {
+        let (launch, rank) = (Launch(self.u64()?), self.u32()?);
+        let stream = match self.u8()? {
+            1 => Stream::Stdout,
+            2 => Stream::Stderr,
+            _ => return Err(self.malformed()),
+        };
+        Ok(StreamId { launch, rank, stream })
+    }
+
+    /// What is left, which must be something.
+    fn rest(&mut self) -> Result<Bytes, WireError> {
+        let rest = std::mem::take(&mut self.rest);
+        if rest.is_empty() { Err(self.malformed()) } else { Ok(rest) }
+    }
+
+    fn text(&mut self) -> Result<String, WireError> {
+        String::from_utf8(self.rest()?.to_vec()).map_err(|_| self.malformed())
+    }
+}

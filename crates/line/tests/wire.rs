@@ -1,0 +1,95 @@
+//! Frames read back as they were written, however they are cut, and bad ones are refused.
+
+use bytes::{Bytes, BytesMut};
+use lastline_line::wire::{Frame, WireError, decode, encode_control, encode_message};
+use lastline_line::{
+    Cause, Chunk, Control, Launch, Message, Offset, Span, Stream, StreamId, Timestamp, Version,
+};
+use proptest::prelude::*;
+
+fn stream() -> impl Strategy<Value = StreamId> {
+    (any::<u64>(), any::<u32>(), any::<bool>()).prop_map(|(launch, rank, err)| {
+        StreamId::new(Launch(launch), rank, if err { Stream::Stderr } else { Stream::Stdout })
+    })
+}
+
+fn frame() -> impl Strategy<Value = Frame> {
+    let data = (stream(), any::<u64>(), any::<u64>(), prop::collection::vec(any::<u8>(), 1..200));
+    prop_oneof![
+        data.prop_map(|(id, at, time, bytes)| {
+            let chunk = Chunk::new(id, Offset(at), Timestamp(time), Bytes::from(bytes));
+            Frame::Message(Message::Data(chunk))
+        }),
+        (stream(), any::<u64>(), any::<u64>()).prop_map(|(stream, version, mark)| {
+            let (version, mark) = (Version(version), Offset(mark));
+            Frame::Message(Message::Flush { stream, version, mark })
+        }),
+        (stream(), any::<u64>())
+            .prop_map(|(stream, at)| Frame::Message(Message::End { stream, at: Offset(at) })),
+        (stream(), any::<u32>(), any::<u32>(), "[a-z ]{1,30}").prop_map(
+            |(stream, from, len, why)| {
+                let from = u64::from(from);
+                let span = Span::new(Offset(from), Offset(from + u64::from(len)));
+                Frame::Message(Message::Skip { stream, span, cause: Cause::parse(&why) })
+            }
+        ),
+        (any::<u32>(), any::<u64>()).prop_map(|(node, time)| {
+            Frame::Message(Message::Heartbeat { node, time: Timestamp(time) })
+        }),
+        (stream(), any::<u64>()).prop_map(|(stream, through)| {
+            Frame::Control(Control::Acknowledge { stream, through: Offset(through) })
+        }),
+        any::<u64>().prop_map(|v| Frame::Control(Control::Flush { version: Version(v) })),
+        any::<bool>().prop_map(|on| Frame::Control(Control::SetMode { stream_to_client: on })),
+    ]
+}
+
+fn encode(frames: &[Frame]) -> BytesMut {
+    let mut out = BytesMut::new();
+    for frame in frames {
+        match frame {
+            Frame::Message(message) => encode_message(message, &mut out),
+            Frame::Control(control) => encode_control(control, &mut out),
+        }
+    }
+    out
+}
+
+proptest! {
+    #[test]
+    fn frames_survive_any_cut(
+        frames in prop::collection::vec(frame(), 0..12),
+        cuts in prop::collection::vec(1_usize..64, 1..40),
+    ) {
+        let wire = encode(&frames);
+        let (mut seen, mut input, mut rest) = (Vec::new(), BytesMut::new(), &wire[..]);
+        let mut cuts = cuts.into_iter().cycle();
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(cuts.next().unwrap().min(rest.len()));
+            input.extend_from_slice(now);
+            rest = later;
+            while let Some(frame) = decode(&mut input).unwrap() {
+                seen.push(frame);
+            }
+        }
+        prop_assert_eq!(seen, frames);
+        prop_assert!(input.is_empty());
+    }
+
+    #[test]
+    fn any_bytes_are_a_frame_or_an_error_never_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let mut input = BytesMut::from(&bytes[..]);
+        while let Ok(Some(_)) = decode(&mut input) {}
+    }
+}
+
+#[test]
+fn another_version_an_unknown_kind_and_a_monstrous_length_are_told_apart() {
+    let decode = |bytes: &[u8]| decode(&mut BytesMut::from(bytes));
+    assert_eq!(decode(&[2, 0, 0, 0, 9, 1]), Err(WireError::Version { found: 9 }));
+    assert_eq!(decode(&[2, 0, 0, 0, 1, 99]), Err(WireError::Kind { found: 99 }));
+    assert_eq!(decode(&[3, 0, 0, 0, 1, 3, 0]), Err(WireError::Malformed { kind: 3 }));
+    let long = decode(&[255, 255, 255, 255]);
+    assert_eq!(long, Err(WireError::TooLong { bytes: u32::MAX as usize }));
+    assert_eq!(decode(&[5, 0, 0, 0, 1]), Ok(None));
+}

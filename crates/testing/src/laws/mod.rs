@@ -1,0 +1,3 @@
+//! The laws of each trait, numbered as in the trait's own documentation.
+
+pub mod fold;

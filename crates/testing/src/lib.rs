@@ -9,6 +9,9 @@
 //! ```
 
 pub mod laws;
+mod sink;
+
+pub use sink::Recorder;
 
 use bytes::Bytes;
 use lastline_line::{Chunk, Launch, Offset, Stream, StreamId, Timestamp};

@@ -153,7 +153,7 @@ async fn what_the_sinks_hold_bounds_the_reading() {
     options.pool = Pool::new(Budget::new(64 << 10));
     options.chunk_bytes = 16 << 10;
     let pool = options.pool.clone();
-    let writer = std::thread::spawn(move || write.write_all(&[b'x'; 1 << 20]));
+    let writer = std::thread::spawn(move || write.write_all(&vec![b'x'; 4 << 20]));
     let mut tee = Tee::start_pipe(stdout(0), read, sinks(&[&recorder]), options).unwrap();
     until(|| pool.budget().held_bytes() > 32 << 10).await;
     for _ in 0..1000 {

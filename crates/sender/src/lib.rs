@@ -18,7 +18,8 @@
 //! assert_eq!(inbox.recv().await, Some(Message::Data(chunk)));
 //! let sent = sender.close(Duration::from_secs(1)).await;
 //! assert_eq!(sent[0].1.stored.get(), Offset(6));
-//! # Ok::<_, std::io::Error>(()) })
+//! # Ok::<_, std::io::Error>(()) })?;
+//! # Ok::<_, std::io::Error>(())
 //! ```
 //!
 //! # Theory of operation

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lastline_line::{Offset, StreamId, Version, Watermark};
 use tokio::io::AsyncRead;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 
 use crate::recent::Recent;
 use crate::source::{PipeSource, ReaderSource, Source};
@@ -28,7 +28,7 @@ pub enum End {
 }
 
 /// What a tee did.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Bytes taken from the stream.
@@ -38,7 +38,7 @@ pub struct Outcome {
     /// How it ended.
     pub end: End,
     /// What reading failed with.
-    pub error: Option<io::Error>,
+    pub error: Option<Arc<io::Error>>,
 }
 
 /// What the task and its handle share.
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     newlines: AtomicU64,
     /// The stream's last byte is not a newline (0 or 1).
     open_line: AtomicU64,
+    /// The task waits for the stream's next bytes, and not for room.
+    pub(crate) waits_for_input: AtomicBool,
 }
 
 #[derive(Default)]
@@ -67,6 +69,7 @@ impl Shared {
             read,
             newlines: AtomicU64::new(0),
             open_line: AtomicU64::new(0),
+            waits_for_input: AtomicBool::new(false),
         }
     }
 
@@ -97,11 +100,15 @@ impl Shared {
     }
 }
 
-/// The reader of one stream, at work in a task of its own. Dropping it stops nothing.
+/// The reader of one stream, at work in a task of its own. Clones are handles to the same one;
+/// dropping them stops nothing.
+#[derive(Clone)]
 pub struct Tee {
     stream: StreamId,
     shared: Arc<Shared>,
-    task: JoinHandle<Outcome>,
+    task: AbortHandle,
+    /// The result, once there is one; the sender goes with the task.
+    outcome: watch::Receiver<Option<Outcome>>,
 }
 
 impl Tee {
@@ -157,7 +164,11 @@ impl Tee {
             marks: std::collections::VecDeque::new(),
             stop_at: None,
         };
-        Self { stream, shared, task: tokio::spawn(task.run()) }
+        let (done, outcome) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            done.send_replace(Some(task.run().await));
+        });
+        Self { stream, shared, task: task.abort_handle(), outcome }
     }
 
     /// Whose stream.
@@ -198,14 +209,22 @@ impl Tee {
         self.task.is_finished()
     }
 
-    /// Waits for the end. Cancel-safe: may be called again until it has given its result.
+    /// Whether it waits for its stream to say something. False while it waits for room in a sink
+    /// or in the pool, and after its end.
+    pub fn waits_for_input(&self) -> bool {
+        self.shared.waits_for_input.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the end. Cancel-safe; may be called by anybody, any number of times.
     ///
     /// # Errors
     ///
     /// When the task was [killed](Self::kill), or a sink panicked.
-    pub async fn join(&mut self) -> Result<Outcome, TeeError> {
-        let stream = self.stream;
-        (&mut self.task).await.map_err(|source| TeeError::Ended { stream, source })
+    pub async fn join(&self) -> Result<Outcome, TeeError> {
+        let mut outcome = self.outcome.clone();
+        let ended = outcome.wait_for(Option::is_some).await;
+        let outcome = ended.ok().and_then(|outcome| outcome.clone());
+        outcome.ok_or(TeeError::Ended { stream: self.stream })
     }
 
     /// Ends the task where it stands: the last resort of a teardown whose deadline has passed.

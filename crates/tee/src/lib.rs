@@ -20,7 +20,7 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 //! let id = StreamId::new(Launch(1), 0, Stream::Stdout);
-//! let mut tee = Tee::start(id, &b"one\ntwo"[..], vec![Box::new(Print)], Options::default());
+//! let tee = Tee::start(id, &b"one\ntwo"[..], vec![Box::new(Print)], Options::default());
 //! let outcome = tee.join().await?;
 //! assert_eq!((outcome.read_bytes, outcome.read_lines), (7, 2));
 //! assert_eq!(tee.recent(), [b"one".to_vec(), b"two".to_vec()]);
@@ -82,11 +82,9 @@ pub enum TeeError {
         source: std::io::Error,
     },
     /// The task did not end by itself.
-    #[error("the reader of {stream} was ended")]
+    #[error("the reader of {stream} was ended before it was done")]
     Ended {
         /// Whose reader.
         stream: StreamId,
-        /// Cancelled or panicked.
-        source: tokio::task::JoinError,
     },
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use lastline_line::{Accept, Chunk, Message, Offset, Sink, StreamId, Timestamp, Version};
@@ -54,7 +55,7 @@ impl<S: Source> Task<S> {
         self.deliver(Message::End { stream: self.stream, at: self.read }).await;
         let (end, error) = match result {
             Ok(end) => (end, None),
-            Err(error) => (End::Failed, Some(error)),
+            Err(error) => (End::Failed, Some(Arc::new(error))),
         };
         let (read_bytes, read_lines) = self.shared.counts();
         Outcome { read_bytes, read_lines, end, error }
@@ -95,6 +96,7 @@ impl<S: Source> Task<S> {
         }
         let source = &mut self.source;
         let partial_due = self.carry_due;
+        let _waits = Waits::new(&self.shared.waits_for_input);
         tokio::select! {
             biased;
             () = self.shared.control.notified() => Ok(Wake::Control),
@@ -196,6 +198,22 @@ impl<S: Source> Task<S> {
                 poll_fn(|context| sink.poll_ready(context)).await;
             }
         }
+    }
+}
+
+/// Holds a flag up while it lives.
+struct Waits<'a>(&'a AtomicBool);
+
+impl<'a> Waits<'a> {
+    fn new(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::Relaxed);
+        Self(flag)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

@@ -43,7 +43,7 @@ async fn every_sink_gets_every_byte_and_one_end() {
     let (first, second) = (Recorder::new(), Recorder::new());
     let (read, mut write) = pipe();
     let sinks = sinks(&[&first, &second]);
-    let mut tee = Tee::start_pipe(stdout(0), read, sinks, Options::default()).unwrap();
+    let tee = Tee::start_pipe(stdout(0), read, sinks, Options::default()).unwrap();
     let text: Vec<u8> = (0..200_000_u32).flat_map(|at| at.to_le_bytes()).collect();
     let wanted = text.clone();
     let writer = std::thread::spawn(move || write.write_all(&text).unwrap());
@@ -64,7 +64,7 @@ async fn every_sink_gets_every_byte_and_one_end() {
 async fn a_partial_line_waits_a_tenth_of_a_second_and_no_longer() {
     let recorder = Recorder::new();
     let (mut write, read) = tokio::io::duplex(1 << 10);
-    let mut tee = Tee::start(stdout(0), read, sinks(&[&recorder]), Options::default());
+    let tee = Tee::start(stdout(0), read, sinks(&[&recorder]), Options::default());
     write.write_all(b"one\ntwo").await.unwrap();
     until(|| recorder.bytes() == b"one\n").await;
     tokio::time::sleep(Duration::from_millis(99)).await;
@@ -121,8 +121,7 @@ async fn a_stop_that_comes_early_is_remembered_and_drains_what_is_there() {
     let recorder = Recorder::new();
     let (read, mut write) = pipe();
     write.write_all(b"said before\nand half").unwrap();
-    let mut tee =
-        Tee::start_pipe(stdout(0), read, sinks(&[&recorder]), Options::default()).unwrap();
+    let tee = Tee::start_pipe(stdout(0), read, sinks(&[&recorder]), Options::default()).unwrap();
     tee.stop();
     // The write end is still open: somebody holds the pipe.
     let outcome = tee.join().await.unwrap();
@@ -135,8 +134,7 @@ async fn a_stop_that_comes_early_is_remembered_and_drains_what_is_there() {
 async fn a_full_sink_is_asked_again_alone() {
     let (open, shut) = (Recorder::new(), Recorder::new());
     shut.set_full(true);
-    let mut tee =
-        Tee::start(stdout(0), &b"a line\n"[..], sinks(&[&open, &shut]), Options::default());
+    let tee = Tee::start(stdout(0), &b"a line\n"[..], sinks(&[&open, &shut]), Options::default());
     until(|| shut.offers() > 0).await;
     assert_eq!((open.bytes(), shut.bytes()), (b"a line\n".to_vec(), Vec::new()));
     shut.set_full(false);
@@ -154,7 +152,7 @@ async fn what_the_sinks_hold_bounds_the_reading() {
     options.chunk_bytes = 16 << 10;
     let pool = options.pool.clone();
     let writer = std::thread::spawn(move || write.write_all(&vec![b'x'; 4 << 20]));
-    let mut tee = Tee::start_pipe(stdout(0), read, sinks(&[&recorder]), options).unwrap();
+    let tee = Tee::start_pipe(stdout(0), read, sinks(&[&recorder]), options).unwrap();
     until(|| pool.budget().held_bytes() > 32 << 10).await;
     for _ in 0..1000 {
         tokio::task::yield_now().await;
@@ -170,7 +168,7 @@ async fn what_the_sinks_hold_bounds_the_reading() {
 #[tokio::test]
 async fn the_last_lines_are_whole() {
     let (read, mut write) = pipe();
-    let mut tee = Tee::start_pipe(stdout(0), read, Vec::new(), Options::default()).unwrap();
+    let tee = Tee::start_pipe(stdout(0), read, Vec::new(), Options::default()).unwrap();
     let lines: Vec<String> = (0..5000).map(|at| format!("line number {at}")).collect();
     let text = lines.join("\n");
     let writer = std::thread::spawn(move || write.write_all(text.as_bytes()).unwrap());

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod laws;
+pub mod storage;
 
 use bytes::Bytes;
 use lastline_line::{Chunk, Launch, Offset, Stream, StreamId, Timestamp};

@@ -10,6 +10,7 @@
 
 pub mod laws;
 mod sink;
+pub mod storage;
 
 pub use sink::Recorder;
 

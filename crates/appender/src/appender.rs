@@ -1,0 +1,115 @@
+//! The appender itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use lastline_line::{Gaps, ReadBack, StreamId};
+
+use crate::reader::Reader;
+use crate::shared::Shared;
+use crate::{FileSink, Note, Options, Reason, Storage};
+
+/// How long a drop waits for the writers.
+const DROP_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Files the streams of a job.
+///
+/// Dropping it without [`close`](Self::close) empties its queues as a last resort, for two seconds
+/// at most.
+pub struct Appender {
+    shared: Arc<Shared>,
+    abandoned_threads: AtomicUsize,
+}
+
+/// What became of everything that the sinks took.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Stream by stream.
+    pub streams: BTreeMap<StreamId, StreamWritten>,
+    /// Writer threads that hung at the deadline and were given up.
+    pub abandoned_threads: usize,
+}
+
+/// What became of one stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamWritten {
+    /// Put into its files, in bytes; those included that were removed again to keep within
+    /// [`Options::max_bytes`].
+    pub filed_bytes: u64,
+    /// What its files never had, or lost.
+    pub not_filed: Gaps,
+    /// What is gone with files that were removed to keep within [`Options::max_bytes`].
+    pub pruned: Gaps,
+}
+
+impl Appender {
+    /// An appender of files in `storage`. Starts nothing, and makes no file, before the first
+    /// chunk.
+    pub fn start(storage: Arc<dyn Storage>, options: Options) -> Self {
+        let shared = Arc::new(Shared::new(storage, options));
+        Self { shared, abandoned_threads: AtomicUsize::new(0) }
+    }
+
+    /// The end that a tee feeds with `stream`.
+    pub fn sink(&self, stream: StreamId) -> FileSink {
+        FileSink::new(Arc::clone(&self.shared), self.shared.stream(stream))
+    }
+
+    /// Gives back, by offset, what was filed. Outlives the appender, and keeps the files open.
+    pub fn read_back(&self) -> Arc<dyn ReadBack> {
+        Arc::new(Reader::new(Arc::clone(&self.shared)))
+    }
+
+    /// What is queued now, in bytes.
+    pub fn queued_bytes(&self) -> usize {
+        self.shared.budget.held_bytes()
+    }
+
+    /// What became of everything until now. What is queued is in neither.
+    pub fn written(&self) -> Written {
+        let streams = self.shared.all_streams().into_iter().map(|stream| {
+            let layout = &stream.book().layout;
+            let written = StreamWritten {
+                filed_bytes: layout.filed_bytes(),
+                not_filed: layout.gaps(|reason| !reason.was_filed()),
+                pruned: layout.gaps(Reason::was_filed),
+            };
+            (stream.id, written)
+        });
+        let abandoned_threads = self.abandoned_threads.load(Ordering::Relaxed);
+        Written { streams: streams.collect(), abandoned_threads }
+    }
+
+    /// Empties the queues, finishes the files and joins the writers. Blocks until then, or until
+    /// the deadline: a writer that hangs is abandoned, and what it had not filed is declared, even
+    /// if it is written later. Sinks take everything from here on, and declare it.
+    ///
+    /// A second call gives what became of everything until then.
+    pub fn close(&self, deadline: Duration) -> Written {
+        if self.shared.closed.swap(true, Ordering::AcqRel) {
+            return self.written();
+        }
+        let abandoned_threads = self.shared.pool.close(deadline);
+        self.abandoned_threads.store(abandoned_threads, Ordering::Relaxed);
+        let reason = if abandoned_threads > 0 { Reason::Abandoned } else { Reason::Closed };
+        for stream in self.shared.all_streams() {
+            let mut book = stream.book();
+            stream.declare_rest(&mut book, reason);
+            book.is_settled = true;
+            drop(book);
+            stream.wake();
+        }
+        if abandoned_threads > 0 {
+            self.shared.note([Note::Abandoned { threads: abandoned_threads }]);
+        }
+        self.written()
+    }
+}
+
+impl Drop for Appender {
+    fn drop(&mut self) {
+        self.close(DROP_DEADLINE);
+    }
+}

@@ -1,0 +1,31 @@
+//! What can go wrong before there is anything to declare.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What can go wrong before there is anything to declare. What goes wrong with files later is a
+/// gap with its cause, not an error.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppenderError {
+    /// The directory cannot be made or opened.
+    #[error("cannot open the directory {}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory cannot be listed.
+    #[error("cannot list the files of a job")]
+    List {
+        /// Why.
+        source: io::Error,
+    },
+    /// The index is there and cannot be read.
+    #[error("cannot read the index of a job")]
+    Index {
+        /// Why.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,172 @@
+//! The files of all streams: made, rotated, opened again, counted.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lastline_line::StreamId;
+
+use crate::names::FamilyId;
+use crate::{Append, Storage};
+
+/// The most rotated files that stay open for reading back, of all streams together.
+const OPEN_ROTATED: usize = 64;
+
+/// One file of a stream.
+pub(crate) struct Segment {
+    pub(crate) stream: StreamId,
+    /// Its place among the files of its family, from 1; its name has it once it is rotated.
+    pub(crate) number: u32,
+    bytes: AtomicU64,
+    /// Always there until the file is rotated.
+    handle: Mutex<Option<Arc<dyn Append>>>,
+}
+
+impl Segment {
+    fn handle(&self) -> MutexGuard<'_, Option<Arc<dyn Append>>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn family(&self) -> FamilyId {
+        family_of(self.stream)
+    }
+
+    /// What it is called once it is rotated.
+    pub(crate) fn rotated_name(&self) -> String {
+        self.family().rotated_name(self.number)
+    }
+}
+
+fn family_of(stream: StreamId) -> FamilyId {
+    FamilyId { rank: stream.rank, stream: stream.stream }
+}
+
+/// The files of one rank's stream, over all launches.
+#[derive(Default)]
+struct Family {
+    /// The number of the newest file.
+    last: u32,
+    /// The newest file, unless it is gone.
+    newest: Option<Arc<Segment>>,
+}
+
+/// Why there is no new file.
+pub(crate) enum OpenError {
+    /// The one before cannot be renamed; it goes on being the newest.
+    Rotate(io::Error),
+    /// It cannot be made.
+    Create(io::Error),
+}
+
+/// All files of a job.
+pub(crate) struct Files {
+    storage: Arc<dyn Storage>,
+    families: Mutex<HashMap<FamilyId, Arc<Mutex<Family>>>>,
+    /// Those that may be removed, the oldest first.
+    rotated: Mutex<VecDeque<Arc<Segment>>>,
+    /// Those of them that are open, the one opened first in front.
+    open: Mutex<VecDeque<Arc<Segment>>>,
+    total_bytes: AtomicU64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Files {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        Self {
+            storage,
+            families: Mutex::default(),
+            rotated: Mutex::default(),
+            open: Mutex::default(),
+            total_bytes: AtomicU64::new(0),
+        }
+    }
+
+    fn family(&self, stream: StreamId) -> Arc<Mutex<Family>> {
+        Arc::clone(lock(&self.families).entry(family_of(stream)).or_default())
+    }
+
+    /// Makes the next file of a stream, after rotating the newest one of its family. Blocks for
+    /// the disk.
+    pub(crate) fn open_next(
+        &self,
+        stream: StreamId,
+    ) -> Result<(Arc<Segment>, Arc<dyn Append>), OpenError> {
+        let (id, family) = (family_of(stream), self.family(stream));
+        let mut family = lock(&family);
+        if let Some(newest) = &family.newest {
+            self.storage
+                .rename(&id.newest_name(), &newest.rotated_name())
+                .map_err(OpenError::Rotate)?;
+            self.keep_open(newest);
+            lock(&self.rotated).extend(family.newest.take());
+        }
+        let handle = self.storage.create(&id.newest_name()).map_err(OpenError::Create)?;
+        family.last += 1;
+        let segment = Arc::new(Segment {
+            stream,
+            number: family.last,
+            bytes: AtomicU64::new(0),
+            handle: Mutex::new(Some(Arc::clone(&handle))),
+        });
+        family.newest = Some(Arc::clone(&segment));
+        Ok((segment, handle))
+    }
+
+    /// A file lost its name: the next one is made beside it.
+    pub(crate) fn forget(&self, segment: &Arc<Segment>) {
+        let family = self.family(segment.stream);
+        let mut family = lock(&family);
+        if family.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, segment)) {
+            family.newest = None;
+        }
+        self.total_bytes.fetch_sub(segment.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        segment.handle().take();
+    }
+
+    /// Counts bytes that a file got.
+    pub(crate) fn grew(&self, segment: &Segment, bytes: u64) {
+        segment.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes out the oldest rotated file when all files together are above `max_bytes`.
+    pub(crate) fn take_oldest(&self, max_bytes: u64) -> Option<Arc<Segment>> {
+        if self.total_bytes.load(Ordering::Relaxed) <= max_bytes {
+            return None;
+        }
+        let oldest = lock(&self.rotated).pop_front()?;
+        let bytes = oldest.bytes.swap(0, Ordering::Relaxed);
+        self.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        lock(&self.open).retain(|open| !Arc::ptr_eq(open, &oldest));
+        oldest.handle().take();
+        Some(oldest)
+    }
+
+    /// A file for reading: the handle that it was written through, or one opened again when it
+    /// was rotated long ago. Blocks for the disk.
+    pub(crate) fn reader(&self, segment: &Arc<Segment>) -> io::Result<Arc<dyn Append>> {
+        let mut handle = segment.handle();
+        if let Some(handle) = &*handle {
+            return Ok(Arc::clone(handle));
+        }
+        let opened = self.storage.open(&segment.rotated_name())?;
+        *handle = Some(Arc::clone(&opened));
+        drop(handle);
+        self.keep_open(segment);
+        Ok(opened)
+    }
+
+    fn keep_open(&self, segment: &Arc<Segment>) {
+        let mut open = lock(&self.open);
+        open.push_back(Arc::clone(segment));
+        let oldest = if open.len() > OPEN_ROTATED { open.pop_front() } else { None };
+        drop(open);
+        if let Some(oldest) = oldest {
+            oldest.handle().take();
+        }
+    }
+}

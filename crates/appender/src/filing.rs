@@ -1,0 +1,387 @@
+//! Putting bytes into files, and saying what became of each of them.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastline_line::{Span, StreamId, Timestamp};
+
+use crate::event::Event;
+use crate::files::{OpenError, Segment};
+use crate::layout::{Piece, Place};
+use crate::outage::Hit;
+use crate::rotate::{Cut, cut};
+use crate::stream::{Filer, Item, StreamState, What};
+use crate::writer::Writer;
+use crate::{Append, Fsync, Note, Reason};
+
+/// Chunks that were read so close together become one record of the index.
+const JOIN_WITHIN_US: u64 = 1000;
+/// The most pieces of one write.
+const WRITE_PIECES: usize = 64;
+/// How often it is looked whether a file still has its name.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
+
+/// Bytes that follow each other in their stream.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    bytes: &'a [u8],
+    time: Timestamp,
+}
+
+/// Why bytes cannot be filed now.
+enum Stop {
+    /// It failed a moment ago, and is not tried.
+    Waiting(Reason),
+    /// It was tried.
+    Failed(Reason),
+}
+
+impl Writer {
+    /// Writes a batch, and gives back the room that it took.
+    pub(crate) fn file(&mut self, items: &mut Vec<Item>) {
+        // Items of a stream stay in order; that of streams among each other means nothing.
+        items.sort_by_key(|item| Arc::as_ptr(&item.stream).addr());
+        for group in items.chunk_by(|one, next| Arc::ptr_eq(&one.stream, &next.stream)) {
+            self.file_stream(group);
+        }
+        items.clear();
+    }
+
+    fn file_stream(&mut self, items: &[Item]) {
+        let Some(Item { stream, .. }) = items.first() else { return };
+        let mut filer = stream.filer();
+        if !std::mem::replace(&mut filer.is_known, true) {
+            self.streams.push(Arc::clone(stream));
+        }
+        let mut next = stream.book().layout.end();
+        let mut parts = Vec::with_capacity(items.len());
+        for item in items {
+            let start = match &item.what {
+                What::Data { start, .. } => *start,
+                What::End { at } => *at,
+            };
+            if start > next {
+                self.put(stream, &mut filer, &mut parts);
+                self.miss(
+                    stream,
+                    &mut filer,
+                    start - next,
+                    Timestamp::default(),
+                    Reason::NotOffered,
+                );
+                next = start;
+            }
+            match &item.what {
+                What::Data { start, time, bytes } => {
+                    let known = usize::try_from(next - *start).unwrap_or(usize::MAX);
+                    let bytes = bytes.get(known..).unwrap_or_default();
+                    parts.push(Part { bytes, time: *time });
+                    next += bytes.len() as u64;
+                }
+                What::End { .. } => {
+                    self.put(stream, &mut filer, &mut parts);
+                    self.end(stream, &mut filer);
+                }
+            }
+        }
+        self.put(stream, &mut filer, &mut parts);
+        drop(filer);
+        self.prune();
+    }
+
+    /// Files parts, or declares them missing from where that stops. Leaves none.
+    fn put(&mut self, stream: &Arc<StreamState>, filer: &mut Filer, parts: &mut Vec<Part<'_>>) {
+        let mut rest = &mut parts[..];
+        loop {
+            while rest.first().is_some_and(|part| part.bytes.is_empty()) {
+                rest = &mut rest[1..];
+            }
+            if rest.is_empty() {
+                break;
+            }
+            match self.step(stream, filer, rest) {
+                Ok(bytes) => self.filed(stream, filer, rest, bytes),
+                Err(stop) => {
+                    self.stopped(stream.id, filer, &stop);
+                    let (Stop::Waiting(reason) | Stop::Failed(reason)) = stop;
+                    for part in rest {
+                        let bytes = std::mem::take(&mut part.bytes).len() as u64;
+                        self.miss(stream, filer, bytes, part.time, reason);
+                    }
+                    break;
+                }
+            }
+        }
+        parts.clear();
+    }
+
+    /// One write: gives how many bytes it took, at least one.
+    fn step(
+        &mut self,
+        stream: &Arc<StreamState>,
+        filer: &mut Filer,
+        parts: &[Part<'_>],
+    ) -> Result<usize, Stop> {
+        if let Some(reason) = filer.paused {
+            if !self.shared.outages().may_try(reason, self.now) {
+                return Err(Stop::Waiting(reason));
+            }
+            // The gap is in the index before the file goes on: positions can be told even when
+            // nothing can be written into the index afterwards.
+            self.write_index(self.now);
+        }
+        let total: usize = parts.iter().map(|part| part.bytes.len()).sum();
+        let gate = &self.shared.gate;
+        gate.pass(&*self.shared.storage, total as u64, self.now).map_err(Stop::Failed)?;
+        self.look(stream, filer);
+        let mut first = parts[0].bytes;
+        if let Some(limit) = self.shared.options.rotate_at()
+            && filer.position + total as u64 > limit
+        {
+            match cut(filer.position, limit, first) {
+                Cut::Take(bytes) => first = &first[..bytes],
+                Cut::Rotate if self.rotate(stream, filer)? => {
+                    if let Cut::Take(bytes) = cut(0, limit, first) {
+                        first = &first[..bytes];
+                    }
+                }
+                Cut::Rotate => {}
+            }
+            return self.append(stream, filer, &[IoSlice::new(first)]);
+        }
+        let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
+        let count = parts.len().min(WRITE_PIECES);
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part.bytes);
+        }
+        self.append(stream, filer, &slices[..count])
+    }
+
+    fn append(
+        &mut self,
+        stream: &Arc<StreamState>,
+        filer: &mut Filer,
+        slices: &[IoSlice<'_>],
+    ) -> Result<usize, Stop> {
+        if filer.segment.is_none() {
+            self.open(stream, filer).map_err(Stop::Failed)?;
+        }
+        let (segment, handle) = filer.segment.as_ref().expect("BUG: opened above");
+        let bytes = append_once(&**handle, slices).map_err(|e| Stop::Failed(Reason::from(&e)))?;
+        self.shared.files.grew(segment, bytes as u64);
+        if self.shared.options.fsync != Fsync::Never
+            && !std::mem::replace(&mut filer.is_unsynced, true)
+        {
+            self.is_unsynced(stream);
+        }
+        Ok(bytes)
+    }
+
+    /// Makes the stream's next file.
+    fn open(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) -> Result<(), Reason> {
+        let opened = self.shared.files.open_next(stream.id).map_err(|error| {
+            let (OpenError::Rotate(error) | OpenError::Create(error)) = error;
+            Reason::from(&error)
+        });
+        self.opened(stream, filer, opened?);
+        Ok(())
+    }
+
+    fn opened(
+        &mut self,
+        stream: &StreamState,
+        filer: &mut Filer,
+        (segment, handle): (Arc<Segment>, Arc<dyn Append>),
+    ) {
+        stream.book().segments.push(Arc::clone(&segment));
+        filer.segment = Some((segment, handle));
+        filer.position = 0;
+        filer.looked = Some(self.now);
+    }
+
+    /// Begins the next file. False when the old one cannot be renamed: it grows on.
+    fn rotate(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) -> Result<bool, Stop> {
+        if filer.rotate_at.is_some_and(|at| self.now < at) {
+            return Ok(false);
+        }
+        self.sync(filer);
+        match self.shared.files.open_next(stream.id) {
+            Ok(opened) => {
+                filer.rotate_at = None;
+                self.opened(stream, filer, opened);
+                Ok(true)
+            }
+            Err(OpenError::Create(error)) => {
+                filer.leave_file();
+                Err(Stop::Failed(Reason::from(&error)))
+            }
+            Err(OpenError::Rotate(error)) => {
+                if filer.rotate_at.is_none() {
+                    let reason = Reason::from(&error);
+                    self.shared.note([Note::NotRotated { stream: stream.id, reason }]);
+                }
+                filer.rotate_at = Some(self.now + self.shared.options.retry_after);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Looks now and then whether the file is still what it was; a lost one is declared, and the
+    /// next write makes another.
+    fn look(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) {
+        if filer.looked.is_some_and(|looked| self.now < looked + LOOK_AFTER) {
+            return;
+        }
+        filer.looked = Some(self.now);
+        let Some((segment, handle)) = &filer.segment else { return };
+        let reason = match handle.attributes() {
+            Ok(attributes) if attributes.removed => Reason::Removed,
+            Ok(attributes) if attributes.bytes.is_some_and(|bytes| bytes < filer.position) => {
+                Reason::Truncated
+            }
+            _ => return,
+        };
+        let segment = Arc::clone(segment);
+        filer.leave_file();
+        if reason == Reason::Removed {
+            self.shared.files.forget(&segment);
+        }
+        self.stopped(stream.id, filer, &Stop::Failed(reason));
+        for span in stream.book().lose_file(segment.number, reason) {
+            self.shared.outages().missed(reason, span.len());
+            let piece = Piece { span, place: Place::Missing(reason) };
+            self.events.push(Event { stream: stream.id, piece, time: Timestamp::default() });
+        }
+        self.write_index(self.now);
+    }
+
+    /// `bytes` of the parts are in the file.
+    fn filed(
+        &mut self,
+        stream: &Arc<StreamState>,
+        filer: &mut Filer,
+        parts: &mut [Part<'_>],
+        mut bytes: usize,
+    ) {
+        let file = filer.segment.as_ref().map_or(0, |(segment, _)| segment.number);
+        let place = Place::Filed { file, position: filer.position };
+        filer.position += bytes as u64;
+        let Some(whole) = stream.place(bytes as u64, place) else {
+            // It was given up meanwhile.
+            return parts.iter_mut().for_each(|part| part.bytes = &[]);
+        };
+        if let Some(reason) = filer.paused.take() {
+            self.shared.outages().recovered(reason, self.now);
+        }
+        let mut from = whole.span.from;
+        for part in parts {
+            let taken = bytes.min(part.bytes.len());
+            part.bytes = &part.bytes[taken..];
+            bytes -= taken;
+            let mut piece = whole.since(from);
+            from += taken as u64;
+            piece.span.to = from;
+            if taken > 0 {
+                self.happened(filer, Event { stream: stream.id, piece, time: part.time });
+            }
+            if bytes == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Declares the next bytes of a stream as missing.
+    fn miss(
+        &mut self,
+        stream: &Arc<StreamState>,
+        filer: &mut Filer,
+        bytes: u64,
+        time: Timestamp,
+        reason: Reason,
+    ) {
+        if let Some(piece) = stream.place(bytes, Place::Missing(reason)).filter(|_| bytes > 0) {
+            self.shared.outages().missed(reason, bytes);
+            self.happened(filer, Event { stream: stream.id, piece, time });
+        }
+    }
+
+    fn happened(&mut self, filer: &mut Filer, event: Event) {
+        let within = if event.is_filed() { JOIN_WITHIN_US } else { u64::MAX };
+        if let Some((batch, at)) = filer.last_event
+            && batch == self.batch
+            && self.events.get_mut(at).is_some_and(|last| last.absorb(&event, within))
+        {
+            return;
+        }
+        filer.last_event = Some((self.batch, self.events.len()));
+        self.events.push(event);
+    }
+
+    /// Counts a stream in among those that an outage hits.
+    fn stopped(&mut self, id: StreamId, filer: &mut Filer, stop: &Stop) {
+        if let Stop::Failed(reason) = *stop {
+            let before = filer.paused.replace(reason);
+            let hit = Hit::Stream(id);
+            let note = self.shared.outages().failed(hit, before, reason, self.now);
+            self.shared.note(note);
+        }
+    }
+
+    /// A stream has ended: its file is looked at, and forced to disk when that is wanted. It
+    /// stays open for reading back.
+    pub(crate) fn end(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) {
+        filer.looked = None;
+        self.look(stream, filer);
+        if let Some(reason) = filer.paused.take() {
+            self.shared.outages().ended(reason);
+        }
+        self.sync(filer);
+    }
+
+    fn sync(&mut self, filer: &mut Filer) {
+        if std::mem::take(&mut filer.is_unsynced)
+            && let Some((_, handle)) = &filer.segment
+        {
+            self.synced(handle.sync());
+        }
+    }
+
+    /// Removes the oldest rotated files until all fit. The index says so before they are gone.
+    fn prune(&mut self) {
+        let Some(max_bytes) = self.shared.options.max_bytes else { return };
+        while let Some(oldest) = self.shared.files.take_oldest(max_bytes) {
+            let stream = self.shared.stream(oldest.stream);
+            let spans = stream.book().lose_file(oldest.number, Reason::Pruned);
+            let (Some(first), Some(last)) = (spans.first(), spans.last()) else { continue };
+            let span = Span::new(first.from, last.to);
+            for span in &spans {
+                let piece = Piece { span: *span, place: Place::Missing(Reason::Pruned) };
+                let time = Timestamp::default();
+                self.events.push(Event { stream: oldest.stream, piece, time });
+            }
+            self.write_index(self.now);
+            let name = oldest.rotated_name();
+            let note = match self.shared.storage.remove(&name) {
+                Ok(()) => Note::Pruned { stream: oldest.stream, name, span },
+                Err(error) => Note::NotPruned { name, reason: Reason::from(&error) },
+            };
+            self.shared.note([note]);
+        }
+    }
+}
+
+/// One write that is not interrupted.
+fn append_once(handle: &dyn Append, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        let written = match slices {
+            [slice] => handle.append(slice),
+            _ => handle.append_vectored(slices),
+        };
+        match written {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            written => return written,
+        }
+    }
+}

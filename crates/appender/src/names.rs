@@ -1,0 +1,77 @@
+//! How files are called.
+
+use lastline_line::Stream;
+
+/// The name of the index.
+pub const INDEX_NAME: &str = "index";
+
+/// Whose file it is: the files of one rank's stream, over all its launches, are one family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FamilyId {
+    /// The rank.
+    pub rank: u32,
+    /// Which of its streams.
+    pub stream: Stream,
+}
+
+impl FamilyId {
+    /// The name of the newest file: `rank-3.stdout.log`.
+    pub fn newest_name(self) -> String {
+        format!("rank-{}.{}.log", self.rank, self.stream)
+    }
+
+    /// The name of a file that was rotated away: `rank-3.stdout.0001.log`.
+    pub fn rotated_name(self, number: u32) -> String {
+        format!("rank-{}.{}.{number:04}.log", self.rank, self.stream)
+    }
+}
+
+/// What a file's name says: its family, and its number unless it is the newest.
+pub(crate) fn parse(name: &str) -> Option<(FamilyId, Option<u32>)> {
+    let mut parts = name.strip_prefix("rank-")?.strip_suffix(".log")?.split('.');
+    let rank = parts.next()?.parse().ok()?;
+    let stream = parts.next()?;
+    let stream = Stream::ALL.into_iter().find(|known| known.name() == stream)?;
+    let family = FamilyId { rank, stream };
+    let number = parts.next().map(str::parse).transpose().ok()?;
+    let written = number.map_or_else(|| family.newest_name(), |n| family.rotated_name(n));
+    (written == name).then_some((family, number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_as_they_were_written() {
+        for rank in [0, 3, 1000] {
+            for stream in Stream::ALL {
+                let family = FamilyId { rank, stream };
+                assert_eq!(parse(&family.newest_name()), Some((family, None)));
+                for number in [1, 42, 9999, 10_000] {
+                    assert_eq!(parse(&family.rotated_name(number)), Some((family, Some(number))));
+                }
+            }
+        }
+        let family = FamilyId { rank: 3, stream: Stream::Stdout };
+        assert_eq!(family.newest_name(), "rank-3.stdout.log");
+        assert_eq!(family.rotated_name(1), "rank-3.stdout.0001.log");
+    }
+
+    #[test]
+    fn other_names_are_of_no_family() {
+        for name in [
+            "index",
+            "report.json",
+            "rank-.stdout.log",
+            "rank-03.stdout.log",
+            "rank-+3.stdout.log",
+            "rank-3.stdin.log",
+            "rank-3.stdout.1.log",
+            "rank-3.stdout.0001.0002.log",
+            "rank-3.stdout",
+        ] {
+            assert_eq!(parse(name), None, "{name}");
+        }
+    }
+}

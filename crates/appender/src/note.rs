@@ -1,0 +1,110 @@
+//! What a person should be told.
+
+use std::fmt;
+use std::time::Duration;
+
+use lastline_line::{Span, StreamId};
+
+use crate::Reason;
+
+/// Something about the files that a person should be told. Its text is one line.
+///
+/// However long an outage is, and however many streams it has hit, it is told once when it begins
+/// and once when it is over; one that comes and goes is told ever more seldom, at most once a
+/// minute in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Note {
+    /// Bytes are not filed from here on, of this stream and maybe of others.
+    Stopped {
+        /// The first stream that is hit.
+        stream: StreamId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The index is not written: arrival times, and the places of bytes after a gap, are kept in
+    /// memory until it is.
+    IndexStopped {
+        /// Why.
+        reason: Reason,
+    },
+    /// An outage is over.
+    Resumed {
+        /// Why it was.
+        reason: Reason,
+        /// How many bytes, of all streams, are not filed because of it.
+        missing_bytes: u64,
+        /// How long it was.
+        lasted: Duration,
+    },
+    /// A file cannot be rotated, and grows on.
+    NotRotated {
+        /// Whose file.
+        stream: StreamId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The oldest rotated file was removed to stay within the bound on all files.
+    Pruned {
+        /// Whose file.
+        stream: StreamId,
+        /// Its name.
+        name: String,
+        /// The bytes that it held; a file after an outage may have held less.
+        span: Span,
+    },
+    /// The oldest rotated file should go, and cannot be removed. It is treated as gone.
+    NotPruned {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: Reason,
+    },
+    /// A file could not be forced to disk: what is in it may not outlive a crash of the machine.
+    NotSynced {
+        /// Why.
+        reason: Reason,
+    },
+    /// Writer threads hung at the end and were given up.
+    Abandoned {
+        /// How many.
+        threads: usize,
+    },
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped { stream, reason } => {
+                write!(f, "output is not filed, of {stream} first: {}", reason.words())
+            }
+            Self::IndexStopped { reason } => {
+                write!(f, "the index is not written: {}", reason.words())
+            }
+            Self::Resumed { reason, missing_bytes, lasted } => write!(
+                f,
+                "output is filed again; {missing_bytes} bytes of {:.1} s are not in the files: {}",
+                lasted.as_secs_f64(),
+                reason.words(),
+            ),
+            Self::NotRotated { stream, reason } => {
+                write!(f, "the file of {stream} grows past its size: {}", reason.words())
+            }
+            Self::Pruned { stream, name, span } => {
+                write!(
+                    f,
+                    "removed {name} to keep within the maximum size: bytes {span} of {stream}"
+                )
+            }
+            Self::NotPruned { name, reason } => {
+                write!(f, "cannot remove {name}: {}", reason.words())
+            }
+            Self::NotSynced { reason } => {
+                write!(f, "cannot force files to disk: {}", reason.words())
+            }
+            Self::Abandoned { threads } => {
+                write!(f, "the disk hangs: gave up {threads} of the threads that write files")
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What sinks, writers and readers of one appender share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+
+use lastline_line::{Budget, Offset, StreamId, Timestamp};
+
+use crate::event::Event;
+use crate::files::Files;
+use crate::index::Index;
+use crate::outage::Outages;
+use crate::pool::Pool;
+use crate::space::Gate;
+use crate::stream::StreamState;
+use crate::{Note, Options, Reason, Storage};
+
+/// What sinks, writers and readers of one appender share.
+pub(crate) struct Shared {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) options: Options,
+    pub(crate) budget: Budget,
+    pub(crate) files: Files,
+    pub(crate) index: Option<Index>,
+    pub(crate) gate: Gate,
+    pub(crate) pool: Pool,
+    /// Nothing is taken into queues from here on.
+    pub(crate) closed: AtomicBool,
+    outages: Mutex<Outages>,
+    streams: RwLock<HashMap<StreamId, Arc<StreamState>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(storage: Arc<dyn Storage>, options: Options) -> Self {
+        let index = || Index::new(Arc::clone(&storage), options.retry_after);
+        Self {
+            budget: Budget::new(options.queue_bytes),
+            files: Files::new(Arc::clone(&storage)),
+            index: options.index.then(index),
+            gate: Gate::new(options.min_free_bytes, Instant::now()),
+            pool: Pool::new(options.threads),
+            closed: AtomicBool::new(false),
+            outages: Mutex::new(Outages::new(options.retry_after)),
+            streams: RwLock::default(),
+            storage,
+            options,
+        }
+    }
+
+    /// The stream of this id, new or known.
+    pub(crate) fn stream(&self, id: StreamId) -> Arc<StreamState> {
+        if let Some(known) = self.known(id) {
+            return known;
+        }
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(streams.entry(id).or_insert_with(|| Arc::new(StreamState::new(id))))
+    }
+
+    pub(crate) fn known(&self, id: StreamId) -> Option<Arc<StreamState>> {
+        self.streams.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
+    pub(crate) fn all_streams(&self) -> Vec<Arc<StreamState>> {
+        self.streams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn outages(&self) -> MutexGuard<'_, Outages> {
+        self.outages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note(&self, notes: impl IntoIterator<Item = Note>) {
+        if let Some(on_note) = &self.options.on_note {
+            notes.into_iter().for_each(|note| on_note(note));
+        }
+    }
+
+    /// A sink took bytes of `stream` up to `end` that no writer will see.
+    pub(crate) fn came_late(&self, stream: &StreamState, end: Offset) {
+        stream.accepted.raise(end);
+        let mut book = stream.book();
+        // What is in a queue comes before it: then the close declares both.
+        if book.is_settled || stream.queue.get().is_none() {
+            stream.declare_rest(&mut book, self.pool.failure().unwrap_or(Reason::Closed));
+        }
+    }
+
+    /// Everything that is known of all streams, without times.
+    pub(crate) fn restate(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for stream in self.all_streams() {
+            events.extend(stream.book().layout.pieces().iter().map(|piece| Event {
+                stream: stream.id,
+                piece: *piece,
+                time: Timestamp::default(),
+            }));
+        }
+        events
+    }
+}

@@ -1,0 +1,110 @@
+//! The end that a tee feeds.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use async_channel::Sender;
+use lastline_line::{Accept, Message, Offset, Sink};
+
+use crate::shared::Shared;
+use crate::stream::{Item, StreamState, What};
+
+/// What a queued item takes beside its bytes.
+pub(crate) const ITEM_BYTES: usize = 128;
+
+/// Files what it is given. One stream of a rank usually has one; several may feed one stream, as
+/// long as they do not at the same time.
+///
+/// `Data` is filed, `End` finishes the stream's file; the rest is taken and means nothing here.
+/// Once the appender is closed everything is taken, and declared as not filed.
+pub struct FileSink {
+    shared: Arc<Shared>,
+    stream: Arc<StreamState>,
+    /// What was refused last, in bytes with its item.
+    refused_bytes: usize,
+}
+
+impl FileSink {
+    pub(crate) fn new(shared: Arc<Shared>, stream: Arc<StreamState>) -> Self {
+        Self { shared, stream, refused_bytes: 0 }
+    }
+
+    fn offer(&mut self, stream: Arc<StreamState>, end: Offset, what: What) -> Accept {
+        let bytes = ITEM_BYTES
+            + match &what {
+                What::Data { bytes, .. } => bytes.len(),
+                What::End { .. } => 0,
+            };
+        let Some(queue) = self.queue(&stream) else {
+            self.shared.came_late(&stream, end);
+            return Accept::Taken;
+        };
+        let Some(lease) = self.shared.budget.try_acquire(bytes) else {
+            self.refused_bytes = bytes;
+            return Accept::Full;
+        };
+        self.refused_bytes = 0;
+        stream.accepted.raise(end);
+        let item = Item { stream, what, lease };
+        if let Err(refused) = queue.try_send(item) {
+            self.shared.came_late(&refused.into_inner().stream, end);
+        }
+        Accept::Taken
+    }
+
+    /// The queue of the stream's thread; `None` when nothing is filed any more.
+    fn queue(&self, stream: &Arc<StreamState>) -> Option<Sender<Item>> {
+        if self.shared.is_closed() {
+            return None;
+        }
+        if let Some(queue) = stream.queue.get() {
+            return Some(queue.clone());
+        }
+        let bound = self.shared.pool.bind(&self.shared)?;
+        Some(stream.queue.get_or_init(|| bound).clone())
+    }
+}
+
+impl Sink for FileSink {
+    fn accept(&mut self, message: &Message) -> Accept {
+        let (id, end, what) = match message {
+            Message::Data(chunk) if !chunk.is_empty() => {
+                let (start, time, bytes) = (chunk.start, chunk.time, chunk.bytes.clone());
+                (chunk.stream, chunk.end(), What::Data { start, time, bytes })
+            }
+            Message::End { stream, at } => (*stream, *at, What::End { at: *at }),
+            _ => return Accept::Taken,
+        };
+        let own = id == self.stream.id;
+        let stream = if own { Arc::clone(&self.stream) } else { self.shared.stream(id) };
+        // A stream that never had a byte needs no thread for its end.
+        if matches!(what, What::End { .. }) && end == Offset::ZERO && stream.queue.get().is_none() {
+            return Accept::Taken;
+        }
+        self.offer(stream, end, what)
+    }
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.refused_bytes == 0 {
+            return Poll::Ready(());
+        }
+        // First be known, then look: a close in between is seen by one of the two.
+        self.stream.set_waiting(Some(context.waker().clone()));
+        let ready = if self.shared.is_closed() {
+            Poll::Ready(())
+        } else {
+            self.shared.budget.poll_acquire(context, self.refused_bytes).map(drop)
+        };
+        if ready.is_ready() {
+            self.stream.set_waiting(None);
+            self.refused_bytes = 0;
+        }
+        ready
+    }
+}
+
+impl Drop for FileSink {
+    fn drop(&mut self) {
+        self.stream.set_waiting(None);
+    }
+}

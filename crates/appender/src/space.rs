@@ -1,0 +1,105 @@
+//! Keeping a minimum of the disk free, without asking before every write.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::{Reason, Space, Storage};
+
+/// The default minimum: 1 GiB, at most a twentieth of the file system.
+pub const DEFAULT_MIN_FREE_BYTES: u64 = 1 << 30;
+
+/// The longest time between two looks: others write to the disk as well.
+const LOOK_AFTER: Duration = Duration::from_millis(250);
+/// Bounds of what may be written between two looks.
+const LOOK_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 20);
+
+/// How much must stay free: what was asked for, or the default for a file system of this size.
+fn min_free(asked: Option<u64>, total_bytes: u64) -> u64 {
+    asked.unwrap_or_else(|| DEFAULT_MIN_FREE_BYTES.min(total_bytes / 20))
+}
+
+/// How much may be written before looking again; `None` when nothing may.
+fn allowance(asked: Option<u64>, space: Space) -> Option<u64> {
+    let above = space.free_bytes.checked_sub(min_free(asked, space.total_bytes))?;
+    Some((above / 4).clamp(*LOOK_BYTES.start(), *LOOK_BYTES.end()))
+}
+
+/// Stands between the writers and the disk.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    asked: Option<u64>,
+    start: Instant,
+    /// Bytes that may be written before the next look.
+    allowed: AtomicI64,
+    /// When to look at the latest, in milliseconds after the start.
+    look_at_ms: AtomicU64,
+}
+
+impl Gate {
+    pub(crate) fn new(asked: Option<u64>, start: Instant) -> Self {
+        Self { asked, start, allowed: AtomicI64::new(0), look_at_ms: AtomicU64::new(0) }
+    }
+
+    /// Whether so many bytes may be written. Asks the storage now and then.
+    pub(crate) fn pass(
+        &self,
+        storage: &dyn Storage,
+        bytes: u64,
+        now: Instant,
+    ) -> Result<(), Reason> {
+        if self.asked == Some(0) {
+            return Ok(());
+        }
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let now_ms = self.milliseconds(now);
+        let left = self.allowed.fetch_sub(bytes, Ordering::Relaxed);
+        if left >= bytes && now_ms < self.look_at_ms.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // A storage that cannot tell is not a full one.
+        let allowed = match storage.space() {
+            Ok(Some(space)) => allowance(self.asked, space),
+            Ok(None) | Err(_) => Some(*LOOK_BYTES.end()),
+        };
+        let next = allowed.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.allowed.store(next, Ordering::Relaxed);
+        self.look_at_ms.store(self.milliseconds(now + LOOK_AFTER), Ordering::Relaxed);
+        allowed.map(drop).ok_or(Reason::MinFree)
+    }
+
+    fn milliseconds(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.start);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn the_default_is_a_gib_or_a_twentieth() {
+        let table = [
+            (None, 100 * GIB, GIB),
+            (None, 20 * GIB, GIB),
+            (None, 10 * GIB, GIB / 2),
+            (None, 0, 0),
+            (Some(7), 100 * GIB, 7),
+            (Some(10 * GIB), 5 * GIB, 10 * GIB),
+        ];
+        for (asked, total, expected) in table {
+            assert_eq!(min_free(asked, total), expected, "{asked:?} of {total}");
+        }
+    }
+
+    #[test]
+    fn the_next_look_comes_before_the_room_is_used_up() {
+        let space = |free_bytes| Space { free_bytes, total_bytes: 100 * GIB };
+        assert_eq!(allowance(None, space(GIB - 1)), None);
+        assert_eq!(allowance(None, space(GIB)), Some(64 << 10));
+        assert_eq!(allowance(None, space(GIB + (40 << 20))), Some(10 << 20));
+        assert_eq!(allowance(None, space(90 * GIB)), Some(64 << 20));
+    }
+}

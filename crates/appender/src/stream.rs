@@ -1,0 +1,154 @@
+//! What is known of one stream, shared by its sink, its writer and its readers.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use async_channel::Sender;
+use bytes::Bytes;
+use lastline_line::{Lease, Offset, Span, StreamId, Timestamp, Watermark};
+
+use crate::files::Segment;
+use crate::layout::{Layout, Piece, Place};
+use crate::{Append, Reason};
+
+/// What waits in a writer's queue. Its lease is given back when it is dropped.
+pub(crate) struct Item {
+    pub(crate) stream: Arc<StreamState>,
+    pub(crate) what: What,
+    pub(crate) lease: Lease,
+}
+
+pub(crate) enum What {
+    Data { start: Offset, time: Timestamp, bytes: Bytes },
+    End { at: Offset },
+}
+
+/// What is known of one stream.
+pub(crate) struct StreamState {
+    pub(crate) id: StreamId,
+    /// One past the last byte that a sink took.
+    pub(crate) accepted: Watermark,
+    /// Up to where bytes are filed, or known not to be.
+    pub(crate) filed: Watermark,
+    /// The queue of the one thread that writes it, from its first chunk on.
+    pub(crate) queue: OnceLock<Sender<Item>>,
+    /// Who waits for room.
+    pub(crate) waiting: Mutex<Option<Waker>>,
+    /// Never held while a disk is waited for.
+    book: Mutex<Book>,
+    /// Held by the writing thread only, while it writes.
+    filer: Mutex<Filer>,
+}
+
+/// Where the bytes of a stream are.
+#[derive(Default)]
+pub(crate) struct Book {
+    pub(crate) layout: Layout,
+    /// The files that it names, by ascending number.
+    pub(crate) segments: Vec<Arc<Segment>>,
+    /// Nothing is filed from here on.
+    pub(crate) is_settled: bool,
+}
+
+impl Book {
+    /// Says what became of the next `bytes`; `None` when it was settled before.
+    pub(crate) fn push(&mut self, bytes: u64, place: Place) -> Option<Span> {
+        (!self.is_settled).then(|| self.layout.push(bytes, place))
+    }
+
+    /// The file of a piece.
+    pub(crate) fn segment(&self, number: u32) -> Option<Arc<Segment>> {
+        let found = self.segments.binary_search_by_key(&number, |segment| segment.number);
+        found.ok().map(|at| Arc::clone(&self.segments[at]))
+    }
+
+    /// Everything in a file is missing from now on.
+    pub(crate) fn lose_file(&mut self, number: u32, reason: Reason) -> Vec<Span> {
+        self.segments.retain(|segment| segment.number != number);
+        self.layout.lose_file(number, reason)
+    }
+}
+
+/// How the writing of a stream stands.
+pub(crate) struct Filer {
+    pub(crate) segment: Option<(Arc<Segment>, Arc<dyn Append>)>,
+    /// The end of that file.
+    pub(crate) position: u64,
+    /// Set while it cannot be filed.
+    pub(crate) paused: Option<Reason>,
+    /// When it was looked whether the file still has its name.
+    pub(crate) looked: Option<Instant>,
+    /// The file cannot be rotated before.
+    pub(crate) rotate_at: Option<Instant>,
+    pub(crate) is_unsynced: bool,
+    /// Its thread has it among its streams.
+    pub(crate) is_known: bool,
+    /// Its last event: in which batch of events, and its place there.
+    pub(crate) last_event: Option<(u64, usize)>,
+}
+
+impl Filer {
+    /// The next write makes another file.
+    pub(crate) fn leave_file(&mut self) {
+        self.segment = None;
+        self.position = 0;
+    }
+}
+
+impl StreamState {
+    pub(crate) fn new(id: StreamId) -> Self {
+        let filer = Filer {
+            segment: None,
+            position: 0,
+            paused: None,
+            looked: None,
+            rotate_at: None,
+            is_unsynced: false,
+            is_known: false,
+            last_event: None,
+        };
+        Self {
+            id,
+            accepted: Watermark::default(),
+            filed: Watermark::default(),
+            queue: OnceLock::new(),
+            waiting: Mutex::default(),
+            book: Mutex::default(),
+            filer: Mutex::new(filer),
+        }
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn filer(&self) -> MutexGuard<'_, Filer> {
+        self.filer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_waiting(&self, waker: Option<Waker>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waker;
+    }
+
+    pub(crate) fn wake(&self) {
+        let waker = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Says what became of the next `bytes`, and gives the piece.
+    pub(crate) fn place(&self, bytes: u64, place: Place) -> Option<Piece> {
+        let span = self.book().push(bytes, place)?;
+        self.filed.raise(span.to);
+        Some(Piece { span, place })
+    }
+
+    /// Declares what was taken and will not be filed.
+    pub(crate) fn declare_rest(&self, book: &mut Book, reason: Reason) {
+        let accepted = self.accepted.get();
+        book.layout.push(accepted - book.layout.end(), Place::Missing(reason));
+        self.filed.raise(accepted);
+    }
+}

@@ -1,0 +1,243 @@
+//! What a writer thread does between two writes: wait, write the index, force files to disk.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, TryRecvError};
+
+use crate::event::Event;
+use crate::index::Outcome;
+use crate::outage::Hit;
+use crate::record::RECORD_BYTES;
+use crate::shared::Shared;
+use crate::stream::{Item, StreamState};
+use crate::{Fsync, Note, Reason};
+
+/// The most items that are taken from the queue before they are written.
+const BATCH_ITEMS: usize = 64;
+/// And the most bytes, one item more or less: what is taken gives back its room when all of it is
+/// written.
+const BATCH_BYTES: usize = 512 << 10;
+/// So many records go into the index without waiting for an empty queue: 64 KiB.
+const INDEX_RECORDS: usize = (64 << 10) / RECORD_BYTES;
+/// How often the index is written at most while fewer wait.
+const INDEX_AFTER: Duration = Duration::from_millis(20);
+
+/// One writer thread.
+pub(crate) struct Writer {
+    pub(crate) shared: Arc<Shared>,
+    queue: Receiver<Item>,
+    /// The time of the current batch.
+    pub(crate) now: Instant,
+    /// What happened since the index was written.
+    pub(crate) events: Vec<Event>,
+    /// Counts how often the index was written: events of another batch are out of reach.
+    pub(crate) batch: u64,
+    index_written: Option<Instant>,
+    index_failed: Option<Reason>,
+    /// Every stream that it has written.
+    pub(crate) streams: Vec<Arc<StreamState>>,
+    pub(crate) unsynced: Vec<Arc<StreamState>>,
+    sync_at: Option<Instant>,
+    told_of_sync: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(shared: Arc<Shared>, queue: Receiver<Item>) -> Self {
+        Self {
+            shared,
+            queue,
+            now: Instant::now(),
+            events: Vec::new(),
+            batch: 0,
+            index_written: None,
+            index_failed: None,
+            streams: Vec::new(),
+            unsynced: Vec::new(),
+            sync_at: None,
+            told_of_sync: false,
+        }
+    }
+
+    /// Writes until the queue is closed and empty, then finishes every file.
+    pub(crate) fn run(&mut self) {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut items = Vec::with_capacity(BATCH_ITEMS);
+        loop {
+            let closed = self.take(&mut items);
+            self.now = Instant::now();
+            if !items.is_empty() {
+                self.file(&mut items);
+            } else if closed {
+                break;
+            }
+            self.keep_house();
+            if self.queue.is_empty() {
+                items.extend(self.wait(&waker));
+            }
+        }
+        self.finish();
+    }
+
+    /// Takes what is queued, up to a batch; whether nothing will come any more.
+    fn take(&self, items: &mut Vec<Item>) -> bool {
+        let mut bytes = 0;
+        while items.len() < BATCH_ITEMS && bytes < BATCH_BYTES {
+            match self.queue.try_recv() {
+                Ok(item) => {
+                    bytes += item.lease.bytes();
+                    items.push(item);
+                }
+                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Closed) => return true,
+            }
+        }
+        false
+    }
+
+    /// Waits for an item, or until there is something else to do.
+    fn wait(&self, waker: &Waker) -> Option<Item> {
+        let until = self.next_due();
+        let mut receive = pin!(self.queue.recv());
+        let mut context = Context::from_waker(waker);
+        loop {
+            if let Poll::Ready(item) = receive.as_mut().poll(&mut context) {
+                return item.ok();
+            }
+            match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(Duration::ZERO) => return None,
+                Some(left) => std::thread::park_timeout(left),
+                None => std::thread::park(),
+            }
+        }
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let index = match self.index_failed {
+            Some(_) => Some(self.now + self.shared.options.retry_after),
+            None if self.events.is_empty() => None,
+            None => Some(self.index_written.unwrap_or(self.now) + INDEX_AFTER),
+        };
+        let over = self.shared.outages().next();
+        [index, over, self.sync_at].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    fn keep_house(&mut self) {
+        let full = self.events.len() >= INDEX_RECORDS;
+        let aged = self.index_written.is_none_or(|last| self.now >= last + INDEX_AFTER);
+        if full || self.index_failed.is_some() || (aged && self.queue.is_empty()) {
+            self.write_index(self.now);
+        }
+        if self.sync_at.is_some_and(|at| self.now >= at) {
+            self.sync_all();
+        }
+        self.tell_what_is_over(false);
+    }
+
+    fn tell_what_is_over(&self, end: bool) {
+        let mut outages = self.shared.outages();
+        if outages.is_empty() {
+            return;
+        }
+        let over = outages.over(self.now, end);
+        drop(outages);
+        self.shared.note(over);
+    }
+
+    /// Writes what happened into the index, as of `now`.
+    pub(crate) fn write_index(&mut self, now: Instant) {
+        let Some(index) = &self.shared.index else {
+            return self.events.clear();
+        };
+        if self.events.is_empty() && self.index_failed.is_none() {
+            return;
+        }
+        self.batch += 1;
+        self.index_written = Some(self.now);
+        let hit = Hit::Index;
+        match index.write(&mut self.events, now, || self.shared.restate()) {
+            Outcome::Failed(reason) => {
+                let before = self.index_failed.replace(reason);
+                let note = self.shared.outages().failed(hit, before, reason, self.now);
+                self.shared.note(note);
+            }
+            Outcome::Written => {
+                if let Some(reason) = self.index_failed.take() {
+                    self.shared.outages().recovered(reason, self.now);
+                }
+            }
+            Outcome::Waiting => {}
+        }
+    }
+
+    /// A stream's file has something new.
+    pub(crate) fn is_unsynced(&mut self, stream: &Arc<StreamState>) {
+        if let Fsync::Every(period) = self.shared.options.fsync {
+            self.unsynced.push(Arc::clone(stream));
+            self.sync_at.get_or_insert(self.now + period);
+        }
+    }
+
+    /// Forces everything new to disk: files first, then what says where bytes are.
+    fn sync_all(&mut self) {
+        self.sync_at = None;
+        for stream in std::mem::take(&mut self.unsynced) {
+            let mut filer = stream.filer();
+            let handle = filer.segment.as_ref().map(|(_, handle)| Arc::clone(handle));
+            if std::mem::take(&mut filer.is_unsynced)
+                && let Some(handle) = handle
+            {
+                self.synced(handle.sync());
+            }
+        }
+        self.write_index(self.now);
+        if let Some(index) = &self.shared.index {
+            let outcome = index.sync();
+            self.synced(outcome);
+        }
+        let outcome = self.shared.storage.sync();
+        self.synced(outcome);
+    }
+
+    pub(crate) fn synced(&mut self, outcome: io::Result<()>) {
+        if let Err(error) = outcome
+            && !std::mem::replace(&mut self.told_of_sync, true)
+        {
+            self.shared.note([Note::NotSynced { reason: Reason::from(&error) }]);
+        }
+    }
+
+    /// The end: what is paused is not waited for.
+    fn finish(&mut self) {
+        self.now = Instant::now();
+        for stream in std::mem::take(&mut self.streams) {
+            self.end(&stream, &mut stream.filer());
+        }
+        // Whatever happened a moment ago: this is the last try.
+        self.write_index(self.now + self.shared.options.retry_after);
+        if self.shared.options.fsync != Fsync::Never {
+            self.sync_all();
+        }
+        if let Some(reason) = self.index_failed.take() {
+            self.shared.outages().ended(reason);
+        }
+        self.tell_what_is_over(true);
+    }
+}
+
+/// Wakes a thread that parks.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}

@@ -1,0 +1,221 @@
+//! Real files in a directory.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use lastline_appender::{DirStorage, Fsync, Note, Storage};
+use lastline_line::{Launch, Stream, StreamId};
+use lastline_testing::stdout;
+
+use crate::support::{Feed, Notes, appender, close, eager, read_whole};
+
+#[test]
+fn files_hold_what_was_written_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
+    let out = stdout(3);
+    let err = StreamId::new(out.launch, 3, Stream::Stderr);
+    let pieces = [&b"a\0b\xff\n"[..], b"no end", b"\r\n\n\n", &[0xff; 300_000]];
+    let mut feeds = [Feed::new(&appender, out), Feed::new(&appender, err)];
+    for piece in pieces {
+        feeds.iter_mut().for_each(|feed| feed.push(piece));
+    }
+    feeds.into_iter().for_each(Feed::end);
+    let reader = appender.read_back();
+    let written = close(&appender);
+    let expected = pieces.concat();
+    for (stream, name) in [(out, "rank-3.stdout.log"), (err, "rank-3.stderr.log")] {
+        let path = dir.path().join(name);
+        assert_eq!(fs::read(&path).unwrap(), expected);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(written.streams[&stream].filed_bytes, expected.len() as u64);
+        assert!(written.streams[&stream].not_filed.is_empty());
+        assert_eq!(read_whole(&*reader, stream), expected);
+    }
+}
+
+#[test]
+fn a_job_that_prints_nothing_makes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
+    Feed::new(&appender, stdout(0)).end();
+    let written = close(&appender);
+    assert_eq!(written.streams[&stdout(0)].filed_bytes, 0);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_directory_is_made_for_its_owner_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("jobs/one");
+    DirStorage::new(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    let error = DirStorage::existing(root.path().join("jobs/two")).unwrap_err();
+    assert!(error.to_string().ends_with("jobs/two"), "{error}");
+}
+
+#[test]
+fn what_is_planted_is_neither_followed_nor_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let victim = dir.path().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    let job = dir.path().join("job");
+    let storage = DirStorage::new(&job).unwrap();
+    symlink(&victim, job.join("rank-0.stdout.log")).unwrap();
+    symlink(&victim, job.join("index")).unwrap();
+    fs::hard_link(&victim, job.join("rank-1.stdout.log")).unwrap();
+    for name in ["../victim", "a/b", "..", ""] {
+        assert!(storage.create(name).is_err() && storage.open(name).is_err(), "{name}");
+        assert!(storage.remove(name).is_err() && storage.rename(name, "x").is_err(), "{name}");
+    }
+    assert!(storage.open("rank-0.stdout.log").is_err());
+    let appender = appender(storage, eager());
+    for rank in 0..3 {
+        let mut feed = Feed::new(&appender, stdout(rank));
+        feed.push(b"overwritten\n");
+        feed.end();
+    }
+    let written = close(&appender);
+    for rank in 0..2 {
+        let not_filed = &written.streams[&stdout(rank)].not_filed;
+        assert_eq!(not_filed.as_slice()[0].cause, "file exists");
+        assert_eq!(not_filed.bytes(), 12);
+    }
+    assert_eq!(written.streams[&stdout(2)].filed_bytes, 12);
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+}
+
+#[test]
+fn rotated_files_have_numbers_and_read_back_as_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = eager();
+    options.rotate_bytes = Some(100);
+    options.fsync = Fsync::End;
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), options);
+    let mut feed = Feed::new(&appender, stdout(3));
+    let mut expected = Vec::new();
+    for step in 0..40 {
+        let line = format!("step {step} of the job\n");
+        feed.push(line.as_bytes());
+        expected.extend_from_slice(line.as_bytes());
+    }
+    feed.end();
+    let reader = appender.read_back();
+    close(&appender);
+    assert_eq!(read_whole(&*reader, stdout(3)), expected);
+    let mut names: Vec<String> = fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "index")
+        .collect();
+    names.sort();
+    assert_eq!(names[..2], ["rank-3.stdout.0001.log", "rank-3.stdout.0002.log"]);
+    assert_eq!(names.last().unwrap(), "rank-3.stdout.log");
+    let mut joined = Vec::new();
+    for name in names {
+        let bytes = fs::read(dir.path().join(name)).unwrap();
+        assert!(bytes.len() <= 100 && bytes.ends_with(b"\n"));
+        joined.extend(bytes);
+    }
+    assert_eq!(joined, expected);
+}
+
+#[test]
+fn the_oldest_rotated_files_go_when_all_are_too_big() {
+    let dir = tempfile::tempdir().unwrap();
+    let notes = Notes::default();
+    let mut options = notes.of(eager());
+    options.max_bytes = Some(800);
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), options);
+    let mut feed = Feed::new(&appender, stdout(0));
+    (0..50).for_each(|step| feed.push(format!("{step:>49}\n").as_bytes()));
+    feed.end();
+    let written = close(&appender);
+    let written = &written.streams[&stdout(0)];
+    assert_eq!(written.filed_bytes, 2500);
+    assert!(written.not_filed.is_empty());
+    assert_eq!(written.pruned.bytes(), 1700);
+    let pruned = notes.all().iter().filter(|note| matches!(note, Note::Pruned { .. })).count();
+    assert_eq!(pruned, 17);
+    let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+    assert_eq!(files.map(|file| file.len()).filter(|bytes| *bytes == 100).count(), 8);
+}
+
+#[test]
+fn a_rank_started_again_leaves_the_files_of_its_first_launch() {
+    let dir = tempfile::tempdir().unwrap();
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
+    let first = stdout(0);
+    let second = StreamId { launch: Launch(2), ..first };
+    let mut feed = Feed::new(&appender, first);
+    feed.push(b"first\n");
+    let mut again = Feed::new(&appender, second);
+    again.push(b"second\n");
+    let reader = appender.read_back();
+    feed.push(b"still there\n");
+    close(&appender);
+    let mut files = ["rank-0.stdout.0001.log", "rank-0.stdout.log"]
+        .map(|name| fs::read(dir.path().join(name)).unwrap());
+    files.sort();
+    assert_eq!(files, [b"first\nstill there\n".to_vec(), b"second\n".to_vec()]);
+    assert_eq!(read_whole(&*reader, first), b"first\nstill there\n");
+    assert_eq!(read_whole(&*reader, second), b"second\n");
+}
+
+#[test]
+fn a_thousand_streams_are_fine() {
+    let dir = tempfile::tempdir().unwrap();
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
+    let mut feeds: Vec<Feed> = (0..1000).map(|rank| Feed::new(&appender, stdout(rank))).collect();
+    for round in 0..3 {
+        for feed in &mut feeds {
+            feed.push(format!("round {round} of {}\n", feed.stream).as_bytes());
+        }
+    }
+    feeds.into_iter().for_each(Feed::end);
+    let written = close(&appender);
+    assert_eq!(written.streams.len(), 1000);
+    for rank in [0, 1, 999] {
+        let expected: String =
+            (0..3).map(|n| format!("round {n} of rank {rank} stdout\n")).collect();
+        let file = fs::read_to_string(dir.path().join(format!("rank-{rank}.stdout.log")));
+        assert_eq!(file.unwrap(), expected);
+    }
+    assert!(written.streams.values().all(|stream| stream.not_filed.is_empty()));
+}
+
+#[test]
+fn a_drop_empties_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
+    let mut feed = Feed::new(&appender, stdout(0));
+    (0..1000).for_each(|step| feed.push(format!("{step:>99}\n").as_bytes()));
+    drop(appender);
+    let bytes = fs::metadata(dir.path().join("rank-0.stdout.log")).unwrap().len();
+    assert_eq!(bytes, 100_000);
+}
+
+#[test]
+fn clearing_removes_a_job_s_files_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["index", "rank-0.stdout.log", "rank-0.stdout.0001.log", "report.json", "mine.log"];
+    names.iter().for_each(|name| fs::write(dir.path().join(name), "x").unwrap());
+    let storage = DirStorage::new(dir.path()).unwrap();
+    assert_eq!(storage.clear().unwrap(), 3);
+    let mut left = storage.names().unwrap();
+    left.sort();
+    assert_eq!(left, ["mine.log", "report.json"]);
+}
+
+#[test]
+fn a_directory_that_was_removed_and_made_again_is_used() {
+    let root = tempfile::tempdir().unwrap();
+    let job = root.path().join("job");
+    let storage = DirStorage::new(&job).unwrap();
+    fs::remove_dir_all(&job).unwrap();
+    let error = storage.create("a").map(drop).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    fs::create_dir(&job).unwrap();
+    storage.create("a").unwrap().append(b"x").unwrap();
+    assert_eq!(fs::read(job.join("a")).unwrap(), b"x");
+}

@@ -1,0 +1,11 @@
+//! The appender from outside: its laws, real files, faults, a model, reading afterwards.
+
+#![expect(clippy::unwrap_used, reason = "a test panics when something is wrong")]
+
+mod archive;
+mod faults;
+mod files;
+mod laws;
+mod model;
+mod outages;
+mod support;

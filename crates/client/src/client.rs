@@ -178,9 +178,10 @@ impl Client {
 
     /// Waits until everything has been printed and the thread has ended, for `within` at most;
     /// whether it has. A console that does not take its output may keep it for ever.
-    pub async fn finished(&mut self, within: Duration) -> bool {
-        let done = self.done.wait_for(|done| *done);
-        matches!(tokio::time::timeout(within, done).await, Ok(Ok(_)))
+    pub async fn finished(&self, within: Duration) -> bool {
+        let mut done = self.done.clone();
+        let finished = done.wait_for(|done| *done);
+        matches!(tokio::time::timeout(within, finished).await, Ok(Ok(_)))
     }
 }
 

@@ -1,0 +1,128 @@
+//! The variables that a rank is given.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// What the variables are made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Environment {
+    pub(crate) job: String,
+    pub(crate) procs: u32,
+    pub(crate) master_port: u16,
+    /// Do not set `PYTHONUNBUFFERED`.
+    pub(crate) buffered: bool,
+    /// What the user asked for; it wins over everything.
+    pub(crate) extra: Vec<(OsString, OsString)>,
+}
+
+/// A prefix of variables that are lastline's own options: a lastline inside a rank must not take
+/// them for its own.
+const OPTION_PREFIX: &[u8] = b"LASTLINE_RUN_";
+
+impl Environment {
+    /// What `rank` gets on top of the variables `inherited`; `None` takes one away.
+    ///
+    /// What a launcher has set is kept: the address of the master always, and a rank's own
+    /// numbers where this host has one rank, since several cannot share them.
+    pub(crate) fn of(
+        &self,
+        rank: u32,
+        inherited: &[(OsString, OsString)],
+    ) -> Vec<(OsString, Option<OsString>)> {
+        let has = |name: &str| inherited.iter().any(|(key, _)| key == OsStr::new(name));
+        let mut env: Vec<(OsString, Option<OsString>)> = Vec::new();
+        let mut set = |name: &str, value: String| env.push((name.into(), Some(value.into())));
+        let (own, all) = (rank.to_string(), self.procs.to_string());
+        let numbers = [
+            ("RANK", &own),
+            ("LOCAL_RANK", &own),
+            ("WORLD_SIZE", &all),
+            ("LOCAL_WORLD_SIZE", &all),
+        ];
+        for (name, value) in numbers {
+            if self.procs > 1 || !has(name) {
+                set(name, value.clone());
+            }
+        }
+        let defaults = [
+            ("NODE_RANK", String::from("0")),
+            ("MASTER_ADDR", String::from("127.0.0.1")),
+            ("MASTER_PORT", self.master_port.to_string()),
+        ];
+        for (name, value) in defaults {
+            if !has(name) {
+                set(name, value);
+            }
+        }
+        if !self.buffered && !has("PYTHONUNBUFFERED") {
+            set("PYTHONUNBUFFERED", String::from("1"));
+        }
+        set("LASTLINE_JOB_ID", self.job.clone());
+        set("LASTLINE_RANK", own);
+        let options = inherited.iter().filter(|(key, _)| key.as_bytes().starts_with(OPTION_PREFIX));
+        env.extend(options.map(|(key, _)| (key.clone(), None)));
+        env.extend(self.extra.iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
+        env
+    }
+}
+
+/// A port that was free a moment ago, for the ranks' rendezvous.
+pub(crate) fn free_port() -> u16 {
+    let bound = std::net::TcpListener::bind(("127.0.0.1", 0));
+    // 29500 is the port that torchrun uses when it is not told another.
+    bound.and_then(|listener| listener.local_addr()).map_or(29500, |address| address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(procs: u32, inherited: &[(&str, &str)], name: &str) -> Option<String> {
+        let environment = Environment {
+            job: "j".into(),
+            procs,
+            master_port: 4000,
+            buffered: false,
+            extra: vec![("EXTRA".into(), "1".into())],
+        };
+        let inherited: Vec<(OsString, OsString)> =
+            inherited.iter().map(|(key, value)| (key.into(), value.into())).collect();
+        let mut env = inherited.clone();
+        for (key, value) in environment.of(procs - 1, &inherited) {
+            env.retain(|(other, _)| *other != key);
+            env.extend(value.map(|value| (key, value)));
+        }
+        let found = env.into_iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_string().unwrap())
+    }
+
+    #[test]
+    fn ranks_get_what_torch_reads() {
+        let table = [
+            ("RANK", "3"),
+            ("LOCAL_RANK", "3"),
+            ("WORLD_SIZE", "4"),
+            ("LOCAL_WORLD_SIZE", "4"),
+            ("NODE_RANK", "0"),
+            ("MASTER_ADDR", "127.0.0.1"),
+            ("MASTER_PORT", "4000"),
+            ("LASTLINE_JOB_ID", "j"),
+            ("LASTLINE_RANK", "3"),
+            ("PYTHONUNBUFFERED", "1"),
+            ("EXTRA", "1"),
+        ];
+        for (name, value) in table {
+            assert_eq!(given(4, &[], name).as_deref(), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_launcher_set_is_kept_and_lastlines_own_options_are_not_passed_on() {
+        let launched = [("RANK", "7"), ("MASTER_ADDR", "head"), ("LASTLINE_RUN_JOB", "outer")];
+        assert_eq!(given(1, &launched, "RANK").as_deref(), Some("7"));
+        assert_eq!(given(2, &launched, "RANK").as_deref(), Some("1"));
+        assert_eq!(given(2, &launched, "MASTER_ADDR").as_deref(), Some("head"));
+        assert_eq!(given(2, &launched, "LASTLINE_RUN_JOB"), None);
+        assert_eq!(given(1, &[("PYTHONUNBUFFERED", "")], "PYTHONUNBUFFERED").as_deref(), Some(""));
+    }
+}

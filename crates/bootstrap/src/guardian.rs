@@ -1,0 +1,166 @@
+//! A small process that ends the ranks when this one dies.
+//!
+//! It holds the read end of a pipe whose only write end is ours. It is told of each process group
+//! as it starts and when it is over. When the pipe closes without a farewell, this process was
+//! killed: the guardian sends SIGTERM to every group, and SIGKILL after the grace.
+//!
+//! It is forked, not executed, so that it costs a fraction of a millisecond and needs no program
+//! to be found. A fork of a process with threads may only make system calls, so it does nothing
+//! else: its memory is made before the fork, and its loop neither allocates nor locks.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+
+/// What a message's first word says; the second word is the group.
+const ADD: u32 = 1;
+const REMOVE: u32 = 2;
+/// All is well: nothing is to be ended.
+const FAREWELL: u32 = 3;
+const MESSAGE_BYTES: usize = 8;
+/// How often the guardian looks whether the groups are gone, in milliseconds.
+const LOOK_MILLIS: i32 = 20;
+
+/// The handle of the guardian. Dropping it without a farewell is what dying does.
+#[derive(Debug)]
+pub(crate) struct Guardian {
+    pipe: OwnedFd,
+    pid: Pid,
+}
+
+impl Guardian {
+    /// Starts a guardian for at most `capacity` groups at a time.
+    pub(crate) fn start(capacity: usize, grace: Duration) -> io::Result<Self> {
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let mut groups: Vec<i32> = vec![0; capacity];
+        let grace_millis = i32::try_from(grace.as_millis()).unwrap_or(i32::MAX);
+        #[expect(unsafe_code, reason = "std has no fork")]
+        // SAFETY: the child only makes system calls on memory that exists already, and leaves
+        // with `_exit`.
+        match unsafe { libc::fork() } {
+            -1 => Err(io::Error::last_os_error()),
+            0 => guard(read.as_raw_fd(), &mut groups, grace_millis),
+            child => {
+                let pid = Pid::from_raw(child).expect("BUG: a child's id is above zero");
+                Ok(Self { pipe: write, pid })
+            }
+        }
+    }
+
+    /// A group has been started.
+    pub(crate) fn add(&self, group: Pid) {
+        self.tell(ADD, group.as_raw_nonzero().get());
+    }
+
+    /// A group is over, or to be left alone: its id may soon be somebody else's.
+    pub(crate) fn remove(&self, group: Pid) {
+        self.tell(REMOVE, group.as_raw_nonzero().get());
+    }
+
+    /// Ends the guardian; it ends no group.
+    pub(crate) fn farewell(self) {
+        self.tell(FAREWELL, 0);
+        drop(self.pipe);
+        let reaped =
+            rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty());
+        if let Err(error) = reaped {
+            tracing::debug!(%error, "the guardian was reaped by somebody else");
+        }
+    }
+
+    fn tell(&self, word: u32, group: i32) {
+        let mut message = [0; MESSAGE_BYTES];
+        message[..4].copy_from_slice(&word.to_ne_bytes());
+        message[4..].copy_from_slice(&group.to_ne_bytes());
+        // Below PIPE_BUF a write is whole or fails.
+        if let Err(error) = rustix::io::write(&self.pipe, &message) {
+            tracing::warn!(%error, "the guardian is gone; ranks will outlive a SIGKILL");
+        }
+    }
+}
+
+/// The guardian's whole life. System calls only.
+fn guard(pipe: i32, groups: &mut [i32], grace_millis: i32) -> ! {
+    detach(pipe);
+    let mut message = [0; MESSAGE_BYTES];
+    loop {
+        match rustix::io::read(rustix::stdio::stdin(), &mut message) {
+            Err(Errno::INTR) => continue,
+            Ok(MESSAGE_BYTES) => {}
+            _ => break,
+        }
+        let [a, b, c, d, e, f, g, h] = message;
+        let group = i32::from_ne_bytes([e, f, g, h]);
+        let (from, to) = match u32::from_ne_bytes([a, b, c, d]) {
+            ADD => (0, group),
+            REMOVE => (group, 0),
+            _ => leave(),
+        };
+        if let Some(slot) = groups.iter_mut().find(|slot| **slot == from) {
+            *slot = to;
+        }
+    }
+    end_groups(groups, grace_millis);
+    leave()
+}
+
+/// Lets go of everything that is shared with the parent: its descriptors (an output that stays
+/// open here would keep its reader waiting), its session, its signals' handlers.
+fn detach(pipe: i32) {
+    #[expect(unsafe_code, reason = "between fork and exit there are only system calls")]
+    // SAFETY: each is a plain system call on values that are valid here.
+    unsafe {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        libc::setsid();
+        libc::prctl(libc::PR_SET_NAME, c"lastline-guard".as_ptr());
+        libc::chdir(c"/".as_ptr());
+        libc::dup2(pipe, 0);
+        libc::close_range(1, u32::MAX, 0);
+    }
+}
+
+fn end_groups(groups: &mut [i32], grace_millis: i32) {
+    signal_groups(groups, Signal::TERM);
+    let mut waited = 0;
+    while signal_groups(groups, None) && waited < grace_millis {
+        // Nothing is watched: this is a wait that allocates nothing.
+        let pause =
+            rustix::event::Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK_MILLIS) * 1_000_000 };
+        let _interrupted = rustix::event::poll(&mut [], Some(&pause));
+        waited += LOOK_MILLIS;
+    }
+    signal_groups(groups, Signal::KILL);
+}
+
+/// Signals every group that is still there, or only looks; whether any was.
+fn signal_groups(groups: &mut [i32], signal: impl Into<Option<Signal>>) -> bool {
+    let signal = signal.into();
+    let mut any = false;
+    for slot in groups {
+        let Some(group) = Pid::from_raw(*slot) else {
+            continue;
+        };
+        let sent = match signal {
+            Some(signal) => rustix::process::kill_process_group(group, signal),
+            None => rustix::process::test_kill_process_group(group),
+        };
+        match sent {
+            Err(Errno::SRCH) => *slot = 0,
+            _ => any = true,
+        }
+    }
+    any
+}
+
+fn leave() -> ! {
+    #[expect(unsafe_code, reason = "the parent's exit handlers must not run here")]
+    // SAFETY: it ends the process.
+    unsafe {
+        libc::_exit(0)
+    }
+}

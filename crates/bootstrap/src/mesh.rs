@@ -1,0 +1,346 @@
+//! The handle of a running job.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use lastline_client::{Client, Label, Labels, Verdicts};
+use lastline_line::{Fold, Message, Timestamp, Version};
+use lastline_sender::{ChannelTransport, Sender, Transport};
+use lastline_tee::Tee;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use crate::command::resolve;
+use crate::environment::{Environment, free_port};
+use crate::guardian::Guardian;
+use crate::plan::{Console, Plan, StopCause};
+use crate::rank::{Event, tell};
+use crate::report::{BarrierReport, Report};
+use crate::spawner::{ProcessSpawner, RankSpec, Spawner};
+use crate::supervisor::Supervisor;
+use crate::wiring::{Wiring, wire};
+use crate::{SpawnError, control, stdin};
+
+/// Descriptors that a rank takes here: two pipes, two files, one for its exit.
+const FILES_PER_RANK: u64 = 5;
+/// Descriptors for everything else.
+const OTHER_FILES: u64 = 64;
+
+/// A job that runs: its ranks, and all that carries their output.
+pub struct LoggingMesh {
+    inner: Arc<Inner>,
+    supervisor: JoinHandle<Report>,
+}
+
+/// What the handle, the supervisor and the control socket share.
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    sender: Mutex<Option<Sender>>,
+    direct: Mutex<Option<ChannelTransport>>,
+    tees: Mutex<Vec<Tee>>,
+    versions: AtomicU64,
+    barriers: Mutex<Vec<BarrierReport>>,
+    flush_timeout: Duration,
+    pub(crate) labels: Labels,
+    pub(crate) host: String,
+    pub(crate) events: UnboundedSender<Event>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl LoggingMesh {
+    /// Starts a job. Returns as soon as its ranks are being started; must be called on a tokio
+    /// runtime with io and time.
+    ///
+    /// # Errors
+    ///
+    /// When the command cannot be found or run, or the system refuses what every rank needs.
+    /// Nothing runs then. A rank that cannot be started later is told in the report.
+    pub fn spawn(plan: Plan, console: Console) -> Result<Self, SpawnError> {
+        let name = plan.command.first().map_or(OsStr::new(""), OsString::as_os_str);
+        let asked = plan.env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, path)| path);
+        let search = asked.cloned().or_else(|| std::env::var_os("PATH"));
+        let program = resolve(name, plan.workdir.as_deref(), search.as_deref())?;
+        let files_limit = raise_files_limit(plan.procs)?;
+        let guardian = Guardian::start(plan.procs as usize, plan.grace);
+        let guardian = Arc::new(guardian.map_err(|source| SpawnError::Guardian { source })?);
+        let stdins = stdin::open(plan.stdin, plan.procs);
+        let stdins = stdins.map_err(|source| SpawnError::Stdin { source })?;
+        let labels = console.labels.clone();
+        let (wiring, ends) = wire(&plan, console)?;
+        let (events, heard) = unbounded_channel();
+        let inner = Arc::new(Inner {
+            client: ends.client,
+            sender: Mutex::new(Some(ends.sender)),
+            direct: Mutex::new(Some(ends.direct)),
+            tees: Mutex::default(),
+            versions: AtomicU64::new(0),
+            barriers: Mutex::default(),
+            flush_timeout: plan.flush_timeout,
+            labels,
+            host: host_name(),
+            events,
+        });
+        let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
+        let specs = Specs::new(&plan, program, &wiring, stdins);
+        let running = start_spawning(specs, Box::new(spawner), inner.events.clone())?;
+        serve_control(&plan, &inner);
+        let supervisor =
+            Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, heard);
+        Ok(Self { inner, supervisor: tokio::spawn(supervisor.run()) })
+    }
+
+    /// Sends output to the client, or only files it. What is read while it is off is counted as
+    /// withheld.
+    pub fn set_mode(&self, stream_to_client: bool) {
+        if let Some(sender) = &*lock(&self.inner.sender) {
+            sender.set_mode(stream_to_client);
+        }
+    }
+
+    /// Folds with `fold` from now on; what is held is printed first.
+    pub fn set_fold(&self, fold: Box<dyn Fold>) {
+        self.inner.client.set_fold(fold);
+        self.inner.wake_client();
+    }
+
+    /// A barrier: when it returns, everything that the ranks wrote before the call has been
+    /// printed, or its verdict says which stream's was not, and why. Never hangs. Any number may
+    /// run at once.
+    pub async fn flush(&self) -> Verdicts {
+        self.inner.flush().await
+    }
+
+    /// Stops the job: the ranks' groups are signalled at once. Called again it ends the grace.
+    pub fn stop(&self, cause: StopCause) {
+        tell(&self.inner.events, Event::Stop(cause));
+    }
+
+    /// A handle that can stop the job while somebody waits for it.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.inner.events.clone())
+    }
+
+    /// Waits for the end of the job and of its teardown.
+    ///
+    /// # Errors
+    ///
+    /// When the supervisor panicked.
+    pub async fn wait(self) -> Result<Report, SpawnError> {
+        self.supervisor.await.map_err(|source| SpawnError::Supervisor { source })
+    }
+}
+
+/// Stops a job.
+#[derive(Clone)]
+pub struct Stopper(UnboundedSender<Event>);
+
+impl Stopper {
+    /// As [`LoggingMesh::stop`].
+    pub fn stop(&self, cause: StopCause) {
+        tell(&self.0, Event::Stop(cause));
+    }
+}
+
+impl std::fmt::Debug for Stopper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Stopper").finish()
+    }
+}
+
+impl std::fmt::Debug for LoggingMesh {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoggingMesh").field("client", &self.inner.client).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// A barrier over every stream that has been started.
+    pub(crate) async fn flush(&self) -> Verdicts {
+        self.flush_within(self.flush_timeout).await
+    }
+
+    pub(crate) async fn flush_within(&self, within: Duration) -> Verdicts {
+        let started = Instant::now();
+        let version = Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1);
+        let tees = lock(&self.tees).clone();
+        let streams = tees.iter().map(Tee::stream).collect();
+        let verdicts = self.client.barrier(version, streams, within);
+        let mut any_ended = false;
+        for tee in &tees {
+            tee.barrier(version);
+            any_ended |= tee.is_finished();
+        }
+        if any_ended {
+            self.wake_client();
+        }
+        let verdicts = verdicts.await;
+        let seconds = started.elapsed().as_secs_f64();
+        lock(&self.barriers).push(BarrierReport::of(&verdicts, seconds));
+        verdicts
+    }
+
+    pub(crate) fn add_tee(&self, tee: Tee) {
+        lock(&self.tees).push(tee);
+    }
+
+    pub(crate) fn with_sender<T>(&self, with: impl FnOnce(&Sender) -> T) -> Option<T> {
+        lock(&self.sender).as_ref().map(with)
+    }
+
+    pub(crate) fn label(&self, job: &str, rank: u32, pid: u32) {
+        let (host, job) = (self.host.clone(), job.to_owned());
+        self.labels.set(Label { rank, local_rank: rank, host, pid, job });
+    }
+
+    /// Gives the client something to hear, so that it looks at what it was told otherwise.
+    pub(crate) fn wake_client(&self) {
+        let time = Timestamp::from_system(SystemTime::now());
+        if let Some(direct) = &mut *lock(&self.direct)
+            && direct.try_send(Message::Heartbeat { node: 0, time }).is_err()
+        {
+            tracing::trace!("the client has enough to hear");
+        }
+    }
+
+    /// Lets go of every way into the client's inbox but those of tees that still run.
+    pub(crate) fn close_ways(&self) -> Option<Sender> {
+        drop(lock(&self.direct).take());
+        lock(&self.sender).take()
+    }
+
+    pub(crate) fn take_barriers(&self) -> Vec<BarrierReport> {
+        let mut barriers = std::mem::take(&mut *lock(&self.barriers));
+        barriers.sort_by_key(|barrier| barrier.version);
+        barriers
+    }
+}
+
+/// Makes the specification of each rank.
+struct Specs {
+    program: OsString,
+    command: Vec<OsString>,
+    environment: Environment,
+    inherited: Vec<(OsString, OsString)>,
+    workdir: Option<std::path::PathBuf>,
+    pipe_bytes: Option<usize>,
+    stdins: Vec<Option<std::os::fd::OwnedFd>>,
+}
+
+impl Specs {
+    fn new(
+        plan: &Plan,
+        program: OsString,
+        wiring: &Wiring,
+        stdins: Vec<Option<std::os::fd::OwnedFd>>,
+    ) -> Self {
+        let environment = Environment {
+            job: plan.job.clone(),
+            procs: plan.procs,
+            master_port: free_port(),
+            buffered: plan.buffered,
+            extra: plan.env.clone(),
+        };
+        Self {
+            program,
+            command: plan.command.clone(),
+            environment,
+            inherited: std::env::vars_os().collect(),
+            workdir: plan.workdir.clone(),
+            pipe_bytes: wiring.pipe_bytes,
+            stdins,
+        }
+    }
+
+    fn of(&mut self, rank: u32) -> RankSpec {
+        RankSpec {
+            program: self.program.clone(),
+            command: self.command.clone(),
+            env: self.environment.of(rank, &self.inherited),
+            workdir: self.workdir.clone(),
+            stdin: self.stdins.get_mut(rank as usize).and_then(Option::take),
+            pipe_bytes: self.pipe_bytes,
+        }
+    }
+}
+
+/// Tells the spawning thread that no more ranks are wanted, or, when dropped, that it may end.
+#[derive(Clone)]
+pub(crate) struct Running {
+    wanted: Arc<std::sync::atomic::AtomicBool>,
+    _alive: Arc<std::sync::mpsc::Sender<()>>,
+}
+
+impl Running {
+    /// No rank is started any more.
+    pub(crate) fn stop_starting(&self) {
+        self.wanted.store(false, Ordering::Release);
+    }
+}
+
+/// Starts every rank from one thread, which lives until the job is over: a parent-death signal that
+/// a rank asks for is about the thread that started it.
+fn start_spawning(
+    mut specs: Specs,
+    mut spawner: Box<dyn Spawner>,
+    events: UnboundedSender<Event>,
+) -> Result<Running, SpawnError> {
+    let (alive, over) = std::sync::mpsc::channel::<()>();
+    let wanted = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let running = Running { wanted: Arc::clone(&wanted), _alive: Arc::new(alive) };
+    let procs = specs.environment.procs;
+    let thread = std::thread::Builder::new().name("lastline-spawner".into()).spawn(move || {
+        for rank in 0..procs {
+            let result = if wanted.load(Ordering::Acquire) {
+                spawner.spawn(specs.of(rank))
+            } else {
+                Err(std::io::Error::other("the job was stopped before it was started"))
+            };
+            tell(&events, Event::Started(rank, result));
+        }
+        drop((specs, events, spawner));
+        // Ends with the job, by an error: nobody sends.
+        over.recv().unwrap_or_default();
+    });
+    thread.map(|_| running).map_err(|source| SpawnError::Thread { source })
+}
+
+fn serve_control(plan: &Plan, inner: &Arc<Inner>) {
+    let Some(path) = &plan.control else {
+        return;
+    };
+    match control::listen(path) {
+        Ok(listener) => {
+            // It ends with the runtime.
+            drop(tokio::spawn(control::serve(listener, Arc::clone(inner))));
+        }
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "`lastline flush` will not reach this job");
+        }
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Raises the limit of open files to what the ranks need; gives the old one where it was raised.
+fn raise_files_limit(procs: u32) -> Result<Option<Rlimit>, SpawnError> {
+    let old = getrlimit(Resource::Nofile);
+    let needed = u64::from(procs) * FILES_PER_RANK + OTHER_FILES;
+    if old.current.is_none_or(|current| current >= needed) {
+        return Ok(None);
+    }
+    if let Some(limit) = old.maximum.filter(|&maximum| maximum < needed) {
+        return Err(SpawnError::TooFewFiles { procs, needed, limit });
+    }
+    let new = Rlimit { current: Some(needed), maximum: old.maximum };
+    setrlimit(Resource::Nofile, new)
+        .map_err(|error| SpawnError::Thread { source: error.into() })?;
+    Ok(Some(old))
+}

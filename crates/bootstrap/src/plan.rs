@@ -1,0 +1,154 @@
+//! What a job is to be.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lastline_client::{Labels, Printer};
+use lastline_line::{Fold, RankSet};
+use lastline_sender::WhenFull;
+use rustix::process::Signal;
+
+/// Whether one rank's failure ends the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// The others are stopped.
+    #[default]
+    Stop,
+    /// They go on.
+    Continue,
+}
+
+/// Who reads what lastline is given on its stdin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StdinMode {
+    /// Nobody.
+    #[default]
+    Null,
+    /// Rank 0.
+    Rank0,
+    /// Every rank gets all of it.
+    All,
+}
+
+/// Where a job's files go.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Files {
+    /// The directory, which exists.
+    pub dir: PathBuf,
+    /// How they are written.
+    pub appender: lastline_appender::Options,
+}
+
+impl Files {
+    /// Files in `dir`, written as `appender` says.
+    pub fn new(dir: PathBuf, appender: lastline_appender::Options) -> Self {
+        Self { dir, appender }
+    }
+}
+
+/// A job: what to run, and every limit and policy around it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Plan {
+    /// The command and its arguments; run directly, not through a shell.
+    pub command: Vec<OsString>,
+    /// How many ranks. Default: 1.
+    pub procs: u32,
+    /// The job's id.
+    pub job: String,
+    /// Where output is filed; nowhere when `None`, the default.
+    pub files: Option<Files>,
+    /// Variables for every rank.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where ranks start; here when `None`, the default.
+    pub workdir: Option<PathBuf>,
+    /// What ranks read. Default: nothing.
+    pub stdin: StdinMode,
+    /// Do not set `PYTHONUNBUFFERED`. Default: false.
+    pub buffered: bool,
+    /// Whether one failure ends all. Default: it does.
+    pub on_failure: OnFailure,
+    /// From SIGTERM to SIGKILL. Default: 10 s.
+    pub grace: Duration,
+    /// Silence after which a pipe is given up whose rank has exited; ten times that in all.
+    /// Default: 2 s.
+    pub drain: Duration,
+    /// The whole way out. Default: 30 s.
+    pub teardown_timeout: Duration,
+    /// Do not end what is left in the ranks' groups. Default: false.
+    pub leave_background: bool,
+    /// The deadline of a barrier. Default: 5 s.
+    pub flush_timeout: Duration,
+    /// What happens when the driver is slower than a rank. Default: spool.
+    pub when_full: WhenFull,
+    /// Memory for output not yet filed or shown. Default: 8 MiB.
+    pub buffer_bytes: usize,
+    /// The ranks whose lines are printed. Default: all.
+    pub show: Option<RankSet>,
+    /// Where the report is written; nowhere when `None`, the default.
+    pub report: Option<PathBuf>,
+    /// The Unix socket on which others may ask for a barrier; none when `None`, the default.
+    pub control: Option<PathBuf>,
+}
+
+impl Plan {
+    /// One rank of `command`, in job `job`, with every default.
+    pub fn new(job: impl Into<String>, command: Vec<OsString>) -> Self {
+        Self {
+            command,
+            procs: 1,
+            job: job.into(),
+            files: None,
+            env: Vec::new(),
+            workdir: None,
+            stdin: StdinMode::Null,
+            buffered: false,
+            on_failure: OnFailure::Stop,
+            grace: Duration::from_secs(10),
+            drain: Duration::from_secs(2),
+            teardown_timeout: Duration::from_secs(30),
+            leave_background: false,
+            flush_timeout: Duration::from_secs(5),
+            when_full: WhenFull::Spool,
+            buffer_bytes: 8 << 20,
+            show: None,
+            report: None,
+            control: None,
+        }
+    }
+}
+
+/// How a job's output is shown.
+pub struct Console {
+    /// What similar lines become.
+    pub fold: Box<dyn Fold>,
+    /// Who prints.
+    pub printer: Box<dyn Printer>,
+    /// Where the printer finds what is known of a rank.
+    pub labels: Labels,
+    /// A line without its newline is printed at once: for one rank alone, as text.
+    pub raw_partials: bool,
+}
+
+/// Why a job is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// Somebody asked for it by this signal, which the ranks get too (SIGINT), or SIGTERM.
+    Signal(i32),
+    /// A rank failed.
+    Failure,
+    /// The owner of the mesh asked for it.
+    Owner,
+}
+
+impl StopCause {
+    /// The signal that ranks get.
+    pub(crate) fn for_ranks(self) -> Signal {
+        match self {
+            Self::Signal(libc::SIGINT) => Signal::INT,
+            _ => Signal::TERM,
+        }
+    }
+}

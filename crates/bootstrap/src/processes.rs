@@ -1,0 +1,142 @@
+//! What `/proc` and the process table say of ranks: exits, holders of a pipe, members of a group.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
+use serde::{Deserialize, Serialize};
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Code(i32),
+    Signal(i32),
+}
+
+impl Exit {
+    pub(crate) fn is_success(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+/// How the process behind `pidfd` has ended; `None` while it runs. It stays a zombie, so that the
+/// id of its group cannot become somebody else's.
+pub(crate) fn poll_exit(pidfd: BorrowedFd<'_>) -> io::Result<Option<Exit>> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let status = rustix::process::waitid(WaitId::PidFd(pidfd), options)?;
+    Ok(status.map(|status| match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(255),
+    }))
+}
+
+/// Lets a process that has ended go.
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    if let Err(error) = rustix::process::waitid(WaitId::PidFd(pidfd), options) {
+        tracing::debug!(%error, "a rank was reaped by somebody else");
+    }
+}
+
+/// Sends a signal to a whole group; one that is gone is no error.
+pub(crate) fn signal_group(group: Pid, signal: Signal) {
+    match rustix::process::kill_process_group(group, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Err(error) => tracing::debug!(%error, ?group, "the group was not signalled"),
+    }
+}
+
+/// Whether a group has any member. A zombie counts.
+pub(crate) fn group_exists(group: Pid) -> bool {
+    rustix::process::test_kill_process_group(group) != Err(rustix::io::Errno::SRCH)
+}
+
+/// A process that holds a pipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its id.
+    pub pid: u32,
+    /// Its command line, as far as it may be read.
+    pub command: String,
+}
+
+/// The number by which `/proc` names a pipe.
+pub(crate) fn pipe_inode(pipe: &impl AsFd) -> io::Result<u64> {
+    Ok(rustix::fs::fstat(pipe)?.st_ino)
+}
+
+/// Who else holds the pipes with these numbers, as far as `/proc` may be read.
+pub(crate) fn holders(inodes: &HashSet<u64>) -> HashMap<u64, Vec<Holder>> {
+    let mut found: HashMap<u64, Vec<Holder>> = HashMap::new();
+    for pid in pids().filter(|&pid| pid != std::process::id()) {
+        for inode in open_pipes(pid).intersection(inodes) {
+            found.entry(*inode).or_default().push(Holder { pid, command: command_of(pid) });
+        }
+    }
+    found
+}
+
+/// Descriptors of the processes in these groups, zombies left out.
+pub(crate) fn members(groups: &HashSet<u32>) -> Vec<OwnedFd> {
+    let in_groups = |&pid: &u32| group_of(pid).is_some_and(|group| groups.contains(&group));
+    let open = |pid| {
+        let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+        rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()
+    };
+    pids().filter(in_groups).filter_map(open).collect()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+fn open_pipes(pid: u32) -> HashSet<u64> {
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    fds.filter_map(|fd| pipe_of(&fd.path())).collect()
+}
+
+fn pipe_of(fd: &Path) -> Option<u64> {
+    let target = fs::read_link(fd).ok()?;
+    target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
+}
+
+fn command_of(pid: u32) -> String {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " ");
+    if !text.is_empty() {
+        return text;
+    }
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    format!("[{}]", name.trim())
+}
+
+/// The group of a process that is no zombie.
+fn group_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in brackets may hold anything, brackets too.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    let state = fields.next()?;
+    let group = fields.nth(1)?.parse().ok()?;
+    (state != "Z" && state != "X").then_some(group)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_in_its_group_and_holds_its_pipes() {
+        let group = rustix::process::getpgrp().as_raw_nonzero().get().unsigned_abs();
+        assert_eq!(group_of(std::process::id()), Some(group));
+        let (read, _write) = std::io::pipe().unwrap();
+        let inode = pipe_inode(&read).unwrap();
+        assert!(open_pipes(std::process::id()).contains(&inode));
+        assert!(holders(&HashSet::from([inode])).is_empty(), "only others are named");
+    }
+}

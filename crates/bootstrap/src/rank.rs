@@ -1,0 +1,178 @@
+//! One rank: its process, its two streams, and what is heard of them.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastline_line::{Launch, Stream, StreamId, Timestamp};
+use lastline_tee::{End, Outcome, Tee};
+use rustix::process::Pid;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+
+use crate::plan::StopCause;
+use crate::processes::{Exit, Holder, poll_exit};
+use crate::report::StreamEnd;
+use crate::spawner::Spawned;
+
+/// How many times the drain's silence a stream is waited for in all.
+const DRAIN_TIMES: u32 = 10;
+
+/// What the supervisor hears. There are a few for each rank, so the queue needs no bound.
+pub(crate) enum Event {
+    /// A rank runs, or could not be started.
+    Started(u32, std::io::Result<Spawned>),
+    /// A rank has exited.
+    Exited(u32, Exit),
+    /// A stream has ended; `None` when its reader was killed.
+    StreamEnded(u32, Stream, Option<Outcome>),
+    /// The rank has exited, its stream is open and says nothing.
+    Silent(u32, Stream),
+    /// The job is to stop.
+    Stop(StopCause),
+}
+
+/// A stream of a rank.
+pub(crate) struct StreamState {
+    pub(crate) id: StreamId,
+    pub(crate) tee: Option<Tee>,
+    pub(crate) inode: u64,
+    pub(crate) end: Option<StreamEnd>,
+    pub(crate) leaked_to: Vec<Holder>,
+    /// It was found to be held by others, and told to stop.
+    pub(crate) given_up: bool,
+}
+
+impl StreamState {
+    fn new(id: StreamId) -> Self {
+        let (tee, end) = (None, None);
+        Self { id, tee, inode: 0, end, leaked_to: Vec::new(), given_up: false }
+    }
+
+    /// Whether nothing more is to come.
+    pub(crate) fn is_over(&self) -> bool {
+        self.tee.is_none() || self.end.is_some()
+    }
+
+    pub(crate) fn ended(&mut self, outcome: Option<&Outcome>) {
+        self.end = Some(match outcome.map(|outcome| outcome.end) {
+            Some(End::Eof) => StreamEnd::Eof,
+            Some(End::Stopped) if self.given_up => StreamEnd::Leaked,
+            _ => StreamEnd::Aborted,
+        });
+    }
+}
+
+/// A rank, from before its start to after its end.
+pub(crate) struct RankState {
+    pub(crate) rank: u32,
+    pub(crate) pid: Option<Pid>,
+    pub(crate) pidfd: Option<Arc<OwnedFd>>,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) error: Option<(String, i32)>,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) stopped_by_lastline: bool,
+    pub(crate) streams: [StreamState; 2],
+}
+
+impl RankState {
+    pub(crate) fn new(rank: u32) -> Self {
+        let launch = Launch(fastrand::u64(..));
+        Self {
+            rank,
+            pid: None,
+            pidfd: None,
+            exit: None,
+            error: None,
+            started: Timestamp::default(),
+            ended: None,
+            stopped_by_lastline: false,
+            streams: Stream::ALL
+                .map(|stream| StreamState::new(StreamId::new(launch, rank, stream))),
+        }
+    }
+
+    pub(crate) fn runs(&self) -> bool {
+        self.pid.is_some() && self.exit.is_none()
+    }
+
+    pub(crate) fn stream(&mut self, stream: Stream) -> &mut StreamState {
+        &mut self.streams[usize::from(stream == Stream::Stderr)]
+    }
+
+    /// Its exit code, as the job's own exit code would have it.
+    pub(crate) fn exit_code(&self) -> Option<i32> {
+        match (&self.error, self.exit) {
+            (Some((_, code)), _) => Some(*code),
+            (None, Some(Exit::Code(code))) => Some(code),
+            (None, Some(Exit::Signal(signal))) => Some(128 + signal),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Tells when the process behind `pidfd` has exited.
+pub(crate) async fn watch_exit(rank: u32, pidfd: Arc<OwnedFd>, events: UnboundedSender<Event>) {
+    let exit = match wait_exit(&pidfd).await {
+        Ok(exit) => exit,
+        Err(error) => {
+            tracing::warn!(rank, %error, "how the rank ended cannot be known");
+            Exit::Code(255)
+        }
+    };
+    tell(&events, Event::Exited(rank, exit));
+}
+
+async fn wait_exit(pidfd: &Arc<OwnedFd>) -> std::io::Result<Exit> {
+    let watched = watch(Arc::clone(pidfd))?;
+    loop {
+        let mut guard = watched.readable().await?;
+        if let Some(exit) = poll_exit(pidfd.as_fd())? {
+            return Ok(exit);
+        }
+        guard.clear_ready();
+    }
+}
+
+fn watch(fd: Arc<OwnedFd>) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
+    #[expect(unsafe_code, reason = "tokio cannot see that an `OwnedFd` stays what it is")]
+    // SAFETY: an `OwnedFd` gives the same open descriptor until it is dropped, which happens after
+    // the `AsyncFd` has let go of its share.
+    let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    watched.map_err(|error| error.into_parts().1)
+}
+
+/// Tells when a stream has ended.
+pub(crate) async fn watch_end(tee: Tee, events: UnboundedSender<Event>) {
+    let outcome = tee.join().await.ok();
+    let StreamId { rank, stream, .. } = tee.stream();
+    tell(&events, Event::StreamEnded(rank, stream, outcome));
+}
+
+/// After a rank's exit: tells when its stream has been silent for `silence`, or open for ten times
+/// that. Only time in which the reader waits for the stream counts, not for room.
+pub(crate) async fn watch_silence(tee: Tee, silence: Duration, events: UnboundedSender<Event>) {
+    let total = Instant::now() + silence * DRAIN_TIMES;
+    let mut read = tee.read();
+    loop {
+        let ended = tokio::time::timeout(silence, tee.join()).await;
+        if ended.is_ok() {
+            return;
+        }
+        let (before, late) = (read, Instant::now() >= total);
+        read = tee.read();
+        if tee.waits_for_input() && (read == before || late) {
+            let StreamId { rank, stream, .. } = tee.stream();
+            return tell(&events, Event::Silent(rank, stream));
+        }
+    }
+}
+
+pub(crate) fn tell(events: &UnboundedSender<Event>, event: Event) {
+    if events.send(event).is_err() {
+        tracing::trace!("the supervisor has ended");
+    }
+}

@@ -1,0 +1,240 @@
+//! What is told at the end.
+
+use std::collections::BTreeMap;
+
+use lastline_client::Verdicts;
+use lastline_line::{Imbalance, Stream, StreamLedger, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::processes::Holder;
+
+/// The account of a whole job. Its JSON is `report.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The version of Lastline that wrote it.
+    pub lastline: String,
+    /// The job's id.
+    pub job: String,
+    /// The command as it was given.
+    pub command: Vec<String>,
+    /// When the job started, RFC 3339.
+    pub started: String,
+    /// When it was over.
+    pub ended: String,
+    /// How many ranks.
+    pub world_size: u32,
+    /// Every stream's ledger adds up.
+    pub balanced: bool,
+    /// Which stream's does not, and where.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imbalances: Vec<String>,
+    /// The rank that failed first, when one did.
+    pub first_failure: Option<FirstFailure>,
+    /// The signal by which lastline was told to stop, when it was.
+    #[serde(default)]
+    pub stopped_by: Option<String>,
+    /// One per rank, in order.
+    pub ranks: Vec<RankReport>,
+    /// One per barrier, in order.
+    pub barriers: Vec<BarrierReport>,
+    /// The stages of the teardown, in order.
+    #[serde(default)]
+    pub teardown: Vec<StageReport>,
+}
+
+/// The rank that failed first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FirstFailure {
+    /// Which rank.
+    pub rank: u32,
+    /// Where it ran.
+    pub host: String,
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// How long it had run.
+    pub after_seconds: f64,
+    /// Its last lines of stderr, or of stdout when stderr is empty.
+    pub last_lines: Vec<String>,
+}
+
+/// One rank.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RankReport {
+    /// Which rank.
+    pub rank: u32,
+    /// Where it ran.
+    pub host: String,
+    /// Its process; none when it could not be started.
+    pub pid: Option<u32>,
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Lastline told it to end before it had.
+    pub stopped_by_lastline: bool,
+    /// Why it could not be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// When it started.
+    pub started: String,
+    /// When it exited.
+    pub ended: Option<String>,
+    /// Its streams by name.
+    pub streams: BTreeMap<Stream, StreamReport>,
+}
+
+impl RankReport {
+    /// Whether it ended with 0.
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// `exit code 3`, `signal 9 (SIGKILL)`, or why it could not be started.
+    pub fn how(&self) -> String {
+        match (&self.error, self.code, self.signal) {
+            (Some(error), _, _) => error.clone(),
+            (None, Some(code), _) => format!("exit code {code}"),
+            (None, None, Some(signal)) => signal_text(signal),
+            (None, None, None) => String::from("did not end"),
+        }
+    }
+}
+
+/// One stream of a rank.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StreamReport {
+    /// What became of its bytes.
+    #[serde(flatten)]
+    pub ledger: StreamLedger,
+    /// How it ended.
+    pub end: StreamEnd,
+    /// Who still held it, when it leaked.
+    pub leaked_to: Vec<Holder>,
+}
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamEnd {
+    /// Everybody closed it.
+    Eof,
+    /// The rank had exited, and somebody else held it without saying anything.
+    Leaked,
+    /// It was given up.
+    Aborted,
+}
+
+/// One barrier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct BarrierReport {
+    /// Its number.
+    pub version: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// The worst verdict: `reached`, `lost` or `timed out`.
+    pub verdict: String,
+}
+
+impl BarrierReport {
+    pub(crate) fn of(verdicts: &Verdicts, seconds: f64) -> Self {
+        let verdict = verdicts.summary().to_owned();
+        Self { version: verdicts.version.0, seconds, verdict }
+    }
+}
+
+/// One stage of the teardown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StageReport {
+    /// `signal`, `eof`, `flush`, `abort`, `drop`, `print`.
+    pub stage: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// It was not done at its deadline.
+    pub timed_out: bool,
+}
+
+/// The sums of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Lines read.
+    pub lines: u64,
+    /// Bytes read.
+    pub bytes: u64,
+    /// Bytes not shown that should have been.
+    pub lost_bytes: u64,
+    /// Bytes that no file has.
+    pub not_filed_bytes: u64,
+}
+
+impl Report {
+    /// The sums over all streams.
+    pub fn totals(&self) -> Totals {
+        let streams = self.ranks.iter().flat_map(|rank| rank.streams.values());
+        streams.fold(Totals::default(), |sum, stream| Totals {
+            lines: sum.lines + stream.ledger.read_lines,
+            bytes: sum.bytes + stream.ledger.read_bytes,
+            lost_bytes: sum.lost_bytes + stream.ledger.lost.bytes(),
+            not_filed_bytes: sum.not_filed_bytes + stream.ledger.not_filed.bytes(),
+        })
+    }
+
+    /// Checks every ledger, and says so in `balanced`.
+    pub(crate) fn check_balance(&mut self) {
+        let streams = self.ranks.iter().flat_map(|rank| {
+            rank.streams.iter().map(|(stream, report)| (rank.rank, *stream, report))
+        });
+        let wrong = streams.filter_map(|(rank, stream, report)| {
+            let imbalance: Imbalance = report.ledger.balance().err()?;
+            Some(format!("rank {rank} {stream}: {imbalance}"))
+        });
+        self.imbalances = wrong.collect();
+        self.balanced = self.imbalances.is_empty();
+    }
+}
+
+/// RFC 3339, UTC, to the microsecond.
+pub(crate) fn rfc3339(time: Timestamp) -> String {
+    let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_microsecond(micros).unwrap_or_default().to_string()
+}
+
+/// `signal 9 (SIGKILL)`.
+pub fn signal_text(signal: i32) -> String {
+    match signal_name(signal) {
+        Some(name) => format!("signal {signal} ({name})"),
+        None => format!("signal {signal}"),
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    let names = [
+        (libc::SIGHUP, "SIGHUP"),
+        (libc::SIGINT, "SIGINT"),
+        (libc::SIGQUIT, "SIGQUIT"),
+        (libc::SIGILL, "SIGILL"),
+        (libc::SIGTRAP, "SIGTRAP"),
+        (libc::SIGABRT, "SIGABRT"),
+        (libc::SIGBUS, "SIGBUS"),
+        (libc::SIGFPE, "SIGFPE"),
+        (libc::SIGKILL, "SIGKILL"),
+        (libc::SIGUSR1, "SIGUSR1"),
+        (libc::SIGSEGV, "SIGSEGV"),
+        (libc::SIGUSR2, "SIGUSR2"),
+        (libc::SIGPIPE, "SIGPIPE"),
+        (libc::SIGALRM, "SIGALRM"),
+        (libc::SIGTERM, "SIGTERM"),
+        (libc::SIGXCPU, "SIGXCPU"),
+        (libc::SIGXFSZ, "SIGXFSZ"),
+        (libc::SIGSYS, "SIGSYS"),
+    ];
+    names.into_iter().find(|(number, _)| *number == signal).map(|(_, name)| name)
+}

@@ -1,0 +1,91 @@
+//! The stages of a teardown, as values.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::report::StageReport;
+
+/// A stage: its name and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stage {
+    pub(crate) name: &'static str,
+    pub(crate) deadline: Duration,
+}
+
+/// The way out: the budget of the whole, and what each stage did.
+#[derive(Debug)]
+pub(crate) struct Teardown {
+    /// When the way out began.
+    since: Option<Instant>,
+    budget: Duration,
+    done: Vec<StageReport>,
+}
+
+impl Teardown {
+    pub(crate) fn new(budget: Duration) -> Self {
+        Self { since: None, budget, done: Vec::new() }
+    }
+
+    /// The way out begins; the first time counts.
+    pub(crate) fn begin(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// The budget begins again: the job moves on by itself.
+    pub(crate) fn renew(&mut self) {
+        self.since = Some(Instant::now());
+    }
+
+    /// When the whole way out is to be over, once it has begun.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.since.map(|since| since + self.budget)
+    }
+
+    /// What is left of the budget; all of it before the way out begins.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline().map_or(self.budget, |at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Runs a stage to its end or its deadline; its result when it ended.
+    pub(crate) async fn run<T>(
+        &mut self,
+        stage: Stage,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let started = Instant::now();
+        let result = tokio::time::timeout(stage.deadline, work).await.ok();
+        self.record(stage.name, started, result.is_none());
+        result
+    }
+
+    /// Notes a stage that was run elsewhere.
+    pub(crate) fn record(&mut self, name: &str, started: Instant, timed_out: bool) {
+        let seconds = started.elapsed().as_secs_f64();
+        self.done.push(StageReport { stage: name.into(), seconds, timed_out });
+    }
+
+    pub(crate) fn into_reports(self) -> Vec<StageReport> {
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_that_times_out_is_told_and_the_next_one_runs() {
+        let mut teardown = Teardown::new(Duration::from_secs(30));
+        teardown.begin();
+        let stage = |name| Stage { name, deadline: Duration::from_secs(5) };
+        assert_eq!(teardown.run(stage("eof"), std::future::pending::<()>()).await, None);
+        assert_eq!(teardown.run(stage("flush"), async { 7 }).await, Some(7));
+        assert_eq!(teardown.left(), Duration::from_secs(25));
+        teardown.begin();
+        assert_eq!(teardown.left(), Duration::from_secs(25), "it begins once");
+        let told: Vec<_> =
+            teardown.into_reports().into_iter().map(|s| (s.stage, s.timed_out)).collect();
+        assert_eq!(told, [("eof".to_owned(), true), ("flush".to_owned(), false)]);
+    }
+}

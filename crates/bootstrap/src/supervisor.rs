@@ -1,0 +1,308 @@
+//! The supervisor: hears what becomes of the ranks, stops them, and takes the job down.
+
+use std::collections::HashSet;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lastline_line::{Stream, Timestamp};
+use lastline_tee::Tee;
+use rustix::process::{Pid, Signal};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+
+use crate::guardian::Guardian;
+use crate::mesh::{Inner, Running};
+use crate::plan::{OnFailure, Plan, StopCause};
+use crate::processes::{Exit, holders, pipe_inode, signal_group};
+use crate::rank::{Event, RankState, watch_end, watch_exit, watch_silence};
+use crate::report::Report;
+use crate::spawner::Spawned;
+use crate::stage::Teardown;
+use crate::wiring::Wiring;
+
+pub(crate) struct Supervisor {
+    pub(crate) plan: Plan,
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) wiring: Wiring,
+    pub(crate) guardian: Arc<Guardian>,
+    running: Running,
+    events: UnboundedReceiver<Event>,
+    pub(crate) ranks: Vec<RankState>,
+    /// Ranks of which it is not known yet whether they run.
+    starting: u32,
+    pub(crate) started: Timestamp,
+    pub(crate) first_failure: Option<u32>,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) teardown: Teardown,
+    /// What had been read and shown when the budget of the way out began last.
+    progress: u64,
+}
+
+/// The job is being stopped.
+pub(crate) struct Stop {
+    pub(crate) cause: StopCause,
+    since: Instant,
+    kill_at: Option<Instant>,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        plan: Plan,
+        inner: Arc<Inner>,
+        wiring: Wiring,
+        guardian: Arc<Guardian>,
+        running: Running,
+        events: UnboundedReceiver<Event>,
+    ) -> Self {
+        let ranks = (0..plan.procs).map(RankState::new).collect();
+        let teardown = Teardown::new(plan.teardown_timeout);
+        Self {
+            starting: plan.procs,
+            plan,
+            inner,
+            wiring,
+            guardian,
+            running,
+            events,
+            ranks,
+            started: now(),
+            first_failure: None,
+            stop: None,
+            teardown,
+            progress: 0,
+        }
+    }
+
+    /// Runs the job to its end, then takes it down.
+    pub(crate) async fn run(mut self) -> Report {
+        let mut eof_since = None;
+        while !self.is_over() {
+            if self.ranks_are_over() {
+                eof_since.get_or_insert_with(Instant::now);
+                self.teardown.begin();
+            }
+            let kill_at = self.stop.as_ref().and_then(|stop| stop.kill_at);
+            let give_up_at = self.teardown.deadline();
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => self.hear(event).await,
+                () = sleep_until(kill_at) => self.kill(),
+                () = sleep_until(give_up_at) => if !self.renew_patience() { break },
+            }
+        }
+        let timed_out = !self.is_over();
+        let eof_since = eof_since.unwrap_or_else(Instant::now);
+        self.teardown.begin();
+        self.teardown.record("eof", eof_since, timed_out);
+        crate::teardown::take_down(self).await
+    }
+
+    fn is_over(&self) -> bool {
+        self.ranks_are_over()
+            && self.ranks.iter().all(|rank| rank.streams.iter().all(|stream| stream.is_over()))
+    }
+
+    fn ranks_are_over(&self) -> bool {
+        self.starting == 0 && !self.ranks.iter().any(RankState::runs)
+    }
+
+    /// At the end of the budget: whether to go on. A job that ends by itself may take as long as
+    /// it moves on; one that is stopped may not, since who stops it will not wait.
+    pub(crate) fn renew_patience(&mut self) -> bool {
+        let read: u64 = self.tees().map(|tee| tee.read().0).sum();
+        let shown: u64 =
+            self.inner.client.accounts().iter().map(|(_, account)| account.shown().0).sum();
+        let moved = read + shown > self.progress;
+        self.progress = read + shown;
+        let renewed = self.stop.is_none() && moved;
+        if renewed {
+            self.teardown.renew();
+        }
+        renewed
+    }
+
+    pub(crate) fn tees(&self) -> impl Iterator<Item = &Tee> {
+        self.ranks.iter().flat_map(|rank| &rank.streams).filter_map(|stream| stream.tee.as_ref())
+    }
+
+    async fn hear(&mut self, event: Event) {
+        match event {
+            Event::Started(rank, Ok(spawned)) => self.rank_started(rank, spawned),
+            Event::Started(rank, Err(error)) => self.rank_not_started(rank, &error),
+            Event::Exited(rank, exit) => self.rank_exited(rank, exit),
+            Event::StreamEnded(rank, stream, outcome) => {
+                self.ranks[rank as usize].stream(stream).ended(outcome.as_ref());
+            }
+            Event::Silent(rank, stream) => self.streams_silent(rank, stream).await,
+            Event::Stop(cause) => self.stop(cause),
+        }
+    }
+
+    fn rank_started(&mut self, rank: u32, spawned: Spawned) {
+        self.starting -= 1;
+        self.inner.label(&self.plan.job, rank, spawned.pid);
+        let state = &mut self.ranks[rank as usize];
+        state.started = now();
+        state.pid = i32::try_from(spawned.pid).ok().and_then(Pid::from_raw);
+        let pidfd = Arc::new(spawned.pidfd);
+        state.pidfd = Some(Arc::clone(&pidfd));
+        for (stream, pipe) in Stream::ALL.into_iter().zip([spawned.stdout, spawned.stderr]) {
+            let inode = pipe_inode(&pipe).unwrap_or_default();
+            let id = state.stream(stream).id;
+            let options = self.wiring.tee_options.clone();
+            let sinks = self.inner.with_sender(|sender| self.wiring.sinks(id, sender));
+            match Tee::start_pipe(id, pipe, sinks.unwrap_or_default(), options) {
+                Ok(tee) => {
+                    let slot = state.stream(stream);
+                    (slot.inode, slot.tee) = (inode, Some(tee.clone()));
+                    self.inner.add_tee(tee.clone());
+                    tokio::spawn(watch_end(tee, self.inner.events.clone()));
+                }
+                Err(error) => tracing::error!(%error, rank, "its output is not read"),
+            }
+        }
+        tokio::spawn(watch_exit(rank, pidfd, self.inner.events.clone()));
+        if let (Some(stop), Some(group)) = (&self.stop, state.pid) {
+            state.stopped_by_lastline = true;
+            signal_group(group, stop.cause.for_ranks());
+        }
+    }
+
+    fn rank_not_started(&mut self, rank: u32, error: &std::io::Error) {
+        self.starting -= 1;
+        let stopped = self.stop.is_some();
+        let code = if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
+        let state = &mut self.ranks[rank as usize];
+        state.error = Some((format!("could not be started: {error}"), code));
+        state.stopped_by_lastline = stopped;
+        (state.started, state.ended) = (now(), Some(now()));
+        if !stopped {
+            self.rank_failed(rank);
+        }
+    }
+
+    fn rank_exited(&mut self, rank: u32, exit: Exit) {
+        let state = &mut self.ranks[rank as usize];
+        (state.exit, state.ended) = (Some(exit), Some(now()));
+        for tee in state.streams.iter().filter(|s| !s.is_over()).filter_map(|s| s.tee.clone()) {
+            tokio::spawn(watch_silence(tee, self.plan.drain, self.inner.events.clone()));
+        }
+        let stopped = state.stopped_by_lastline;
+        if !exit.is_success() && !stopped {
+            self.rank_failed(rank);
+        }
+    }
+
+    fn rank_failed(&mut self, rank: u32) {
+        self.first_failure.get_or_insert(rank);
+        if self.plan.on_failure == OnFailure::Stop {
+            self.stop(StopCause::Failure);
+        }
+    }
+
+    /// Open streams of ranks that have exited say nothing: who holds them is looked up for all of
+    /// them at once, and they are given up after what is there has been read.
+    async fn streams_silent(&mut self, rank: u32, stream: Stream) {
+        let mut silent = vec![(rank, stream)];
+        let mut others = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            match event {
+                Event::Silent(rank, stream) => silent.push((rank, stream)),
+                other => others.push(other),
+            }
+        }
+        let inode = |(rank, stream): &(u32, Stream)| {
+            self.ranks[*rank as usize].streams[usize::from(*stream == Stream::Stderr)].inode
+        };
+        let inodes: HashSet<u64> = silent.iter().map(inode).collect();
+        let look_up = tokio::task::spawn_blocking(move || holders(&inodes));
+        let mut found = look_up.await.unwrap_or_default();
+        for (rank, stream) in silent {
+            let slot = self.ranks[rank as usize].stream(stream);
+            slot.given_up = true;
+            slot.leaked_to = found.remove(&slot.inode).unwrap_or_default();
+            if let Some(tee) = &slot.tee {
+                tee.stop();
+            }
+        }
+        for event in others {
+            Box::pin(self.hear(event)).await;
+        }
+    }
+
+    /// The first stop signals every group at once, and a barrier starts at the same moment; a
+    /// second one ends the grace.
+    fn stop(&mut self, cause: StopCause) {
+        if self.stop.is_some() {
+            return if matches!(cause, StopCause::Failure) {
+            } else {
+                self.kill()
+            };
+        }
+        self.running.stop_starting();
+        let signalled = Instant::now();
+        for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
+            rank.stopped_by_lastline = true;
+            if let Some(group) = rank.pid {
+                signal_group(group, cause.for_ranks());
+            }
+        }
+        let kill_at = Some(signalled + self.plan.grace);
+        self.stop = Some(Stop { cause, since: signalled, kill_at });
+        self.teardown.begin();
+        self.teardown.record("signal", signalled, false);
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(async move { inner.flush().await });
+    }
+
+    /// The grace is over.
+    fn kill(&mut self) {
+        if let Some(stop) = &mut self.stop {
+            stop.kill_at = None;
+            tracing::debug!(after = ?stop.since.elapsed(), "the grace is over");
+        }
+        for rank in self.ranks.iter().filter(|rank| rank.runs()) {
+            if let Some(group) = rank.pid {
+                signal_group(group, Signal::KILL);
+            }
+        }
+    }
+
+    /// The pids of ranks that were started, which are the ids of their groups.
+    pub(crate) fn groups(&self) -> Vec<(Pid, Arc<std::os::fd::OwnedFd>)> {
+        let started = |rank: &RankState| Some((rank.pid?, Arc::clone(rank.pidfd.as_ref()?)));
+        self.ranks.iter().filter_map(started).collect()
+    }
+
+    /// All is over: the guardian may go. Not when somebody still holds it.
+    pub(crate) fn say_farewell(self) {
+        let Self { guardian, running, .. } = self;
+        drop(running);
+        if let Some(guardian) = Arc::into_inner(guardian) {
+            guardian.farewell();
+        }
+    }
+
+    /// Lets the leaders of the groups that have exited go.
+    pub(crate) fn reap(&self, groups: &[(Pid, Arc<std::os::fd::OwnedFd>)]) {
+        for (group, pidfd) in groups {
+            self.guardian.remove(*group);
+            crate::processes::reap(pidfd.as_fd());
+        }
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long the last co-operative steps of a teardown get when the budget is used up.
+pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(500);

@@ -1,0 +1,283 @@
+//! The way out, after the streams' ends: flush, abort, drop, print.
+
+use std::collections::{BTreeMap, HashSet};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastline_appender::Written;
+use lastline_line::{Offset, Span, Stream, StreamId, StreamLedger};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
+use tokio::time::Instant;
+
+use crate::job_dir::write_report;
+use crate::plan::StopCause;
+use crate::processes::{group_exists, members, signal_group};
+use crate::rank::{RankState, StreamState};
+use crate::report::{FirstFailure, RankReport, Report, StreamEnd, StreamReport, rfc3339};
+use crate::stage::Stage;
+use crate::supervisor::{LAST_MOMENT, Supervisor, now};
+
+/// Why nothing is filed when nobody wants files.
+const FILES_OFF: &str = "files are off (--no-files)";
+/// Why output is not shown that the console did not take in time.
+const NOT_SHOWN: &str = "not shown before the deadline of the teardown";
+/// Why bytes are not filed that no writer speaks of.
+const NOT_FILED: &str = "not filed before the deadline of the teardown";
+
+pub(crate) async fn take_down(mut job: Supervisor) -> Report {
+    flush(&mut job).await;
+    abort(&mut job).await;
+    let written = close(&mut job).await;
+    let printing = Instant::now();
+    job.teardown.record("print", printing, false);
+    report(job, written)
+}
+
+/// A last barrier over all streams. A job that ends by itself waits as long as the console moves.
+async fn flush(job: &mut Supervisor) {
+    let started = Instant::now();
+    let inner = Arc::clone(&job.inner);
+    let mut flushed = std::pin::pin!(inner.flush_within(Duration::from_secs(u32::MAX.into())));
+    let timed_out = loop {
+        let within = job.teardown.left().max(LAST_MOMENT);
+        match tokio::time::timeout(within, &mut flushed).await {
+            Ok(verdicts) => break verdicts.summary() == "timed out",
+            Err(_) if job.renew_patience() => {}
+            Err(_) => break true,
+        }
+    };
+    job.teardown.record("flush", started, timed_out);
+}
+
+/// Ends what is left in the ranks' groups; stops and joins the tees that did not end by themselves.
+async fn abort(job: &mut Supervisor) {
+    let deadline = job.teardown.left().max(LAST_MOMENT);
+    let groups = job.groups();
+    let grace = job.plan.grace.min(deadline);
+    if !job.plan.leave_background {
+        groups.iter().for_each(|(group, _)| signal_group(*group, Signal::TERM));
+    }
+    job.reap(&groups);
+    let leave = job.plan.leave_background;
+    let tees: Vec<_> = job.tees().filter(|tee| !tee.is_finished()).cloned().collect();
+    let stage = Stage { name: "abort", deadline };
+    let ended = job.teardown.run(stage, async {
+        tees.iter().for_each(lastline_tee::Tee::stop);
+        if !leave {
+            end_groups(&groups, grace).await;
+        }
+        for tee in &tees {
+            if tokio::time::timeout(LAST_MOMENT, tee.join()).await.is_err() {
+                tee.kill();
+            }
+        }
+    });
+    if ended.await.is_none() {
+        tees.iter().for_each(lastline_tee::Tee::kill);
+    }
+    for stream in job.ranks.iter_mut().flat_map(|rank| &mut rank.streams) {
+        if let (Some(tee), None) = (&stream.tee, stream.end) {
+            job.inner.client.abandon(tee.stream());
+            stream.end = Some(StreamEnd::Aborted);
+        }
+    }
+}
+
+/// Waits for what is left of groups whose leader is gone, SIGKILL after the grace.
+async fn end_groups(groups: &[(Pid, Arc<OwnedFd>)], grace: Duration) {
+    let left: HashSet<u32> = groups
+        .iter()
+        .filter(|(group, _)| group_exists(*group))
+        .map(|(group, _)| group.as_raw_nonzero().get().unsigned_abs())
+        .collect();
+    if left.is_empty() {
+        return;
+    }
+    let ended = tokio::task::spawn_blocking(move || {
+        let members = members(&left);
+        let alive = wait_for(members, grace);
+        for pidfd in &alive {
+            if let Err(error) = pidfd_send_signal(pidfd, Signal::KILL) {
+                tracing::debug!(%error, "it ended by itself");
+            }
+        }
+        wait_for(alive, LAST_MOMENT);
+    });
+    if let Err(error) = ended.await {
+        tracing::debug!(%error, "what is left in the groups was not waited for");
+    }
+}
+
+/// Waits until these processes have exited; gives back those that have not.
+fn wait_for(mut pidfds: Vec<OwnedFd>, within: Duration) -> Vec<OwnedFd> {
+    let deadline = std::time::Instant::now() + within;
+    while !pidfds.is_empty() {
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        let mut watched: Vec<_> =
+            pidfds.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)).collect();
+        let left = Timespec::try_from(left).ok();
+        match poll(&mut watched, left.as_ref()) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Ok(ready) if ready > 0 => {}
+            _ => return pidfds,
+        }
+        let exited: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let mut exited = exited.into_iter();
+        pidfds.retain(|_| exited.next() != Some(true));
+    }
+    pidfds
+}
+
+/// Closes senders, files and client, in this order: queues are emptied, writers joined.
+async fn close(job: &mut Supervisor) -> Option<Written> {
+    let deadline = job.teardown.left().max(LAST_MOMENT);
+    let stage = Stage { name: "drop", deadline: deadline + LAST_MOMENT };
+    let (inner, wiring) = (&job.inner, &job.wiring);
+    let closed = job.teardown.run(stage, async {
+        if let Some(sender) = inner.close_ways() {
+            let _sent = sender.close(deadline).await;
+        }
+        let written = wiring.close_files(deadline).await;
+        if !inner.client.finished(deadline).await {
+            tracing::debug!("the console did not take everything");
+        }
+        written
+    });
+    closed.await.flatten()
+}
+
+fn report(mut job: Supervisor, written: Option<Written>) -> Report {
+    let accounts: BTreeMap<StreamId, _> = job.inner.client.accounts().into_iter().collect();
+    let host = job.inner.host.clone();
+    let files = job.wiring.appender.is_some();
+    let ranks = job.ranks.iter().map(|rank| {
+        let streams = rank.streams.iter().map(|stream| {
+            let account = accounts.get(&stream.id).cloned().unwrap_or_default();
+            let mut ledger = ledger(stream, account);
+            file_side(&mut ledger, stream.id, written.as_ref(), files);
+            (stream.id.stream, stream_report(stream, ledger))
+        });
+        rank_report(rank, &host, streams.collect())
+    });
+    let ranks = ranks.collect();
+    let command = job.plan.command.iter().map(|word| word.to_string_lossy().into_owned());
+    let mut report = Report {
+        lastline: env!("CARGO_PKG_VERSION").into(),
+        job: job.plan.job.clone(),
+        command: command.collect(),
+        started: rfc3339(job.started),
+        ended: rfc3339(now()),
+        world_size: job.plan.procs,
+        balanced: false,
+        imbalances: Vec::new(),
+        first_failure: first_failure(&job),
+        stopped_by: stopped_by(&job),
+        ranks,
+        barriers: job.inner.take_barriers(),
+        teardown: Vec::new(),
+    };
+    let teardown =
+        std::mem::replace(&mut job.teardown, crate::stage::Teardown::new(Duration::ZERO));
+    report.teardown = teardown.into_reports();
+    report.check_balance();
+    if let Some(path) = &job.plan.report
+        && let Err(error) = write_report(&report, path)
+    {
+        tracing::warn!(%error, path = %path.display(), "the report was not written");
+    }
+    job.say_farewell();
+    report
+}
+
+/// The console's side of a stream: what the client did not account for was not shown.
+fn ledger(stream: &StreamState, mut account: lastline_client::Account) -> StreamLedger {
+    let (read_bytes, read_lines) = stream.tee.as_ref().map_or((0, 0), lastline_tee::Tee::counts);
+    account.settle(Offset(read_bytes), NOT_SHOWN);
+    StreamLedger {
+        read_bytes,
+        read_lines,
+        shown_bytes: account.shown_bytes,
+        withheld: account.withheld,
+        lost: account.lost,
+        ..StreamLedger::default()
+    }
+}
+
+/// The file's side: what no writer accounted for was not filed.
+fn file_side(ledger: &mut StreamLedger, stream: StreamId, written: Option<&Written>, files: bool) {
+    let known = written.and_then(|written| written.streams.get(&stream));
+    if let Some(known) = known {
+        ledger.filed_bytes = known.filed_bytes;
+        ledger.not_filed = known.not_filed.clone();
+    }
+    let settled = ledger.filed_bytes + ledger.not_filed.bytes();
+    let rest = Span::new(Offset(settled), Offset(ledger.read_bytes));
+    ledger.not_filed.declare(rest, if files { NOT_FILED } else { FILES_OFF });
+}
+
+fn stream_report(stream: &StreamState, ledger: StreamLedger) -> StreamReport {
+    let end = match stream.end {
+        Some(end) => end,
+        // It was never started: there was nothing to read.
+        None => StreamEnd::Eof,
+    };
+    StreamReport { ledger, end, leaked_to: stream.leaked_to.clone() }
+}
+
+fn rank_report(
+    rank: &RankState,
+    host: &str,
+    streams: BTreeMap<Stream, StreamReport>,
+) -> RankReport {
+    let (code, signal) = match rank.exit {
+        Some(crate::processes::Exit::Code(code)) => (Some(code), None),
+        Some(crate::processes::Exit::Signal(signal)) => (None, Some(signal)),
+        None => (rank.exit_code(), None),
+    };
+    RankReport {
+        rank: rank.rank,
+        host: host.to_owned(),
+        pid: rank.pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs()),
+        code,
+        signal,
+        stopped_by_lastline: rank.stopped_by_lastline,
+        error: rank.error.as_ref().map(|(error, _)| error.clone()),
+        started: rfc3339(rank.started),
+        ended: rank.ended.map(rfc3339),
+        streams,
+    }
+}
+
+fn first_failure(job: &Supervisor) -> Option<FirstFailure> {
+    let rank = &job.ranks[job.first_failure? as usize];
+    let mut lines: Vec<String> = Vec::new();
+    for stream in rank.streams.iter().rev().filter_map(|stream| stream.tee.as_ref()) {
+        lines = stream.recent().iter().map(|l| String::from_utf8_lossy(l).into_owned()).collect();
+        if !lines.is_empty() {
+            break;
+        }
+    }
+    let signal = match rank.exit {
+        Some(crate::processes::Exit::Signal(signal)) => Some(signal),
+        _ => None,
+    };
+    let ran = rank.ended.map_or(Duration::ZERO, |ended| ended.since(rank.started));
+    Some(FirstFailure {
+        rank: rank.rank,
+        host: job.inner.host.clone(),
+        code: if signal.is_some() { None } else { rank.exit_code() },
+        signal,
+        after_seconds: ran.as_secs_f64(),
+        last_lines: lines,
+    })
+}
+
+fn stopped_by(job: &Supervisor) -> Option<String> {
+    match job.stop.as_ref()?.cause {
+        StopCause::Signal(signal) => Some(crate::report::signal_text(signal)),
+        StopCause::Owner => Some("owner".into()),
+        StopCause::Failure => None,
+    }
+}

@@ -90,6 +90,12 @@ pub enum SpawnError {
     /// The command cannot be run.
     #[error(transparent)]
     Command(#[from] CommandError),
+    /// There is no such directory to start ranks in.
+    #[error("cannot start ranks in {}: there is no such directory", dir.display())]
+    Workdir {
+        /// The directory.
+        dir: std::path::PathBuf,
+    },
     /// The directory for the files cannot be used.
     #[error(transparent)]
     Files(#[from] lastline_appender::AppenderError),

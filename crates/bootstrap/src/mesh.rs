@@ -1,6 +1,7 @@
 //! The handle of a running job.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -62,10 +63,7 @@ impl LoggingMesh {
     /// When the command cannot be found or run, or the system refuses what every rank needs.
     /// Nothing runs then. A rank that cannot be started later is told in the report.
     pub fn spawn(plan: Plan, console: Console) -> Result<Self, SpawnError> {
-        let name = plan.command.first().map_or(OsStr::new(""), OsString::as_os_str);
-        let asked = plan.env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, path)| path);
-        let search = asked.cloned().or_else(|| std::env::var_os("PATH"));
-        let program = resolve(name, plan.workdir.as_deref(), search.as_deref())?;
+        let program = find_program(&plan.command, plan.workdir.as_deref(), &plan.env)?;
         let files_limit = raise_files_limit(plan.procs)?;
         let guardian = Guardian::start(plan.procs as usize, plan.grace);
         let guardian = Arc::new(guardian.map_err(|source| SpawnError::Guardian { source })?);
@@ -93,6 +91,19 @@ impl LoggingMesh {
         let supervisor =
             Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, heard);
         Ok(Self { inner, supervisor: tokio::spawn(supervisor.run()) })
+    }
+
+    /// Checks that a command can be run, as [`spawn`](Self::spawn) does first; starts nothing.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such program, or it may not be executed.
+    pub fn check_command(
+        command: &[OsString],
+        workdir: Option<&Path>,
+        env: &[(OsString, OsString)],
+    ) -> Result<(), SpawnError> {
+        find_program(command, workdir, env).map(drop)
     }
 
     /// Sends output to the client, or only files it. What is read while it is off is counted as
@@ -134,6 +145,20 @@ impl LoggingMesh {
     pub async fn wait(self) -> Result<Report, SpawnError> {
         self.supervisor.await.map_err(|source| SpawnError::Supervisor { source })
     }
+}
+
+fn find_program(
+    command: &[OsString],
+    workdir: Option<&Path>,
+    env: &[(OsString, OsString)],
+) -> Result<OsString, SpawnError> {
+    if let Some(dir) = workdir.filter(|dir| !dir.is_dir()) {
+        return Err(SpawnError::Workdir { dir: dir.to_owned() });
+    }
+    let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
+    let asked = env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, path)| path);
+    let search = asked.cloned().or_else(|| std::env::var_os("PATH"));
+    Ok(resolve(name, workdir, search.as_deref())?)
 }
 
 /// Stops a job.

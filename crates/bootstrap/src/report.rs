@@ -59,6 +59,9 @@ pub struct FirstFailure {
     pub after_seconds: f64,
     /// Its last lines of stderr, or of stdout when stderr is empty.
     pub last_lines: Vec<String>,
+    /// The other ranks that failed by themselves with the same last lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub same_text: Vec<u32>,
 }
 
 /// One rank.
@@ -176,6 +179,11 @@ pub struct Totals {
 }
 
 impl Report {
+    /// The number of the signal by which lastline was told to stop.
+    pub fn told_to_stop(&self) -> Option<i32> {
+        self.stopped_by.as_ref()?.split(' ').nth(1)?.parse().ok()
+    }
+
     /// The sums over all streams.
     pub fn totals(&self) -> Totals {
         let streams = self.ranks.iter().flat_map(|rank| rank.streams.values());

@@ -252,13 +252,13 @@ fn rank_report(
 
 fn first_failure(job: &Supervisor) -> Option<FirstFailure> {
     let rank = &job.ranks[job.first_failure? as usize];
-    let mut lines: Vec<String> = Vec::new();
-    for stream in rank.streams.iter().rev().filter_map(|stream| stream.tee.as_ref()) {
-        lines = stream.recent().iter().map(|l| String::from_utf8_lossy(l).into_owned()).collect();
-        if !lines.is_empty() {
-            break;
-        }
-    }
+    let lines = last_lines(rank);
+    let same = |other: &&RankState| {
+        let failed = other.exit_code().is_some_and(|code| code != 0);
+        let own = failed && !other.stopped_by_lastline && other.rank != rank.rank;
+        own && !lines.is_empty() && last_lines(other) == lines
+    };
+    let same_text = job.ranks.iter().filter(same).map(|rank| rank.rank).collect();
     let signal = match rank.exit {
         Some(crate::processes::Exit::Signal(signal)) => Some(signal),
         _ => None,
@@ -271,7 +271,16 @@ fn first_failure(job: &Supervisor) -> Option<FirstFailure> {
         signal,
         after_seconds: ran.as_secs_f64(),
         last_lines: lines,
+        same_text,
     })
+}
+
+/// The last lines of its stderr, or of its stdout when that is empty.
+fn last_lines(rank: &RankState) -> Vec<String> {
+    let recent = |stream: &StreamState| stream.tee.as_ref().map(lastline_tee::Tee::recent);
+    let lines = rank.streams.iter().rev().filter_map(recent).find(|lines| !lines.is_empty());
+    let text = |line: Vec<u8>| String::from_utf8_lossy(&line).into_owned();
+    lines.unwrap_or_default().into_iter().map(text).collect()
 }
 
 fn stopped_by(job: &Supervisor) -> Option<String> {

@@ -83,6 +83,7 @@ impl Shared {
 pub struct Client {
     shared: Arc<Shared>,
     done: watch::Receiver<bool>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 impl Client {
@@ -100,11 +101,12 @@ impl Client {
         let shared = Arc::new(Shared::default());
         let (finished, done) = watch::channel(false);
         let mut worker = Worker::new(Box::new(inbox), fold, printer, options, Arc::clone(&shared));
-        std::thread::Builder::new().name("lastline-client".into()).spawn(move || {
-            worker.run();
-            finished.send_replace(true);
-        })?;
-        Ok(Self { shared, done })
+        let thread =
+            std::thread::Builder::new().name("lastline-client".into()).spawn(move || {
+                worker.run();
+                finished.send_replace(true);
+            })?;
+        Ok(Self { shared, done, thread })
     }
 
     /// Opens a barrier over `streams`: the future gives their verdicts, at the deadline at the
@@ -174,6 +176,14 @@ impl Client {
     /// When each host was last heard of, by node.
     pub fn heard(&self) -> HashMap<u32, Timestamp> {
         self.shared.state().heard.clone()
+    }
+
+    /// Waits until everything has been printed and the thread has ended, for ever if need be.
+    /// Blocks this thread; not to be called on a runtime.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the client's thread has panicked");
+        }
     }
 
     /// Waits until everything has been printed and the thread has ended, for `within` at most;

@@ -1,0 +1,358 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use lastline_appender::Fsync;
+use lastline_client::Template;
+use lastline_line::{RankSet, Stream};
+
+use crate::units::{duration, size};
+
+/// Run a job of N processes and lose no line of what they print.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command in N processes
+    Run(Box<RunOptions>),
+    /// Print a job's files, merged by the time of arrival
+    Logs(LogsOptions),
+    /// List the jobs that are there
+    Jobs,
+    /// Wait until everything that a running job has printed before now has arrived
+    #[command(after_help = "Example:\n  lastline flush 20261123-141503-k3f9")]
+    Flush {
+        /// The job's id
+        job: String,
+    },
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  lastline completions bash > ~/.local/share/bash-completion/completions/lastline"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  lastline run -n 4 -- python train.py --epochs 3
+  lastline run -n 64 --log-dir logs --on-failure continue -- ./a.out
+  lastline run -n 8 --format json -- ./worker | jq .line
+
+Each rank gets RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, NODE_RANK, MASTER_ADDR, MASTER_PORT,
+LASTLINE_JOB_ID and LASTLINE_RANK. Every option is also read from LASTLINE_RUN_<OPTION>.
+
+The exit code is 0 when all ranks ended with 0, otherwise that of the rank that failed first
+(128 + n for a signal); 130 and 143 when lastline was told to stop; 126 and 127 when the command
+could not be run; 2 for bad usage; 74 with --strict when output was lost.";
+
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunOptions {
+    /// Ranks to start on this host
+    #[arg(short = 'n', long, value_name = "N", default_value = "1", env = "LASTLINE_RUN_PROCS",
+          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) procs: u32,
+    /// Where the files go [default: a folder of the job's own in ~/.local/state/lastline/jobs]
+    #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_LOG_DIR", conflicts_with = "no_files")]
+    pub(crate) log_dir: Option<PathBuf>,
+    /// Use a directory that holds a finished job, and remove that job's files
+    #[arg(long, env = "LASTLINE_RUN_OVERWRITE")]
+    pub(crate) overwrite: bool,
+    /// Keep nothing on disk
+    #[arg(long, env = "LASTLINE_RUN_NO_FILES")]
+    pub(crate) no_files: bool,
+    /// The job's id [default: the time and four random letters]
+    #[arg(long, value_name = "ID", env = "LASTLINE_RUN_JOB")]
+    pub(crate) job: Option<String>,
+    /// What becomes of similar lines
+    #[arg(long, value_enum, value_name = "MODE", env = "LASTLINE_RUN_FOLD")]
+    pub(crate) fold: Option<FoldMode>,
+    /// What stands before each line: a template with {rank} {local_rank} {host} {pid} {stream}
+    /// {time} {job}, `auto` (`[{rank}] `, nothing for one rank) or `never`
+    #[arg(long, value_name = "TEMPLATE", default_value = "auto", env = "LASTLINE_RUN_PREFIX",
+          value_parser = prefix)]
+    pub(crate) prefix: Prefix,
+    /// The ranks whose lines are printed, as in `0` or `0-3,8`; files always get all
+    #[arg(long, value_name = "SPEC", env = "LASTLINE_RUN_SHOW")]
+    pub(crate) show: Option<RankSet>,
+    /// How lines are printed
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "LASTLINE_RUN_FORMAT")]
+    pub(crate) format: Format,
+    /// Whether ranks and stderr are told apart by colours
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN", env = "LASTLINE_RUN_COLOR")]
+    pub(crate) color: When,
+    /// What happens to the others when a rank fails
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        value_name = "ACTION",
+        env = "LASTLINE_RUN_ON_FAILURE"
+    )]
+    pub(crate) on_failure: OnFailure,
+    /// From SIGTERM to SIGKILL
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration,
+          env = "LASTLINE_RUN_GRACE")]
+    pub(crate) grace: Duration,
+    /// Silence after which an open pipe is given up when its rank has exited
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration,
+          env = "LASTLINE_RUN_DRAIN")]
+    pub(crate) drain: Duration,
+    /// The whole way out; past it the report says what was left
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration,
+          env = "LASTLINE_RUN_TEARDOWN_TIMEOUT")]
+    pub(crate) teardown_timeout: Duration,
+    /// Do not end what is left in the ranks' process groups when the job is over
+    #[arg(long, env = "LASTLINE_RUN_LEAVE_BACKGROUND")]
+    pub(crate) leave_background: bool,
+    /// Exit with 74 when output was lost
+    #[arg(long, env = "LASTLINE_RUN_STRICT")]
+    pub(crate) strict: bool,
+    /// The deadline of a barrier
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration,
+          env = "LASTLINE_RUN_FLUSH_TIMEOUT")]
+    pub(crate) flush_timeout: Duration,
+    /// What happens when the console is slower than a rank [default: spool; block with --no-files]
+    #[arg(long, value_enum, value_name = "POLICY", env = "LASTLINE_RUN_WHEN_FULL")]
+    pub(crate) when_full: Option<WhenFull>,
+    /// Memory for output not yet filed or shown, for the whole job
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size,
+          env = "LASTLINE_RUN_BUFFER")]
+    pub(crate) buffer: u64,
+    /// When file data is forced to disk: `never`, `end`, or every so many seconds
+    #[arg(long, value_name = "WHEN", default_value = "never", value_parser = fsync,
+          env = "LASTLINE_RUN_FSYNC")]
+    pub(crate) fsync: Fsync,
+    /// Who reads lastline's own stdin
+    #[arg(long, value_enum, default_value_t, value_name = "WHO", env = "LASTLINE_RUN_STDIN")]
+    pub(crate) stdin: StdinMode,
+    /// A variable for every rank; may be given several times
+    #[arg(long, value_name = "K=V", value_parser = variable)]
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// Where ranks start
+    #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_WORKDIR")]
+    pub(crate) workdir: Option<PathBuf>,
+    /// Do not set PYTHONUNBUFFERED
+    #[arg(long, env = "LASTLINE_RUN_BUFFERED")]
+    pub(crate) buffered: bool,
+    /// Where the report is written [default: report.json in the log directory]
+    #[arg(long, value_name = "FILE", env = "LASTLINE_RUN_REPORT")]
+    pub(crate) report: Option<PathBuf>,
+    /// No summary at the end
+    #[arg(long, env = "LASTLINE_RUN_QUIET")]
+    pub(crate) quiet: bool,
+    /// The command and its arguments; run directly, not through a shell
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lastline logs                       the latest job
+  lastline logs --rank 3 --tail 20    the last lines of rank 3
+  lastline logs ./logs --stream stderr --follow")]
+pub(crate) struct LogsOptions {
+    /// The job's id, or a directory [default: the latest job]
+    pub(crate) job: Option<String>,
+    /// The ranks to print, as in `0` or `0-3,8`
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) rank: Option<RankSet>,
+    /// The stream to print [default: both]
+    #[arg(long, value_name = "STREAM", value_parser = stream)]
+    pub(crate) stream: Option<Stream>,
+    /// Only the last N lines
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u64>,
+    /// Go on until the job is over
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// What becomes of similar lines [default: off]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) fold: Option<FoldMode>,
+    /// What stands before each line, as for `run`
+    #[arg(long, value_name = "TEMPLATE", default_value = "auto", value_parser = prefix)]
+    pub(crate) prefix: Prefix,
+    /// How lines are printed
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Whether ranks and stderr are told apart by colours
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FoldMode {
+    /// Every line as it comes
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Lines
+    #[default]
+    Text,
+    /// One object a line
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    /// On a terminal
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnFailure {
+    /// Stop them
+    #[default]
+    Stop,
+    /// Let them go on
+    Continue,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenFull {
+    /// Read it back from the file later
+    Spool,
+    /// Let the rank wait
+    Block,
+    /// Do not show it, and say so
+    Drop,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StdinMode {
+    /// Nobody
+    #[default]
+    Null,
+    /// Rank 0
+    Rank0,
+    /// Every rank gets all of it
+    All,
+}
+
+/// What stands before each line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Prefix {
+    /// `[{rank}] `, and nothing for one rank.
+    Auto,
+    /// This.
+    Template(Template),
+}
+
+impl Prefix {
+    /// The template for a job of so many ranks.
+    pub(crate) fn template(&self, ranks: u32) -> Template {
+        match self {
+            Self::Template(template) => template.clone(),
+            Self::Auto if ranks > 1 => Template::rank(),
+            Self::Auto => Template::empty(),
+        }
+    }
+}
+
+fn prefix(text: &str) -> Result<Prefix, String> {
+    Ok(match text {
+        "auto" => Prefix::Auto,
+        "never" => Prefix::Template(Template::empty()),
+        text => Prefix::Template(Template::parse(text).map_err(|error| error.to_string())?),
+    })
+}
+
+fn fsync(text: &str) -> Result<Fsync, String> {
+    Ok(match text {
+        "never" => Fsync::Never,
+        "end" => Fsync::End,
+        seconds => match duration(seconds) {
+            Ok(every) if !every.is_zero() => Fsync::Every(every),
+            _ => return Err("write `never`, `end`, or a number of seconds above zero".into()),
+        },
+    })
+}
+
+fn variable(text: &str) -> Result<(OsString, OsString), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err(format!("`{text}` sets no variable (write `NAME=value`)")),
+    }
+}
+
+fn stream(text: &str) -> Result<Stream, String> {
+    let named = |stream: &Stream| stream.name() == text;
+    Stream::ALL.into_iter().find(named).ok_or_else(|| "write `stdout` or `stderr`".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(words: &[&str]) -> RunOptions {
+        let words = ["lastline", "run"].iter().chain(words);
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Run(options) => *options,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_command_belongs_to_it() {
+        let options = run(&["-n", "4", "--", "prog", "-n", "7", "--", "--strict"]);
+        assert_eq!((options.procs, options.strict), (4, false));
+        assert_eq!(options.command, ["prog", "-n", "7", "--", "--strict"]);
+        assert_eq!(run(&["prog", "-x"]).command, ["prog", "-x"]);
+    }
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let options = run(&["prog"]);
+        assert_eq!((options.procs, options.prefix, options.buffer), (1, Prefix::Auto, 8 << 20));
+        let seconds =
+            [options.grace, options.drain, options.teardown_timeout, options.flush_timeout];
+        assert_eq!(seconds.map(|duration| duration.as_secs()), [10, 2, 30, 5]);
+        assert_eq!((options.format, options.on_failure), (Format::Text, OnFailure::Stop));
+        assert_eq!((options.fsync, options.stdin), (Fsync::Never, StdinMode::Null));
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        let table: [&[&str]; 8] = [
+            &["-n", "0", "x"],
+            &["--prefix", "{rnak}", "x"],
+            &["--show", "3-1", "x"],
+            &["--grace", "soon", "x"],
+            &["--buffer", "big", "x"],
+            &["--env", "novalue", "x"],
+            &["--fsync", "0", "x"],
+            &["-n", "2"],
+        ];
+        for words in table {
+            let words = ["lastline", "run"].iter().chain(words);
+            assert!(Cli::try_parse_from(words).is_err());
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Exit codes.
+
+use lastline_bootstrap::{Report, SpawnError};
+
+/// All went well.
+pub(crate) const SUCCESS: u8 = 0;
+/// Something else went wrong.
+pub(crate) const FAILURE: u8 = 1;
+/// Bad usage, a directory or an id that cannot be used.
+pub(crate) const USAGE: u8 = 2;
+/// Output was lost, with `--strict`; EX_IOERR of sysexits.h.
+pub(crate) const LOST: u8 = 74;
+
+/// The exit code for an error that kept a command from being carried out.
+pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
+    match error.downcast_ref::<SpawnError>() {
+        Some(SpawnError::Command(error)) => error.exit_code(),
+        Some(
+            SpawnError::Files(_) | SpawnError::TooFewFiles { .. } | SpawnError::Workdir { .. },
+        ) => USAGE,
+        Some(_) => FAILURE,
+        None if error.is::<lastline_bootstrap::JobDirError>() => USAGE,
+        None => FAILURE,
+    }
+}
+
+/// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that
+/// failed first, 128 + n for a signal; 74 when output was lost and that counts.
+pub(crate) fn of_report(report: &Report, told_to_stop: Option<i32>, strict: bool) -> u8 {
+    if let Some(signal) = told_to_stop {
+        return u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    }
+    if let Some(failure) = &report.first_failure {
+        let code = failure.signal.map_or(failure.code.unwrap_or(1), |signal| 128 + signal);
+        return u8::try_from(code & 0xff).unwrap_or(u8::MAX).max(1);
+    }
+    let totals = report.totals();
+    if strict && (totals.lost_bytes > 0 || !report.balanced) {
+        return LOST;
+    }
+    SUCCESS
+}

@@ -1,0 +1,69 @@
+//! `lastline jobs` and `lastline flush`.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+use lastline_bootstrap::{FoundJob, JobState, JobsPlace, request_flush};
+
+use crate::exit;
+use crate::units::bytes;
+
+/// Lists the jobs, oldest first: id, when, ranks, exit, size, command.
+pub(crate) fn jobs() -> anyhow::Result<u8> {
+    let found = JobsPlace::of_user()?.list();
+    let mut rows = vec![["JOB", "STARTED", "RANKS", "EXIT", "SIZE", "COMMAND"].map(String::from)];
+    rows.extend(found.iter().map(row));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..5).map(|column| width(column).unwrap_or(0)).collect();
+    let mut out = io::stdout().lock();
+    for [id, started, ranks, exit, size, command] in &rows {
+        let line = writeln!(
+            out,
+            "{id:0$}  {started:1$}  {ranks:>2$}  {exit:3$}  {size:>4$}  {command}",
+            widths[0], widths[1], widths[2], widths[3], widths[4],
+        );
+        match line {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            other => other.context("cannot print the list")?,
+        }
+    }
+    Ok(exit::SUCCESS)
+}
+
+fn row(job: &FoundJob) -> [String; 6] {
+    let exit = match &job.state {
+        JobState::Running => String::from("running"),
+        JobState::Broken => String::from("broken"),
+        JobState::Finished(report) => {
+            exit::of_report(report, report.told_to_stop(), false).to_string()
+        }
+        _ => String::from("?"),
+    };
+    let started: Result<jiff::Timestamp, _> = job.info.started.parse();
+    let local = |at: jiff::Timestamp| {
+        at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+    };
+    let started = started.map_or_else(|_| job.info.started.clone(), local);
+    let command = job.info.command.join(" ");
+    let size = bytes(size_of(&job.dir));
+    [job.info.job.clone(), started, job.info.world_size.to_string(), exit, size, command]
+}
+
+fn size_of(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+}
+
+/// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.
+pub(crate) fn flush(job: &str) -> anyhow::Result<u8> {
+    lastline_bootstrap::check_job_id(job)?;
+    let answer = request_flush(job).with_context(|| format!("no running job `{job}` answers"))?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", answer.verdict).context("cannot print the verdict")?;
+    for missing in &answer.missing {
+        writeln!(out, "rank {} {}: {}", missing.rank, missing.stream, missing.why)
+            .context("cannot print the verdict")?;
+    }
+    Ok(if answer.verdict == "reached" { exit::SUCCESS } else { exit::FAILURE })
+}

@@ -1,0 +1,40 @@
+//! `lastline`: run a job of N processes and lose no line of what they print.
+
+mod args;
+mod console;
+mod exit;
+mod jobs;
+mod logs;
+mod notices;
+mod run;
+mod summary;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    notices::init();
+    let result = match cli.command {
+        Command::Run(options) => run::run(*options),
+        Command::Logs(options) => logs::logs(&options),
+        Command::Jobs => jobs::jobs(),
+        Command::Flush { job } => jobs::flush(&job),
+        Command::Completions { shell } => {
+            let mut out = std::io::stdout();
+            clap_complete::generate(shell, &mut Cli::command(), "lastline", &mut out);
+            Ok(exit::SUCCESS)
+        }
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            notices::say(&format!("{error:#}"));
+            ExitCode::from(exit::of_error(&error))
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The last words: the first failure, then one line with the ledger.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use lastline_bootstrap::{FirstFailure, RankReport, Report, StreamEnd, signal_text};
+use lastline_line::RankSet;
+
+use crate::units::bytes;
+
+/// Prints the summary to stderr.
+pub(crate) fn print(report: &Report, dir: Option<&Path>) {
+    let text = text(report, dir);
+    // Where stderr is gone there is nobody to tell.
+    drop(std::io::stderr().write_all(text.as_bytes()));
+}
+
+/// The summary, every line of it beginning with `lastline: `.
+pub(crate) fn text(report: &Report, dir: Option<&Path>) -> String {
+    let mut lines = Vec::new();
+    if let Some(failure) = &report.first_failure {
+        tell_failure(report, failure, &mut lines);
+    }
+    tell_leaks(report, &mut lines);
+    for stage in report.teardown.iter().filter(|stage| stage.timed_out) {
+        lines.push(format!("{} was not done in time ({:.1} s)", stage.stage, stage.seconds));
+    }
+    lines.extend(report.imbalances.iter().map(|why| format!("the ledger does not balance: {why}")));
+    lines.push(totals(report, dir));
+    lines.into_iter().map(|line| format!("lastline: {line}\n")).collect()
+}
+
+fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>) {
+    let rank = &report.ranks[failure.rank as usize];
+    let how = match failure.signal {
+        Some(signal) => signal_text(signal),
+        None => rank.how(),
+    };
+    let after = failure.after_seconds;
+    let last = if failure.last_lines.is_empty() { "it printed nothing" } else { "its last lines:" };
+    lines.push(format!("rank {} failed first: {how}, after {after:.2} s; {last}", failure.rank));
+    lines.extend(failure.last_lines.iter().map(|line| format!("  {line}")));
+    let of = |wanted: &dyn Fn(&RankReport) -> bool| {
+        let ranks = report.ranks.iter().filter(|rank| wanted(rank)).map(|rank| rank.rank);
+        ranks.collect::<RankSet>()
+    };
+    let same: RankSet = failure.same_text.iter().copied().collect();
+    if !same.is_empty() {
+        lines.push(format!("{} failed with the same text", ranks(&same)));
+    }
+    let other = |rank: &RankReport| {
+        !rank.succeeded() && !rank.stopped_by_lastline && rank.rank != failure.rank
+    };
+    let others = of(&other).difference(&same);
+    if !others.is_empty() {
+        lines.push(format!("{} failed too", ranks(&others)));
+    }
+    let stopped = of(&|rank: &RankReport| rank.stopped_by_lastline);
+    if !stopped.is_empty() {
+        let verb = if stopped.len() == 1 { "was" } else { "were" };
+        lines.push(format!("{} {verb} stopped by lastline", ranks(&stopped)));
+    }
+}
+
+fn ranks(set: &RankSet) -> String {
+    format!("{} {set}", if set.len() == 1 { "rank" } else { "ranks" })
+}
+
+fn tell_leaks(report: &Report, lines: &mut Vec<String>) {
+    for rank in &report.ranks {
+        for (stream, found) in &rank.streams {
+            if found.end != StreamEnd::Leaked {
+                continue;
+            }
+            let holders = found.leaked_to.iter().map(|h| format!("{} (pid {})", h.command, h.pid));
+            let holders: Vec<String> = holders.collect();
+            let by = if holders.is_empty() {
+                "a process that cannot be seen".to_owned()
+            } else {
+                holders.join(", ")
+            };
+            let rank = rank.rank;
+            lines.push(format!("rank {rank} exited, but its {stream} is still held by {by}"));
+        }
+    }
+}
+
+fn totals(report: &Report, dir: Option<&Path>) -> String {
+    let totals = report.totals();
+    let plural =
+        |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    let mut parts = vec![
+        plural(report.world_size.into(), "rank"),
+        plural(totals.lines, "line"),
+        bytes(totals.bytes),
+        match totals.lost_bytes {
+            0 => String::from("nothing lost"),
+            lost => format!("{} LOST", bytes(lost)),
+        },
+    ];
+    let mut place = String::new();
+    if let Some(dir) = dir {
+        if totals.not_filed_bytes > 0 {
+            parts.push(format!("{} NOT FILED", bytes(totals.not_filed_bytes)));
+        }
+        place = format!("; logs in {}", dir.display());
+    }
+    let stopped = report.stopped_by.as_ref();
+    let stopped = stopped.map(|by| format!("stopped by {by}; ")).unwrap_or_default();
+    format!("{stopped}{}{place}", parts.join(", "))
+}

@@ -1,0 +1,55 @@
+//! Durations and sizes as people write them.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use jiff::SignedDuration;
+
+/// `250ms`, `3s`, `1m`, `2h`; a number alone is seconds.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no duration (write `250ms`, `3s`, `1m` or `2h`)");
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
+    }
+    let parsed: SignedDuration = text.parse().map_err(|_| wrong())?;
+    Duration::try_from(parsed).map_err(|_| wrong())
+}
+
+/// `64KiB`, `8MiB`, `1GiB`, or powers of ten: `10MB`; a number alone is bytes.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let parsed: Result<ByteSize, _> = text.parse();
+    let size = parsed.map_err(|_| format!("`{text}` is no size (write `64KiB`, `8MiB`, `10MB`)"));
+    size.map(|size| size.as_u64())
+}
+
+/// A size for people, `1.2 MB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    ByteSize::b(bytes).display().si().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        let table =
+            [("250ms", 250), ("3s", 3000), ("1m", 60_000), ("1.5", 1500), ("2h", 7_200_000)];
+        for (text, millis) in table {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "-1s", "-3", "soon", "3 parsecs"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        let table = [("100", 100), ("64KiB", 65536), ("8MiB", 8 << 20), ("10MB", 10_000_000)];
+        for (text, bytes) in table {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        assert!(size("big").is_err());
+        assert!(size("-1").is_err());
+    }
+}

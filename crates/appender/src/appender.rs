@@ -91,6 +91,9 @@ impl Appender {
         if self.shared.closed.swap(true, Ordering::AcqRel) {
             return self.written();
         }
+        // Who waits for room need not wait any more.
+        let streams = self.shared.all_streams();
+        streams.iter().for_each(|stream| stream.wake());
         let abandoned_threads = self.shared.pool.close(deadline);
         self.abandoned_threads.store(abandoned_threads, Ordering::Relaxed);
         let reason = if abandoned_threads > 0 { Reason::Abandoned } else { Reason::Closed };

@@ -83,7 +83,7 @@ impl fmt::Display for Note {
             }
             Self::Resumed { reason, missing_bytes, lasted } => write!(
                 f,
-                "output is filed again; {missing_bytes} bytes of {:.1} s are not in the files: {}",
+                "output is filed again after {:.1} s; {missing_bytes} bytes are not in the files: {}",
                 lasted.as_secs_f64(),
                 reason.words(),
             ),

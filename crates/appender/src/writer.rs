@@ -118,7 +118,10 @@ impl Writer {
 
     fn next_due(&self) -> Option<Instant> {
         let index = match self.index_failed {
-            Some(_) => Some(self.now + self.shared.options.retry_after),
+            Some(_) => {
+                let retry_after = self.shared.options.retry_after;
+                Some(self.now + retry_after.max(Duration::from_millis(1)))
+            }
             None if self.events.is_empty() => None,
             None => Some(self.index_written.unwrap_or(self.now) + INDEX_AFTER),
         };

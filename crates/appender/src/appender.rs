@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lastline_line::{Gaps, ReadBack, StreamId};
 
@@ -104,6 +104,8 @@ impl Appender {
             drop(book);
             stream.wake();
         }
+        let over = self.shared.outages().over(Instant::now(), true);
+        self.shared.note(over);
         if abandoned_threads > 0 {
             self.shared.note([Note::Abandoned { threads: abandoned_threads }]);
         }

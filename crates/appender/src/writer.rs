@@ -139,15 +139,15 @@ impl Writer {
         if self.sync_at.is_some_and(|at| self.now >= at) {
             self.sync_all();
         }
-        self.tell_what_is_over(false);
+        self.tell_what_is_over();
     }
 
-    fn tell_what_is_over(&self, end: bool) {
+    fn tell_what_is_over(&self) {
         let mut outages = self.shared.outages();
         if outages.is_empty() {
             return;
         }
-        let over = outages.over(self.now, end);
+        let over = outages.over(self.now, false);
         drop(outages);
         self.shared.note(over);
     }
@@ -229,7 +229,6 @@ impl Writer {
         if let Some(reason) = self.index_failed.take() {
             self.shared.outages().ended(reason);
         }
-        self.tell_what_is_over(true);
     }
 }
 

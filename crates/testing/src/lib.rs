@@ -9,7 +9,10 @@
 //! ```
 
 pub mod laws;
+mod sink;
 pub mod storage;
+
+pub use sink::Recorder;
 
 use bytes::Bytes;
 use lastline_line::{Chunk, Launch, Offset, Stream, StreamId, Timestamp};

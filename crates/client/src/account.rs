@@ -1,0 +1,105 @@
+//! What the client knows of one stream: how far it has come, and what became of its bytes.
+
+use lastline_line::{Gaps, Offset, Span, Withheld, WithheldBytes};
+
+/// One stream's side of the ledger that the client keeps.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Account {
+    /// Every byte below has come, or is known not to.
+    pub received: Offset,
+    /// On the console, in bytes of the stream.
+    pub shown_bytes: u64,
+    /// Not on the console, as asked for.
+    pub withheld: WithheldBytes,
+    /// Not on the console, and should be.
+    pub lost: Gaps,
+    /// Where the stream ended, once it has.
+    pub ended: Option<Offset>,
+    /// The last mark of a barrier that has come.
+    pub mark: Option<Offset>,
+    /// Pieces that came with bytes missing before them.
+    pub gaps: u64,
+    /// Pieces of which a part had come before.
+    pub overlaps: u64,
+    /// Pieces that had come before as a whole.
+    pub repeats: u64,
+}
+
+impl Account {
+    /// A piece that covers `span` has come: what of it is new. Bytes that are missing before it
+    /// are declared lost.
+    pub(crate) fn arrive(&mut self, span: Span) -> Span {
+        if span.to <= self.received {
+            self.repeats += u64::from(!span.is_empty());
+            return Span::new(self.received, self.received);
+        }
+        let fresh = Span::new(span.from.max(self.received), span.to);
+        if span.from < self.received {
+            self.overlaps += 1;
+        }
+        if span.from > self.received {
+            self.gaps += 1;
+            self.lost.declare(Span::new(self.received, span.from), "never arrived");
+        }
+        self.received = span.to;
+        fresh
+    }
+
+    /// Counts bytes that were withheld.
+    pub(crate) fn withhold(&mut self, reason: Withheld, bytes: u64) {
+        self.withheld.add(reason, bytes);
+    }
+
+    /// Bytes below `received` of which nothing is said yet.
+    pub(crate) fn unaccounted(&self) -> u64 {
+        let said = self.shown_bytes + self.withheld.total() + self.lost.bytes();
+        self.received.0.saturating_sub(said)
+    }
+
+    /// Declares lost what came and was not shown, which is the end of what came, and what did not
+    /// come of the `read` bytes.
+    pub fn settle(&mut self, read: Offset, cause: &str) {
+        let rest = self.unaccounted();
+        self.lost.declare(Span::new(Offset(self.received.0 - rest), self.received), cause);
+        self.lost.declare(Span::new(self.received, read), cause);
+        self.received = self.received.max(read);
+    }
+
+    /// Up to where everything has been decided.
+    pub fn shown(&self) -> Offset {
+        Offset(self.received.0 - self.unaccounted())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn span(from: u64, to: u64) -> Span {
+        Span::new(Offset(from), Offset(to))
+    }
+
+    #[test]
+    fn gaps_overlaps_and_repeats_are_seen_and_counted() {
+        let mut account = Account::default();
+        assert_eq!(account.arrive(span(0, 10)), span(0, 10));
+        assert!(account.arrive(span(2, 10)).is_empty());
+        assert_eq!(account.arrive(span(5, 15)), span(10, 15));
+        assert_eq!(account.arrive(span(20, 22)), span(20, 22));
+        assert_eq!((account.gaps, account.overlaps, account.repeats), (1, 1, 1));
+        assert_eq!(account.lost.bytes(), 5);
+        assert_eq!(account.received, Offset(22));
+    }
+
+    #[test]
+    fn settling_declares_what_nobody_spoke_of() {
+        let mut account = Account::default();
+        account.arrive(span(0, 10));
+        account.shown_bytes = 6;
+        account.settle(Offset(12), "console closed");
+        assert_eq!(account.lost.bytes(), 6);
+        assert_eq!(account.lost.as_slice().len(), 1);
+        assert_eq!((account.unaccounted(), account.received), (0, Offset(12)));
+    }
+}

@@ -1,0 +1,83 @@
+//! The driver's side of a job: receives what ranks print, checks it, folds it, prints it, and
+//! answers "has everything printed before now arrived?".
+//!
+//! A [`Client`] is one thread between an [`Inbox`](lastline_line::Inbox), a
+//! [`Fold`](lastline_line::Fold) and a [`Printer`]. [`TextPrinter`] and [`JsonPrinter`] print on
+//! any two writers; [`Inherited`] is this process's own console.
+//!
+//! ```
+//! use std::time::Duration;
+//! use lastline_client::{Client, Labels, Options, Template, TextOptions, TextPrinter};
+//! use lastline_line::{Chunk, Launch, Message, Off, Offset, Stream, StreamId, Timestamp, Version};
+//! use lastline_sender::{Transport, channel};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let (mut transport, inbox) = channel(1 << 20);
+//! let mut text = TextOptions::default();
+//! text.prefix = Template::rank();
+//! let printer = TextPrinter::new(
+//!     Box::new(std::io::stdout()), Box::new(std::io::stderr()), Labels::default(), text);
+//! let client = Client::start(inbox, Box::new(Off), Box::new(printer), Options::default())?;
+//!
+//! let stream = StreamId::new(Launch(1), 3, Stream::Stdout);
+//! let verdicts = client.barrier(Version(1), vec![stream], Duration::from_secs(5));
+//! let chunk = Chunk::new(stream, Offset::ZERO, Timestamp(0), "hello\n".into());
+//! let flush = Message::Flush { stream, version: Version(1), mark: chunk.end() };
+//! transport.try_send(Message::Data(chunk)).expect("there is room");
+//! transport.try_send(flush).expect("there is room");
+//! assert!(verdicts.await.all_reached(), "`[3] hello` is on the console now");
+//! # Ok::<_, std::io::Error>(()) })?;
+//! # Ok::<_, std::io::Error>(())
+//! ```
+//!
+//! # Theory of operation
+//!
+//! Each stream has an [`Account`]: the offset that it has come to, and what became of the bytes
+//! below. A piece that was here before is trimmed, a hole is declared lost; both are counted.
+//! Whole lines of several ranks are printed as blocks without looking at each; a line that is
+//! open, redrawn, folded or monstrous takes the slower way. Bytes count as shown when the printer
+//! has been flushed, which happens when the inbox is empty, at 64 KiB, and at every barrier.
+//!
+//! A barrier's mark comes behind the data it speaks of, so when the client meets it, all before it
+//! has been printed; it flushes and answers. A stream that ends answers every barrier that waits
+//! for it; a deadline answers for the rest.
+//!
+//! # Laws
+//!
+//! Those of [`Printer`], and: for every stream, received = shown + withheld + lost + held; a
+//! barrier says `Reached` or `Ended` only of what has been flushed; each caller gets its own
+//! verdicts; an answer that nobody waits for changes nothing.
+//!
+//! # Your own printer
+//!
+//! 1. Implement [`Printer::print`] for the two kinds of [`Entry`](lastline_line::Entry).
+//! 2. Implement [`Printer::flush`]; until it returns, nothing counts as shown.
+//! 3. Where blocks can be printed faster than line by line, implement [`Printer::print_block`].
+//!
+//! # What it does not do
+//!
+//! It starts no process and writes no file. It does not ask tees for marks: whoever owns them
+//! does, after opening the barrier.
+
+mod account;
+mod barrier;
+mod client;
+mod console;
+mod json;
+mod lines;
+mod long_line;
+mod output;
+mod prefix;
+mod presenter;
+mod printer;
+mod text;
+mod worker;
+
+pub use account::Account;
+pub use barrier::{Verdict, Verdicts};
+pub use client::{Client, Options};
+pub use json::JsonPrinter;
+pub use output::{BoxWrite, Inherited};
+pub use prefix::{Label, Template, TemplateError};
+pub use printer::{Block, PrintError, Printer};
+pub use text::{Labels, TextOptions, TextPrinter};

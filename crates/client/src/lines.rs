@@ -1,0 +1,266 @@
+//! From a stream's bytes to the lines that a console shows. Pure.
+//!
+//! A trailing carriage return belongs to the line ending; before that, what follows the last
+//! carriage return is what a terminal would show, and the rest was redrawn.
+
+use lastline_line::Offset;
+
+/// What came out of a stream's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Out<'a> {
+    /// Bytes that a later part of the line was drawn over.
+    Redrawn(u64),
+    /// A line, or a part of one.
+    Line {
+        /// Where the visible text starts.
+        start: Offset,
+        /// Bytes of the stream that it stands for.
+        bytes: u64,
+        /// The text that is in memory: all but the first `filed` bytes.
+        text: &'a [u8],
+        /// How many bytes before `text` were let go and stand in the file.
+        filed: u64,
+        continuation: bool,
+        partial: bool,
+    },
+}
+
+/// The open line of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct OpenLine {
+    /// A line's parts are printed one after the other as they are, on a console of their own, so
+    /// that a carriage return between them still redraws.
+    raw: bool,
+    /// The visible text so far, but for what was let go.
+    text: Vec<u8>,
+    /// Where `text` starts in the stream.
+    start: Offset,
+    /// How many bytes right before `start` belong to the visible text and were let go.
+    filed: u64,
+    /// An earlier part of the line was given out.
+    continues: bool,
+    /// What was given out has been drawn over since.
+    redraws: bool,
+}
+
+impl OpenLine {
+    pub(crate) fn new(raw: bool) -> Self {
+        Self { raw, ..Self::default() }
+    }
+
+    /// Whether nothing is held and nothing of the line was given out.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.is_empty() && !self.continues
+    }
+
+    fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.filed == 0
+    }
+
+    /// Bytes held in memory.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Bytes of the visible text so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.filed + self.text.len() as u64
+    }
+
+    /// One past the last byte held.
+    pub(crate) fn end(&self) -> Offset {
+        self.start + self.text.len() as u64
+    }
+
+    /// Lets go of what is held: it can be read back.
+    pub(crate) fn let_go(&mut self) {
+        self.filed += self.text.len() as u64;
+        self.start += self.text.len() as u64;
+        self.text = Vec::new();
+    }
+
+    /// Takes the next bytes of the stream, which start at `start`, and gives out whole lines.
+    pub(crate) fn push(&mut self, start: Offset, bytes: &[u8], out: &mut impl FnMut(Out<'_>)) {
+        let mut at = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let (piece, piece_start) = (&bytes[at..end], start + at as u64);
+            at = end + 1;
+            if self.is_fresh() {
+                whole_line(piece_start, piece, out);
+                continue;
+            }
+            self.append(piece_start, piece, out);
+            self.give(false, out);
+        }
+        if at < bytes.len() {
+            self.append(start + at as u64, &bytes[at..], out);
+        }
+    }
+
+    /// Gives out what is held, if anything, without its newline.
+    pub(crate) fn give_partial(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        if !self.is_empty() {
+            self.give(true, out);
+        }
+    }
+
+    /// The stream goes on at another place: what comes next continues the line, if one is open.
+    pub(crate) fn interrupt(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        self.give_partial(out);
+    }
+
+    fn append(&mut self, start: Offset, piece: &[u8], out: &mut impl FnMut(Out<'_>)) {
+        if self.is_empty() {
+            self.start = start;
+        }
+        let had_return = self.text.last() == Some(&b'\r');
+        self.text.extend_from_slice(piece);
+        if !had_return && memchr::memchr(b'\r', piece).is_none() {
+            return;
+        }
+        if let Some(at) = memchr::memrchr(b'\r', strip_returns(&self.text)) {
+            let hidden = at + 1;
+            out(Out::Redrawn(self.filed + hidden as u64));
+            self.text.drain(..hidden);
+            self.start += hidden as u64;
+            self.filed = 0;
+            self.redraws = self.continues && self.raw;
+        }
+    }
+
+    fn give(&mut self, partial: bool, out: &mut impl FnMut(Out<'_>)) {
+        let bytes = self.len() + u64::from(!partial);
+        let start = Offset(self.start.0 - self.filed);
+        let mut text = std::mem::take(&mut self.text);
+        let keeps_returns = partial && self.raw;
+        let visible = if keeps_returns { text.len() } else { strip_returns(&text).len() };
+        text.truncate(visible);
+        if self.redraws {
+            text.insert(0, b'\r');
+        }
+        let (filed, continuation) = (self.filed, self.continues);
+        out(Out::Line { start, bytes, text: &text, filed, continuation, partial });
+        self.start = start + bytes;
+        self.filed = 0;
+        self.continues = partial;
+        self.redraws = false;
+        text.clear();
+        self.text = text;
+    }
+}
+
+fn whole_line(start: Offset, raw: &[u8], out: &mut impl FnMut(Out<'_>)) {
+    let text = strip_returns(raw);
+    let hidden = memchr::memrchr(b'\r', text).map_or(0, |at| at + 1);
+    if hidden > 0 {
+        out(Out::Redrawn(hidden as u64));
+    }
+    out(Out::Line {
+        start: start + hidden as u64,
+        bytes: (raw.len() - hidden) as u64 + 1,
+        text: &text[hidden..],
+        filed: 0,
+        continuation: false,
+        partial: false,
+    });
+}
+
+fn strip_returns(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|&byte| byte != b'\r').map_or(0, |at| at + 1);
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a console shows of `pieces`, line by line.
+    fn shown(pieces: &[&str]) -> Vec<String> {
+        shown_on(OpenLine::default(), pieces)
+    }
+
+    fn shown_on(mut line: OpenLine, pieces: &[&str]) -> Vec<String> {
+        let (mut at, mut lines) = (0, Vec::new());
+        let mut out = |out: Out<'_>| {
+            if let Out::Line { text, continuation, partial, .. } = out {
+                let text = String::from_utf8(text.to_vec()).unwrap();
+                let more = if continuation { "+" } else { "" };
+                lines.push(format!("{more}{text}{}", if partial { "~" } else { "" }));
+            }
+        };
+        for piece in pieces {
+            if *piece == "<barrier>" {
+                line.give_partial(&mut out);
+                continue;
+            }
+            line.push(Offset(at), piece.as_bytes(), &mut out);
+            at += piece.len() as u64;
+        }
+        line.give_partial(&mut out);
+        lines
+    }
+
+    #[test]
+    fn lines_are_shown_as_a_terminal_would() {
+        assert_eq!(shown(&["a\nb\n"]), ["a", "b"]);
+        assert_eq!(shown(&["a\r\nb\r\r\n"]), ["a", "b"]);
+        assert_eq!(shown(&["10%\r20%\r30%\n"]), ["30%"]);
+        assert_eq!(shown(&["10%\r", "20%\r", "30%", "\nnext\n"]), ["30%", "next"]);
+        assert_eq!(shown(&["10%\r", "\n"]), ["10%"]);
+        assert_eq!(shown(&["\r\n", "\n"]), ["", ""]);
+        assert_eq!(shown(&["no end"]), ["no end~"]);
+        assert_eq!(
+            shown(&["half", "<barrier>", " and half\nnext\n"]),
+            ["half~", "+ and half", "next"]
+        );
+        assert_eq!(shown(&["half", "<barrier>", "\n", "next\n"]), ["half~", "+", "next"]);
+        assert_eq!(shown(&["10%", "<barrier>", "\r20%\n"]), ["10%~", "+20%"]);
+        assert_eq!(shown(&["10%\r", "<barrier>", "20%\n"]), ["10%~", "+20%"]);
+    }
+
+    #[test]
+    fn a_console_of_its_own_is_redrawn() {
+        let shown = |pieces| shown_on(OpenLine::new(true), pieces);
+        assert_eq!(shown(&["10%", "<barrier>", "\r20%\n"]), ["10%~", "+\r20%"]);
+        assert_eq!(shown(&["10%\r", "<barrier>", "20%\n"]), ["10%\r~", "+20%"]);
+        assert_eq!(shown(&["name? ", "<barrier>", "\n"]), ["name? ~", "+"]);
+    }
+
+    proptest! {
+        /// Any bytes in any pieces, given out early or let go at any time: every byte is either in
+        /// a line or redrawn, in order, once.
+        #[test]
+        fn every_byte_is_given_out_or_redrawn_once(
+            bytes in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x')], 0..200),
+            cuts in prop::collection::vec((1_usize..20, 0_u8..4), 1..40),
+        ) {
+            let (mut line, mut at, mut next) = (OpenLine::default(), 0_usize, 0_u64);
+            let mut holes = 0_u64;
+            let mut out = |out: Out<'_>| match out {
+                Out::Redrawn(bytes) => holes += bytes,
+                Out::Line { start, bytes, text, filed, .. } => {
+                    assert_eq!(start.0, next + holes, "a line starts where the last one ended");
+                    assert!(text.len() as u64 + filed <= bytes + 1);
+                    next = start.0 + bytes;
+                    holes = 0;
+                }
+            };
+            let mut cuts = cuts.into_iter().cycle();
+            while at < bytes.len() {
+                let (most, action) = cuts.next().unwrap();
+                let end = bytes.len().min(at + most);
+                line.push(Offset(at as u64), &bytes[at..end], &mut out);
+                at = end;
+                match action {
+                    0 => line.give_partial(&mut out),
+                    1 => line.let_go(),
+                    _ => {}
+                }
+            }
+            line.give_partial(&mut out);
+            prop_assert_eq!(next + holes, bytes.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What stands before a line.
+
+use std::fmt::Write as _;
+
+use lastline_line::{Stream, Timestamp};
+
+/// What is known of a rank, for its prefix.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Label {
+    /// The rank.
+    pub rank: u32,
+    /// Its number on its host.
+    pub local_rank: u32,
+    /// The host's name.
+    pub host: String,
+    /// Its process.
+    pub pid: u32,
+    /// The job's id.
+    pub job: String,
+}
+
+/// Why a text is no prefix template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TemplateError {
+    /// A field that does not exist.
+    #[error(
+        "`{{{field}}}` is no field of a prefix \
+         (there are {{rank}} {{local_rank}} {{host}} {{pid}} {{stream}} {{time}} {{job}})"
+    )]
+    Field {
+        /// The name between the braces.
+        field: String,
+    },
+    /// A brace that is not closed, or was never opened.
+    #[error("`{{` and `}}` stand around a field; write `{{{{` or `}}}}` for the character itself")]
+    Brace,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Rank,
+    LocalRank,
+    Host,
+    Pid,
+    Stream,
+    Time,
+    Job,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Field(Field),
+}
+
+/// A prefix with fields in braces, as in `[{rank}] `.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+impl Template {
+    /// No prefix.
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// `[{rank}] `, the prefix when there are several ranks.
+    pub fn rank() -> Self {
+        Self::parse("[{rank}] ").expect("BUG: the template is well-formed")
+    }
+
+    /// Reads a template.
+    ///
+    /// # Errors
+    ///
+    /// When a brace stands alone or a field does not exist.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
+        while let Some(at) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..at]);
+            let brace = &rest[at..=at];
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix(brace) {
+                literal.push_str(brace);
+                rest = after;
+                continue;
+            }
+            if brace == "}" {
+                return Err(TemplateError::Brace);
+            }
+            let (name, after) = rest.split_once('}').ok_or(TemplateError::Brace)?;
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal)));
+            }
+            parts.push(Part::Field(field(name)?));
+            rest = after;
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(Self { parts })
+    }
+
+    /// Whether it is no prefix at all.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Whether it differs from line to line of one stream.
+    pub(crate) fn has_time(&self) -> bool {
+        self.parts.contains(&Part::Field(Field::Time))
+    }
+
+    /// The prefix of a line that arrived at `time`.
+    pub(crate) fn render(&self, label: &Label, stream: Stream, time: Timestamp) -> String {
+        self.render_ranks(&label.rank.to_string(), label, stream, time)
+    }
+
+    /// The same for several ranks, written `ranks`.
+    pub(crate) fn render_ranks(
+        &self,
+        ranks: &str,
+        label: &Label,
+        stream: Stream,
+        time: Timestamp,
+    ) -> String {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Field(Field::Rank) => out.push_str(ranks),
+                Part::Field(Field::LocalRank) => put(&mut out, label.local_rank),
+                Part::Field(Field::Host) => out.push_str(&label.host),
+                Part::Field(Field::Pid) => put(&mut out, label.pid),
+                Part::Field(Field::Stream) => out.push_str(stream.name()),
+                Part::Field(Field::Time) => out.push_str(&clock_time(time)),
+                Part::Field(Field::Job) => out.push_str(&label.job),
+            }
+        }
+        out
+    }
+}
+
+fn put(out: &mut String, number: u32) {
+    write!(out, "{number}").expect("BUG: writing to a string cannot fail");
+}
+
+fn field(name: &str) -> Result<Field, TemplateError> {
+    Ok(match name {
+        "rank" => Field::Rank,
+        "local_rank" => Field::LocalRank,
+        "host" => Field::Host,
+        "pid" => Field::Pid,
+        "stream" => Field::Stream,
+        "time" => Field::Time,
+        "job" => Field::Job,
+        other => return Err(TemplateError::Field { field: other.to_owned() }),
+    })
+}
+
+/// Local time of day to the millisecond, `14:03:59.123`.
+fn clock_time(time: Timestamp) -> String {
+    let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let Ok(time) = jiff::Timestamp::from_microsecond(micros) else {
+        return String::from("--:--:--.---");
+    };
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S%.3f").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_puts_its_fields_in_place() {
+        let label =
+            Label { rank: 3, local_rank: 1, host: "node7".into(), pid: 42, job: "j".into() };
+        let render = |text: &str| {
+            Template::parse(text).unwrap().render(&label, Stream::Stderr, Timestamp(0))
+        };
+        assert_eq!(render("[{rank}] "), "[3] ");
+        assert_eq!(render("{host}/{local_rank}:{pid} {stream} {job}|"), "node7/1:42 stderr j|");
+        assert_eq!(render("{{{rank}}} "), "{3} ");
+        assert_eq!(render(""), "");
+        assert_eq!(render("{time}").len(), "00:00:00.000".len());
+    }
+
+    #[test]
+    fn a_wrong_template_is_refused_with_what_is_wrong() {
+        let wrong = TemplateError::Field { field: "rnak".into() };
+        assert_eq!(Template::parse("{rnak}"), Err(wrong));
+        assert_eq!(Template::parse("{rank"), Err(TemplateError::Brace));
+        assert_eq!(Template::parse("rank}"), Err(TemplateError::Brace));
+    }
+}

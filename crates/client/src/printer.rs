@@ -1,0 +1,105 @@
+//! The seam for printing.
+
+use std::io;
+
+use lastline_line::{Entry, Line, Offset, Stream, StreamId, Timestamp};
+
+/// Whole lines of one stream, each with its newline and no carriage return among them.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
+    /// Whose lines.
+    pub stream: StreamId,
+    /// Where the first one starts.
+    pub start: Offset,
+    /// When they arrived.
+    pub time: Timestamp,
+    /// The lines.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Block<'a> {
+    /// The lines one by one.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
+        let Self { stream, start, time, bytes } = *self;
+        let mut at = 0;
+        memchr::memchr_iter(b'\n', bytes).map(move |end| {
+            let text = &bytes[at..end];
+            let start = start + at as u64;
+            at = end + 1;
+            let bytes = text.len() as u64 + 1;
+            Line { stream, start, bytes, time, text, continuation: false, partial: false }
+        })
+    }
+}
+
+/// The console does not take what it was given.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to {}", .output.name())]
+pub struct PrintError {
+    /// Which output: its lines that were not flushed are not shown, and no more will be.
+    pub output: Stream,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+impl PrintError {
+    /// Whether the reader has gone away, as `head` does.
+    pub fn is_closed(&self) -> bool {
+        self.source.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
+/// Writes entries to the console.
+///
+/// # Laws
+///
+/// 1. **Whole.** An entry's bytes are never mixed with another's.
+/// 2. **Order.** What is printed on one output comes out in the order of the calls.
+/// 3. **Flushed means shown.** After `flush` returned `Ok`, all that was printed is with the
+///    system. Before that, nothing is promised.
+/// 4. **An error is about an output.** What was printed to it since the last flush is not shown;
+///    what was printed to the other one is not touched, and calls go on working for it.
+///
+/// A printer may block for as long as the console does; it is called from one plain thread.
+/// `lastline_testing::laws::printer` runs them against any implementation.
+pub trait Printer: Send {
+    /// Prints an entry; it may stay in a buffer until `flush`.
+    fn print(&mut self, entry: &Entry<'_>) -> Result<(), PrintError>;
+
+    /// Writes what is in the buffer.
+    fn flush(&mut self) -> Result<(), PrintError>;
+
+    /// Prints whole lines of one stream; the same as printing them one by one.
+    fn print_block(&mut self, block: &Block<'_>) -> Result<(), PrintError> {
+        block.lines().try_for_each(|line| self.print(&Entry::Line(line)))
+    }
+
+    /// Prints Lastline's own words, one line, never into a rank's line.
+    fn note(&mut self, text: &str) -> Result<(), PrintError> {
+        tracing::info!("{text}");
+        Ok(())
+    }
+
+    /// The output on which lines of `stream` are printed.
+    fn output_of(&self, stream: Stream) -> Stream {
+        stream
+    }
+}
+
+impl<P: Printer + ?Sized> Printer for Box<P> {
+    fn print(&mut self, entry: &Entry<'_>) -> Result<(), PrintError> {
+        (**self).print(entry)
+    }
+    fn flush(&mut self) -> Result<(), PrintError> {
+        (**self).flush()
+    }
+    fn print_block(&mut self, block: &Block<'_>) -> Result<(), PrintError> {
+        (**self).print_block(block)
+    }
+    fn note(&mut self, text: &str) -> Result<(), PrintError> {
+        (**self).note(text)
+    }
+    fn output_of(&self, stream: Stream) -> Stream {
+        (**self).output_of(stream)
+    }
+}

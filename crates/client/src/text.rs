@@ -1,0 +1,192 @@
+//! Lines as text: prefixed, whole, coloured on a terminal.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lastline_line::{Entry, Folded, Line, Stream, StreamId, Timestamp};
+
+use crate::output::{BoxWrite, Outputs};
+use crate::prefix::{Label, Template};
+use crate::printer::{Block, PrintError, Printer};
+
+/// What is known of the ranks, filled in as they start. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Labels(Arc<Mutex<HashMap<u32, Label>>>);
+
+impl Labels {
+    /// Says what is known of a rank.
+    pub fn set(&self, label: Label) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(label.rank, label);
+    }
+
+    fn get(&self, rank: u32) -> Label {
+        let labels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        labels.get(&rank).cloned().unwrap_or_else(|| Label { rank, ..Label::default() })
+    }
+}
+
+/// How text is printed.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TextOptions {
+    /// What stands before each line. Default: nothing.
+    pub prefix: Template,
+    /// Colours for ranks and for stderr. Default: off.
+    pub color: bool,
+    /// A line without its newline is printed as it is, and goes on where it stopped: for one rank
+    /// alone on the console. Otherwise it gets a newline, and what comes later is marked as its
+    /// continuation. Default: false.
+    pub raw_partials: bool,
+    /// Both outputs are one terminal, so that a note must not follow an open line. Default: false.
+    pub shared_terminal: bool,
+}
+
+/// What stands before the rest of a line whose start was printed before.
+const CONTINUATION: &[u8] = "… ".as_bytes();
+/// Colours of the ranks' prefixes, by rank: cyan, green, yellow, blue, magenta.
+const RANK_COLORS: [&str; 5] = ["\x1b[36m", "\x1b[32m", "\x1b[33m", "\x1b[34m", "\x1b[35m"];
+/// Stderr's prefix: red.
+const STDERR_COLOR: &str = "\x1b[31m";
+const DIM: &str = "\x1b[2m";
+const RESET: &str = "\x1b[0m";
+
+/// Prints lines as text on two outputs.
+pub struct TextPrinter {
+    outputs: Outputs,
+    options: TextOptions,
+    labels: Labels,
+    /// Rendered prefixes, where they do not hold the time.
+    prefixes: HashMap<StreamId, Vec<u8>>,
+    /// The output stands in the middle of a line.
+    mid_line: bool,
+}
+
+impl TextPrinter {
+    /// A printer on two writers, one for each stream.
+    pub fn new(stdout: BoxWrite, stderr: BoxWrite, labels: Labels, options: TextOptions) -> Self {
+        let outputs = Outputs::new(stdout, stderr);
+        Self { outputs, options, labels, prefixes: HashMap::new(), mid_line: false }
+    }
+
+    fn render(&self, stream: StreamId, time: Timestamp) -> Vec<u8> {
+        let label = self.labels.get(stream.rank);
+        let text = self.options.prefix.render(&label, stream.stream, time);
+        if !self.options.color || text.is_empty() {
+            return text.into_bytes();
+        }
+        let color = match stream.stream {
+            Stream::Stderr => STDERR_COLOR,
+            Stream::Stdout => RANK_COLORS[stream.rank as usize % RANK_COLORS.len()],
+        };
+        format!("{color}{text}{RESET}").into_bytes()
+    }
+
+    /// Runs `with` on the prefix of a line of `stream` and the outputs.
+    fn prefixed<T>(
+        &mut self,
+        stream: StreamId,
+        time: Timestamp,
+        with: impl FnOnce(&mut Outputs, &[u8]) -> T,
+    ) -> T {
+        if self.options.prefix.has_time() {
+            let prefix = self.render(stream, time);
+            return with(&mut self.outputs, &prefix);
+        }
+        if !self.prefixes.contains_key(&stream) {
+            let prefix = self.render(stream, time);
+            self.prefixes.insert(stream, prefix);
+        }
+        with(&mut self.outputs, &self.prefixes[&stream])
+    }
+
+    fn print_line(&mut self, line: &Line<'_>) -> Result<(), PrintError> {
+        let raw = self.options.raw_partials;
+        let newline = !(raw && line.partial);
+        self.mid_line = !newline;
+        self.prefixed(line.stream, line.time, |outputs, prefix| {
+            let (buffer, result) = outputs.switch(line.stream.stream);
+            if !(raw && line.continuation) {
+                buffer.extend_from_slice(prefix);
+                buffer.extend_from_slice(if line.continuation { CONTINUATION } else { b"" });
+            }
+            buffer.extend_from_slice(line.text);
+            if newline {
+                buffer.push(b'\n');
+            }
+            result
+        })
+    }
+
+    fn print_folded(&mut self, folded: &Folded<'_>) -> Result<(), PrintError> {
+        let mut ranks = match folded.except {
+            Some(except) => {
+                let all =
+                    folded.ranks.iter().chain(except.iter()).collect::<lastline_line::RankSet>();
+                format!("{all} except {except}")
+            }
+            None => folded.ranks.to_string(),
+        };
+        if folded.count > folded.ranks.len() as u64 {
+            ranks.push_str(&format!(" ×{}", folded.count));
+        }
+        let label = self.labels.get(folded.first.stream.rank);
+        let mut prefix =
+            self.options.prefix.render_ranks(&ranks, &label, folded.stream, folded.time);
+        if self.options.color && !prefix.is_empty() {
+            prefix = format!("{DIM}{prefix}{RESET}");
+        }
+        let (buffer, result) = self.outputs.switch(folded.stream);
+        for text in folded.text.split(|&byte| byte == b'\n') {
+            buffer.extend_from_slice(prefix.as_bytes());
+            buffer.extend_from_slice(text);
+            buffer.push(b'\n');
+        }
+        self.mid_line = false;
+        result
+    }
+}
+
+impl Printer for TextPrinter {
+    fn print(&mut self, entry: &Entry<'_>) -> Result<(), PrintError> {
+        match entry {
+            Entry::Line(line) => self.print_line(line),
+            Entry::Folded(folded) => self.print_folded(folded),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), PrintError> {
+        self.outputs.flush()
+    }
+
+    fn print_block(&mut self, block: &Block<'_>) -> Result<(), PrintError> {
+        self.mid_line = false;
+        let target = block.stream.stream;
+        if self.options.prefix.is_empty() {
+            return self.outputs.write(target, block.bytes);
+        }
+        self.prefixed(block.stream, block.time, |outputs, prefix| {
+            let (buffer, result) = outputs.switch(target);
+            put_prefixed(buffer, prefix, block.bytes);
+            result
+        })
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), PrintError> {
+        let (buffer, result) = self.outputs.switch(Stream::Stderr);
+        if self.mid_line && self.options.shared_terminal {
+            buffer.push(b'\n');
+        }
+        buffer.extend_from_slice(format!("lastline: {text}\n").as_bytes());
+        result.and(self.outputs.flush())
+    }
+}
+
+/// Appends each line of `bytes` with `prefix` before it.
+fn put_prefixed(buffer: &mut Vec<u8>, prefix: &[u8], bytes: &[u8]) {
+    let mut at = 0;
+    for end in memchr::memchr_iter(b'\n', bytes) {
+        buffer.extend_from_slice(prefix);
+        buffer.extend_from_slice(&bytes[at..=end]);
+        at = end + 1;
+    }
+}

@@ -1,0 +1,264 @@
+//! What has been taken from tees and not yet sent. Pure: no clock, no task, no IO.
+//!
+//! Each stream has a lane of its own, in order; lanes with something to send stand in a queue, in
+//! the order in which something came. A chunk that its stream's file has can be let go: its lane
+//! keeps the span, and reads it back when its turn comes.
+
+use std::collections::{HashMap, VecDeque};
+
+use lastline_line::{Cause, Chunk, Message, Offset, Span, StreamId, Timestamp};
+
+/// Beyond this many items a lane joins spans whose arrival times differ.
+const EXACT_ITEMS: usize = 64;
+
+/// What a chunk in a lane costs beside its payload, in bytes.
+const ITEM_BYTES: usize = size_of::<Item>() + 64;
+
+fn cost(chunk: &Chunk) -> usize {
+    chunk.bytes.len() + ITEM_BYTES
+}
+
+/// What stands in a lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Item {
+    /// A chunk in memory.
+    Held(Chunk),
+    /// Bytes that were let go: the file has them.
+    Filed { span: Span, time: Timestamp },
+    /// A mark, an end, a skip.
+    Mark(Message),
+}
+
+#[derive(Debug)]
+struct Lane {
+    stream: StreamId,
+    items: VecDeque<Item>,
+    /// It stands in the queue of lanes.
+    waits: bool,
+}
+
+/// The lanes of all streams.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    lanes: Vec<Lane>,
+    by_stream: HashMap<StreamId, usize>,
+    queue: VecDeque<usize>,
+    held_bytes: usize,
+}
+
+impl Backlog {
+    /// Nothing waits in any lane.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// What the chunks in memory cost, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Puts a message at the end of its stream's lane. A skip joins the skip before it.
+    pub(crate) fn push(&mut self, stream: StreamId, message: Message) {
+        let at = self.lane(stream);
+        let lane = &mut self.lanes[at];
+        match message {
+            Message::Data(chunk) => {
+                self.held_bytes += cost(&chunk);
+                lane.items.push_back(Item::Held(chunk));
+            }
+            Message::Skip { span, ref cause, .. } => {
+                if !joins_skip(lane.items.back_mut(), span, cause) {
+                    lane.items.push_back(Item::Mark(message));
+                }
+            }
+            message => lane.items.push_back(Item::Mark(message)),
+        }
+        if !lane.waits {
+            lane.waits = true;
+            self.queue.push_back(at);
+        }
+    }
+
+    /// Lets go of what `stream` holds in memory below `filed`, keeping its address.
+    pub(crate) fn release(&mut self, stream: StreamId, filed: Offset) {
+        let at = self.lane(stream);
+        let items = &mut self.lanes[at].items;
+        let is_held = |item: &Item| matches!(item, Item::Held(chunk) if chunk.end() <= filed);
+        if !items.iter().any(is_held) {
+            return;
+        }
+        let mut kept: VecDeque<Item> = VecDeque::with_capacity(items.len());
+        for item in items.drain(..) {
+            match item {
+                Item::Held(chunk) if chunk.end() <= filed => {
+                    self.held_bytes -= cost(&chunk);
+                    let exact = kept.len() < EXACT_ITEMS;
+                    let item = Item::Filed { span: chunk.span(), time: chunk.time };
+                    push_filed(&mut kept, item, exact);
+                }
+                other => kept.push_back(other),
+            }
+        }
+        *items = kept;
+    }
+
+    /// The item whose turn it is, with its stream.
+    pub(crate) fn front(&self) -> Option<(StreamId, &Item)> {
+        let lane = &self.lanes[*self.queue.front()?];
+        lane.items.front().map(|item| (lane.stream, item))
+    }
+
+    /// Takes that item out; its lane goes to the end of the queue while it has more.
+    pub(crate) fn pop(&mut self) -> Option<Item> {
+        let at = self.queue.pop_front()?;
+        let lane = &mut self.lanes[at];
+        let item = lane.items.pop_front();
+        if let Some(Item::Held(chunk)) = &item {
+            self.held_bytes -= cost(chunk);
+        }
+        lane.waits = !lane.items.is_empty();
+        if lane.waits {
+            self.queue.push_back(at);
+        }
+        item
+    }
+
+    /// Puts an item before everything else: it could not be sent.
+    pub(crate) fn put_back(&mut self, stream: StreamId, item: Item) {
+        let at = self.lane(stream);
+        if let Item::Held(chunk) = &item {
+            self.held_bytes += cost(chunk);
+        }
+        let lane = &mut self.lanes[at];
+        lane.items.push_front(item);
+        if lane.waits {
+            self.queue.retain(|&other| other != at);
+        }
+        lane.waits = true;
+        self.queue.push_front(at);
+    }
+
+    fn lane(&mut self, stream: StreamId) -> usize {
+        *self.by_stream.entry(stream).or_insert_with(|| {
+            self.lanes.push(Lane { stream, items: VecDeque::new(), waits: false });
+            self.lanes.len() - 1
+        })
+    }
+}
+
+fn joins_skip(last: Option<&mut Item>, next: Span, why: &Cause) -> bool {
+    match last {
+        Some(Item::Mark(Message::Skip { span, cause, .. }))
+            if span.to == next.from && cause == why =>
+        {
+            span.to = next.to;
+            true
+        }
+        _ => false,
+    }
+}
+
+fn push_filed(kept: &mut VecDeque<Item>, item: Item, exact: bool) {
+    let Item::Filed { span: next, time: arrived } = item else {
+        return kept.push_back(item);
+    };
+    match kept.back_mut() {
+        Some(Item::Filed { span, time })
+            if span.to == next.from && (!exact || *time == arrived) =>
+        {
+            span.to = next.to;
+        }
+        _ => kept.push_back(item),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use lastline_line::{Launch, Stream};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id(rank: u32) -> StreamId {
+        StreamId::new(Launch(0), rank, Stream::Stdout)
+    }
+
+    fn data(rank: u32, start: u64, bytes: usize) -> Message {
+        let bytes = Bytes::from(vec![b'x'; bytes]);
+        Message::Data(Chunk::new(id(rank), Offset(start), Timestamp(start), bytes))
+    }
+
+    fn span_of(item: &Item) -> Option<Span> {
+        match item {
+            Item::Held(chunk) => Some(chunk.span()),
+            Item::Filed { span, .. } => Some(*span),
+            Item::Mark(_) => None,
+        }
+    }
+
+    proptest! {
+        /// Whatever is released and when: each stream's bytes come out once, in order, and what
+        /// is held is counted.
+        #[test]
+        fn a_lane_gives_every_byte_once_in_order(
+            steps in prop::collection::vec((0_u32..3, 1_usize..9, 0_u8..4), 1..200),
+        ) {
+            let (mut backlog, mut read, mut sent) = (Backlog::default(), [0_u64; 3], [0_u64; 3]);
+            let mut take = |backlog: &mut Backlog| -> Result<(), TestCaseError> {
+                let Some((stream, _)) = backlog.front() else { return Ok(()) };
+                let item = backlog.pop().unwrap();
+                let span = span_of(&item).unwrap();
+                let at = &mut sent[stream.rank as usize];
+                prop_assert_eq!(span.from, Offset(*at));
+                *at = span.to.0;
+                Ok(())
+            };
+            for (rank, bytes, action) in steps {
+                let at = &mut read[rank as usize];
+                match action {
+                    0 => take(&mut backlog)?,
+                    1 => backlog.release(id(rank), Offset(at.saturating_sub(5))),
+                    2 => if let Some((stream, item)) = backlog.front().map(|(s, i)| (s, i.clone())) {
+                        backlog.pop();
+                        backlog.put_back(stream, item);
+                    },
+                    _ => {
+                        backlog.push(id(rank), data(rank, *at, bytes));
+                        *at += bytes as u64;
+                    }
+                }
+            }
+            while !backlog.is_empty() {
+                take(&mut backlog)?;
+            }
+            prop_assert_eq!(sent, read);
+            prop_assert_eq!(backlog.held_bytes(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_let_go_costs_no_memory_however_much_it_is() {
+        let mut backlog = Backlog::default();
+        for at in 0..10_000 {
+            backlog.push(id(0), data(0, at * 10, 10));
+            backlog.release(id(0), Offset((at + 1) * 10));
+        }
+        assert_eq!(backlog.held_bytes(), 0);
+        assert!(backlog.lanes[0].items.len() <= EXACT_ITEMS + 1);
+    }
+
+    #[test]
+    fn lanes_take_turns() {
+        let mut backlog = Backlog::default();
+        for rank in [0, 0, 0, 1] {
+            backlog.push(id(rank), Message::End { stream: id(rank), at: Offset(0) });
+        }
+        let mut order = Vec::new();
+        while let Some((stream, _)) = backlog.front() {
+            order.push(stream.rank);
+            backlog.pop();
+        }
+        assert_eq!(order, [0, 1, 0, 0]);
+    }
+}

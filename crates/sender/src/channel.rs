@@ -1,0 +1,231 @@
+//! The transport inside one process: a queue bounded in bytes.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use futures_core::Stream;
+use lastline_line::{Budget, Control, Inbox, Lease, Message, Received};
+
+use crate::transport::{Closed, Reason, Refused, Transport};
+
+/// What a queued message costs beside its payload, in bytes.
+const MESSAGE_BYTES: usize = size_of::<(Message, Lease)>();
+
+/// A transport and its inbox in one process; what lies between them is at most `limit_bytes`.
+///
+/// A message gives its bytes back when the one after it is asked for, so the bound holds for what
+/// the client is working on, too. What was taken counts as stored.
+pub fn channel(limit_bytes: usize) -> (ChannelTransport, ChannelInbox) {
+    #[expect(clippy::disallowed_methods, reason = "every message carries a lease of the budget")]
+    let (messages_in, messages_out) = async_channel::unbounded();
+    #[expect(clippy::disallowed_methods, reason = "the client says a few bytes for each message")]
+    let (controls_in, controls_out) = async_channel::unbounded();
+    let budget = Budget::new(limit_bytes);
+    let transport = ChannelTransport {
+        messages: messages_in,
+        budget,
+        wanted_bytes: 0,
+        granted: None,
+        controls: Box::pin(controls_out),
+        stores_on_send: true,
+    };
+    (
+        transport,
+        ChannelInbox {
+            messages: Messages { queue: messages_out, current: None },
+            controls: Controls(controls_in),
+        },
+    )
+}
+
+/// The sending side of [`channel`]. Clones send into the same queue; the client's words reach
+/// whichever asks first.
+#[derive(Debug)]
+pub struct ChannelTransport {
+    messages: Sender<(Message, Lease)>,
+    budget: Budget,
+    /// What the message last refused would take.
+    wanted_bytes: usize,
+    /// Room kept for it by `poll_ready`.
+    granted: Option<Lease>,
+    controls: Pin<Box<Receiver<Control>>>,
+    stores_on_send: bool,
+}
+
+impl Clone for ChannelTransport {
+    fn clone(&self) -> Self {
+        Self {
+            messages: self.messages.clone(),
+            budget: self.budget.clone(),
+            wanted_bytes: 0,
+            granted: None,
+            controls: self.controls.clone(),
+            stores_on_send: self.stores_on_send,
+        }
+    }
+}
+
+impl ChannelTransport {
+    /// The same, but what was taken counts as stored only when the client says so.
+    pub(crate) fn stored_when_acknowledged(mut self) -> Self {
+        self.stores_on_send = false;
+        self
+    }
+
+    fn lease(&mut self, bytes: usize) -> Option<Lease> {
+        match self.granted.take() {
+            Some(lease) if lease.bytes() >= bytes => Some(lease),
+            _ => self.budget.try_acquire(bytes),
+        }
+    }
+}
+
+impl Transport for ChannelTransport {
+    fn try_send(&mut self, message: Message) -> Result<(), Box<Refused>> {
+        let bytes = message.payload_bytes() + MESSAGE_BYTES;
+        let refused = |message, reason| Err(Box::new(Refused { message, reason }));
+        if self.messages.is_closed() {
+            return refused(message, Reason::Closed);
+        }
+        let Some(lease) = self.lease(bytes) else {
+            self.wanted_bytes = bytes;
+            return refused(message, Reason::Full);
+        };
+        match self.messages.try_send((message, lease)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full((message, _)) | TrySendError::Closed((message, _))) => {
+                refused(message, Reason::Closed)
+            }
+        }
+    }
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        if self.messages.is_closed() {
+            return Poll::Ready(Err(Closed));
+        }
+        if self.granted.is_none() {
+            let Poll::Ready(lease) = self.budget.poll_acquire(context, self.wanted_bytes) else {
+                return Poll::Pending;
+            };
+            self.granted = Some(lease);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Result<Control, Closed>> {
+        let next = self.controls.as_mut().poll_next(context);
+        next.map(|control| control.ok_or(Closed))
+    }
+
+    fn stores_on_send(&self) -> bool {
+        self.stores_on_send
+    }
+}
+
+/// The receiving side of [`channel`].
+#[derive(Debug)]
+pub struct ChannelInbox {
+    messages: Messages,
+    controls: Controls,
+}
+
+/// The lane of data and marks.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    queue: Receiver<(Message, Lease)>,
+    /// The room of the message that is being worked on.
+    current: Option<Lease>,
+}
+
+/// The lane of what the client says.
+#[derive(Debug)]
+pub(crate) struct Controls(Sender<Control>);
+
+impl ChannelInbox {
+    pub(crate) fn split(self) -> (Messages, Controls) {
+        (self.messages, self.controls)
+    }
+
+    /// As [`Inbox::next`], to be awaited. `None` when all senders are gone. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Message> {
+        self.messages.recv().await
+    }
+}
+
+impl Messages {
+    pub(crate) async fn recv(&mut self) -> Option<Message> {
+        self.current = None;
+        let taken = self.queue.recv().await.ok()?;
+        Some(self.take(taken))
+    }
+
+    fn take(&mut self, (message, lease): (Message, Lease)) -> Message {
+        self.current = Some(lease);
+        message
+    }
+
+    fn next(&mut self, wait: Option<Duration>) -> Received {
+        self.current = None;
+        let taken = match self.queue.try_recv() {
+            Ok(taken) => taken,
+            Err(TryRecvError::Closed) => return Received::Closed,
+            Err(TryRecvError::Empty) if wait == Some(Duration::ZERO) => return Received::TimedOut,
+            Err(TryRecvError::Empty) => match block_on_for(self.queue.recv(), wait) {
+                Some(Ok(taken)) => taken,
+                Some(Err(_)) => return Received::Closed,
+                None => return Received::TimedOut,
+            },
+        };
+        Received::Message(self.take(taken))
+    }
+}
+
+impl Controls {
+    pub(crate) fn say(&self, control: Control) {
+        if self.0.try_send(control).is_err() {
+            tracing::trace!(?control, "nobody listens to the client any more");
+        }
+    }
+}
+
+impl Inbox for ChannelInbox {
+    fn next(&mut self, wait: Option<Duration>) -> Received {
+        self.messages.next(wait)
+    }
+
+    fn reply(&mut self, control: Control) {
+        self.controls.say(control);
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Runs `future` on this thread, for `wait` at most.
+fn block_on_for<F: Future>(future: F, wait: Option<Duration>) -> Option<F::Output> {
+    let deadline = wait.map(|wait| Instant::now() + wait);
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return Some(output);
+        }
+        match deadline {
+            None => std::thread::park(),
+            Some(deadline) => {
+                let left = deadline.checked_duration_since(Instant::now())?;
+                std::thread::park_timeout(left);
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What a sender can be told.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastline_line::{ReadBack, Version};
+
+/// What happens to output when the client is slower than a rank.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Memory is let go of and read back from the file later. Without files, as `Block`.
+    #[default]
+    Spool,
+    /// The rank waits.
+    Block,
+    /// It is not sent, and declared lost.
+    Drop,
+}
+
+/// How a sender sends.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// This host's number, for the heartbeat. Default: 0.
+    pub node: u32,
+    /// What happens when the client is slower than a rank. Default: spool.
+    pub when_full: WhenFull,
+    /// How many bytes of chunks wait in memory before that happens. Default: 2 MiB.
+    pub held_bytes: usize,
+    /// Where to read again what was let go. Default: nowhere.
+    pub read_back: Option<Arc<dyn ReadBack>>,
+    /// How often the host says that it is alive. Default: every second.
+    pub heartbeat: Duration,
+    /// Called when the client asks for a barrier: whoever owns the tees asks them for its marks.
+    pub on_flush: Option<Arc<dyn Fn(Version) + Send + Sync>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            node: 0,
+            when_full: WhenFull::Spool,
+            held_bytes: 2 << 20,
+            read_back: None,
+            heartbeat: Duration::from_secs(1),
+            on_flush: None,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("node", &self.node)
+            .field("when_full", &self.when_full)
+            .field("held_bytes", &self.held_bytes)
+            .field("heartbeat", &self.heartbeat)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,72 @@
+//! The way from a host to the client.
+
+use std::task::{Context, Poll};
+
+use lastline_line::{Control, Message};
+
+/// The far side is gone for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the far side of the transport is gone")]
+pub struct Closed;
+
+/// Why a transport did not take a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// No room now; there will be.
+    Full,
+    /// The far side is gone for good.
+    Closed,
+}
+
+/// A message that was not taken, given back.
+#[derive(Debug)]
+pub struct Refused {
+    /// The message, as it was.
+    pub message: Message,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Carries messages to the client, in order, and brings back what it says.
+///
+/// # Laws
+///
+/// 1. **Order.** Messages arrive as they were sent; none is doubled.
+/// 2. **Bounded.** What was taken and not received yet is bounded in bytes; over the bound
+///    `try_send` says `Full` and gives the message back.
+/// 3. **Progress.** After `Full`, `poll_ready` becomes ready once there is room or the far side is
+///    gone.
+/// 4. **Remembered end.** Once one method has said that the far side is gone, all do.
+/// 5. **No blocking.** No method waits.
+///
+/// `lastline_testing::laws::transport` runs them against any implementation.
+pub trait Transport: Send {
+    /// Takes a message, or gives it back.
+    fn try_send(&mut self, message: Message) -> Result<(), Box<Refused>>;
+
+    /// Ready when `try_send` is worth another try. Cancel-safe.
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closed>>;
+
+    /// The next thing that the client says. Cancel-safe.
+    fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Result<Control, Closed>>;
+
+    /// Whether what `try_send` took counts as stored at once, without an acknowledgement.
+    fn stores_on_send(&self) -> bool {
+        false
+    }
+}
+
+impl<T: Transport + ?Sized> Transport for Box<T> {
+    fn try_send(&mut self, message: Message) -> Result<(), Box<Refused>> {
+        (**self).try_send(message)
+    }
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closed>> {
+        (**self).poll_ready(context)
+    }
+    fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Result<Control, Closed>> {
+        (**self).poll_control(context)
+    }
+    fn stores_on_send(&self) -> bool {
+        (**self).stores_on_send()
+    }
+}

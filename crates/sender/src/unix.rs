@@ -1,0 +1,111 @@
+//! The transport between two processes on a host: the same messages over a Unix socket.
+//!
+//! Each side is the in-process channel with a task that moves frames between it and the socket,
+//! so the bound in bytes and the order are the channel's.
+
+use std::future::poll_fn;
+use std::io;
+
+use bytes::BytesMut;
+use lastline_line::Message;
+use lastline_line::wire::{Frame, decode, encode_control, encode_message};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+use crate::channel::{ChannelInbox, ChannelTransport, Controls, Messages, channel};
+use crate::transport::{Closed, Transport};
+
+/// Room that reading from a socket starts with, in bytes.
+const READ_BYTES: usize = 64 << 10;
+
+/// A transport over a connected socket; at most `limit_bytes` wait for the socket. Must be called
+/// on a tokio runtime.
+///
+/// What it took counts as stored when the peer says so. When the peer closes the socket or dies,
+/// the transport says that its far side is gone.
+pub fn transport(socket: UnixStream, limit_bytes: usize) -> ChannelTransport {
+    let (transport, inbox) = channel(limit_bytes);
+    let (read, write) = socket.into_split();
+    let (messages, controls) = inbox.split();
+    tokio::spawn(async move {
+        // Whichever ends first ends both: dropping the inbox closes the transport.
+        let ended = tokio::select! {
+            ended = send_all(write, messages) => ended,
+            ended = hear_all(read, controls) => ended,
+        };
+        tracing::debug!(?ended, "the socket of the transport is done with");
+    });
+    transport.stored_when_acknowledged()
+}
+
+async fn send_all(mut write: OwnedWriteHalf, mut messages: Messages) -> io::Result<()> {
+    let mut out = BytesMut::new();
+    while let Some(message) = messages.recv().await {
+        encode_message(&message, &mut out);
+        write.write_all_buf(&mut out).await?;
+    }
+    Ok(())
+}
+
+async fn hear_all(mut read: OwnedReadHalf, controls: Controls) -> io::Result<()> {
+    let mut heard = BytesMut::new();
+    while read.read_buf(&mut heard).await? > 0 {
+        while let Some(frame) = decode(&mut heard).map_err(io::Error::other)? {
+            if let Frame::Control(control) = frame {
+                controls.say(control);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Receives the messages of a connected socket; at most `limit_bytes` wait for the client. Must
+/// be called on a tokio runtime. The inbox closes when the peer does.
+pub fn inbox(socket: UnixStream, limit_bytes: usize) -> ChannelInbox {
+    let (transport, inbox) = channel(limit_bytes);
+    let (read, write) = socket.into_split();
+    let messages = transport.clone();
+    tokio::spawn(async move {
+        // Whichever ends first ends both: dropping the transports closes the inbox.
+        let ended = tokio::select! {
+            ended = receive_all(read, messages) => ended,
+            ended = reply_all(write, transport) => ended,
+        };
+        tracing::debug!(?ended, "the socket of the inbox is done with");
+    });
+    inbox
+}
+
+async fn receive_all(mut read: OwnedReadHalf, mut messages: ChannelTransport) -> io::Result<()> {
+    let mut input = BytesMut::with_capacity(READ_BYTES);
+    while read.read_buf(&mut input).await? > 0 {
+        while let Some(frame) = decode(&mut input).map_err(io::Error::other)? {
+            if let Frame::Message(message) = frame {
+                send(&mut messages, message).await.map_err(io::Error::other)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn reply_all(mut write: OwnedWriteHalf, mut controls: ChannelTransport) -> io::Result<()> {
+    let mut out = BytesMut::new();
+    loop {
+        let control = poll_fn(|context| controls.poll_control(context)).await;
+        encode_control(&control.map_err(io::Error::other)?, &mut out);
+        write.write_all_buf(&mut out).await?;
+    }
+}
+
+/// Sends one message, waiting for room.
+pub async fn send(transport: &mut impl Transport, message: Message) -> Result<(), Closed> {
+    let mut message = message;
+    loop {
+        match transport.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(refused) => message = refused.message,
+        }
+        poll_fn(|context| transport.poll_ready(context)).await?;
+    }
+}

@@ -1,0 +1,243 @@
+//! What the owner of a tee holds.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lastline_line::{Offset, StreamId, Version, Watermark};
+use tokio::io::AsyncRead;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+use crate::recent::Recent;
+use crate::source::{PipeSource, ReaderSource, Source};
+use crate::task::{BoxSink, Task};
+use crate::{Options, TeeError};
+
+/// How a stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// The last writer closed it, and all of it was read.
+    Eof,
+    /// [`Tee::stop`] ended it, after what was there had been read.
+    Stopped,
+    /// Reading failed; [`Outcome::error`] says why.
+    Failed,
+}
+
+/// What a tee did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Bytes taken from the stream.
+    pub read_bytes: u64,
+    /// Lines taken from it; a last one without newline counts.
+    pub read_lines: u64,
+    /// How it ended.
+    pub end: End,
+    /// What reading failed with.
+    pub error: Option<Arc<io::Error>>,
+}
+
+/// What the task and its handle share.
+pub(crate) struct Shared {
+    pub(crate) control: Notify,
+    requests: Mutex<Requests>,
+    recent: Mutex<Recent>,
+    read: Watermark,
+    newlines: AtomicU64,
+    /// The stream's last byte is not a newline (0 or 1).
+    open_line: AtomicU64,
+    /// The task waits for the stream's next bytes, and not for room.
+    pub(crate) waits_for_input: AtomicBool,
+}
+
+#[derive(Default)]
+struct Requests {
+    versions: Vec<Version>,
+    stop: bool,
+}
+
+impl Shared {
+    fn new(options: &Options, read: Watermark) -> Self {
+        Self {
+            control: Notify::new(),
+            requests: Mutex::default(),
+            recent: Mutex::new(Recent::new(options.recent_lines, options.recent_bytes)),
+            read,
+            newlines: AtomicU64::new(0),
+            open_line: AtomicU64::new(0),
+            waits_for_input: AtomicBool::new(false),
+        }
+    }
+
+    fn request(&self, change: impl FnOnce(&mut Requests)) {
+        change(&mut self.requests.lock().unwrap_or_else(PoisonError::into_inner));
+        // Remembered when nobody waits yet.
+        self.control.notify_one();
+    }
+
+    /// The barriers asked for since the last time, and whether stop was ever asked for.
+    pub(crate) fn take_requests(&self) -> (Vec<Version>, bool) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        (std::mem::take(&mut requests.versions), requests.stop)
+    }
+
+    /// Counts bytes just read, with `newlines` newlines among them.
+    pub(crate) fn count(&self, fresh: &[u8], newlines: usize) {
+        self.newlines.fetch_add(newlines as u64, Ordering::Relaxed);
+        self.open_line.store(u64::from(fresh.last() != Some(&b'\n')), Ordering::Relaxed);
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).push(fresh, newlines);
+        self.read.raise(self.read.get() + fresh.len() as u64);
+    }
+
+    /// Bytes and lines.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let lines = self.newlines.load(Ordering::Relaxed) + self.open_line.load(Ordering::Relaxed);
+        (self.read.get().0, lines)
+    }
+}
+
+/// The reader of one stream, at work in a task of its own. Clones are handles to the same one;
+/// dropping them stops nothing.
+#[derive(Clone)]
+pub struct Tee {
+    stream: StreamId,
+    shared: Arc<Shared>,
+    task: AbortHandle,
+    /// The result, once there is one; the sender goes with the task.
+    outcome: watch::Receiver<Option<Outcome>>,
+}
+
+impl Tee {
+    /// Reads `reader` to its end into every sink. Must be called on a tokio runtime.
+    ///
+    /// An `AsyncRead` cannot say what waits in it, so a barrier covers what it gave when asked,
+    /// until it said "pending". For a pipe use [`start_pipe`](Self::start_pipe), whose barrier
+    /// covers all that was written.
+    pub fn start(
+        stream: StreamId,
+        reader: impl AsyncRead + Unpin + Send + 'static,
+        sinks: Vec<BoxSink>,
+        options: Options,
+    ) -> Self {
+        let ahead_bytes = options.chunk_bytes.min(16 << 10);
+        Self::start_source(stream, ReaderSource::new(reader, ahead_bytes), sinks, options)
+    }
+
+    /// Reads the read end of a pipe, or a socket, to its end into every sink. Sets it
+    /// non-blocking: no other process may use the same open file. Must be called on a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor cannot be watched.
+    pub fn start_pipe(
+        stream: StreamId,
+        pipe: OwnedFd,
+        sinks: Vec<BoxSink>,
+        options: Options,
+    ) -> Result<Self, TeeError> {
+        let source = PipeSource::new(pipe, options.pipe_bytes, options.pipe_budget.clone())
+            .map_err(|source| TeeError::Watch { stream, source })?;
+        Ok(Self::start_source(stream, source, sinks, options))
+    }
+
+    fn start_source(
+        stream: StreamId,
+        source: impl Source + 'static,
+        sinks: Vec<BoxSink>,
+        options: Options,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(&options, Watermark::default()));
+        let task = Task {
+            stream,
+            source,
+            sinks,
+            options,
+            shared: Arc::clone(&shared),
+            read: Offset::ZERO,
+            carry: Vec::new(),
+            carry_due: None,
+            marks: std::collections::VecDeque::new(),
+            stop_at: None,
+        };
+        let (done, outcome) = watch::channel(None);
+        let task = tokio::spawn(async move {
+            done.send_replace(Some(task.run().await));
+        });
+        Self { stream, shared, task: task.abort_handle(), outcome }
+    }
+
+    /// Whose stream.
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// How far it has read.
+    pub fn read(&self) -> Offset {
+        self.shared.read.get()
+    }
+
+    /// Bytes and lines read so far; an open line counts.
+    pub fn counts(&self) -> (u64, u64) {
+        self.shared.counts()
+    }
+
+    /// The last lines, oldest first, without newlines, whole wherever reading cut them. The last
+    /// one may still be open.
+    pub fn recent(&self) -> Vec<Vec<u8>> {
+        self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).lines()
+    }
+
+    /// Takes the mark of a barrier: what was read, and what waits to be. When that has been sent,
+    /// [`Message::Flush`](lastline_line::Message::Flush) follows it to every sink. After the
+    /// stream's end nothing follows: its `End` has said all.
+    pub fn barrier(&self, version: Version) {
+        self.shared.request(|requests| requests.versions.push(version));
+    }
+
+    /// Ends the reading once what waits now has been read. Remembered when it comes early.
+    pub fn stop(&self) {
+        self.shared.request(|requests| requests.stop = true);
+    }
+
+    /// Whether it has ended.
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Whether it waits for its stream to say something. False while it waits for room in a sink
+    /// or in the pool, and after its end.
+    pub fn waits_for_input(&self) -> bool {
+        self.shared.waits_for_input.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the end. Cancel-safe; may be called by anybody, any number of times.
+    ///
+    /// # Errors
+    ///
+    /// When the task was [killed](Self::kill), or a sink panicked.
+    pub async fn join(&self) -> Result<Outcome, TeeError> {
+        let mut outcome = self.outcome.clone();
+        let ended = outcome.wait_for(Option::is_some).await;
+        let outcome = ended.ok().and_then(|outcome| outcome.clone());
+        outcome.ok_or(TeeError::Ended { stream: self.stream })
+    }
+
+    /// Ends the task where it stands: the last resort of a teardown whose deadline has passed.
+    /// What it had read and not delivered is then in no sink, and [`counts`](Self::counts) says
+    /// how much was read.
+    pub fn kill(&self) {
+        #[expect(clippy::disallowed_methods, reason = "this is teardown's last resort")]
+        self.task.abort();
+    }
+}
+
+impl std::fmt::Debug for Tee {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tee").field("stream", &self.stream).field("read", &self.read()).finish()
+    }
+}

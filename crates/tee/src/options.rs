@@ -1,0 +1,46 @@
+//! What a tee can be told.
+
+use std::time::Duration;
+
+use lastline_line::Budget;
+
+use crate::Pool;
+
+/// How a tee reads.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Options {
+    /// Where read buffers come from, and the bound on all that is read and not yet let go by
+    /// every sink. Default: a pool of its own with 8 MiB.
+    pub pool: Pool,
+    /// The longest chunk, in bytes. Default: 256 KiB.
+    pub chunk_bytes: usize,
+    /// How long the start of a line waits for its newline before it goes as an unterminated
+    /// chunk. Default: 100 ms.
+    pub partial_after: Duration,
+    /// How many last lines are kept. Default: 20.
+    pub recent_lines: usize,
+    /// How many bytes of last lines are kept at most; a longer line is kept from its end.
+    /// Default: 16 KiB.
+    pub recent_bytes: usize,
+    /// What pipes may be enlarged by while they are under load, in bytes, for all tees that share
+    /// it. Default: 4 MiB.
+    pub pipe_budget: Budget,
+    /// The size that a pipe under load is given, in bytes. Default: 1 MiB, which is what Linux
+    /// grants without privileges.
+    pub pipe_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pool: Pool::new(Budget::new(8 << 20)),
+            chunk_bytes: 256 << 10,
+            partial_after: Duration::from_millis(100),
+            recent_lines: 20,
+            recent_bytes: 16 << 10,
+            pipe_budget: Budget::new(4 << 20),
+            pipe_bytes: 1 << 20,
+        }
+    }
+}

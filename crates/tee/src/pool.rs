@@ -1,0 +1,155 @@
+//! Read buffers that come back.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use lastline_line::{Budget, Lease};
+
+/// Below this a buffer is made to measure and not kept: a quiet stream pins no more than it said.
+const SMALLEST_KEPT: usize = 4 << 10;
+/// The classes of kept buffers: 4, 16, 64, 256 KiB and 1 MiB.
+const CLASSES: usize = 5;
+/// How many free bytes a class keeps.
+const KEPT_BYTES_PER_CLASS: usize = 1 << 20;
+
+/// Buffers for reading, bounded in bytes by a [`Budget`], used again when the last sink has let
+/// them go. Clones share them.
+///
+/// Taking a buffer waits while the budget is exhausted. That is the only back-pressure that a
+/// pipeline needs: what was read and is neither filed nor shown holds its buffer, and who holds
+/// all of them stops the reading, not the memory.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    budget: Budget,
+    free: [Mutex<Vec<Vec<u8>>>; CLASSES],
+}
+
+impl Pool {
+    /// A pool whose buffers hold at most what `budget` grants.
+    pub fn new(budget: Budget) -> Self {
+        Self { shared: Arc::new(Shared { budget, free: Default::default() }) }
+    }
+
+    /// The bound.
+    pub fn budget(&self) -> &Budget {
+        &self.shared.budget
+    }
+
+    /// An empty buffer with room for at least `bytes`. Cancel-safe.
+    pub(crate) async fn take(&self, bytes: usize) -> Buffer {
+        let capacity = class_of(bytes).map_or(bytes, class_bytes);
+        let lease = self.shared.budget.acquire(capacity).await;
+        let kept = class_of(bytes).and_then(|class| self.free(class).pop());
+        let bytes = kept.unwrap_or_else(|| Vec::with_capacity(capacity));
+        Buffer { bytes, pool: Arc::clone(&self.shared), _lease: lease }
+    }
+
+    fn free(&self, class: usize) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.shared.free(class)
+    }
+}
+
+impl Shared {
+    fn free(&self, class: usize) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.free[class].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How big a buffer to take when `waiting` bytes follow `carried` ones. A class serves up to twice
+/// its size, since what is left over is read next, and half-empty buffers would use up the budget.
+pub(crate) fn room_for(carried: usize, waiting: usize, chunk_bytes: usize) -> usize {
+    let wanted = (carried + waiting.max(1)).min(chunk_bytes);
+    let below = (0..CLASSES).rev().map(class_bytes).find(|&class| class <= wanted);
+    match below {
+        Some(class) if wanted < 2 * class && carried < class / 2 => class,
+        _ => wanted,
+    }
+}
+
+/// The class for a buffer of `bytes`; `None` for one that is made to measure.
+fn class_of(bytes: usize) -> Option<usize> {
+    if bytes < SMALLEST_KEPT {
+        return None;
+    }
+    (0..CLASSES).find(|&class| bytes <= class_bytes(class))
+}
+
+const fn class_bytes(class: usize) -> usize {
+    SMALLEST_KEPT << (2 * class)
+}
+
+/// A buffer on loan.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    pub(crate) bytes: Vec<u8>,
+    pool: Arc<Shared>,
+    _lease: Lease,
+}
+
+impl Buffer {
+    /// Shares what it holds; the buffer comes back when the last share is dropped.
+    pub(crate) fn freeze(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let Some(class) = class_of(bytes.capacity()) else {
+            return;
+        };
+        // A buffer that outgrew its class is not kept: its capacity would lie about it.
+        if bytes.capacity() != class_bytes(class) {
+            return;
+        }
+        let mut free = self.pool.free(class);
+        if (free.len() + 1) * class_bytes(class) <= KEPT_BYTES_PER_CLASS {
+            bytes.clear();
+            free.push(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_buffer_comes_back_when_its_last_share_is_dropped() {
+        let pool = Pool::new(Budget::new(1 << 20));
+        let mut buffer = pool.take(5000).await;
+        assert_eq!(buffer.bytes.capacity(), 16 << 10);
+        buffer.bytes.extend_from_slice(b"abc");
+        let place = buffer.bytes.as_ptr();
+        let (whole, part) = {
+            let whole = buffer.freeze();
+            let part = whole.slice(1..);
+            (whole, part)
+        };
+        drop(whole);
+        assert_eq!(pool.budget().held_bytes(), 16 << 10);
+        drop(part);
+        assert_eq!(pool.budget().held_bytes(), 0);
+        let again = pool.take(16 << 10).await;
+        assert_eq!((again.bytes.as_ptr(), again.bytes.len()), (place, 0));
+    }
+
+    #[tokio::test]
+    async fn a_short_line_holds_no_more_than_itself() {
+        let pool = Pool::new(Budget::new(1 << 20));
+        let _buffer = pool.take(30).await;
+        assert_eq!(pool.budget().held_bytes(), 30);
+    }
+}

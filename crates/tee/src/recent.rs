@@ -1,0 +1,108 @@
+//! The last lines of a stream.
+
+/// Keeps the last lines, whole wherever they were cut by reading.
+#[derive(Debug)]
+pub(crate) struct Recent {
+    max_lines: usize,
+    max_bytes: usize,
+    /// Holds at least what [`Recent::lines`] gives, and at most about twice that.
+    text: Vec<u8>,
+    /// Newlines in `text`.
+    newlines: usize,
+}
+
+impl Recent {
+    pub(crate) fn new(max_lines: usize, max_bytes: usize) -> Self {
+        Self { max_lines, max_bytes, text: Vec::new(), newlines: 0 }
+    }
+
+    /// Takes the next bytes of the stream, which hold `newlines` newlines.
+    pub(crate) fn push(&mut self, bytes: &[u8], newlines: usize) {
+        if newlines > self.max_lines || bytes.len() > self.max_bytes {
+            let tail = self.tail_of(bytes);
+            if tail > 0 {
+                self.text.clear();
+            }
+            self.text.extend_from_slice(&bytes[tail..]);
+            self.newlines = count(&self.text);
+        } else {
+            self.text.extend_from_slice(bytes);
+            self.newlines += newlines;
+        }
+        if self.newlines > 2 * self.max_lines || self.text.len() > 2 * self.max_bytes {
+            let tail = self.tail_of(&self.text);
+            self.text.drain(..tail);
+            self.newlines = count(&self.text);
+        }
+    }
+
+    /// The last lines, oldest first, without their newlines.
+    pub(crate) fn lines(&self) -> Vec<Vec<u8>> {
+        let text = &self.text[self.tail_of(&self.text)..];
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        if self.text.is_empty() {
+            return Vec::new();
+        }
+        text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
+    }
+
+    /// Where the last `max_lines` lines start in `bytes`, or the last `max_bytes`.
+    fn tail_of(&self, bytes: &[u8]) -> usize {
+        let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let by_lines = memchr::memrchr_iter(b'\n', body).nth(self.max_lines.saturating_sub(1));
+        let by_bytes = bytes.len().saturating_sub(self.max_bytes);
+        let start = by_lines.map_or(0, |at| at + 1).max(by_bytes);
+        if by_bytes < start || by_bytes == 0 {
+            return start;
+        }
+        // The byte bound falls inside a line: start with the next one, if there is one.
+        memchr::memchr(b'\n', &body[start..]).map_or(start, |at| start + at + 1)
+    }
+}
+
+fn count(bytes: &[u8]) -> usize {
+    memchr::memchr_iter(b'\n', bytes).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// However the bytes are cut, the last lines are those of the whole.
+        #[test]
+        fn last_lines_are_whole_whatever_the_cuts(
+            lines in prop::collection::vec("[a-z]{0,9}", 0..60),
+            open in any::<bool>(),
+            cuts in prop::collection::vec(1_usize..40, 1..30),
+        ) {
+            let mut text = lines.join("\n").into_bytes();
+            if !open && !text.is_empty() {
+                text.push(b'\n');
+            }
+            let mut recent = Recent::new(5, 1000);
+            let (mut rest, mut cuts) = (&text[..], cuts.into_iter().cycle());
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(cuts.next().unwrap().min(rest.len()));
+                recent.push(now, count(now));
+                rest = later;
+            }
+            let whole = text.strip_suffix(b"\n").unwrap_or(&text);
+            let all: Vec<&[u8]> = whole.split(|&byte| byte == b'\n').collect();
+            let wanted = if text.is_empty() { &[] } else { &all[all.len().saturating_sub(5)..] };
+            prop_assert_eq!(recent.lines(), wanted);
+            prop_assert!(recent.text.len() <= 2000);
+        }
+    }
+
+    #[test]
+    fn a_line_over_the_bound_is_kept_from_its_end() {
+        let mut recent = Recent::new(5, 10);
+        recent.push(b"short\n", 1);
+        recent.push(&[b'x'; 50], 0);
+        recent.push(b"end\n", 1);
+        assert_eq!(recent.lines(), [b"xxxxxxend".to_vec()]);
+    }
+}

@@ -1,0 +1,225 @@
+//! The task that reads one stream to its end.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use lastline_line::{Accept, Chunk, Message, Offset, Sink, StreamId, Timestamp, Version};
+use tokio::time::Instant;
+
+use crate::framing::{Cut, cut};
+use crate::handle::Shared;
+use crate::pool::{Buffer, room_for};
+use crate::source::Source;
+use crate::{End, Options, Outcome};
+
+/// Chunks read in a row before other tasks get their turn.
+const CHUNKS_PER_TURN: u32 = 4;
+
+/// A boxed sink, as a tee holds it.
+pub type BoxSink = Box<dyn Sink + Send>;
+
+pub(crate) struct Task<S> {
+    pub(crate) stream: StreamId,
+    pub(crate) source: S,
+    pub(crate) sinks: Vec<BoxSink>,
+    pub(crate) options: Options,
+    pub(crate) shared: Arc<Shared>,
+    /// Bytes taken from the source.
+    pub(crate) read: Offset,
+    /// Read and not sent: the start of a line. Never holds a newline; its end is at `read`.
+    pub(crate) carry: Vec<u8>,
+    /// When the start of that line must go.
+    pub(crate) carry_due: Option<Instant>,
+    /// Marks that are not reached yet, ascending.
+    pub(crate) marks: VecDeque<(Version, Offset)>,
+    /// Once stop was asked for: read up to here.
+    pub(crate) stop_at: Option<Offset>,
+}
+
+enum Wake {
+    Control,
+    Waiting(usize),
+    PartialDue,
+}
+
+impl<S: Source> Task<S> {
+    /// Reads to the end, or to what was there when stop was asked for; then posts the last flush.
+    pub(crate) async fn run(mut self) -> Outcome {
+        let result = self.read_to_end().await;
+        self.send_carry().await;
+        self.pass_marks(true).await;
+        self.deliver(Message::End { stream: self.stream, at: self.read }).await;
+        let (end, error) = match result {
+            Ok(end) => (end, None),
+            Err(error) => (End::Failed, Some(Arc::new(error))),
+        };
+        let (read_bytes, read_lines) = self.shared.counts();
+        Outcome { read_bytes, read_lines, end, error }
+    }
+
+    async fn read_to_end(&mut self) -> io::Result<End> {
+        let mut turn = 0;
+        loop {
+            if self.stop_at.is_some_and(|at| self.read >= at) {
+                return Ok(End::Stopped);
+            }
+            match self.next_wake().await? {
+                Wake::Control => self.take_control().await?,
+                Wake::PartialDue => self.send_carry().await,
+                Wake::Waiting(waiting) => {
+                    if self.read_some(waiting).await? == 0 {
+                        return Ok(End::Eof);
+                    }
+                    self.pass_marks(false).await;
+                    turn += 1;
+                    if turn % CHUNKS_PER_TURN == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for whatever comes first. Cancel-safe branches only.
+    async fn next_wake(&mut self) -> io::Result<Wake> {
+        // What is known to wait is read without asking the reactor: readiness that says "would
+        // block" is no proof of an empty pipe.
+        if !self.marks.is_empty() || self.stop_at.is_some() {
+            let waiting = self.source.waiting_now()?;
+            if waiting > 0 {
+                return Ok(Wake::Waiting(waiting));
+            }
+        }
+        let source = &mut self.source;
+        let partial_due = self.carry_due;
+        let _waits = Waits::new(&self.shared.waits_for_input);
+        tokio::select! {
+            biased;
+            () = self.shared.control.notified() => Ok(Wake::Control),
+            waiting = poll_fn(|context| source.poll_waiting(context)) => Ok(Wake::Waiting(waiting?)),
+            () = sleep_until(partial_due) => Ok(Wake::PartialDue),
+        }
+    }
+
+    /// Takes the marks of new barriers and a stop: both cover what has been read and what waits.
+    async fn take_control(&mut self) -> io::Result<()> {
+        let (versions, stop) = self.shared.take_requests();
+        let mark = self.read + self.source.waiting_now()? as u64;
+        self.marks.extend(versions.into_iter().map(|version| (version, mark)));
+        if stop && self.stop_at.is_none() {
+            self.stop_at = Some(mark);
+        }
+        self.pass_marks(false).await;
+        Ok(())
+    }
+
+    /// Reads once and sends the whole lines; how many bytes were read.
+    async fn read_some(&mut self, waiting: usize) -> io::Result<usize> {
+        let room = room_for(self.carry.len(), waiting, self.options.chunk_bytes);
+        let mut buffer = self.options.pool.take(room).await;
+        buffer.bytes.extend_from_slice(&self.carry);
+        let read = self.source.read(&mut buffer.bytes)?;
+        if read == 0 {
+            return Ok(0);
+        }
+        let fresh = &buffer.bytes[self.carry.len()..];
+        let newlines = memchr::memchr_iter(b'\n', fresh).count();
+        self.read += read as u64;
+        self.shared.count(fresh, newlines);
+        self.send_lines(buffer).await;
+        Ok(read)
+    }
+
+    async fn send_lines(&mut self, mut buffer: Buffer) {
+        let carried = std::mem::take(&mut self.carry);
+        match cut(&buffer.bytes, carried.len(), self.options.chunk_bytes) {
+            Cut::Lines(at) => {
+                self.carry = carried;
+                self.carry.clear();
+                self.carry.extend_from_slice(&buffer.bytes[at..]);
+                self.carry_due = None;
+                buffer.bytes.truncate(at);
+                self.send(buffer).await;
+            }
+            Cut::Piece => {
+                self.carry_due = None;
+                self.send(buffer).await;
+            }
+            Cut::Wait => {
+                self.carry = carried;
+                let fresh = self.carry.len();
+                self.carry.extend_from_slice(&buffer.bytes[fresh..]);
+            }
+        }
+        if !self.carry.is_empty() && self.carry_due.is_none() {
+            self.carry_due = Some(Instant::now() + self.options.partial_after);
+        }
+    }
+
+    /// Sends the start of a line without waiting for its end.
+    async fn send_carry(&mut self) {
+        self.carry_due = None;
+        if self.carry.is_empty() {
+            return;
+        }
+        let mut buffer = self.options.pool.take(self.carry.len()).await;
+        buffer.bytes.append(&mut self.carry);
+        self.send(buffer).await;
+    }
+
+    async fn send(&mut self, buffer: Buffer) {
+        let start = Offset(self.read.0 - self.carry.len() as u64 - buffer.bytes.len() as u64);
+        let time = Timestamp::from_system(SystemTime::now());
+        let chunk = Chunk::new(self.stream, start, time, buffer.freeze());
+        self.deliver(Message::Data(chunk)).await;
+    }
+
+    /// Posts every barrier whose mark is reached; at the end of the stream all of them.
+    async fn pass_marks(&mut self, at_end: bool) {
+        while let Some(&(version, mark)) = self.marks.front() {
+            if mark > self.read && !at_end {
+                return;
+            }
+            self.send_carry().await;
+            self.marks.pop_front();
+            let mark = mark.min(self.read);
+            self.deliver(Message::Flush { stream: self.stream, version, mark }).await;
+        }
+    }
+
+    /// Hands a message to every sink. One that is full is waited for alone: the others have it.
+    async fn deliver(&mut self, message: Message) {
+        for sink in &mut self.sinks {
+            while sink.accept(&message) == Accept::Full {
+                poll_fn(|context| sink.poll_ready(context)).await;
+            }
+        }
+    }
+}
+
+/// Holds a flag up while it lives.
+struct Waits<'a>(&'a AtomicBool);
+
+impl<'a> Waits<'a> {
+    fn new(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::Relaxed);
+        Self(flag)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput};
-use criterion::{criterion_group, criterion_main, measurement::WallTime};
 use lastline_appender::{Appender, DirStorage, Options, Storage};
 use lastline_line::{Chunk, Message, Offset, Timestamp};
 use lastline_testing::laws::sink::offer;
@@ -105,5 +105,8 @@ fn benches(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(all, benches);
-criterion_main!(all);
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    benches(&mut criterion);
+    criterion.final_summary();
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lastline_line::{Gaps, ReadBack, StreamId};
 
@@ -91,6 +91,9 @@ impl Appender {
         if self.shared.closed.swap(true, Ordering::AcqRel) {
             return self.written();
         }
+        // Who waits for room need not wait any more.
+        let streams = self.shared.all_streams();
+        streams.iter().for_each(|stream| stream.wake());
         let abandoned_threads = self.shared.pool.close(deadline);
         self.abandoned_threads.store(abandoned_threads, Ordering::Relaxed);
         let reason = if abandoned_threads > 0 { Reason::Abandoned } else { Reason::Closed };
@@ -101,6 +104,8 @@ impl Appender {
             drop(book);
             stream.wake();
         }
+        let over = self.shared.outages().over(Instant::now(), true);
+        self.shared.note(over);
         if abandoned_threads > 0 {
             self.shared.note([Note::Abandoned { threads: abandoned_threads }]);
         }

@@ -2,25 +2,21 @@
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Duration;
 
-use lastline_line::{Span, StreamId, Timestamp};
+use lastline_line::{StreamId, Timestamp};
 
 use crate::event::Event;
-use crate::files::{OpenError, Segment};
-use crate::layout::{Piece, Place};
+use crate::layout::Place;
 use crate::outage::Hit;
 use crate::rotate::{Cut, cut};
 use crate::stream::{Filer, Item, StreamState, What};
 use crate::writer::Writer;
-use crate::{Append, Fsync, Note, Reason};
+use crate::{Append, Fsync, Reason};
 
 /// Chunks that were read so close together become one record of the index.
 const JOIN_WITHIN_US: u64 = 1000;
 /// The most pieces of one write.
 const WRITE_PIECES: usize = 64;
-/// How often it is looked whether a file still has its name.
-const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// Bytes that follow each other in their stream.
 #[derive(Clone, Copy)]
@@ -30,7 +26,7 @@ struct Part<'a> {
 }
 
 /// Why bytes cannot be filed now.
-enum Stop {
+pub(crate) enum Stop {
     /// It failed a moment ago, and is not tried.
     Waiting(Reason),
     /// It was tried.
@@ -62,14 +58,9 @@ impl Writer {
                 What::End { at } => *at,
             };
             if start > next {
+                let (bytes, time) = (start - next, Timestamp::default());
                 self.put(stream, &mut filer, &mut parts);
-                self.miss(
-                    stream,
-                    &mut filer,
-                    start - next,
-                    Timestamp::default(),
-                    Reason::NotOffered,
-                );
+                self.miss(stream, &mut filer, bytes, time, Reason::NotOffered);
                 next = start;
             }
             match &item.what {
@@ -135,20 +126,11 @@ impl Writer {
         let gate = &self.shared.gate;
         gate.pass(&*self.shared.storage, total as u64, self.now).map_err(Stop::Failed)?;
         self.look(stream, filer);
-        let mut first = parts[0].bytes;
         if let Some(limit) = self.shared.options.rotate_at()
             && filer.position + total as u64 > limit
         {
-            match cut(filer.position, limit, first) {
-                Cut::Take(bytes) => first = &first[..bytes],
-                Cut::Rotate if self.rotate(stream, filer)? => {
-                    if let Cut::Take(bytes) = cut(0, limit, first) {
-                        first = &first[..bytes];
-                    }
-                }
-                Cut::Rotate => {}
-            }
-            return self.append(stream, filer, &[IoSlice::new(first)]);
+            let fitting = self.fitting(stream, filer, limit, parts[0].bytes)?;
+            return self.append(stream, filer, &[IoSlice::new(fitting)]);
         }
         let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
         let count = parts.len().min(WRITE_PIECES);
@@ -156,6 +138,23 @@ impl Writer {
             *slice = IoSlice::new(part.bytes);
         }
         self.append(stream, filer, &slices[..count])
+    }
+
+    /// What goes into the current file of a bounded size, after beginning the next one if need be.
+    fn fitting<'b>(
+        &mut self,
+        stream: &Arc<StreamState>,
+        filer: &mut Filer,
+        limit: u64,
+        bytes: &'b [u8],
+    ) -> Result<&'b [u8], Stop> {
+        if cut(filer.position, limit, bytes) == Cut::Rotate && !self.rotate(stream, filer)? {
+            return Ok(bytes);
+        }
+        match cut(filer.position, limit, bytes) {
+            Cut::Take(fitting) => Ok(&bytes[..fitting]),
+            Cut::Rotate => Ok(bytes),
+        }
     }
 
     fn append(
@@ -176,84 +175,6 @@ impl Writer {
             self.is_unsynced(stream);
         }
         Ok(bytes)
-    }
-
-    /// Makes the stream's next file.
-    fn open(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) -> Result<(), Reason> {
-        let opened = self.shared.files.open_next(stream.id).map_err(|error| {
-            let (OpenError::Rotate(error) | OpenError::Create(error)) = error;
-            Reason::from(&error)
-        });
-        self.opened(stream, filer, opened?);
-        Ok(())
-    }
-
-    fn opened(
-        &mut self,
-        stream: &StreamState,
-        filer: &mut Filer,
-        (segment, handle): (Arc<Segment>, Arc<dyn Append>),
-    ) {
-        stream.book().segments.push(Arc::clone(&segment));
-        filer.segment = Some((segment, handle));
-        filer.position = 0;
-        filer.looked = Some(self.now);
-    }
-
-    /// Begins the next file. False when the old one cannot be renamed: it grows on.
-    fn rotate(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) -> Result<bool, Stop> {
-        if filer.rotate_at.is_some_and(|at| self.now < at) {
-            return Ok(false);
-        }
-        self.sync(filer);
-        match self.shared.files.open_next(stream.id) {
-            Ok(opened) => {
-                filer.rotate_at = None;
-                self.opened(stream, filer, opened);
-                Ok(true)
-            }
-            Err(OpenError::Create(error)) => {
-                filer.leave_file();
-                Err(Stop::Failed(Reason::from(&error)))
-            }
-            Err(OpenError::Rotate(error)) => {
-                if filer.rotate_at.is_none() {
-                    let reason = Reason::from(&error);
-                    self.shared.note([Note::NotRotated { stream: stream.id, reason }]);
-                }
-                filer.rotate_at = Some(self.now + self.shared.options.retry_after);
-                Ok(false)
-            }
-        }
-    }
-
-    /// Looks now and then whether the file is still what it was; a lost one is declared, and the
-    /// next write makes another.
-    fn look(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) {
-        if filer.looked.is_some_and(|looked| self.now < looked + LOOK_AFTER) {
-            return;
-        }
-        filer.looked = Some(self.now);
-        let Some((segment, handle)) = &filer.segment else { return };
-        let reason = match handle.attributes() {
-            Ok(attributes) if attributes.removed => Reason::Removed,
-            Ok(attributes) if attributes.bytes.is_some_and(|bytes| bytes < filer.position) => {
-                Reason::Truncated
-            }
-            _ => return,
-        };
-        let segment = Arc::clone(segment);
-        filer.leave_file();
-        if reason == Reason::Removed {
-            self.shared.files.forget(&segment);
-        }
-        self.stopped(stream.id, filer, &Stop::Failed(reason));
-        for span in stream.book().lose_file(segment.number, reason) {
-            self.shared.outages().missed(reason, span.len());
-            let piece = Piece { span, place: Place::Missing(reason) };
-            self.events.push(Event { stream: stream.id, piece, time: Timestamp::default() });
-        }
-        self.write_index(self.now);
     }
 
     /// `bytes` of the parts are in the file.
@@ -319,54 +240,12 @@ impl Writer {
     }
 
     /// Counts a stream in among those that an outage hits.
-    fn stopped(&mut self, id: StreamId, filer: &mut Filer, stop: &Stop) {
+    pub(crate) fn stopped(&mut self, id: StreamId, filer: &mut Filer, stop: &Stop) {
         if let Stop::Failed(reason) = *stop {
             let before = filer.paused.replace(reason);
             let hit = Hit::Stream(id);
             let note = self.shared.outages().failed(hit, before, reason, self.now);
             self.shared.note(note);
-        }
-    }
-
-    /// A stream has ended: its file is looked at, and forced to disk when that is wanted. It
-    /// stays open for reading back.
-    pub(crate) fn end(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) {
-        filer.looked = None;
-        self.look(stream, filer);
-        if let Some(reason) = filer.paused.take() {
-            self.shared.outages().ended(reason);
-        }
-        self.sync(filer);
-    }
-
-    fn sync(&mut self, filer: &mut Filer) {
-        if std::mem::take(&mut filer.is_unsynced)
-            && let Some((_, handle)) = &filer.segment
-        {
-            self.synced(handle.sync());
-        }
-    }
-
-    /// Removes the oldest rotated files until all fit. The index says so before they are gone.
-    fn prune(&mut self) {
-        let Some(max_bytes) = self.shared.options.max_bytes else { return };
-        while let Some(oldest) = self.shared.files.take_oldest(max_bytes) {
-            let stream = self.shared.stream(oldest.stream);
-            let spans = stream.book().lose_file(oldest.number, Reason::Pruned);
-            let (Some(first), Some(last)) = (spans.first(), spans.last()) else { continue };
-            let span = Span::new(first.from, last.to);
-            for span in &spans {
-                let piece = Piece { span: *span, place: Place::Missing(Reason::Pruned) };
-                let time = Timestamp::default();
-                self.events.push(Event { stream: oldest.stream, piece, time });
-            }
-            self.write_index(self.now);
-            let name = oldest.rotated_name();
-            let note = match self.shared.storage.remove(&name) {
-                Ok(()) => Note::Pruned { stream: oldest.stream, name, span },
-                Err(error) => Note::NotPruned { name, reason: Reason::from(&error) },
-            };
-            self.shared.note([note]);
         }
     }
 }

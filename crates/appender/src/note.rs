@@ -11,7 +11,7 @@ use crate::Reason;
 ///
 /// However long an outage is, and however many streams it has hit, it is told once when it begins
 /// and once when it is over; one that comes and goes is told ever more seldom, at most once a
-/// minute in the end.
+/// minute in the end. When it hits the index first, and files later, it is told of both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
@@ -83,7 +83,7 @@ impl fmt::Display for Note {
             }
             Self::Resumed { reason, missing_bytes, lasted } => write!(
                 f,
-                "output is filed again; {missing_bytes} bytes of {:.1} s are not in the files: {}",
+                "output is filed again after {:.1} s; {missing_bytes} bytes are not in the files: {}",
                 lasted.as_secs_f64(),
                 reason.words(),
             ),

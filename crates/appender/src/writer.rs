@@ -118,7 +118,10 @@ impl Writer {
 
     fn next_due(&self) -> Option<Instant> {
         let index = match self.index_failed {
-            Some(_) => Some(self.now + self.shared.options.retry_after),
+            Some(_) => {
+                let retry_after = self.shared.options.retry_after;
+                Some(self.now + retry_after.max(Duration::from_millis(1)))
+            }
             None if self.events.is_empty() => None,
             None => Some(self.index_written.unwrap_or(self.now) + INDEX_AFTER),
         };
@@ -136,15 +139,15 @@ impl Writer {
         if self.sync_at.is_some_and(|at| self.now >= at) {
             self.sync_all();
         }
-        self.tell_what_is_over(false);
+        self.tell_what_is_over();
     }
 
-    fn tell_what_is_over(&self, end: bool) {
+    fn tell_what_is_over(&self) {
         let mut outages = self.shared.outages();
         if outages.is_empty() {
             return;
         }
-        let over = outages.over(self.now, end);
+        let over = outages.over(self.now, false);
         drop(outages);
         self.shared.note(over);
     }
@@ -226,7 +229,6 @@ impl Writer {
         if let Some(reason) = self.index_failed.take() {
             self.shared.outages().ended(reason);
         }
-        self.tell_what_is_over(true);
     }
 }
 

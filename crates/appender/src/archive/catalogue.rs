@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use lastline_line::{Launch, Span, StreamId};
+use lastline_line::{Launch, Span, Stream, StreamId};
 
 use super::IndexState;
 use super::log::Log;
@@ -15,7 +15,7 @@ use crate::record::{HEADER, RECORD_BYTES, Record};
 use crate::{Append, AppenderError, Storage};
 
 /// The most files that stay open.
-const OPEN_FILES: usize = 64;
+const OPEN_FILES: usize = 256;
 /// How much of the index is read at once: whole records.
 const READ_BYTES: usize = RECORD_BYTES * 2048;
 
@@ -29,6 +29,8 @@ pub(super) struct Catalogue {
     read_bytes: u64,
     /// What the index calls the streams.
     numbers: HashMap<u32, StreamId>,
+    /// The streams of each family.
+    families: BTreeMap<FamilyId, Vec<StreamId>>,
     /// The number of each family's newest file, whose name does not have it.
     newest: BTreeMap<FamilyId, u32>,
     open: HashMap<(FamilyId, u32), Arc<dyn Append>>,
@@ -112,7 +114,7 @@ impl Catalogue {
         let (stream, piece, time) = match record {
             Record::Stream { number, id } => {
                 self.numbers.insert(number, id);
-                self.logs.entry(id).or_default();
+                self.log(id);
                 return;
             }
             Record::Filed { stream, start, bytes, file, position, time } => {
@@ -124,8 +126,22 @@ impl Catalogue {
             }
         };
         if let Some(id) = self.numbers.get(&stream) {
-            self.logs.entry(*id).or_default().replay(piece, time);
+            self.log(*id).replay(piece, time);
         }
+    }
+
+    /// The log of a stream, new or known.
+    fn log(&mut self, id: StreamId) -> &mut Log {
+        self.logs.entry(id).or_insert_with(|| {
+            self.families.entry(family_of(id)).or_default().push(id);
+            Log::default()
+        })
+    }
+
+    /// The logs of a family.
+    fn family(&self, family: FamilyId) -> impl Iterator<Item = (StreamId, &Log)> {
+        let streams = self.families.get(&family).into_iter().flatten();
+        streams.filter_map(|id| self.logs.get(id).map(|log| (*id, log)))
     }
 
     /// Puts what the files of a family hold behind what the index knows of them.
@@ -137,8 +153,8 @@ impl Catalogue {
     ) {
         let owner = self.newest_stream(family);
         let highest = numbers.iter().flatten().max().copied().unwrap_or(0);
-        let of_family = self.logs.iter().filter(|(id, _)| family_of(**id) == family);
-        let recorded = of_family.map(|(_, log)| log.last_file + u32::from(log.is_last_lost)).max();
+        let last = |log: &Log| log.last_file + u32::from(log.is_last_lost);
+        let recorded = self.family(family).map(|(_, log)| last(log)).max();
         let newest = recorded.unwrap_or(0).max(highest + 1);
         self.newest.insert(family, newest);
         let first = self.logs.get(&owner).map_or(0, |log| log.last_file);
@@ -153,22 +169,21 @@ impl Catalogue {
     fn add_tail(&mut self, storage: &dyn Storage, owner: StreamId, number: u32) {
         let Ok(handle) = self.file(storage, owner, number) else { return };
         let bytes = handle.attributes().ok().and_then(|attributes| attributes.bytes).unwrap_or(0);
-        let family = family_of(owner);
-        let of_family = self.logs.iter().filter(|(id, _)| family_of(**id) == family);
-        let known = of_family.map(|(_, log)| log.recorded_in(number)).max().unwrap_or(0);
+        let known = self.family(family_of(owner)).map(|(_, log)| log.recorded_in(number)).max();
+        let known = known.unwrap_or(0);
         if bytes > known {
-            self.logs.entry(owner).or_default().append_tail(number, known, bytes - known);
+            self.log(owner).append_tail(number, known, bytes - known);
         }
     }
 
     /// The stream that wrote a family's newest file, as far as that is known.
     fn newest_stream(&self, family: FamilyId) -> StreamId {
-        let of_rank = || self.logs.iter().filter(|(id, _)| id.rank == family.rank);
-        let of_family = of_rank().filter(|(id, _)| id.stream == family.stream);
-        let newest =
-            of_family.max_by_key(|(_, log)| (log.last_file, log.recorded_in(log.last_file)));
-        newest.map(|(id, _)| *id).unwrap_or_else(|| {
-            let launch = of_rank().next().map_or(Launch(0), |(id, _)| id.launch);
+        let last = |log: &Log| (log.last_file, log.recorded_in(log.last_file));
+        let newest = self.family(family).max_by_key(|(_, log)| last(log));
+        newest.map(|(id, _)| id).unwrap_or_else(|| {
+            let of_rank = |stream| self.family(FamilyId { stream, ..family }).map(|(id, _)| id);
+            let known = Stream::ALL.into_iter().flat_map(of_rank).next();
+            let launch = known.map_or(Launch(0), |id| id.launch);
             StreamId::new(launch, family.rank, family.stream)
         })
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use lastline_appender::{DirStorage, Note, Reason, Storage};
+use lastline_appender::{Archive, DirStorage, Note, Reason, Storage};
 use lastline_line::{Accept, Message, Offset, Sink};
 use lastline_testing::stdout;
 use lastline_testing::storage::{MemoryStorage, NO_SPACE};
@@ -80,6 +80,41 @@ fn a_file_that_was_removed_is_declared_and_another_one_made() {
     assert!(fs::read(&path).unwrap().ends_with(b"after\n"));
     let stopped = |note: &&Note| matches!(note, Note::Stopped { .. });
     assert_eq!(notes.all().iter().filter(stopped).count(), 1);
+}
+
+#[test]
+fn a_directory_that_was_removed_is_declared_and_used_again_when_it_is_there() {
+    let root = tempfile::tempdir().unwrap();
+    let job = root.path().join("job");
+    let notes = Notes::default();
+    let appender = appender(DirStorage::new(&job).unwrap(), notes.of(eager()));
+    let reader = appender.read_back();
+    let mut feed = Feed::new(&appender, stdout(0));
+    feed.push(b"removed\n");
+    until("it is filed", || reader.filed(stdout(0)) == Offset(8));
+    fs::remove_dir_all(&job).unwrap();
+    until("it is seen", || {
+        feed.push(b"x");
+        notes.all().len() >= 2
+    });
+    fs::create_dir(&job).unwrap();
+    let path = job.join("rank-0.stdout.log");
+    until("it is used", || {
+        feed.push(b"y");
+        path.exists()
+    });
+    feed.push(b"after\n");
+    let written = close(&appender);
+    let stream = &written.streams[&stdout(0)];
+    assert_eq!(stream.filed_bytes + stream.not_filed.bytes(), feed.at);
+    assert_eq!(fs::metadata(&path).unwrap().len(), stream.filed_bytes);
+    let causes: Vec<&str> =
+        stream.not_filed.as_slice().iter().map(|gap| gap.cause.as_str()).collect();
+    assert_eq!(causes, ["the file was removed", "no such file or directory"]);
+    let archive = Archive::open(&job).unwrap();
+    assert_eq!(read_all(&archive, stdout(0), 99), read_all(&*reader, stdout(0), 100));
+    let stopped = notes.all().iter().filter(|note| matches!(note, Note::Stopped { .. })).count();
+    assert_eq!(stopped, 2, "{:?}", notes.all());
 }
 
 #[test]

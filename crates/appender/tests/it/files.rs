@@ -3,11 +3,16 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use lastline_appender::{DirStorage, Fsync, Note, Storage};
-use lastline_line::{Launch, Stream, StreamId};
-use lastline_testing::stdout;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::support::{Feed, Notes, appender, close, eager, read_whole};
+use lastline_appender::{Archive, DirStorage, Fsync, Note, Storage};
+use lastline_line::{Launch, Message, Stream, StreamId, Timestamp};
+use lastline_testing::laws::sink::offer;
+use lastline_testing::stdout;
+use lastline_testing::storage::MemoryStorage;
+
+use crate::support::{Feed, Notes, appender, close, eager, read_whole, until};
 
 #[test]
 fn files_hold_what_was_written_byte_for_byte() {
@@ -218,4 +223,42 @@ fn a_directory_that_was_removed_and_made_again_is_used() {
     fs::create_dir(&job).unwrap();
     storage.create("a").unwrap().append(b"x").unwrap();
     assert_eq!(fs::read(job.join("a")).unwrap(), b"x");
+}
+
+#[test]
+fn data_is_forced_to_disk_when_that_is_wanted() {
+    for (fsync, least) in [(Fsync::Never, 0), (Fsync::End, 3), (Fsync::Every(Duration::ZERO), 4)] {
+        let storage = MemoryStorage::new();
+        let mut options = eager();
+        options.fsync = fsync;
+        let appender = appender(storage.clone(), options);
+        let mut feed = Feed::new(&appender, stdout(0));
+        feed.push(b"one\n");
+        if fsync == Fsync::Every(Duration::ZERO) {
+            until("it is synced while it runs", || storage.syncs() >= 3);
+            feed.push(b"two\n");
+        }
+        close(&appender);
+        assert!(storage.syncs() >= least, "{fsync:?}: {}", storage.syncs());
+        assert_eq!(storage.syncs() == 0, fsync == Fsync::Never);
+    }
+}
+
+#[test]
+fn a_flood_has_few_records_and_a_quiet_stream_one_for_each_chunk() {
+    for (every_us, most, least) in [(10, 250, 1), (1001, 1000, 1000)] {
+        let storage = MemoryStorage::new();
+        let appender = appender(storage.clone(), eager());
+        let mut sink = appender.sink(stdout(0));
+        for step in 0..1000 {
+            let mut chunk = lastline_testing::chunk(stdout(0), step * 4, b"abc\n");
+            chunk.time = Timestamp(1 + step * every_us);
+            offer(&mut sink, &Message::Data(chunk));
+        }
+        close(&appender);
+        let archive = Archive::new(Arc::new(storage)).unwrap();
+        let extents = archive.extents().len();
+        assert!((least..=most).contains(&extents), "{extents} records");
+        assert_eq!(read_whole(&archive, stdout(0)), b"abc\n".repeat(1000));
+    }
 }

@@ -1,3 +1,4 @@
 //! The laws of each trait, numbered as in the trait's own documentation.
 
 pub mod fold;
+pub mod transport;

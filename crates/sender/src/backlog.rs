@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use lastline_line::{Cause, Chunk, Message, Offset, Span, StreamId, Timestamp};
+use lastline_line::{Chunk, Message, Offset, Span, StreamId, Timestamp};
 
 /// Beyond this many items a lane joins spans whose arrival times differ.
 const EXACT_ITEMS: usize = 64;
@@ -66,12 +66,7 @@ impl Backlog {
                 self.held_bytes += cost(&chunk);
                 lane.items.push_back(Item::Held(chunk));
             }
-            Message::Skip { span, ref cause, .. } => {
-                if !joins_skip(lane.items.back_mut(), span, cause) {
-                    lane.items.push_back(Item::Mark(message));
-                }
-            }
-            message => lane.items.push_back(Item::Mark(message)),
+            message => push_mark(&mut lane.items, message),
         }
         if !lane.waits {
             lane.waits = true;
@@ -100,6 +95,35 @@ impl Backlog {
             }
         }
         *items = kept;
+    }
+
+    /// The same for every stream, as far as `filed` says.
+    pub(crate) fn release_all(&mut self, filed: impl Fn(StreamId) -> Offset) {
+        for at in 0..self.lanes.len() {
+            let Lane { stream, waits, .. } = self.lanes[at];
+            if waits {
+                self.release(stream, filed(stream));
+            }
+        }
+    }
+
+    /// Lets go of all bytes for good, held or filed; `instead` may give a skip to stand for them.
+    pub(crate) fn forget(&mut self, mut instead: impl FnMut(StreamId, Span) -> Option<Message>) {
+        self.held_bytes = 0;
+        for lane in &mut self.lanes {
+            for item in std::mem::take(&mut lane.items) {
+                let message = match item {
+                    Item::Held(chunk) => instead(lane.stream, chunk.span()),
+                    Item::Filed { span, .. } => instead(lane.stream, span),
+                    Item::Mark(message) => Some(message),
+                };
+                if let Some(message) = message {
+                    push_mark(&mut lane.items, message);
+                }
+            }
+            lane.waits = !lane.items.is_empty();
+        }
+        self.queue.retain(|&at| self.lanes[at].waits);
     }
 
     /// The item whose turn it is, with its stream.
@@ -146,16 +170,16 @@ impl Backlog {
     }
 }
 
-fn joins_skip(last: Option<&mut Item>, next: Span, why: &Cause) -> bool {
-    match last {
-        Some(Item::Mark(Message::Skip { span, cause, .. }))
-            if span.to == next.from && cause == why =>
-        {
-            span.to = next.to;
-            true
-        }
-        _ => false,
+fn push_mark(items: &mut VecDeque<Item>, message: Message) {
+    if let Message::Skip { span: next, cause: ref why, .. } = message
+        && let Some(Item::Mark(Message::Skip { span, cause, .. })) = items.back_mut()
+        && span.to == next.from
+        && cause == why
+    {
+        span.to = next.to;
+        return;
     }
+    items.push_back(Item::Mark(message));
 }
 
 fn push_filed(kept: &mut VecDeque<Item>, item: Item, exact: bool) {

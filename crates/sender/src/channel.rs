@@ -76,6 +76,11 @@ impl ChannelTransport {
         self
     }
 
+    /// The inbox is gone, or going: its two lanes do not end in one step.
+    fn is_closed(&self) -> bool {
+        self.messages.is_closed() || self.controls.is_closed()
+    }
+
     fn lease(&mut self, bytes: usize) -> Option<Lease> {
         match self.granted.take() {
             Some(lease) if lease.bytes() >= bytes => Some(lease),
@@ -88,7 +93,7 @@ impl Transport for ChannelTransport {
     fn try_send(&mut self, message: Message) -> Result<(), Box<Refused>> {
         let bytes = message.payload_bytes() + MESSAGE_BYTES;
         let refused = |message, reason| Err(Box::new(Refused { message, reason }));
-        if self.messages.is_closed() {
+        if self.is_closed() {
             return refused(message, Reason::Closed);
         }
         let Some(lease) = self.lease(bytes) else {
@@ -104,7 +109,7 @@ impl Transport for ChannelTransport {
     }
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closed>> {
-        if self.messages.is_closed() {
+        if self.is_closed() {
             return Poll::Ready(Err(Closed));
         }
         if self.granted.is_none() {
@@ -117,8 +122,10 @@ impl Transport for ChannelTransport {
     }
 
     fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Result<Control, Closed>> {
-        let next = self.controls.as_mut().poll_next(context);
-        next.map(|control| control.ok_or(Closed))
+        match self.controls.as_mut().poll_next(context) {
+            Poll::Pending if self.is_closed() => Poll::Ready(Err(Closed)),
+            next => next.map(|control| control.ok_or(Closed)),
+        }
     }
 
     fn stores_on_send(&self) -> bool {
@@ -181,6 +188,14 @@ impl Messages {
             },
         };
         Received::Message(self.take(taken))
+    }
+}
+
+impl Drop for Messages {
+    fn drop(&mut self) {
+        // What nobody will receive gives its room back; that wakes who waits for it.
+        self.queue.close();
+        while self.queue.try_recv().is_ok() {}
     }
 }
 

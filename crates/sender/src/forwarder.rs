@@ -3,22 +3,23 @@
 //! Everything here runs under one lock, held for a few operations and never across a wait.
 
 use std::collections::HashMap;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
-use lastline_line::{
-    Accept, Cause, Chunk, Control, Gaps, Message, Offset, Span, StreamId, Watermark, Withheld,
-};
+use lastline_line::{Accept, Cause, Chunk, Message, Offset, ReadBack, Span, StreamId, Withheld};
 
 use crate::backlog::{Backlog, Item};
 use crate::options::{Options, WhenFull};
-use crate::transport::{Closed, Reason, Transport};
+use crate::sent::{Sent, declare};
+use crate::transport::{Reason, Refused, Transport};
 
-/// The cause of what had no route any more.
-pub(crate) const NO_ROUTE: &str = "no route: the far side of the transport is gone";
+mod listen;
+
 /// The cause of what was dropped as asked for.
 pub(crate) const DROPPED: &str = "dropped: the driver was slower than the rank";
 
 /// What the worker has to do next.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Nothing waits.
     Idle,
@@ -28,26 +29,20 @@ pub(crate) enum Step {
     ReadBack(StreamId, Span),
 }
 
+/// What reading back gave: bytes, or word that they are gone up to somewhere.
+pub(crate) type Fetched = Result<Vec<u8>, (Offset, String)>;
+
 pub(crate) struct Forwarder {
-    transport: Box<dyn Transport>,
+    /// The transport; once its far side is gone the detour; `None` when nobody can be reached.
+    route: Option<Box<dyn Transport>>,
     /// Takes marks and skips when the transport's far side is gone.
     detour: Option<Box<dyn Transport>>,
     backlog: Backlog,
     pub(crate) options: Options,
     stream_to_client: bool,
+    /// The transport's far side is gone. No data is sent from then on.
     closed: bool,
     streams: HashMap<StreamId, Sent>,
-}
-
-/// What became of one stream on the way.
-#[derive(Clone, Debug, Default)]
-pub struct Sent {
-    /// Acknowledged by the transport up to here.
-    pub stored: Watermark,
-    /// What could not be sent, and why.
-    pub no_route: Gaps,
-    /// Up to where `no_route` is declared, or the transport has taken it.
-    settled: Offset,
 }
 
 impl Forwarder {
@@ -57,7 +52,7 @@ impl Forwarder {
         options: Options,
     ) -> Self {
         Self {
-            transport,
+            route: Some(transport),
             detour,
             backlog: Backlog::default(),
             options,
@@ -77,152 +72,167 @@ impl Forwarder {
                 let cause = Cause::Withheld(Withheld::StreamingOff);
                 Message::Skip { stream, span: chunk.span(), cause }
             }
+            Message::Data(chunk) if self.closed => self.declare(stream, chunk.span()),
             message => message.clone(),
         };
-        if self.backlog.is_empty() {
-            let Err(refused) = self.send(message) else {
-                return (Accept::Taken, false);
-            };
-            self.queue(stream, refused);
-        } else {
+        if !self.backlog.is_empty() {
             self.queue(stream, message);
+            return (Accept::Taken, true);
         }
-        (Accept::Taken, true)
+        match self.send(message) {
+            Ok(()) => (Accept::Taken, false),
+            Err(refused) => {
+                self.queue(stream, refused.message);
+                (Accept::Taken, true)
+            }
+        }
     }
 
     fn queue(&mut self, stream: StreamId, message: Message) {
         let over = self.backlog.held_bytes() + message.payload_bytes() > self.options.held_bytes;
         let message = match message {
+            Message::Data(chunk) if self.closed => self.declare(stream, chunk.span()),
             Message::Data(chunk) if over && self.options.when_full == WhenFull::Drop => {
                 Message::Skip { stream, span: chunk.span(), cause: Cause::lost(DROPPED) }
             }
             message => message,
         };
         self.backlog.push(stream, message);
-        if over
-            && self.options.when_full == WhenFull::Spool
-            && let Some(files) = &self.options.read_back
-        {
-            self.backlog.release(stream, files.filed(stream));
+        if over && let Some(files) = self.spool() {
+            let filed = files.filed(stream);
+            self.backlog.release(stream, filed);
         }
     }
 
-    /// Sends on the transport, or, when that is gone, declares and takes the detour. Gives the
-    /// message back when there is no room.
-    fn send(&mut self, message: Message) -> Result<(), Message> {
-        if self.closed {
-            self.send_around(message);
-            return Ok(());
+    /// Where to read back what is let go, if that is the policy.
+    fn spool(&self) -> Option<Arc<dyn ReadBack>> {
+        let spool = self.options.when_full == WhenFull::Spool;
+        self.options.read_back.clone().filter(|_| spool)
+    }
+
+    /// Whether more is held in memory than wanted, although files may have it by now.
+    pub(crate) fn is_over(&self) -> bool {
+        self.backlog.held_bytes() > self.options.held_bytes && self.spool().is_some()
+    }
+
+    /// Lets go of what has been filed since it was taken, whoever's it is: a rank that waits for
+    /// memory says nothing more that could be an occasion.
+    pub(crate) fn let_go(&mut self) {
+        if let Some(files) = self.spool() {
+            self.backlog.release_all(|stream| files.filed(stream));
         }
+    }
+
+    /// Sends on the route that there is. Refused as `Closed`, a message is to be offered again,
+    /// behind what the end of the route has put into the backlog.
+    fn send(&mut self, message: Message) -> Result<(), Box<Refused>> {
+        let Some(route) = &mut self.route else {
+            return Ok(());
+        };
         let (stream, end) = (message.stream(), end_of(&message));
-        match self.transport.try_send(message) {
+        match route.try_send(message) {
             Ok(()) => {
                 if let (Some(stream), Some(end)) = (stream, end) {
                     self.took(stream, end);
                 }
                 Ok(())
             }
-            Err(refused) if refused.reason == Reason::Full => Err(refused.message),
             Err(refused) => {
-                self.lose_route();
-                self.send_around(refused.message);
-                Ok(())
+                if refused.reason == Reason::Closed {
+                    self.lose_route();
+                }
+                Err(refused)
             }
         }
     }
 
     fn took(&mut self, stream: StreamId, end: Offset) {
+        if self.closed {
+            return;
+        }
         let sent = self.streams.entry(stream).or_default();
-        sent.settled = sent.settled.max(end);
-        if self.transport.stores_on_send() {
+        sent.taken = sent.taken.max(end);
+        if self.route.as_ref().is_some_and(|route| route.stores_on_send()) {
             sent.stored.raise(end);
         }
     }
 
-    /// The far side is gone: what it had not acknowledged had no route, and nothing more is sent.
+    /// The far side is gone: what it had not acknowledged and what waits had no route, no data is
+    /// sent any more, and the detour is told.
     fn lose_route(&mut self) {
+        let gone = self.route.take();
         if self.closed {
+            tracing::debug!("the detour is gone, too");
             return;
         }
         self.closed = true;
+        self.route = self.detour.take();
         tracing::debug!("the far side of the transport is gone; nothing more is sent");
-        let streams: Vec<_> =
-            self.streams.iter().map(|(id, sent)| (*id, sent.stored.get(), sent.settled)).collect();
-        for (stream, stored, settled) in streams {
-            let span = Span::new(stored, settled);
+        self.hear_the_rest(gone);
+        let mut lost: Vec<(StreamId, Span)> =
+            self.streams.iter().map(|(stream, sent)| (*stream, sent.unacknowledged())).collect();
+        lost.sort_by_key(|(stream, _)| *stream);
+        for (stream, span) in lost {
             if !span.is_empty() {
-                self.declare(stream, span);
+                let word = self.declare(stream, span);
+                self.backlog.put_back(stream, Item::Mark(word));
             }
         }
+        let streams = &mut self.streams;
+        self.backlog.forget(|stream, span| Some(declare(streams, stream, span)));
     }
 
-    fn send_around(&mut self, message: Message) {
-        match message {
-            Message::Data(chunk) => self.declare(chunk.stream, chunk.span()),
-            message => self.tell_detour(message),
-        }
-    }
-
-    fn declare(&mut self, stream: StreamId, span: Span) {
-        let sent = self.streams.entry(stream).or_default();
-        sent.no_route.declare(span, NO_ROUTE);
-        sent.settled = sent.settled.max(span.to);
-        self.tell_detour(Message::Skip { stream, span, cause: Cause::lost(NO_ROUTE) });
-    }
-
-    fn tell_detour(&mut self, message: Message) {
-        let Some(detour) = &mut self.detour else {
+    /// Acknowledgements that came before the end still count.
+    fn hear_the_rest(&mut self, gone: Option<Box<dyn Transport>>) {
+        let mut context = Context::from_waker(Waker::noop());
+        let Some(mut gone) = gone else {
             return;
         };
-        if let Err(refused) = detour.try_send(message) {
-            tracing::debug!(message = ?refused.message, "the detour did not take it");
+        while let Poll::Ready(Ok(control)) = gone.poll_control(&mut context) {
+            self.note(control);
         }
+    }
+
+    fn declare(&mut self, stream: StreamId, span: Span) -> Message {
+        declare(&mut self.streams, stream, span)
     }
 
     /// Sends what waits until nothing does, or until the worker has to do something.
     pub(crate) fn step(&mut self) -> Step {
         while let Some((stream, item)) = self.backlog.front() {
             let message = match item {
-                Item::Filed { span, .. } if self.closed => {
-                    let span = *span;
-                    self.backlog.pop();
-                    self.declare(stream, span);
-                    continue;
-                }
                 Item::Filed { span, .. } => return Step::ReadBack(stream, *span),
                 Item::Held(chunk) => Message::Data(chunk.clone()),
                 Item::Mark(message) => message.clone(),
             };
-            if self.send(message).is_err() {
-                return Step::Full;
+            match self.send(message) {
+                Ok(()) => drop(self.backlog.pop()),
+                Err(refused) if refused.reason == Reason::Full => return Step::Full,
+                Err(_) => {}
             }
-            self.backlog.pop();
         }
         Step::Idle
     }
 
-    /// The front item of `stream`, a span that was let go, has been read back from its start on:
-    /// either bytes, or word that they are gone up to somewhere.
-    pub(crate) fn read_back(
-        &mut self,
-        stream: StreamId,
-        result: Result<Vec<u8>, (Offset, String)>,
-    ) {
-        let Some(Item::Filed { span, time }) = self.backlog.pop() else {
-            unreachable!("BUG: only the worker takes items, one at a time");
+    /// The bytes of `stream` from `from` on, which were let go, have been read back. Nothing
+    /// happens when they have lost their route, or their time, meanwhile.
+    pub(crate) fn read_back(&mut self, stream: StreamId, from: Offset, fetched: Fetched) {
+        let (span, time) = match self.backlog.front() {
+            Some((front, Item::Filed { span, time })) if (front, span.from) == (stream, from) => {
+                (*span, *time)
+            }
+            _ => return,
         };
-        let (front, rest_from) = match result {
+        self.backlog.pop();
+        let (front, rest_from) = match fetched {
             Ok(bytes) => {
                 let chunk = Chunk::new(stream, span.from, time, bytes.into());
                 let end = chunk.end();
                 (Item::Held(chunk), end)
             }
             Err((to, cause)) => {
-                let gone = Span::new(span.from, to.min(span.to));
-                (
-                    Item::Mark(Message::Skip { stream, span: gone, cause: Cause::lost(cause) }),
-                    gone.to,
-                )
+                let span = Span::new(span.from, to.min(span.to));
+                (Item::Mark(Message::Skip { stream, span, cause: Cause::lost(cause) }), span.to)
             }
         };
         let rest = Span::new(rest_from, span.to);
@@ -232,65 +242,27 @@ impl Forwarder {
         self.backlog.put_back(stream, front);
     }
 
-    pub(crate) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match self.transport.poll_ready(context) {
-            Poll::Ready(Err(Closed)) => {
-                self.lose_route();
-                Poll::Ready(())
-            }
-            ready => ready.map(|_| ()),
-        }
-    }
-
-    /// Hears what the client says; ready when it is to be told to the owner, or the peer is gone.
-    pub(crate) fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Option<Control>> {
-        if self.closed {
-            return Poll::Pending;
-        }
-        match self.transport.poll_control(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Err(Closed)) => {
-                self.lose_route();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Ok(control)) => {
-                match control {
-                    Control::Acknowledge { stream, through } => {
-                        self.streams.entry(stream).or_default().stored.raise(through);
-                    }
-                    Control::SetMode { stream_to_client } => self.set_mode(stream_to_client),
-                    Control::Flush { .. } => {}
-                }
-                Poll::Ready(Some(control))
-            }
-        }
-    }
-
-    pub(crate) fn set_mode(&mut self, stream_to_client: bool) {
-        self.stream_to_client = stream_to_client;
-    }
-
-    /// Says that the host is alive, when there is room to say it at once.
-    pub(crate) fn beat(&mut self, message: Message) {
-        if !self.closed && self.transport.try_send(message).is_err() {
-            tracing::trace!("no room for a heartbeat");
-        }
-    }
-
+    /// Nothing waits, and what was taken is stored.
     pub(crate) fn is_idle(&self) -> bool {
-        self.backlog.is_empty()
+        let stored = |sent: &Sent| sent.unacknowledged().is_empty();
+        self.backlog.is_empty() && (self.closed || self.streams.values().all(stored))
     }
 
-    /// What was sent of each stream; what still waits is declared with `cause`.
+    /// Ends: what was sent of each stream; what still waits or was not acknowledged is declared
+    /// with `cause`. What comes later is taken, and goes nowhere.
     pub(crate) fn settle(&mut self, cause: &str) -> Vec<(StreamId, Sent)> {
-        while let Some((stream, _)) = self.backlog.front() {
-            let span = match self.backlog.pop() {
-                Some(Item::Held(chunk)) => chunk.span(),
-                Some(Item::Filed { span, .. }) => span,
-                _ => continue,
-            };
-            self.streams.entry(stream).or_default().no_route.declare(span, cause);
+        if !self.closed {
+            for sent in self.streams.values_mut() {
+                sent.no_route.declare(sent.unacknowledged(), cause);
+            }
         }
+        let streams = &mut self.streams;
+        self.backlog.forget(|stream, span| {
+            streams.entry(stream).or_default().no_route.declare(span, cause);
+            None
+        });
+        self.backlog = Backlog::default();
+        (self.route, self.detour, self.closed) = (None, None, true);
         let mut streams: Vec<_> = self.streams.drain().collect();
         streams.sort_by_key(|(stream, _)| *stream);
         streams
@@ -303,5 +275,38 @@ fn end_of(message: &Message) -> Option<Offset> {
         Message::Data(chunk) => Some(chunk.end()),
         Message::Skip { span, .. } => Some(span.to),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lastline_testing::{chunk, stdout};
+
+    use super::*;
+    use crate::channel;
+
+    /// A file answers when nobody wants to know any more: after the end, or after the route's.
+    #[test]
+    fn what_is_read_back_too_late_changes_nothing() {
+        for route_ends_first in [false, true] {
+            let (transport, _inbox) = channel(1);
+            let mut forwarder = Forwarder::new(Box::new(transport), None, Options::default());
+            for at in 0..4 {
+                let message = Message::Data(chunk(stdout(0), at * 10, b"123456789\n"));
+                assert_eq!(forwarder.accept(&message).0, Accept::Taken);
+            }
+            forwarder.backlog.release(stdout(0), Offset(40));
+            let Step::ReadBack(stream, span) = forwarder.step() else {
+                panic!("the rest is in the file");
+            };
+            if route_ends_first {
+                forwarder.lose_route();
+            } else {
+                forwarder.settle("late");
+            }
+            forwarder.read_back(stream, span.from, Ok(b"123456789\n".to_vec()));
+            assert_eq!(forwarder.step(), Step::Idle);
+            assert_eq!(forwarder.backlog.held_bytes(), 0);
+        }
     }
 }

@@ -58,11 +58,13 @@ mod channel;
 mod forwarder;
 mod options;
 mod sender;
+mod sent;
 mod transport;
 pub mod unix;
+mod worker;
 
 pub use channel::{ChannelInbox, ChannelTransport, channel};
-pub use forwarder::Sent;
 pub use options::{Options, WhenFull};
 pub use sender::{Sender, SenderSink};
+pub use sent::Sent;
 pub use transport::{Closed, Reason, Refused, Transport};

@@ -36,7 +36,8 @@ pub struct Refused {
 ///    `try_send` says `Full` and gives the message back.
 /// 3. **Progress.** After `Full`, `poll_ready` becomes ready once there is room or the far side is
 ///    gone.
-/// 4. **Remembered end.** Once one method has said that the far side is gone, all do.
+/// 4. **Remembered end.** Once one method has said that the far side is gone, all do; only
+///    `poll_control` first gives what the client had said before.
 /// 5. **No blocking.** No method waits.
 ///
 /// `lastline_testing::laws::transport` runs them against any implementation.

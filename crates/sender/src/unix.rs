@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 
 use bytes::BytesMut;
 use lastline_line::Message;
@@ -27,19 +28,25 @@ const READ_BYTES: usize = 64 << 10;
 pub fn transport(socket: UnixStream, limit_bytes: usize) -> ChannelTransport {
     let (transport, inbox) = channel(limit_bytes);
     let (read, write) = socket.into_split();
-    let (messages, controls) = inbox.split();
+    let (mut messages, controls) = inbox.split();
     tokio::spawn(async move {
-        // Whichever ends first ends both: dropping the inbox closes the transport.
+        let mut heard = pin!(hear_all(read, controls));
         let ended = tokio::select! {
-            ended = send_all(write, messages) => ended,
-            ended = hear_all(read, controls) => ended,
+            // The peer is gone: dropping the inbox closes the transport.
+            ended = &mut heard => ended,
+            sent = send_all(write, &mut messages) => match sent {
+                Ok(()) => Ok(()),
+                // What it said before it went is still there to be heard; `messages` stays open
+                // until then, so that the transport does not end before that.
+                Err(error) => heard.await.and(Err(error)),
+            },
         };
         tracing::debug!(?ended, "the socket of the transport is done with");
     });
     transport.stored_when_acknowledged()
 }
 
-async fn send_all(mut write: OwnedWriteHalf, mut messages: Messages) -> io::Result<()> {
+async fn send_all(mut write: OwnedWriteHalf, messages: &mut Messages) -> io::Result<()> {
     let mut out = BytesMut::new();
     while let Some(message) = messages.recv().await {
         encode_message(&message, &mut out);
@@ -67,10 +74,10 @@ pub fn inbox(socket: UnixStream, limit_bytes: usize) -> ChannelInbox {
     let (read, write) = socket.into_split();
     let messages = transport.clone();
     tokio::spawn(async move {
-        // Whichever ends first ends both: dropping the transports closes the inbox.
+        // The peer's end, or the client's, ends both: dropping the transports closes the inbox.
         let ended = tokio::select! {
             ended = receive_all(read, messages) => ended,
-            ended = reply_all(write, transport) => ended,
+            Closed = reply_all(write, transport) => Err(io::Error::other(Closed)),
         };
         tracing::debug!(?ended, "the socket of the inbox is done with");
     });
@@ -89,12 +96,19 @@ async fn receive_all(mut read: OwnedReadHalf, mut messages: ChannelTransport) ->
     Ok(())
 }
 
-async fn reply_all(mut write: OwnedWriteHalf, mut controls: ChannelTransport) -> io::Result<()> {
-    let mut out = BytesMut::new();
+/// Ends with the client. A peer that no longer listens may still have something to say, so that is
+/// no reason to end.
+async fn reply_all(mut write: OwnedWriteHalf, mut controls: ChannelTransport) -> Closed {
+    let (mut out, mut listens) = (BytesMut::new(), true);
     loop {
-        let control = poll_fn(|context| controls.poll_control(context)).await;
-        encode_control(&control.map_err(io::Error::other)?, &mut out);
-        write.write_all_buf(&mut out).await?;
+        let control = match poll_fn(|context| controls.poll_control(context)).await {
+            Ok(control) => control,
+            Err(closed) => return closed,
+        };
+        if listens {
+            encode_control(&control, &mut out);
+            listens = write.write_all_buf(&mut out).await.is_ok();
+        }
     }
 }
 

@@ -8,10 +8,16 @@
 //! lastline_testing::laws::fold::all(|| lastline_line::Off);
 //! ```
 
+mod files;
+mod gate;
 pub mod laws;
+mod printer;
 mod sink;
 pub mod storage;
 
+pub use files::Files;
+pub use gate::{Gate, PATIENCE, until, wait_until};
+pub use printer::{PrintRecorder, Printed, Screen};
 pub use sink::Recorder;
 
 use bytes::Bytes;

@@ -3,3 +3,4 @@
 pub mod fold;
 pub mod sink;
 pub mod storage;
+pub mod transport;

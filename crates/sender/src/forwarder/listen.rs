@@ -1,0 +1,65 @@
+//! The lane of control: what the client says, and that the host is alive.
+
+use std::task::{Context, Poll};
+
+use lastline_line::{Control, Message};
+
+use super::Forwarder;
+use crate::transport::Closed;
+
+impl Forwarder {
+    pub(crate) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(route) = &mut self.route else {
+            return Poll::Ready(());
+        };
+        match route.poll_ready(context) {
+            Poll::Ready(Err(Closed)) => {
+                self.lose_route();
+                Poll::Ready(())
+            }
+            ready => ready.map(|_| ()),
+        }
+    }
+
+    /// Hears what the client says; ready when it is to be told to the owner, or the peer is gone.
+    pub(crate) fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Option<Control>> {
+        let Some(route) = self.route.as_mut().filter(|_| !self.closed) else {
+            return Poll::Pending;
+        };
+        match route.poll_control(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(Closed)) => {
+                self.lose_route();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Ok(control)) => {
+                self.note(control);
+                Poll::Ready(Some(control))
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, control: Control) {
+        match control {
+            Control::Acknowledge { stream, through } => {
+                self.streams.entry(stream).or_default().stored.raise(through);
+            }
+            Control::SetMode { stream_to_client } => self.set_mode(stream_to_client),
+            Control::Flush { .. } => {}
+        }
+    }
+
+    pub(crate) fn set_mode(&mut self, stream_to_client: bool) {
+        self.stream_to_client = stream_to_client;
+    }
+
+    /// Says that the host is alive, when there is room to say it at once.
+    pub(crate) fn beat(&mut self, message: Message) {
+        let Some(route) = self.route.as_mut().filter(|_| !self.closed) else {
+            return;
+        };
+        if route.try_send(message).is_err() {
+            tracing::trace!("no room for a heartbeat");
+        }
+    }
+}

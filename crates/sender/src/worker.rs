@@ -1,0 +1,156 @@
+//! The sender's task: moves the backlog to the transport.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use lastline_line::{Control, Message, Offset, ReadBack, ReadOutcome, Span, StreamId, Timestamp};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::forwarder::{Fetched, Step};
+use crate::sender::Shared;
+
+/// How much is read back at once, in bytes.
+const READ_BACK_BYTES: usize = 256 << 10;
+/// How long to wait before asking files again what they have.
+const ASK_AGAIN: Duration = Duration::from_millis(5);
+
+enum Event {
+    Work,
+    Settled(Option<(StreamId, Offset, Fetched)>),
+    LetGo,
+    Heard(Option<Control>),
+    Beat,
+}
+
+/// What the backlog waits for.
+enum Hold {
+    /// Something to send.
+    Work,
+    /// Room in the transport.
+    Room,
+    /// A thread that reads a file.
+    File(StreamId, Span, JoinHandle<Option<Fetched>>),
+    /// A file that does not have yet what it should.
+    Until(Instant),
+}
+
+/// Moves the backlog to the transport until the owner is gone. What the client says and the
+/// heartbeat never wait behind data or a file.
+pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
+    let mut next_beat = Instant::now() + heartbeat;
+    let mut hold = Hold::Work;
+    while !shared.ended.load(Ordering::Acquire) {
+        if matches!(hold, Hold::Work) {
+            hold = advance(&shared);
+        }
+        if shared.forwarder().is_idle() {
+            shared.idle.notify_waiters();
+        }
+        let over = shared.forwarder().is_over();
+        let event = tokio::select! {
+            biased;
+            control = poll_fn(|context| shared.forwarder().poll_control(context)) => Event::Heard(control),
+            fetched = settled(&shared, &mut hold) => Event::Settled(fetched),
+            () = shared.work.notified() => Event::Work,
+            () = tokio::time::sleep_until(next_beat) => Event::Beat,
+            () = tokio::time::sleep(ASK_AGAIN), if over => Event::LetGo,
+        };
+        match event {
+            Event::Work => {}
+            Event::Settled(fetched) => hold = take(&shared, &hold, fetched),
+            Event::LetGo => shared.forwarder().let_go(),
+            // The end of the route makes room: there is nothing to wait for any more.
+            Event::Heard(None) if matches!(hold, Hold::Room) => hold = Hold::Work,
+            Event::Heard(control) => hear(&shared, control),
+            Event::Beat => {
+                beat(&shared);
+                next_beat = Instant::now() + heartbeat;
+            }
+        }
+    }
+}
+
+/// Sends until the backlog is empty or has to wait for something.
+fn advance(shared: &Shared) -> Hold {
+    let mut forwarder = shared.forwarder();
+    match forwarder.step() {
+        Step::Idle => Hold::Work,
+        Step::Full => Hold::Room,
+        Step::ReadBack(stream, span) => {
+            let files = forwarder.options.read_back.clone();
+            let files = files.expect("BUG: only what files can give back is let go");
+            Hold::File(
+                stream,
+                span,
+                tokio::task::spawn_blocking(move || fetch(&*files, stream, span)),
+            )
+        }
+    }
+}
+
+/// Ready when what the backlog waits for is there. Cancel-safe.
+async fn settled(shared: &Shared, hold: &mut Hold) -> Option<(StreamId, Offset, Fetched)> {
+    match hold {
+        Hold::Work => std::future::pending().await,
+        Hold::Room => {
+            poll_fn(|context| shared.forwarder().poll_ready(context)).await;
+            None
+        }
+        Hold::Until(time) => {
+            tokio::time::sleep_until(*time).await;
+            None
+        }
+        Hold::File(stream, span, reading) => {
+            let fetched = reading.await.unwrap_or_else(|error| {
+                Some(Err((span.to, format!("reading back failed: {error}"))))
+            });
+            fetched.map(|fetched| (*stream, span.from, fetched))
+        }
+    }
+}
+
+fn take(shared: &Shared, hold: &Hold, fetched: Option<(StreamId, Offset, Fetched)>) -> Hold {
+    match (hold, fetched) {
+        (Hold::File(..), None) => Hold::Until(Instant::now() + ASK_AGAIN),
+        (_, None) => Hold::Work,
+        (_, Some((stream, from, fetched))) => {
+            shared.forwarder().read_back(stream, from, fetched);
+            Hold::Work
+        }
+    }
+}
+
+fn hear(shared: &Shared, control: Option<Control>) {
+    let Some(Control::Flush { version }) = control else {
+        return;
+    };
+    let on_flush = shared.forwarder().options.on_flush.clone();
+    if let Some(on_flush) = on_flush {
+        on_flush(version);
+    }
+}
+
+fn beat(shared: &Shared) {
+    let time = Timestamp::from_system(SystemTime::now());
+    let mut forwarder = shared.forwarder();
+    let node = forwarder.options.node;
+    forwarder.beat(Message::Heartbeat { node, time });
+}
+
+/// Reads from the start of `span`; `None` when it is not filed yet. Blocks for the disk.
+fn fetch(files: &dyn ReadBack, stream: StreamId, span: Span) -> Option<Fetched> {
+    let most = usize::try_from(span.len()).unwrap_or(usize::MAX).min(READ_BACK_BYTES);
+    let mut buffer = vec![0; most];
+    match files.read_back(stream, span.from, &mut buffer) {
+        Ok(ReadOutcome::Read(bytes)) => {
+            buffer.truncate(bytes);
+            Some(Ok(buffer))
+        }
+        Ok(ReadOutcome::NotYet) => None,
+        Ok(ReadOutcome::Gone { to, cause }) => Some(Err((to, cause))),
+        Err(error) => Some(Err((span.to, format!("reading back failed: {error}")))),
+    }
+}

@@ -1,0 +1,8 @@
+//! The sender over the in-process transport: order, spooling, policies, the lost route.
+
+mod close;
+mod common;
+mod control;
+mod policy;
+mod property;
+mod route;

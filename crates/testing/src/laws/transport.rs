@@ -1,0 +1,187 @@
+//! The laws of [`Transport`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use lastline_line::{Control, Inbox, Message, Offset, Received, Version};
+use lastline_sender::{Closed, Reason, Transport};
+
+use crate::{PATIENCE, chunk, stdout, wait_until};
+
+/// Far above what any bound on the way should be, in bytes.
+const UNBOUNDED_BYTES: usize = 64 << 20;
+
+/// Runs every law on transports that `make` makes, each with its far side's inbox. They should
+/// hold a few thousand bytes. A transport that needs a runtime finds the one that the caller has
+/// entered; it must have a thread of its own.
+pub fn all<T, I>(mut make: impl FnMut() -> (T, I))
+where
+    T: Transport + 'static,
+    I: Inbox + 'static,
+{
+    keeps_order(make());
+    brings_back_what_the_client_says(make());
+    is_bounded(make());
+    makes_progress(make());
+    wakes_at_the_end(make());
+    remembers_the_end(make());
+}
+
+/// Law 1: messages arrive once, as they were sent.
+pub fn keeps_order<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
+    let sent: Vec<Message> = (0..600).map(message).collect();
+    let received = std::thread::scope(|scope| {
+        let receiving = scope.spawn(move || {
+            let wanted = |message: &Message| !matches!(message, Message::Heartbeat { .. });
+            let messages = std::iter::from_fn(|| match inbox.next(Some(PATIENCE)) {
+                Received::Message(message) => Some(message),
+                Received::TimedOut | Received::Closed => None,
+            });
+            messages.filter(wanted).collect::<Vec<_>>()
+        });
+        sent.iter().for_each(|message| send(&mut transport, message.clone()));
+        drop(transport);
+        receiving.join().expect("the receiving thread panicked")
+    });
+    assert!(received == sent, "law 1: {} of {} messages as sent", received.len(), sent.len());
+}
+
+/// What the client says comes back, in order.
+pub fn brings_back_what_the_client_says<T: Transport, I: Inbox>(
+    (mut transport, mut inbox): (T, I),
+) {
+    let said: Vec<Control> = (0..100).map(|v| Control::Flush { version: Version(v) }).collect();
+    said.iter().for_each(|control| inbox.reply(*control));
+    let mut heard = Vec::new();
+    wait_until(|| {
+        if let Poll::Ready(control) = poll(|context| transport.poll_control(context)) {
+            heard.push(control.expect("the client is there"));
+        }
+        heard.len() == said.len()
+    });
+    assert_eq!(heard, said, "law 1: the client's words in order");
+}
+
+/// Laws 2 and 5: while nobody receives, it becomes full, gives the message back, and never waits.
+pub fn is_bounded<T: Transport + 'static, I: Inbox>((mut transport, _inbox): (T, I)) {
+    let (done, finished) = mpsc::channel();
+    let sending = std::thread::spawn(move || {
+        let mut taken_bytes = 0;
+        for step in 0.. {
+            let next = message(step);
+            assert!(taken_bytes < UNBOUNDED_BYTES, "law 2: it takes without bound");
+            match transport.try_send(next.clone()) {
+                Ok(()) => taken_bytes += next.payload_bytes() + 1,
+                Err(refused) => {
+                    assert_eq!(refused.reason, Reason::Full, "law 2: the far side is there");
+                    assert_eq!(refused.message, next, "law 2: the message comes back as it was");
+                    break;
+                }
+            }
+        }
+        done.send(transport).expect("the test waits for it");
+    });
+    let transport = finished.recv_timeout(PATIENCE);
+    assert!(transport.is_ok() || sending.is_finished(), "law 5: a method waits");
+    sending.join().expect("law 2 does not hold");
+}
+
+/// Law 3: whoever waits for room is woken when there is some.
+pub fn makes_progress<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
+    for _ in 0..5 {
+        let woken = fill(&mut transport);
+        wait_until(|| {
+            drop(inbox.next(Some(std::time::Duration::ZERO)));
+            woken.count() > 0
+        });
+        wait_until(|| {
+            drop(inbox.next(Some(std::time::Duration::ZERO)));
+            poll(|context| transport.poll_ready(context)) == Poll::Ready(Ok(()))
+        });
+    }
+}
+
+/// Law 3: whoever waits for room is woken when the far side goes.
+pub fn wakes_at_the_end<T: Transport, I: Inbox>((mut transport, inbox): (T, I)) {
+    let woken = fill(&mut transport);
+    drop(inbox);
+    wait_until(|| woken.count() > 0);
+    wait_until(|| poll(|context| transport.poll_ready(context)) == Poll::Ready(Err(Closed)));
+}
+
+/// Law 4: once one method says that the far side is gone, all do.
+pub fn remembers_the_end<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
+    inbox.reply(Control::Flush { version: Version(1) });
+    drop(inbox);
+    wait_until(|| match transport.try_send(message(0)) {
+        Ok(()) => false,
+        Err(refused) => refused.reason == Reason::Closed,
+    });
+    for _ in 0..3 {
+        let ready = poll(|context| transport.poll_ready(context));
+        assert_eq!(ready, Poll::Ready(Err(Closed)), "law 4: poll_ready");
+        let said = poll(|context| transport.poll_control(context));
+        let before = Poll::Ready(Ok(Control::Flush { version: Version(1) }));
+        assert!(said == before || said == Poll::Ready(Err(Closed)), "law 4: poll_control {said:?}");
+        let refused = transport.try_send(message(0)).expect_err("law 4: try_send takes");
+        assert_eq!(refused.reason, Reason::Closed, "law 4: try_send");
+    }
+}
+
+/// Every tenth one is a mark, the others are data of three streams.
+fn message(step: u64) -> Message {
+    let stream = stdout(u32::try_from(step % 3).expect("BUG: below 3"));
+    if step % 10 == 9 {
+        let mark = Offset(step * 1000);
+        return Message::Flush { stream, version: Version(step), mark };
+    }
+    let text = vec![b'a' + u8::try_from(step % 26).expect("BUG: below 26"); 300];
+    Message::Data(chunk(stream, step * 1000, &text))
+}
+
+/// Sends, waiting for room without a runtime.
+fn send(transport: &mut impl Transport, message: Message) {
+    let mut message = Some(message);
+    wait_until(|| match transport.try_send(message.take().expect("BUG: not sent yet")) {
+        Ok(()) => true,
+        Err(refused) => {
+            assert_eq!(refused.reason, Reason::Full, "law 2: the far side is there");
+            message = Some(refused.message);
+            false
+        }
+    });
+}
+
+/// Sends until somebody waits for room; who counts how often they are woken.
+fn fill(transport: &mut impl Transport) -> Arc<Woken> {
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    wait_until(|| {
+        while transport.try_send(message(0)).is_ok() {}
+        transport.poll_ready(&mut context).is_pending()
+    });
+    woken
+}
+
+fn poll<T>(with: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    with(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Counts how often it is woken.
+#[derive(Debug, Default)]
+struct Woken(AtomicUsize);
+
+impl Woken {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}

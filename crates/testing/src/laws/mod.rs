@@ -1,4 +1,5 @@
 //! The laws of each trait, numbered as in the trait's own documentation.
 
 pub mod fold;
+pub mod printer;
 pub mod transport;

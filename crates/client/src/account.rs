@@ -40,10 +40,25 @@ impl Account {
         }
         if span.from > self.received {
             self.gaps += 1;
-            self.lost.declare(Span::new(self.received, span.from), "never arrived");
+            self.lose(Span::new(self.received, span.from), "never arrived");
         }
         self.received = span.to;
         fresh
+    }
+
+    /// Declares lost a span of which nothing was said before.
+    pub(crate) fn lose(&mut self, span: Span, cause: &str) {
+        let gaps = self.lost.as_slice();
+        let at = gaps.partition_point(|gap| gap.span.from < span.from);
+        if at == gaps.len() {
+            return self.lost.declare(span, cause);
+        }
+        let mut sorted = Gaps::default();
+        let (before, after) = gaps.split_at(at);
+        before.iter().for_each(|gap| sorted.declare(gap.span, &gap.cause));
+        sorted.declare(span, cause);
+        after.iter().for_each(|gap| sorted.declare(gap.span, &gap.cause));
+        self.lost = sorted;
     }
 
     /// Counts bytes that were withheld.
@@ -60,10 +75,24 @@ impl Account {
     /// Declares lost what came and was not shown, which is the end of what came, and what did not
     /// come of the `read` bytes.
     pub fn settle(&mut self, read: Offset, cause: &str) {
-        let rest = self.unaccounted();
-        self.lost.declare(Span::new(Offset(self.received.0 - rest), self.received), cause);
-        self.lost.declare(Span::new(self.received, read), cause);
+        for span in self.last_free(self.unaccounted()) {
+            self.lose(span, cause);
+        }
+        self.lose(Span::new(self.received, read), cause);
         self.received = self.received.max(read);
+    }
+
+    /// The last `bytes` received that are in no gap.
+    fn last_free(&self, mut bytes: u64) -> Vec<Span> {
+        let (mut spans, mut to) = (Vec::new(), self.received);
+        let gaps = self.lost.as_slice().iter().rev().map(|gap| gap.span);
+        for gap in gaps.chain([Span::default()]) {
+            let free = bytes.min(to - gap.to);
+            spans.push(Span::new(Offset(to.0 - free), to));
+            bytes -= free;
+            to = to.min(gap.from);
+        }
+        spans
     }
 
     /// Up to where everything has been decided.
@@ -90,6 +119,18 @@ mod tests {
         assert_eq!((account.gaps, account.overlaps, account.repeats), (1, 1, 1));
         assert_eq!(account.lost.bytes(), 5);
         assert_eq!(account.received, Offset(22));
+    }
+
+    #[test]
+    fn settling_leaves_out_what_is_declared_already() {
+        let mut account = Account::default();
+        account.arrive(span(0, 10));
+        account.arrive(span(20, 30));
+        account.shown_bytes = 5;
+        account.settle(Offset(30), "console closed");
+        let lost: Vec<_> = account.lost.as_slice().iter().map(|gap| gap.span).collect();
+        assert_eq!(lost, [span(5, 10), span(10, 20), span(20, 30)]);
+        assert_eq!(account.unaccounted(), 0);
     }
 
     #[test]

@@ -74,19 +74,26 @@ impl Verdicts {
     }
 }
 
+/// What is known of one stream.
+struct Slot {
+    stream: StreamId,
+    mark: Option<Offset>,
+    verdict: Option<Verdict>,
+}
+
 struct Pending {
-    /// Sorted by stream, to be found by it.
-    verdicts: Vec<(StreamId, Option<Verdict>)>,
+    /// Sorted by stream, to be found by it; each stream once.
+    slots: Vec<Slot>,
     open: usize,
     done: Option<oneshot::Sender<Verdicts>>,
 }
 
 impl Pending {
     /// Where the verdict of `stream` goes, if one is still wanted.
-    fn slot(&mut self, stream: StreamId) -> Option<&mut Option<Verdict>> {
-        let at = self.verdicts.binary_search_by_key(&stream, |(id, _)| *id).ok()?;
-        let (_, slot) = &mut self.verdicts[at];
-        slot.is_none().then_some(slot)
+    fn slot(&mut self, stream: StreamId) -> Option<&mut Slot> {
+        let at = self.slots.binary_search_by_key(&stream, |slot| slot.stream).ok()?;
+        let slot = &mut self.slots[at];
+        slot.verdict.is_none().then_some(slot)
     }
 }
 
@@ -105,12 +112,25 @@ impl Barriers {
         streams: impl IntoIterator<Item = StreamId>,
     ) -> oneshot::Receiver<Verdicts> {
         let (done, receiver) = oneshot::channel();
-        let mut verdicts: Vec<_> = streams.into_iter().map(|stream| (stream, None)).collect();
-        verdicts.sort_by_key(|(stream, _)| *stream);
-        let open = verdicts.len();
-        self.pending.insert(version, Pending { verdicts, open, done: Some(done) });
+        // Whoever asked may have gone away without waiting for the answer.
+        self.pending
+            .retain(|_, pending| pending.done.as_ref().is_some_and(|done| !done.is_closed()));
+        let slot = |stream| Slot { stream, mark: None, verdict: None };
+        let mut slots: Vec<Slot> = streams.into_iter().map(slot).collect();
+        slots.sort_by_key(|slot| slot.stream);
+        slots.dedup_by_key(|slot| slot.stream);
+        let open = slots.len();
+        self.pending.insert(version, Pending { slots, open, done: Some(done) });
         self.finish_if_done(version);
         receiver
+    }
+
+    /// A stream's mark of a barrier has come.
+    pub(crate) fn marked(&mut self, stream: StreamId, version: Version, mark: Offset) {
+        let pending = self.pending.get_mut(&version);
+        if let Some(slot) = pending.and_then(|pending| pending.slot(stream)) {
+            slot.mark = Some(mark);
+        }
     }
 
     /// A stream's mark of a barrier was reached. A version that nobody waits for is counted.
@@ -129,15 +149,14 @@ impl Barriers {
         }
     }
 
-    /// The deadline of a barrier has come: what has no verdict gets `timed_out`'s.
-    pub(crate) fn time_out(
-        &mut self,
-        version: Version,
-        mut timed_out: impl FnMut(StreamId) -> Verdict,
-    ) {
+    /// The deadline of a barrier has come: what has no verdict has timed out, at what `shown` says.
+    pub(crate) fn time_out(&mut self, version: Version, shown: impl Fn(StreamId) -> Offset) {
         if let Some(pending) = self.pending.get_mut(&version) {
-            for (stream, verdict) in &mut pending.verdicts {
-                verdict.get_or_insert_with(|| timed_out(*stream));
+            for Slot { stream, mark, verdict } in &mut pending.slots {
+                verdict.get_or_insert_with(|| Verdict::TimedOut {
+                    shown: shown(*stream),
+                    wanted: *mark,
+                });
             }
             pending.open = 0;
         }
@@ -163,7 +182,7 @@ impl Barriers {
             self.stale += 1;
             return;
         };
-        *slot = Some(verdict);
+        slot.verdict = Some(verdict);
         pending.open -= 1;
         self.finish_if_done(version);
     }
@@ -173,10 +192,9 @@ impl Barriers {
         let Some(mut pending) = done.then(|| self.pending.remove(&version)).flatten() else {
             return;
         };
-        let decided = |(stream, verdict): (StreamId, Option<Verdict>)| {
-            (stream, verdict.expect("BUG: no stream is open"))
-        };
-        let streams = std::mem::take(&mut pending.verdicts).into_iter().map(decided).collect();
+        let decided =
+            |Slot { stream, verdict, .. }: Slot| (stream, verdict.expect("BUG: no stream is open"));
+        let streams = std::mem::take(&mut pending.slots).into_iter().map(decided).collect();
         if let Some(done) = pending.done.take() {
             // Whoever asked may have gone away meanwhile.
             drop(done.send(Verdicts { version, streams }));
@@ -233,10 +251,29 @@ mod tests {
         let mut barriers = Barriers::default();
         let mut wait = barriers.open(Version(1), [stdout(0), stdout(1)]);
         barriers.reached(stdout(0), Version(1), None);
-        let late = Verdict::TimedOut { shown: Offset(3), wanted: None };
-        barriers.time_out(Version(1), |_| late.clone());
+        barriers.marked(stdout(1), Version(1), Offset(9));
+        barriers.time_out(Version(1), |_| Offset(3));
+        let late = Verdict::TimedOut { shown: Offset(3), wanted: Some(Offset(9)) };
         assert_eq!(given(&mut wait), Some(vec![Verdict::Reached, late]));
-        barriers.time_out(Version(1), |_| Verdict::Reached);
+        barriers.time_out(Version(1), |_| Offset(3));
+    }
+
+    #[test]
+    fn a_stream_that_is_named_twice_is_waited_for_once() {
+        let mut barriers = Barriers::default();
+        let mut wait = barriers.open(Version(1), [stdout(0), stdout(1), stdout(0)]);
+        barriers.reached(stdout(0), Version(1), None);
+        barriers.reached(stdout(1), Version(1), None);
+        assert_eq!(given(&mut wait), Some(vec![Verdict::Reached; 2]));
+    }
+
+    #[test]
+    fn a_caller_that_went_away_is_forgotten() {
+        let mut barriers = Barriers::default();
+        drop(barriers.open(Version(1), [stdout(0)]));
+        let mut wait = barriers.open(Version(2), [stdout(0)]);
+        barriers.reached(stdout(0), Version(2), None);
+        assert!(given(&mut wait).is_some() && barriers.is_idle());
     }
 
     #[test]

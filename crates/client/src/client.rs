@@ -8,7 +8,7 @@ use lastline_line::{Fold, Inbox, Offset, RankSet, ReadBack, StreamId, Timestamp,
 use tokio::sync::watch;
 
 use crate::account::Account;
-use crate::barrier::{Barriers, Verdict, Verdicts};
+use crate::barrier::{Barriers, Verdicts};
 use crate::printer::Printer;
 use crate::worker::Worker;
 
@@ -145,12 +145,17 @@ impl Client {
         }
     }
 
-    /// Releases everybody who waits for a stream that will say nothing more, not even its end.
+    /// Releases everybody who waits for a stream that will say nothing more, not even its end, once
+    /// what has come of it is printed.
     pub fn abandon(&self, stream: StreamId) {
         let mut state = self.shared.state();
         let account = state.accounts.entry(stream).or_default();
         let at = account.received;
         account.ended.get_or_insert(at);
+        if account.unaccounted() > 0 {
+            state.release_ended = true;
+            return;
+        }
         let lost = account.lost.first_below(at).cloned();
         state.barriers.ended(stream, lost.as_ref());
     }
@@ -199,10 +204,8 @@ impl Shared {
     fn time_out(&self, version: Version) {
         let mut state = self.state();
         let State { accounts, barriers, .. } = &mut *state;
-        barriers.time_out(version, |stream| match accounts.get(&stream) {
-            Some(account) => Verdict::TimedOut { shown: account.shown(), wanted: account.mark },
-            None => Verdict::TimedOut { shown: Offset::ZERO, wanted: None },
-        });
+        let shown = |stream| accounts.get(&stream).map_or(Offset::ZERO, Account::shown);
+        barriers.time_out(version, shown);
     }
 }
 

@@ -74,8 +74,15 @@ impl Console {
         if self.credits.is_empty() {
             return;
         }
-        let result = self.printer.flush();
-        self.check(result);
+        // An error is about one output; the other one is not flushed yet.
+        for _ in Stream::ALL {
+            let result = self.printer.flush();
+            let flushed = result.is_ok();
+            self.check(result);
+            if flushed {
+                break;
+            }
+        }
         let mut state = self.shared.state();
         for (stream, bytes) in self.credits.drain(..) {
             state.accounts.entry(stream).or_default().shown_bytes += bytes;
@@ -111,9 +118,8 @@ impl Console {
             let name = error.output.name();
             let noted =
                 self.printer.note(&format!("{name} takes no more ({cause}); the job goes on"));
-            if let Err(error) = noted {
-                tracing::debug!(%error, "the note could not be printed either");
-            }
+            // It may be the other output that has failed now; each fails for the first time once.
+            self.check(noted);
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A trailing carriage return belongs to the line ending; before that, what follows the last
 //! carriage return is what a terminal would show, and the rest was redrawn.
 
-use lastline_line::Offset;
+use lastline_line::{Offset, Timestamp};
 
 /// What came out of a stream's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub(crate) struct OpenLine {
     continues: bool,
     /// What was given out has been drawn over since.
     redraws: bool,
+    /// When the last of it arrived.
+    pub(crate) time: Timestamp,
 }
 
 impl OpenLine {
@@ -72,11 +74,14 @@ impl OpenLine {
         self.start + self.text.len() as u64
     }
 
-    /// Lets go of what is held: it can be read back.
+    /// Lets go of what is held: it can be read back. Returns at the end are kept: what follows
+    /// decides what they are.
     pub(crate) fn let_go(&mut self) {
-        self.filed += self.text.len() as u64;
-        self.start += self.text.len() as u64;
-        self.text = Vec::new();
+        let visible = strip_returns(&self.text).len();
+        let returns = self.text.split_off(visible);
+        self.filed += visible as u64;
+        self.start += visible as u64;
+        self.text = returns;
     }
 
     /// Takes the next bytes of the stream, which start at `start`, and gives out whole lines.
@@ -226,6 +231,18 @@ mod tests {
         assert_eq!(shown(&["10%", "<barrier>", "\r20%\n"]), ["10%~", "+\r20%"]);
         assert_eq!(shown(&["10%\r", "<barrier>", "20%\n"]), ["10%\r~", "+20%"]);
         assert_eq!(shown(&["name? ", "<barrier>", "\n"]), ["name? ~", "+"]);
+    }
+
+    #[test]
+    fn a_return_at_the_end_of_what_was_let_go_still_redraws() {
+        let (mut line, mut seen) = (OpenLine::default(), Vec::new());
+        line.push(Offset(0), b"10%\r", &mut |_| unreachable!("the line is open"));
+        line.let_go();
+        line.push(Offset(4), b"20%\n", &mut |out| match out {
+            Out::Redrawn(bytes) => seen.push((bytes, Vec::new())),
+            Out::Line { filed, text, .. } => seen.push((filed, text.to_vec())),
+        });
+        assert_eq!(seen, [(4, Vec::new()), (0, b"20%".to_vec())]);
     }
 
     proptest! {

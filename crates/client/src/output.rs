@@ -52,6 +52,8 @@ pub type BoxWrite = Box<dyn Write + Send>;
 pub(crate) struct Outputs {
     buffer: Vec<u8>,
     target: Stream,
+    /// Something was printed for `target` since it was flushed.
+    unflushed: bool,
     stdout: BoxWrite,
     stderr: BoxWrite,
 }
@@ -63,34 +65,41 @@ const KEEP_BYTES: usize = 1 << 20;
 
 impl Outputs {
     pub(crate) fn new(stdout: BoxWrite, stderr: BoxWrite) -> Self {
-        Self { buffer: Vec::new(), target: Stream::Stdout, stdout, stderr }
+        Self { buffer: Vec::new(), target: Stream::Stdout, unflushed: false, stdout, stderr }
     }
 
     /// The buffer, from now on for `target`. When it held bytes for the other one they are written
     /// first; that may fail, and the buffer is `target`'s all the same.
     pub(crate) fn switch(&mut self, target: Stream) -> (&mut Vec<u8>, Result<(), PrintError>) {
         let result = if target == self.target { Ok(()) } else { self.flush() };
-        self.target = target;
+        (self.target, self.unflushed) = (target, true);
         (&mut self.buffer, result)
     }
 
     /// Writes `bytes` as they are, without copying them when they are many.
     pub(crate) fn write(&mut self, target: Stream, bytes: &[u8]) -> Result<(), PrintError> {
         let (buffer, switched) = self.switch(target);
-        if bytes.len() < WRITE_THROUGH_BYTES {
+        // When the other output has failed, the caller is told of that one, not of this one.
+        if bytes.len() < WRITE_THROUGH_BYTES || switched.is_err() {
             buffer.extend_from_slice(bytes);
             return switched;
         }
-        switched?;
-        self.flush()?;
+        self.write_out()?;
         let written = self.writer().write_all(bytes);
         written.map_err(|source| PrintError { output: target, source })
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), PrintError> {
-        if self.buffer.is_empty() {
+        if !std::mem::take(&mut self.unflushed) {
             return Ok(());
         }
+        self.write_out()?;
+        let flushed = self.writer().flush();
+        flushed.map_err(|source| PrintError { output: self.target, source })
+    }
+
+    /// Hands the buffer to the writer, which may have one of its own.
+    fn write_out(&mut self) -> Result<(), PrintError> {
         let buffer = std::mem::take(&mut self.buffer);
         let written = self.writer().write_all(&buffer);
         if buffer.capacity() <= KEEP_BYTES {

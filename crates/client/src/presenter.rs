@@ -109,7 +109,7 @@ impl Output<'_> {
             Ok(text) => self.push(&Line { text: &text, ..line }),
             Err(cause) => {
                 let gone = Span::new(line.start, line.start + filed);
-                self.account(|account| account.lost.declare(gone, &cause));
+                self.account(|account| account.lose(gone, &cause));
                 let (start, bytes) = (line.start + filed, line.bytes - filed);
                 self.push(&Line { start, bytes, continuation: true, ..line });
             }

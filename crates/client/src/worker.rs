@@ -69,7 +69,6 @@ impl Worker {
             Message::End { stream, at } => self.take_end(stream, at),
             Message::Heartbeat { node, time } => {
                 self.shared.state().heard.insert(node, time);
-                self.release_ended();
             }
         }
     }
@@ -87,7 +86,7 @@ impl Worker {
                 return;
             }
             if let Some(cause) = self.presenter.console.closed_for(stream) {
-                account.lost.declare(fresh, cause);
+                account.lose(fresh, cause);
                 return;
             }
             (fresh, unseen.from > before)
@@ -111,6 +110,7 @@ impl Worker {
             presenter.console.print_block(&Block { stream, start, time, bytes });
             return;
         }
+        line.time = time;
         let mut out = presenter.of(stream, time);
         line.push(start, bytes, &mut |piece| out.take(piece));
         if raw {
@@ -123,7 +123,7 @@ impl Worker {
     /// What is open of a stream goes out; what follows continues it.
     fn interrupt(&mut self, stream: StreamId) {
         if let Some(line) = self.lines.get_mut(&stream) {
-            let mut out = self.presenter.of(stream, now());
+            let mut out = self.presenter.of(stream, line.time);
             line.interrupt(&mut |piece| out.take(piece));
         }
     }
@@ -135,18 +135,23 @@ impl Worker {
         let fresh = account.arrive(span);
         match cause {
             Cause::Withheld(reason) => account.withhold(*reason, fresh.len()),
-            Cause::Lost(words) => account.lost.declare(fresh, words),
+            Cause::Lost(words) => account.lose(fresh, words),
         }
     }
 
     /// A barrier's mark: all that came before it is printed and flushed before the answer.
     fn take_mark(&mut self, stream: StreamId, version: Version, mark: Offset) {
         self.interrupt(stream);
+        {
+            let mut state = self.shared.state();
+            let account = state.accounts.entry(stream).or_default();
+            account.arrive(Span::new(mark, mark));
+            account.mark = Some(mark);
+            state.barriers.marked(stream, version, mark);
+        }
         self.presenter.release();
         let mut state = self.shared.state();
         let account = state.accounts.entry(stream).or_default();
-        account.arrive(Span::new(mark, mark));
-        account.mark = Some(mark);
         let lost = account.lost.first_below(mark).cloned();
         state.barriers.reached(stream, version, lost.as_ref());
         drop(state);
@@ -167,7 +172,6 @@ impl Worker {
         if rank_ended {
             self.presenter.rank_ended(stream.rank);
         }
-        self.release_ended();
         self.inbox.reply(Control::Acknowledge { stream, through: at });
     }
 
@@ -187,13 +191,15 @@ impl Worker {
         }
     }
 
-    /// Takes a new fold, if there is one, and prints what the fold has due.
+    /// Takes a new fold, if there is one, prints what the fold has due, and releases who waits for
+    /// streams that have ended.
     fn present(&mut self) {
         let next = self.shared.state().next_fold.take();
         if let Some(next) = next {
             self.presenter.change_fold(next);
         }
         self.presenter.ask_fold();
+        self.release_ended();
     }
 
     /// The end: open lines, held entries, then the last flush, and the answers.

@@ -52,6 +52,21 @@ impl Files {
         }
     }
 
+    /// As [`file`](Self::file), for a message that need not come in order: what is missing before
+    /// it reads as zeros.
+    pub fn file_at(&self, message: &Message) {
+        let Message::Data(chunk) = message else {
+            return;
+        };
+        let mut state = self.state();
+        let file = state.entry(chunk.stream).or_default();
+        let start = usize::try_from(chunk.start.0).expect("BUG: it is in memory");
+        let end = start + chunk.bytes.len();
+        file.bytes.resize(file.bytes.len().max(end), 0);
+        file.bytes[start..end].copy_from_slice(&chunk.bytes);
+        file.filed = file.filed.max(chunk.end());
+    }
+
     /// Everything of `stream` below `offset` is filed, as far as it was written.
     pub fn file_to(&self, stream: StreamId, offset: Offset) {
         let mut state = self.state();

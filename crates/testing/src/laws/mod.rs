@@ -3,4 +3,5 @@
 pub mod fold;
 pub mod sink;
 pub mod storage;
+pub mod printer;
 pub mod transport;

@@ -1,0 +1,249 @@
+//! What stands on the console.
+
+use insta::assert_snapshot;
+use lastline_client::{Options, Template, TextOptions};
+use lastline_line::{
+    Address, Emit, Entry, Field, Fold, Folded, Line, Member, Message, Offset, RankSet, Stream,
+    Timestamp,
+};
+use lastline_testing::{Screen, chunk, laws, stdout};
+
+use crate::common::{Job, json_on, of, prefixed, stderr, text_on};
+
+#[test]
+fn the_laws_hold_for_text_and_json() {
+    laws::printer::all(|out, err| text_on([&out, &err], TextOptions::default()));
+    laws::printer::all(|out, err| {
+        let mut options = TextOptions::default();
+        (options.prefix, options.color) = (Template::rank(), true);
+        text_on([&out, &err], options)
+    });
+    laws::printer::all(|out, err| json_on([&out, &err]));
+    laws::printer::all(|out, err| {
+        Box::new(json_on([&out, &err])) as Box<dyn lastline_client::Printer>
+    });
+}
+
+/// Escapes and returns made visible.
+fn visible(screen: &Screen) -> String {
+    screen.text().replace('\x1b', "<esc>").replace('\r', "<cr>")
+}
+
+#[tokio::test]
+async fn lines_have_their_ranks_before_them() {
+    let screen = Screen::new();
+    let mut job = Job::new(prefixed(&screen), Options::default());
+    job.say(stdout(0), b"one\ntwo\n");
+    job.say(stdout(13), b"three\n\n");
+    job.say(stderr(0), b"four\n");
+    job.say(stdout(0), b"windows\r\n10%\r20%\r30%\n");
+    job.say(stdout(1), b"no end");
+    job.finish().await;
+    assert_snapshot!(visible(&screen), @r"
+    [0] one
+    [0] two
+    [13] three
+    [13] 
+    [0] four
+    [0] windows
+    [0] 30%
+    [1] no end
+    ");
+}
+
+#[tokio::test]
+async fn a_line_that_a_barrier_cut_goes_on_marked() {
+    let screen = Screen::new();
+    let mut job = Job::new(prefixed(&screen), Options::default());
+    job.say(stdout(0), b"half");
+    job.say(stdout(1), b"whole\n");
+    job.flush(stdout(0), 1);
+    job.say(stdout(0), b" and half\nnext\n");
+    job.say(stdout(2), b"lost its ");
+    job.send(Message::Data(chunk(stdout(2), 20, b"middle\n")));
+    job.finish().await;
+    assert_snapshot!(visible(&screen), @r"
+    [1] whole
+    [0] half
+    [0] …  and half
+    [0] next
+    [2] lost its 
+    [2] … middle
+    ");
+}
+
+#[tokio::test]
+async fn one_rank_alone_has_the_console_as_it_is() {
+    let screen = Screen::new();
+    let (mut text, mut options) = (TextOptions::default(), Options::default());
+    (text.raw_partials, options.raw_partials) = (true, true);
+    let mut job = Job::new(text_on([&screen, &screen], text), options);
+    job.say(stdout(0), b"name? ");
+    job.say(stdout(0), b"you\n10%");
+    job.say(stdout(0), b"\r20%");
+    job.say(stdout(0), b"\r30%\r");
+    job.say(stdout(0), b"done\r\n");
+    let accounts = job.finish().await;
+    assert_snapshot!(visible(&screen), @r"
+    name? you
+    10%<cr>20%<cr>30%<cr>done
+    ");
+    assert_eq!(of(&accounts, stdout(0)).lost.bytes(), 0);
+}
+
+#[tokio::test]
+async fn colours_tell_ranks_and_streams_apart() {
+    let screen = Screen::new();
+    let mut text = TextOptions::default();
+    (text.prefix, text.color) = (Template::rank(), true);
+    let mut job = Job::new(text_on([&screen, &screen], text), Options::default());
+    job.say(stdout(0), b"a\n");
+    job.say(stdout(1), b"b\n");
+    job.say(stderr(1), b"c\n");
+    job.say(stdout(5), b"d\n");
+    job.finish().await;
+    assert_snapshot!(visible(&screen), @r"
+    <esc>[36m[0] <esc>[0ma
+    <esc>[32m[1] <esc>[0mb
+    <esc>[31m[1] <esc>[0mc
+    <esc>[36m[5] <esc>[0md
+    ");
+}
+
+#[tokio::test]
+async fn each_stream_has_its_output() {
+    let (out, err) = (Screen::new(), Screen::new());
+    let mut job = Job::new(text_on([&out, &err], TextOptions::default()), Options::default());
+    job.say(stdout(0), b"to stdout\n");
+    job.say(stderr(0), b"to stderr\n");
+    job.finish().await;
+    assert_eq!((out.text(), err.text()), ("to stdout\n".into(), "to stderr\n".into()));
+    assert_eq!((out.flushed(), err.flushed()), (10, 10));
+}
+
+#[tokio::test]
+async fn json_has_every_line_with_its_address() {
+    let screen = Screen::new();
+    let mut job = Job::new(json_on([&screen, &Screen::new()]), Options::default());
+    job.say(stdout(0), b"plain \"quoted\"\n\xff\x00\n");
+    job.say(stderr(3), b"open");
+    job.flush(stderr(3), 1);
+    job.say(stderr(3), b" end\n");
+    job.finish().await;
+    assert_snapshot!(visible(&screen), @r#"
+    {"rank":0,"stream":"stdout","offset":0,"time":"1970-01-01T00:00:00Z","line":"plain \"quoted\""}
+    {"rank":0,"stream":"stdout","offset":15,"time":"1970-01-01T00:00:00Z","line_base64":"/wA="}
+    {"rank":3,"stream":"stderr","offset":0,"time":"1970-01-01T00:00:00Z","line":"open","partial":true}
+    {"rank":3,"stream":"stderr","offset":4,"time":"1970-01-01T00:00:00.000004Z","line":" end","continuation":true}
+    "#);
+}
+
+#[tokio::test]
+async fn ranks_that_are_not_to_be_shown_are_withheld() {
+    let screen = Screen::new();
+    let mut options = Options::default();
+    options.show = Some("1,3".parse().unwrap());
+    let mut job = Job::new(prefixed(&screen), options);
+    for rank in 0..4 {
+        job.say(stdout(rank), b"hello\n");
+        job.end(stdout(rank));
+    }
+    let accounts = job.finish().await;
+    assert_eq!(screen.text(), "[1] hello\n[3] hello\n");
+    assert_eq!(of(&accounts, stdout(0)).withheld.show, 6);
+    assert_eq!(of(&accounts, stdout(1)).shown_bytes, 6);
+}
+
+/// Holds all lines and gives them out as one entry.
+#[derive(Default)]
+struct OneEntry {
+    members: Vec<Member>,
+    ranks: RankSet,
+    text: Vec<u8>,
+    ends: Option<(Address, Address, Timestamp)>,
+}
+
+impl Fold for OneEntry {
+    fn push(&mut self, line: &Line<'_>, _now: Timestamp, _emit: &mut Emit<'_>) {
+        self.members.push(Member { stream: line.stream, lines: 1, bytes: line.bytes });
+        self.ranks.insert(line.stream.rank);
+        self.text = line.text.to_vec();
+        let address = Address { stream: line.stream, start: line.start };
+        let first = self.ends.map_or((address, line.time), |(first, _, time)| (first, time));
+        self.ends = Some((first.0, address, first.1));
+    }
+
+    fn due(&mut self, _now: Timestamp, _emit: &mut Emit<'_>) -> Option<Timestamp> {
+        None
+    }
+
+    fn finish(&mut self, emit: &mut Emit<'_>) {
+        let Some((first, last, time)) = self.ends.take() else {
+            return;
+        };
+        let fields = [
+            Field::Numbers { min: "1.92".into(), max: "2.07".into() },
+            Field::Samples { values: vec!["a".into(), "b".into()], others: 3 },
+            Field::Same("x".into()),
+        ];
+        let except: RankSet = [1].into_iter().collect();
+        emit(Entry::Folded(Folded {
+            stream: Stream::Stdout,
+            text: &self.text,
+            lines: self.members.len() as u64,
+            count: self.members.len() as u64,
+            ranks: &self.ranks,
+            except: (self.ranks.len() == 3).then_some(&except),
+            fields: &fields,
+            first,
+            last,
+            time,
+            members: &self.members,
+        }));
+        *self = Self::default();
+    }
+}
+
+#[tokio::test]
+async fn folded_entries_name_their_ranks() {
+    let screen = Screen::new();
+    let mut job = Job::folding(OneEntry::default(), prefixed(&screen), Options::default());
+    for rank in [0, 2, 3] {
+        job.say(stdout(rank), b"step {1..2}\n");
+    }
+    job.flush(stdout(0), 1);
+    job.say(stdout(4), b"again\n");
+    job.say(stdout(4), b"again\n");
+    let accounts = job.finish().await;
+    assert_snapshot!(visible(&screen), @r"
+    [0-3 except 1] step {1..2}
+    [4 ×2] again
+    ");
+    assert_eq!(of(&accounts, stdout(2)).shown_bytes, 12);
+}
+
+#[tokio::test]
+async fn folded_entries_are_one_object() {
+    let screen = Screen::new();
+    let printer = json_on([&screen, &Screen::new()]);
+    let mut job = Job::folding(OneEntry::default(), printer, Options::default());
+    for rank in [0, 2, 3] {
+        job.say(stdout(rank), b"step\n");
+    }
+    job.finish().await;
+    assert_snapshot!(visible(&screen), @r#"{"rank":0,"stream":"stdout","offset":0,"time":"1970-01-01T00:00:00Z","line":"step","ranks":"0,2,3","except":"1","count":3,"lines":3,"fields":[{"max":"2.07","min":"1.92"},{"others":3,"samples":["a","b"]},{"value":"x"}],"first":{"rank":0,"stream":"stdout","offset":0},"last":{"rank":3,"stream":"stdout","offset":0}}"#);
+}
+
+/// What is held when another fold comes is printed first; what comes then is the other one's.
+#[tokio::test]
+async fn another_fold_takes_over_between_lines() {
+    let screen = Screen::new();
+    let mut job = Job::folding(OneEntry::default(), prefixed(&screen), Options::default());
+    job.say(stdout(0), b"held\n");
+    job.client.set_fold(Box::new(lastline_line::Off));
+    job.flush(stdout(0), 1);
+    job.say(stdout(1), b"passed\n");
+    let accounts = job.finish().await;
+    assert_eq!(screen.text(), "[0] held\n[1] passed\n");
+    assert_eq!(of(&accounts, stdout(0)).received, Offset(5));
+}

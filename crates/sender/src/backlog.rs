@@ -29,6 +29,17 @@ pub(crate) enum Item {
     Mark(Message),
 }
 
+impl Item {
+    /// When its first byte arrived; marks have no time.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        match self {
+            Self::Held(chunk) => Some(chunk.time),
+            Self::Filed { time, .. } => Some(*time),
+            Self::Mark(_) => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Lane {
     stream: StreamId,

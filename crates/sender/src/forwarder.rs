@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use lastline_line::{Accept, Cause, Chunk, Message, Offset, ReadBack, Span, StreamId, Withheld};
+use lastline_line::{
+    Accept, Cause, Chunk, Message, Offset, ReadBack, Span, StreamId, Timestamp, Withheld,
+};
 
 use crate::backlog::{Backlog, Item};
 use crate::options::{Options, WhenFull};
@@ -42,6 +44,8 @@ pub(crate) struct Forwarder {
     stream_to_client: bool,
     /// The transport's far side is gone. No data is sent from then on.
     closed: bool,
+    /// The client has been behind for longer than the patience: what is filed is let go at once.
+    behind: bool,
     streams: HashMap<StreamId, Sent>,
 }
 
@@ -55,9 +59,10 @@ impl Forwarder {
             route: Some(transport),
             detour,
             backlog: Backlog::default(),
-            options,
             stream_to_client: true,
             closed: false,
+            behind: options.patience.is_zero(),
+            options,
             streams: HashMap::new(),
         }
     }
@@ -98,7 +103,10 @@ impl Forwarder {
             message => message,
         };
         self.backlog.push(stream, message);
-        if over && let Some(files) = self.spool() {
+        if over
+            && self.behind
+            && let Some(files) = self.spool()
+        {
             let filed = files.filed(stream);
             self.backlog.release(stream, filed);
         }
@@ -116,9 +124,15 @@ impl Forwarder {
     }
 
     /// Lets go of what has been filed since it was taken, whoever's it is: a rank that waits for
-    /// memory says nothing more that could be an occasion.
-    pub(crate) fn let_go(&mut self) {
-        if let Some(files) = self.spool() {
+    /// memory says nothing more that could be an occasion. Not while the client is behind for a
+    /// moment only.
+    pub(crate) fn let_go(&mut self, now: Timestamp) {
+        let waits_since = self.backlog.front().and_then(|(_, item)| item.time());
+        let waited = waits_since.map(|since| now.since(since));
+        self.behind |= waited.is_some_and(|waited| waited >= self.options.patience);
+        if self.behind
+            && let Some(files) = self.spool()
+        {
             self.backlog.release_all(|stream| files.filed(stream));
         }
     }
@@ -211,6 +225,7 @@ impl Forwarder {
                 Err(_) => {}
             }
         }
+        self.behind = self.options.patience.is_zero();
         Step::Idle
     }
 

@@ -28,6 +28,9 @@ pub struct Options {
     pub when_full: WhenFull,
     /// How many bytes of chunks wait in memory before that happens. Default: 2 MiB.
     pub held_bytes: usize,
+    /// How long a chunk waits, with too much held, before memory is let go of. A client that is
+    /// behind for a moment is not worth a file's reading; until then ranks may wait; zero lets go at once. Default: 50 ms.
+    pub patience: Duration,
     /// Where to read again what was let go. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
     /// How often the host says that it is alive. Default: every second.
@@ -42,6 +45,7 @@ impl Default for Options {
             node: 0,
             when_full: WhenFull::Spool,
             held_bytes: 2 << 20,
+            patience: Duration::from_millis(50),
             read_back: None,
             heartbeat: Duration::from_secs(1),
             on_flush: None,
@@ -55,6 +59,7 @@ impl fmt::Debug for Options {
             .field("node", &self.node)
             .field("when_full", &self.when_full)
             .field("held_bytes", &self.held_bytes)
+            .field("patience", &self.patience)
             .field("heartbeat", &self.heartbeat)
             .finish_non_exhaustive()
     }

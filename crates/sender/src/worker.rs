@@ -41,6 +41,8 @@ enum Hold {
 /// heartbeat never wait behind data or a file.
 pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
     let mut next_beat = Instant::now() + heartbeat;
+    // While too much is held: when to look whether it can be let go.
+    let mut look_at: Option<Instant> = None;
     let mut hold = Hold::Work;
     while !shared.ended.load(Ordering::Acquire) {
         if matches!(hold, Hold::Work) {
@@ -50,18 +52,22 @@ pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
             shared.idle.notify_waiters();
         }
         let over = shared.forwarder().is_over();
+        look_at = over.then(|| look_at.unwrap_or_else(|| Instant::now() + ASK_AGAIN));
         let event = tokio::select! {
             biased;
             control = poll_fn(|context| shared.forwarder().poll_control(context)) => Event::Heard(control),
             fetched = settled(&shared, &mut hold) => Event::Settled(fetched),
             () = shared.work.notified() => Event::Work,
             () = tokio::time::sleep_until(next_beat) => Event::Beat,
-            () = tokio::time::sleep(ASK_AGAIN), if over => Event::LetGo,
+            () = sleep_until(look_at) => Event::LetGo,
         };
         match event {
             Event::Work => {}
             Event::Settled(fetched) => hold = take(&shared, &hold, fetched),
-            Event::LetGo => shared.forwarder().let_go(),
+            Event::LetGo => {
+                look_at = None;
+                shared.forwarder().let_go(now());
+            }
             // The end of the route makes room: there is nothing to wait for any more.
             Event::Heard(None) if matches!(hold, Hold::Room) => hold = Hold::Work,
             Event::Heard(control) => hear(&shared, control),
@@ -70,6 +76,13 @@ pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
                 next_beat = Instant::now() + heartbeat;
             }
         }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -133,8 +146,12 @@ fn hear(shared: &Shared, control: Option<Control>) {
     }
 }
 
+fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
+}
+
 fn beat(shared: &Shared) {
-    let time = Timestamp::from_system(SystemTime::now());
+    let time = now();
     let mut forwarder = shared.forwarder();
     let node = forwarder.options.node;
     forwarder.beat(Message::Heartbeat { node, time });

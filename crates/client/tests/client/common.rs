@@ -79,7 +79,7 @@ impl Job {
 
     /// The end of the job: all is printed, and every account adds up.
     pub(crate) async fn finish(self) -> Vec<(StreamId, Account)> {
-        let Self { mut client, transport, .. } = self;
+        let Self { client, transport, .. } = self;
         drop(transport);
         assert!(client.finished(PATIENCE).await, "the client does not end");
         let accounts = client.accounts();

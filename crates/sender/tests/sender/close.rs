@@ -63,6 +63,7 @@ async fn closing_does_not_wait_for_a_file_that_hangs() {
     let (transport, mut inbox) = channel(OVERHEAD);
     let mut options = Options::default();
     options.held_bytes = 0;
+    options.patience = Duration::ZERO;
     options.read_back = Some(Arc::new(files.clone()));
     let sender = Sender::start(transport, options);
     files.gate.shut();

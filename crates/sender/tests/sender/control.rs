@@ -56,6 +56,7 @@ async fn a_file_that_hangs_holds_up_neither_heartbeat_nor_control() {
     let asked = Arc::new(AtomicU64::new(0));
     let mut options = Options::default();
     options.held_bytes = 0;
+    options.patience = Duration::ZERO;
     options.read_back = Some(Arc::new(files.clone()));
     options.heartbeat = Duration::from_millis(2);
     let answer = Arc::clone(&asked);

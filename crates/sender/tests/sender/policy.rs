@@ -1,6 +1,7 @@
 //! What happens while the client is slower than the ranks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lastline_line::{Budget, Cause, Message, Offset, ReadBack as _, Sink as _, Withheld};
 use lastline_sender::{Options, Sender, WhenFull, channel};
@@ -11,6 +12,7 @@ use crate::common::{OVERHEAD, SOON, counted, data, end, flush, give, letter, nex
 fn spooling(files: &Files, held_bytes: usize) -> Options {
     let mut options = Options::default();
     options.held_bytes = held_bytes;
+    options.patience = Duration::ZERO;
     options.read_back = Some(Arc::new(files.clone()));
     options
 }

@@ -3,7 +3,7 @@
 use lastline_line::Field;
 use rustc_hash::FxHashSet;
 
-use crate::number::Number;
+use crate::range::Range;
 use crate::statement::hash;
 
 /// How many different values are shown.
@@ -17,22 +17,9 @@ pub(crate) enum Variable {
     /// All the same: as in the entry's first line.
     Same,
     /// Numbers of one unit.
-    Numbers {
-        /// The least.
-        min: Written,
-        /// The greatest.
-        max: Written,
-    },
+    Numbers(Range),
     /// Different values.
     Samples(Box<Samples>),
-}
-
-/// A number, and how it was written.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Written {
-    value: f64,
-    length: u8,
-    text: [u8; Self::MAX],
 }
 
 /// Different values of a place.
@@ -49,20 +36,12 @@ impl Variable {
         match self {
             Self::Same if first == value => {}
             Self::Same => *self = Self::differing(first, value),
-            Self::Numbers { min, max } => {
-                if let Some(number) = Number::read(value).filter(|n| n.unit(value) == unit(first)) {
-                    if number.value < min.value {
-                        *min = Written::of(number, value);
-                    } else if number.value > max.value {
-                        *max = Written::of(number, value);
-                    }
-                } else {
-                    let mut samples = Samples::default();
-                    let unit = unit(first);
-                    let written = |number: &Written| [number.text(), unit].concat();
-                    for value in [first, &written(min), &written(max), value] {
-                        samples.add(value);
-                    }
+            Self::Numbers(range) => {
+                if !range.take(first, value) {
+                    let mut samples =
+                        Samples::of(first, &with_unit(range.min().text(), range, first));
+                    samples.add(&with_unit(range.max().text(), range, first));
+                    samples.add(value);
                     *self = Self::Samples(Box::new(samples));
                 }
             }
@@ -71,30 +50,23 @@ impl Variable {
     }
 
     fn differing(first: &[u8], value: &[u8]) -> Self {
-        if let (Some(a), Some(b)) = (Number::read(first), Number::read(value)) {
-            if a.unit(first) == b.unit(value) {
-                let (a, b) = (Written::of(a, first), Written::of(b, value));
-                let (min, max) = if b.value < a.value { (b, a) } else { (a, b) };
-                return Self::Numbers { min, max };
-            }
+        match Range::of(first, value) {
+            Some(range) => Self::Numbers(range),
+            None => Self::Samples(Box::new(Samples::of(first, value))),
         }
-        let mut samples = Samples::default();
-        samples.add(first);
-        samples.add(value);
-        Self::Samples(Box::new(samples))
     }
 
     /// Writes it as it stands in an entry's text.
     pub(crate) fn write(&self, first: &[u8], into: &mut Vec<u8>) {
         match self {
             Self::Same => into.extend_from_slice(first),
-            Self::Numbers { min, max } => {
+            Self::Numbers(range) => {
                 into.push(b'{');
-                into.extend_from_slice(min.text());
+                into.extend_from_slice(range.min().text());
                 into.extend_from_slice(b"..");
-                into.extend_from_slice(max.text());
+                into.extend_from_slice(range.max().text());
                 into.push(b'}');
-                into.extend_from_slice(unit(first));
+                into.extend_from_slice(range.unit(first));
             }
             Self::Samples(samples) => samples.write(into),
         }
@@ -105,10 +77,10 @@ impl Variable {
         let string = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
             Self::Same => Field::Same(string(first)),
-            Self::Numbers { min, max } => {
-                let with_unit = |number: &Written| string(&[number.text(), unit(first)].concat());
-                Field::Numbers { min: with_unit(min), max: with_unit(max) }
-            }
+            Self::Numbers(range) => Field::Numbers {
+                min: string(&with_unit(range.min().text(), range, first)),
+                max: string(&with_unit(range.max().text(), range, first)),
+            },
             Self::Samples(samples) => Field::Samples {
                 values: samples.values.iter().map(|value| string(value)).collect(),
                 others: samples.others(),
@@ -117,32 +89,23 @@ impl Variable {
     }
 }
 
-/// What stands after the number of `text`, which is known to start with one.
-fn unit(text: &[u8]) -> &[u8] {
-    Number::read(text).map_or(b"", |number| number.unit(text))
-}
-
-impl Written {
-    /// Longer numbers are not compared as numbers; see [`Number::read`].
-    const MAX: usize = Number::MAX_LENGTH;
-
-    fn of(number: Number, text: &[u8]) -> Self {
-        let mut kept = [0; Self::MAX];
-        kept[..number.length].copy_from_slice(&text[..number.length]);
-        Self { value: number.value, length: number.length as u8, text: kept }
-    }
-
-    fn text(&self) -> &[u8] {
-        &self.text[..usize::from(self.length)]
-    }
+fn with_unit(number: &[u8], range: &Range, first: &[u8]) -> Vec<u8> {
+    [number, range.unit(first)].concat()
 }
 
 impl Samples {
+    fn of(first: &[u8], second: &[u8]) -> Self {
+        let mut samples = Self::default();
+        samples.add(first);
+        samples.add(second);
+        samples
+    }
+
     fn add(&mut self, value: &[u8]) {
-        if self.seen.len() < COUNTED && self.seen.insert(hash::word(value, 0, value.len())) {
-            if self.values.len() < SHOWN {
-                self.values.push(value.to_vec());
-            }
+        let room = self.seen.len() < COUNTED;
+        let new = room && self.seen.insert(hash::word(value, 0, value.len()));
+        if new && self.values.len() < SHOWN {
+            self.values.push(value.to_vec());
         }
     }
 

@@ -39,9 +39,15 @@ impl<T> Generations<T> {
     /// Puts `value` in, in place of what was known.
     pub(crate) fn insert(&mut self, key: u64, value: T) {
         if self.young.len() >= self.capacity && !self.young.contains_key(&key) {
-            self.old = std::mem::take(&mut self.young);
+            self.age();
         }
         self.young.insert(key, value);
+    }
+
+    /// Forgets the old table; the memory of it becomes the young one's.
+    fn age(&mut self) {
+        std::mem::swap(&mut self.young, &mut self.old);
+        self.young.clear();
     }
 
     /// What is known by `key`, made by `make` when it is new.
@@ -50,7 +56,7 @@ impl<T> Generations<T> {
         if !self.young.contains_key(&key) {
             let value = self.old.remove(&key).unwrap_or_else(make);
             if self.young.len() >= self.capacity {
-                self.old = std::mem::take(&mut self.young);
+                self.age();
             }
             return self.young.entry(key).or_insert(value);
         }

@@ -1,6 +1,7 @@
 //! The template miner: which lines make the same statement.
 
 use crate::generations::Generations;
+use crate::skeleton::{self, Found, Skeletons};
 use crate::statement::hash;
 use crate::statement::plain::{self, Control};
 use crate::statement::scan::{Item, Kind, Scan, VARIABLE};
@@ -76,6 +77,9 @@ pub struct Miner {
     known: Generations<Known>,
     merged: Generations<u64>,
     wander: Wander,
+    skeletons: Skeletons,
+    /// Counts how often a group joined another one.
+    version: u64,
 }
 
 impl Default for Miner {
@@ -88,6 +92,8 @@ impl Miner {
     /// A miner that knows no statement yet.
     pub fn new(options: MinerOptions) -> Self {
         Self {
+            skeletons: Skeletons::default(),
+            version: 0,
             scan: Scan::default(),
             plain: Vec::new(),
             places: Vec::new(),
@@ -117,7 +123,24 @@ impl Miner {
     }
 
     /// What statement a line makes and what varies in it.
+    #[inline]
     pub fn statement<'a>(&'a mut self, line: &'a [u8]) -> Statement<'a> {
+        self.places.clear();
+        let print = skeleton::print(line);
+        match self.skeletons.find(line, print, self.version, &mut self.places) {
+            Some(Found { group, layout }) => Statement {
+                group: GroupId(group),
+                layout,
+                text: line,
+                variables: &self.places,
+                control: None,
+            },
+            None => self.scanned(line, print),
+        }
+    }
+
+    /// The same, the long way.
+    fn scanned<'a>(&'a mut self, line: &'a [u8], print: u64) -> Statement<'a> {
         let mut control = None;
         let text = if self.scan.read(line, false) {
             line
@@ -126,90 +149,96 @@ impl Miner {
             self.scan.read(&self.plain, true);
             &self.plain
         };
-        self.places.clear();
         if self.scan.words == 0 {
             let whole = hash::word(text, 0, text.len());
             let group = GroupId(whole ^ VARIABLE);
             return Statement { group, layout: 0, text, variables: &[], control };
         }
-        let known = match self.known.get(self.scan.key) {
-            Some(known) => *known,
-            None => {
-                Self::admit(&mut self.known, &mut self.merged, &mut self.wander, text, &self.scan)
-            }
-        };
-        let known = Self::root(&mut self.known, known, self.scan.key);
+        let seen = self.known.get(self.scan.key).copied();
+        let known = seen.unwrap_or_else(|| {
+            let mut tables = Tables { known: &mut self.known, merged: &mut self.merged, merges: 0 };
+            let known = tables.admit(&mut self.wander, text, &self.scan);
+            self.version += tables.merges;
+            known
+        });
+        let known = root(&mut self.known, known, self.scan.key);
         collect(&self.scan.items, known.wandering, &mut self.places);
-        let layout = self.scan.layout ^ self.places.len() as u64;
-        let group = GroupId(known.root);
-        Statement { group, layout, text, variables: &self.places, control }
-    }
-
-    /// Follows a case to its statement.
-    #[inline]
-    fn root(known: &mut Generations<Known>, mut found: Known, key: u64) -> Known {
-        let mut at = key;
-        for _ in 0..8 {
-            if found.root == at {
-                break;
-            }
-            at = found.root;
-            match known.get(at) {
-                Some(next) => {
-                    found = Known { root: next.root, wandering: found.wandering | next.wandering };
-                }
-                None => break,
-            }
+        let (group, layout) = (known.root, self.scan.layout ^ self.places.len() as u64);
+        if seen.is_some() && control.is_none() {
+            let found = Found { group, layout };
+            let (items, places) = (&self.scan.items, &self.places);
+            self.skeletons.insert(line, print, self.version, items, places, found);
         }
-        found
+        Statement { group: GroupId(group), layout, text, variables: &self.places, control }
     }
+}
 
+/// What is known, while a statement is taken in.
+struct Tables<'a> {
+    known: &'a mut Generations<Known>,
+    merged: &'a mut Generations<u64>,
+    /// How many groups joined another one.
+    merges: u64,
+}
+
+impl Tables<'_> {
     /// Takes in a statement that was not known, which may be a case of one that is.
     #[cold]
-    fn admit(
-        known: &mut Generations<Known>,
-        merged: &mut Generations<u64>,
-        wander: &mut Wander,
-        text: &[u8],
-        scan: &Scan,
-    ) -> Known {
+    fn admit(&mut self, wander: &mut Wander, text: &[u8], scan: &Scan) -> Known {
         let first = Known { root: scan.key, wandering: 0 };
-        known.insert(scan.key, first);
+        self.known.insert(scan.key, first);
         if let Some(cases) = wander.cases_of(scan.key) {
-            gather(known, merged, &cases);
+            self.gather(&cases, scan.key);
         }
         let mut key = scan.key;
         let mut wandering = 0_u128;
         // Each round finds at most one more wandering word; what it leads to is looked at again.
         for _ in 0..4 {
-            let exists = |key: u64| known.peek(key).is_some();
+            let exists = |key: u64| self.known.peek(key).is_some();
             let Some(mut found) = wander.look(text, &scan.items, key, wandering, exists) else {
                 break;
             };
             wandering |= 1 << found.place;
             found.members.push(key);
-            gather(known, merged, &found);
-            let Some(general) = known.get(found.key) else { break };
+            self.gather(&found, scan.key);
+            let Some(general) = self.known.get(found.key) else { break };
             general.wandering |= wandering;
             if general.root != found.key {
                 break;
             }
             key = found.key;
         }
-        known.peek(scan.key).copied().unwrap_or(first)
+        self.known.peek(scan.key).copied().unwrap_or(first)
+    }
+
+    /// Makes the members of a verdict cases of the statement it found; `new` is known to nobody yet.
+    fn gather(&mut self, found: &Verdict, new: u64) {
+        let bit = 1_u128 << found.place;
+        let general = Known { root: found.key, wandering: 0 };
+        self.known.get_or_insert_with(found.key, || general).wandering |= bit;
+        for &member in found.members.iter().filter(|&&member| member != found.key) {
+            let wandering = self.known.peek(member).map_or(0, |known| known.wandering);
+            self.known.insert(member, Known { root: found.key, wandering });
+            self.merged.insert(member, found.key);
+            self.merges += u64::from(member != new);
+        }
     }
 }
 
-/// Makes the members of a verdict cases of the statement it found.
-fn gather(known: &mut Generations<Known>, merged: &mut Generations<u64>, found: &Verdict) {
-    let bit = 1_u128 << found.place;
-    let general = Known { root: found.key, wandering: 0 };
-    known.get_or_insert_with(found.key, || general).wandering |= bit;
-    for &member in found.members.iter().filter(|&&member| member != found.key) {
-        let wandering = known.peek(member).map_or(0, |known| known.wandering);
-        known.insert(member, Known { root: found.key, wandering });
-        merged.insert(member, found.key);
+/// Follows a case to its statement.
+#[inline]
+fn root(known: &mut Generations<Known>, found: Known, key: u64) -> Known {
+    let mut found = found;
+    let mut at = key;
+    for _ in 0..8 {
+        if found.root == at {
+            break;
+        }
+        at = found.root;
+        let Some(next) = known.get(at) else { break };
+        found = Known { root: next.root, wandering: found.wandering | next.wandering };
     }
+    found
 }
 
 /// The places of what varies.
@@ -223,6 +252,72 @@ fn collect(items: &[Item], wandering: u128, places: &mut Vec<Place>) {
             Kind::Stem | Kind::Variable => {
                 places.push(Place { start: item.varies, end: item.end });
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What a miner says of each line, the long way or not.
+    fn read(lines: &[String], long: bool) -> Vec<(GroupId, u64, Vec<String>)> {
+        let mut miner = Miner::default();
+        let read = |line: &String| {
+            miner.places.clear();
+            let statement = match long {
+                true => miner.scanned(line.as_bytes(), 0),
+                false => miner.statement(line.as_bytes()),
+            };
+            let values = statement.variables.iter().map(|at| at.of(statement.text).to_vec());
+            let values = values.map(|value| String::from_utf8(value).unwrap()).collect();
+            (statement.group, statement.layout, values)
+        };
+        lines.iter().map(read).collect()
+    }
+
+    fn numbers() -> impl Strategy<Value = String> {
+        prop_oneof![
+            (0_u32..2000).prop_map(|number| number.to_string()),
+            (-50_i32..50).prop_map(|number| number.to_string()),
+            (0_u32..99999).prop_map(|number| format!("{:.2}", f64::from(number) / 100.0)),
+            (0_u32..9999).prop_map(|number| format!("{number}.")),
+            (0_u32..9999).prop_map(|number| format!("1,{:03}", number % 1000)),
+            (0_u32..86400).prop_map(|t| format!(
+                "{:02}:{:02}:{:02}",
+                t / 3600,
+                t / 60 % 60,
+                t % 60
+            )),
+            (0_u32..300).prop_map(|number| format!("{number:#x}")),
+        ]
+    }
+
+    /// What stands before a number in a line.
+    const BEFORE: [&str; 16] = [
+        "step ", "loss=", "node-", "ab", "took ", ", ", " (", "at <", " ", ":", "/", "e", "[", "#",
+        " -", "x\"",
+    ];
+    /// What stands after one.
+    const AFTER: [&str; 12] =
+        [" done", " GB", "ms ", ",", " Jun ", "]", ")", ".", " s", ":", "%", "\" is"];
+
+    proptest! {
+        #[test]
+        fn a_skeleton_says_what_a_scan_says(
+            forms in prop::collection::vec(
+                prop::collection::vec((0..BEFORE.len(), 0..AFTER.len()), 1..5), 1..4),
+            choices in prop::collection::vec((0_usize..4, prop::collection::vec(numbers(), 5)), 1..60),
+        ) {
+            let lines: Vec<String> = choices.iter().map(|(form, numbers)| {
+                let form = &forms[form % forms.len()];
+                form.iter().zip(numbers).map(|(&(before, after), number)| {
+                    format!("{}{number}{}", BEFORE[before], AFTER[after])
+                }).collect()
+            }).collect();
+            prop_assert_eq!(read(&lines, false), read(&lines, true));
         }
     }
 }

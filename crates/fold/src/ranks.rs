@@ -146,6 +146,7 @@ struct Core {
     base: u64,
     open: usize,
     bytes: usize,
+    #[expect(clippy::vec_box, reason = "what moves between here and `entries` is large")]
     spare: Vec<Box<Open>>,
     now: Timestamp,
 }
@@ -277,12 +278,26 @@ impl Core {
     /// Gives out an entry, after every older one that holds lines of the same ranks, and after those
     /// what older ones hold of theirs. Then what waited for them.
     fn release(&mut self, number: u64, emit: &mut Emit<'_>) {
-        let mut waiting = vec![number];
-        while let Some(number) = waiting.pop() {
-            for number in self.with_older(number) {
+        let mut waiting = Vec::new();
+        let mut next = Some(number);
+        while let Some(number) = next {
+            if self.is_oldest_of_its_ranks(number) {
                 self.give(number, &mut waiting, emit);
+            } else {
+                for number in self.with_older(number) {
+                    self.give(number, &mut waiting, emit);
+                }
             }
+            next = waiting.pop();
         }
+    }
+
+    fn is_oldest_of_its_ranks(&mut self, number: u64) -> bool {
+        let Some(open) = get(&mut self.entries, self.base, number) else {
+            return true;
+        };
+        let held = |rank| self.ranks.get(&rank).and_then(|rank| rank.held.front());
+        open.gathered.ranks.iter().all(|rank| held(rank) == Some(&number))
     }
 
     /// The entries that have to go with an entry, ascending, itself the last.
@@ -318,11 +333,10 @@ impl Core {
             while rank.held.front().is_some_and(|&held| held <= number) {
                 rank.held.pop_front();
             }
-            if let Some(&next) = rank.held.front() {
-                if get(&mut self.entries, self.base, next).is_some_and(|open| open.ready) {
-                    ready.push(next);
-                }
-            }
+            let next = rank.held.front().copied();
+            let waits =
+                |next: &u64| get(&mut self.entries, self.base, *next).is_some_and(|n| n.ready);
+            ready.extend(next.filter(waits));
         }
         self.close_use(&open, number);
         if self.spare.len() < 64 {

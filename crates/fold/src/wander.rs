@@ -26,11 +26,16 @@ const OTHERS: usize = 3;
 /// Places beyond this one are not looked at.
 const PLACES: u32 = 48;
 
+/// No statement.
+const TAKEN: u64 = 0;
+
 /// What meets under a key.
 #[derive(Debug)]
 struct Evidence {
     place: u32,
-    members: Vec<u64>,
+    /// The first statement; most evidence stays at one.
+    first: u64,
+    more: Vec<u64>,
 }
 
 /// A word that wanders.
@@ -94,9 +99,8 @@ impl Wander {
     /// The statements that were known before the one with this key, and have a word where it has a
     /// variable.
     pub(crate) fn cases_of(&mut self, key: u64) -> Option<Verdict> {
-        let evidence = self.evidence.get(key).filter(|known| !known.members.is_empty())?;
-        let members = std::mem::take(&mut evidence.members);
-        Some(Verdict { key, place: evidence.place, members })
+        let evidence = self.evidence.get(key).filter(|known| known.first != TAKEN)?;
+        Some(Verdict { key, place: evidence.place, members: evidence.take() })
     }
 
     /// Notes that `key` is a case of `general`; gives all cases when there are enough of them.
@@ -108,13 +112,36 @@ impl Wander {
         needed: u8,
         exists: &impl Fn(u64) -> bool,
     ) -> Option<Vec<u64>> {
-        let evidence =
-            self.evidence.get_or_insert_with(general, || Evidence { place, members: Vec::new() });
-        if !evidence.members.contains(&key) && evidence.members.len() < usize::from(u8::MAX) {
-            evidence.members.push(key);
+        let evidence = self.evidence.get_or_insert_with(general, || Evidence {
+            place,
+            first: TAKEN,
+            more: Vec::new(),
+        });
+        evidence.note(key);
+        let enough = evidence.len() >= usize::from(needed) || exists(general);
+        enough.then(|| evidence.take())
+    }
+}
+
+impl Evidence {
+    fn len(&self) -> usize {
+        usize::from(self.first != TAKEN) + self.more.len()
+    }
+
+    fn note(&mut self, key: u64) {
+        if self.first == TAKEN {
+            self.first = key;
+        } else if self.first != key && !self.more.contains(&key) {
+            self.more.push(key);
         }
-        let enough = evidence.members.len() >= usize::from(needed) || exists(general);
-        enough.then(|| std::mem::take(&mut evidence.members))
+    }
+
+    fn take(&mut self) -> Vec<u64> {
+        let mut members = std::mem::take(&mut self.more);
+        if self.first != TAKEN {
+            members.push(std::mem::replace(&mut self.first, TAKEN));
+        }
+        members
     }
 }
 

@@ -118,11 +118,9 @@ impl Scan {
             self.variable(start, end);
             return end;
         }
-        if self.assigned == b'=' && text.get(end) == Some(&b'{') {
-            if let Some(end) = closing_brace(text, end) {
-                self.variable(start, end);
-                return end;
-            }
+        if let Some(end) = self.end_of_braced(text, end) {
+            self.variable(start, end);
+            return end;
         }
         self.pieces(text, start, end);
         end
@@ -157,16 +155,13 @@ impl Scan {
                 self.variable(start, end);
                 return end;
             }
-            if self.assigned == b'=' && text.get(end) == Some(&b'{') {
-                if let Some(end) = closing_brace(text, end) {
-                    self.variable(start, end);
-                    return end;
-                }
+            if let Some(end) = self.end_of_braced(text, end) {
+                self.variable(start, end);
+                return end;
             }
         }
-        if short && word.len() <= 4 && self.is_in_date(text, start, end) {
-            self.variable(start, end);
-        } else if word.len() >= 8 && word.iter().all(u8::is_ascii_hexdigit) {
+        let hexadecimal = word.len() >= 8 && word.iter().all(u8::is_ascii_hexdigit);
+        if hexadecimal || word.len() <= 4 && self.is_in_date(text, start, end) {
             self.variable(start, end);
         } else {
             self.word(text, start, end);
@@ -186,19 +181,26 @@ impl Scan {
             })
     }
 
+    /// Where the braces end that belong to a key's value: `source=Work{1000 android}`.
+    #[inline]
+    fn end_of_braced(&self, text: &[u8], open: usize) -> Option<usize> {
+        let braced = self.assigned == b'=' && text.get(open) == Some(&b'{');
+        if braced { closing_brace(text, open) } else { None }
+    }
+
     fn is_in_date(&self, text: &[u8], start: usize, end: usize) -> bool {
         let word = &text[start..end];
         let after = text[end..].trim_ascii_start();
-        let number_follows = after.first().is_some_and(u8::is_ascii_digit);
+        let number = match after {
+            [b'-' | b'+', digit, ..] | [digit, ..] => digit.is_ascii_digit(),
+            [] => false,
+        };
+        if words::is_date(word) {
+            return number || after.get(..3).is_some_and(words::is_date);
+        }
         let after_variable =
             self.glue == 0 && self.items.last().is_some_and(|last| last.kind == Kind::Variable);
-        if words::is_date(word) {
-            let next = after.get(..3).is_some_and(words::is_date);
-            return number_follows
-                || next
-                || (after_variable && end - start == 3 && number_follows);
-        }
-        after_variable && words::is_zone(word) && (number_follows || after.is_empty())
+        after_variable && words::is_zone(word) && (number || after.is_empty())
     }
 
     /// Anything that stands between words. Returns where to go on.

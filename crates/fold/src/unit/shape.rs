@@ -76,9 +76,7 @@ impl Shape {
             if frame { State::Frames } else { State::Block }
         } else if is_rust_panic(line) {
             State::Panicked(line.ends_with(b":"))
-        } else if line.starts_with(b"panic: ") || line.starts_with(b"fatal error: ") {
-            State::Go
-        } else if is_goroutine(line) {
+        } else if opens_go(line) {
             State::Go
         } else if line.starts_with(b"terminate called") {
             State::Terminate
@@ -179,6 +177,10 @@ fn names_trouble(first: u8, line: &[u8]) -> bool {
 /// `thread 'main' panicked at src/main.rs:2:5:`
 fn is_rust_panic(line: &[u8]) -> bool {
     line.starts_with(b"thread '") && memchr::memmem::find(line, b"panicked at ").is_some()
+}
+
+fn opens_go(line: &[u8]) -> bool {
+    line.starts_with(b"panic: ") || line.starts_with(b"fatal error: ") || is_goroutine(line)
 }
 
 fn is_goroutine(line: &[u8]) -> bool {

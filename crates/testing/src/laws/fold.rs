@@ -42,7 +42,7 @@ pub fn keeps_order(fold: &mut impl Fold) {
     let words = ["load", "train", "save", "test"];
     for step in 0..2000_u64 {
         let mixed = step.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let stream = stream(mixed % 5, (mixed >> 3) % 4 == 0);
+        let stream = stream(mixed % 5, (mixed >> 3).is_multiple_of(4));
         let text = format!("{} the model", words[(mixed >> 6) as usize % words.len()]);
         expected.entry(stream).or_default().push_back(text.clone());
         let line = line(stream, step, &text);
@@ -121,7 +121,7 @@ struct Ledger {
 
 impl Ledger {
     fn push(&mut self, fold: &mut impl Fold, step: u64, text: &str) -> Timestamp {
-        let line = line(stream(step % 7, step % 11 == 0), step, text);
+        let line = line(stream(step % 7, step.is_multiple_of(11)), step, text);
         self.told.count(line.stream, 1, line.bytes);
         fold.push(&line, line.time, &mut |entry| self.given.take(entry));
         line.time

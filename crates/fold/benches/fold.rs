@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_main};
 use lastline_fold::{EditDistance, Miner, Nearest, Off, Ranks, RanksOptions, Similar};
 use lastline_line::{Fold, Line, Offset, RankSet, Timestamp};
 use lastline_testing::stdout;
@@ -188,5 +188,19 @@ fn edit_distance(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, training_lines, live_statements, new_statements, edit_distance);
-criterion_main!(benches);
+/// What `cargo bench` runs.
+fn all(c: &mut Criterion) {
+    training_lines(c);
+    live_statements(c);
+    new_statements(c);
+    edit_distance(c);
+}
+
+mod benches {
+    //! What criterion makes of the functions.
+    #![expect(missing_docs, reason = "the macro documents nothing")]
+    use criterion::criterion_group;
+    criterion_group!(fold, super::all);
+}
+
+criterion_main!(benches::fold);

@@ -75,9 +75,12 @@ pub(crate) struct RunOptions {
     /// The job's id [default: the time and four random letters]
     #[arg(long, value_name = "ID", env = "LASTLINE_RUN_JOB")]
     pub(crate) job: Option<String>,
-    /// What becomes of similar lines
+    /// What becomes of similar lines [default: ranks on a terminal with several ranks, else off]
     #[arg(long, value_enum, value_name = "MODE", env = "LASTLINE_RUN_FOLD")]
     pub(crate) fold: Option<FoldMode>,
+    /// How long lines are held to be folded [default: 500ms for ranks, 3s for similar]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "LASTLINE_RUN_FOLD_WINDOW")]
+    pub(crate) fold_window: Option<Duration>,
     /// What stands before each line: a template with {rank} {local_rank} {host} {pid} {stream}
     /// {time} {job}, `auto` (`[{rank}] `, nothing for one rank) or `never`
     #[arg(long, value_name = "TEMPLATE", default_value = "auto", env = "LASTLINE_RUN_PREFIX",
@@ -201,6 +204,10 @@ pub(crate) struct LogsOptions {
 pub(crate) enum FoldMode {
     /// Every line as it comes
     Off,
+    /// What several ranks say becomes one entry, with the ranks that did or did not say it
+    Ranks,
+    /// All similar lines of a while become one entry, with their number
+    Similar,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

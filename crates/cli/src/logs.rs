@@ -9,11 +9,12 @@ use lastline_appender::{Archive, Extent};
 use lastline_bootstrap::{FoundJob, JobState, JobsPlace};
 use lastline_client::{Client, Label, Labels, Options};
 use lastline_line::{
-    Chunk, Inbox, Message, Off, Offset, ReadBack, ReadOutcome, Received, Span, StreamId, Timestamp,
+    Chunk, Inbox, Message, Offset, RankSet, ReadBack, ReadOutcome, Received, Span, StreamId,
+    Timestamp,
 };
 
-use crate::args::LogsOptions;
-use crate::{console, exit};
+use crate::args::{FoldMode, LogsOptions};
+use crate::{console, exit, folding};
 
 /// How much is read at once, in bytes.
 const READ_BYTES: u64 = 256 << 10;
@@ -28,8 +29,10 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     set_labels(&job, &labels);
     let prefix = options.prefix.template(job.info.world_size);
     let printer = console::printer(options.format, prefix, options.color, labels, false);
+    let ranks = options.rank.clone().unwrap_or_else(|| RankSet::first(job.info.world_size));
+    let fold = folding::fold(options.fold.unwrap_or(FoldMode::Off), ranks, None);
     let inbox = ArchiveInbox::new(archive, job, options)?;
-    let client = Client::start(inbox, Box::new(Off), printer, Options::default());
+    let client = Client::start(inbox, fold, printer, Options::default());
     let client = client.context("cannot start the client")?;
     client.join();
     Ok(exit::SUCCESS)

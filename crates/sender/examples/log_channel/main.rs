@@ -19,10 +19,7 @@ use std::process::Command;
 use lastline_client::{Labels, Template, TextOptions, TextPrinter};
 
 fn main() -> io::Result<()> {
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(io::stderr).init();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let role = std::env::args().nth(1);
     if role.as_deref() == Some("child") {

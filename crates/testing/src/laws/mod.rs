@@ -1,7 +1,7 @@
 //! The laws of each trait, numbered as in the trait's own documentation.
 
 pub mod fold;
+pub mod printer;
 pub mod sink;
 pub mod storage;
-pub mod printer;
 pub mod transport;

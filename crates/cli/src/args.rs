@@ -153,12 +153,7 @@ pub(crate) struct RunOptions {
     #[arg(long, env = "LASTLINE_RUN_QUIET")]
     pub(crate) quiet: bool,
     /// The command and its arguments; run directly, not through a shell
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
 

@@ -17,8 +17,9 @@ fn the_ranks_get_the_signal_at_once_and_the_code_says_which() {
         run.line_with("ready");
         run.signal(signal);
         let done = run.wait().expect(code);
-        let heard = [format!("[0] heard {heard}"), format!("[1] heard {heard}")];
-        assert_eq!(done.sorted()[..2], heard, "{}", done.err());
+        let of = |rank| format!("[{rank}] heard {heard}");
+        let lines = done.sorted();
+        assert!(lines.contains(&of(0)) && lines.contains(&of(1)), "{lines:?}");
         let report = report(&place.job("j"));
         assert_eq!(report["ranks"][1]["stopped_by_lastline"], true);
         assert!(report["first_failure"].is_null(), "it was told to end: {report:#}");

@@ -12,14 +12,16 @@ fn start(place: &Place, options: &[&str], child: &[&str]) -> Running {
 
 #[test]
 fn nobody_by_default() {
-    let mut run = start(&Place::new(), &["-n", "2"], &["cat"]);
+    let place = Place::new();
+    let mut run = start(&place, &["-n", "2"], &["cat"]);
     tell(&mut run.stdin(), "not for you\n");
     assert_eq!(run.wait().expect(0).out(), "");
 }
 
 #[test]
 fn rank_0_alone() {
-    let mut run = start(&Place::new(), &["-n", "2", "--stdin", "rank0"], &["cat"]);
+    let place = Place::new();
+    let mut run = start(&place, &["-n", "2", "--stdin", "rank0"], &["cat"]);
     let mut stdin = run.stdin();
     tell(&mut stdin, "for one\n");
     assert_eq!(run.line(), "[0] for one");
@@ -29,7 +31,8 @@ fn rank_0_alone() {
 
 #[test]
 fn every_rank_gets_all_of_it() {
-    let mut run = start(&Place::new(), &["-n", "3", "--stdin", "all"], &["cat"]);
+    let place = Place::new();
+    let mut run = start(&place, &["-n", "3", "--stdin", "all"], &["cat"]);
     let mut stdin = run.stdin();
     let lines: String = (0..10_000).map(|number| format!("{number}\n")).collect();
     tell(&mut stdin, &lines);
@@ -44,7 +47,8 @@ fn every_rank_gets_all_of_it() {
 fn a_rank_that_reads_nothing_does_not_keep_it_from_the_others() {
     let script = "[ $RANK = 0 ] && exec <&- || exec cat";
     let options = ["-n", "2", "--stdin", "all"];
-    let mut run = start(&Place::new(), &options, &["sh", "-c", script]);
+    let place = Place::new();
+    let mut run = start(&place, &options, &["sh", "-c", script]);
     let mut stdin = run.stdin();
     let text = "x".repeat(300_000) + "\n";
     tell(&mut stdin, &text);
@@ -55,7 +59,8 @@ fn a_rank_that_reads_nothing_does_not_keep_it_from_the_others() {
 #[test]
 fn a_job_ends_though_stdin_stays_open() {
     for who in ["rank0", "all"] {
-        let mut run = start(&Place::new(), &["-n", "2", "--stdin", who], &["true"]);
+        let place = Place::new();
+        let mut run = start(&place, &["-n", "2", "--stdin", who], &["true"]);
         let stdin = run.stdin();
         run.wait().expect(0);
         drop(stdin);

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use tokio::time::Instant;
 
-use crate::job_dir::write_report;
+use crate::job_dir::{REPORT_FILE, write_report};
 use crate::plan::StopCause;
 use crate::processes::{group_exists, members, signal_group};
 use crate::rank::{RankState, StreamState};
@@ -182,10 +182,12 @@ fn report(mut job: Supervisor, written: Option<Written>) -> Report {
         std::mem::replace(&mut job.teardown, crate::stage::Teardown::new(Duration::ZERO));
     report.teardown = teardown.into_reports();
     report.check_balance();
-    if let Some(path) = &job.plan.report
-        && let Err(error) = write_report(&report, path)
-    {
-        tracing::warn!(%error, path = %path.display(), "the report was not written");
+    let beside_files = job.plan.files.as_ref().map(|files| files.dir.join(REPORT_FILE));
+    let asked = job.plan.report.as_ref().filter(|path| Some(*path) != beside_files.as_ref());
+    for path in beside_files.iter().chain(asked) {
+        if let Err(error) = write_report(&report, path) {
+            tracing::warn!(%error, path = %path.display(), "the report was not written");
+        }
     }
     job.say_farewell();
     report

@@ -67,10 +67,10 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_LOG_DIR", conflicts_with = "no_files")]
     pub(crate) log_dir: Option<PathBuf>,
     /// Use a directory that holds a finished job, and remove that job's files
-    #[arg(long, env = "LASTLINE_RUN_OVERWRITE")]
+    #[arg(long, env = "LASTLINE_RUN_OVERWRITE", value_parser = flag())]
     pub(crate) overwrite: bool,
     /// Keep nothing on disk
-    #[arg(long, env = "LASTLINE_RUN_NO_FILES")]
+    #[arg(long, env = "LASTLINE_RUN_NO_FILES", value_parser = flag())]
     pub(crate) no_files: bool,
     /// The job's id [default: the time and four random letters]
     #[arg(long, value_name = "ID", env = "LASTLINE_RUN_JOB")]
@@ -117,10 +117,10 @@ pub(crate) struct RunOptions {
           env = "LASTLINE_RUN_TEARDOWN_TIMEOUT")]
     pub(crate) teardown_timeout: Duration,
     /// Do not end what is left in the ranks' process groups when the job is over
-    #[arg(long, env = "LASTLINE_RUN_LEAVE_BACKGROUND")]
+    #[arg(long, env = "LASTLINE_RUN_LEAVE_BACKGROUND", value_parser = flag())]
     pub(crate) leave_background: bool,
     /// Exit with 74 when output was lost
-    #[arg(long, env = "LASTLINE_RUN_STRICT")]
+    #[arg(long, env = "LASTLINE_RUN_STRICT", value_parser = flag())]
     pub(crate) strict: bool,
     /// The deadline of a barrier
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration,
@@ -147,21 +147,16 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_WORKDIR")]
     pub(crate) workdir: Option<PathBuf>,
     /// Do not set PYTHONUNBUFFERED
-    #[arg(long, env = "LASTLINE_RUN_BUFFERED")]
+    #[arg(long, env = "LASTLINE_RUN_BUFFERED", value_parser = flag())]
     pub(crate) buffered: bool,
     /// Where the report is written [default: report.json in the log directory]
     #[arg(long, value_name = "FILE", env = "LASTLINE_RUN_REPORT")]
     pub(crate) report: Option<PathBuf>,
     /// No summary at the end
-    #[arg(long, env = "LASTLINE_RUN_QUIET")]
+    #[arg(long, env = "LASTLINE_RUN_QUIET", value_parser = flag())]
     pub(crate) quiet: bool,
     /// The command and its arguments; run directly, not through a shell
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -276,6 +271,11 @@ impl Prefix {
             Self::Auto => Template::empty(),
         }
     }
+}
+
+/// A variable sets a flag as people write it: `1`, `true`, `yes`, `on`, and their opposites.
+fn flag() -> clap::builder::BoolishValueParser {
+    clap::builder::BoolishValueParser::new()
 }
 
 fn prefix(text: &str) -> Result<Prefix, String> {

@@ -101,7 +101,7 @@ fn default_fold(procs: u32) -> FoldMode {
 fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
     let mut plan = Plan::new(job, options.command);
     plan.control = Some(control_path(&plan.job));
-    plan.report = options.report.or_else(|| dir.map(|dir| dir.path().join("report.json")));
+    plan.report = options.report;
     plan.files = dir.map(|dir| {
         let mut appender = lastline_appender::Options::default();
         appender.fsync = options.fsync;

@@ -89,7 +89,7 @@ fn client(criterion: &mut Criterion) {
                 let inbox = Flood { bytes: bytes.clone(), sent: 0 };
                 let printer = Box::new(printer());
                 let client = Client::start(inbox, Box::new(Off), printer, Options::default());
-                let mut client = client.expect("a thread");
+                let client = client.expect("a thread");
                 assert!(runtime.block_on(client.finished(Duration::from_secs(60))));
             });
         });

@@ -61,7 +61,7 @@ pub(crate) async fn run(
     let mut child = start(child)?;
 
     let (driver, inbox) = channel(LIMIT_BYTES);
-    let mut client = Client::start(inbox, Box::new(Off), printer, ClientOptions::default())?;
+    let client = Client::start(inbox, Box::new(Off), printer, ClientOptions::default())?;
     let (from_child, _) = tokio::time::timeout(WITHIN, listener.accept()).await??;
     let serving = tokio::spawn(unix::serve(from_child, driver.clone()));
 
@@ -70,7 +70,7 @@ pub(crate) async fn run(
     let stream = StreamId::new(Launch(1), 0, Stream::Stdout);
     let sinks: Vec<BoxSink> = vec![Box::new(sender.sink())];
     let (mut rank, reader) = tokio::io::duplex(LIMIT_BYTES);
-    let mut tee = Tee::start(stream, reader, sinks, TeeOptions::default());
+    let tee = Tee::start(stream, reader, sinks, TeeOptions::default());
 
     rank.write_all(b"printed while the child lived\n").await?;
     let before = client.barrier(Version(1), vec![stream], WITHIN);

@@ -170,6 +170,19 @@ impl Stopper {
     pub fn stop(&self, cause: StopCause) {
         tell(&self.0, Event::Stop(cause));
     }
+
+    /// Pauses the ranks' groups (SIGSTOP); returns when they have been told.
+    pub async fn suspend(&self) {
+        let (done, told) = tokio::sync::oneshot::channel();
+        tell(&self.0, Event::Suspend(done));
+        // A job that is over has nobody to pause.
+        drop(told.await);
+    }
+
+    /// Lets them go on (SIGCONT). No deadline counts the time in between.
+    pub fn resume(&self) {
+        tell(&self.0, Event::Resume);
+    }
 }
 
 impl std::fmt::Debug for Stopper {

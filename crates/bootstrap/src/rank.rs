@@ -32,6 +32,10 @@ pub(crate) enum Event {
     Silent(u32, Stream),
     /// The job is to stop.
     Stop(StopCause),
+    /// The ranks are to pause; it is said when they have been told.
+    Suspend(tokio::sync::oneshot::Sender<()>),
+    /// They are to go on.
+    Resume,
 }
 
 /// A stream of a rank.

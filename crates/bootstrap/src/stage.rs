@@ -37,6 +37,11 @@ impl Teardown {
         self.since = Some(Instant::now());
     }
 
+    /// The budget does not count a time in which everything stood still.
+    pub(crate) fn postpone(&mut self, by: Duration) {
+        self.since = self.since.map(|since| since + by);
+    }
+
     /// When the whole way out is to be over, once it has begun.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.since.map(|since| since + self.budget)

@@ -37,6 +37,8 @@ pub(crate) struct Supervisor {
     pub(crate) teardown: Teardown,
     /// What had been read and shown when the budget of the way out began last.
     progress: u64,
+    /// The ranks have been told to pause.
+    suspended_at: Option<Instant>,
 }
 
 /// The job is being stopped.
@@ -71,6 +73,7 @@ impl Supervisor {
             stop: None,
             teardown,
             progress: 0,
+            suspended_at: None,
         }
     }
 
@@ -136,6 +139,13 @@ impl Supervisor {
             }
             Event::Silent(rank, stream) => self.streams_silent(rank, stream).await,
             Event::Stop(cause) => self.stop(cause),
+            Event::Suspend(done) => {
+                self.suspended_at = Some(Instant::now());
+                self.signal_running(Signal::STOP);
+                // Whoever asked may have given up waiting.
+                done.send(()).unwrap_or_default();
+            }
+            Event::Resume => self.resume(),
         }
     }
 
@@ -257,17 +267,29 @@ impl Supervisor {
         tokio::spawn(async move { inner.flush().await });
     }
 
+    /// The ranks go on, and no deadline counts the time in between.
+    fn resume(&mut self) {
+        let paused = self.suspended_at.take().map_or(Duration::ZERO, |at| at.elapsed());
+        if let Some(kill_at) = self.stop.as_mut().and_then(|stop| stop.kill_at.as_mut()) {
+            *kill_at += paused;
+        }
+        self.teardown.postpone(paused);
+        self.signal_running(Signal::CONT);
+    }
+
+    fn signal_running(&self, signal: Signal) {
+        for group in self.ranks.iter().filter(|rank| rank.runs()).filter_map(|rank| rank.pid) {
+            signal_group(group, signal);
+        }
+    }
+
     /// The grace is over.
     fn kill(&mut self) {
         if let Some(stop) = &mut self.stop {
             stop.kill_at = None;
             tracing::debug!(after = ?stop.since.elapsed(), "the grace is over");
         }
-        for rank in self.ranks.iter().filter(|rank| rank.runs()) {
-            if let Some(group) = rank.pid {
-                signal_group(group, Signal::KILL);
-            }
-        }
+        self.signal_running(Signal::KILL);
     }
 
     /// The pids of ranks that were started, which are the ids of their groups.

@@ -174,6 +174,7 @@ fn report(mut job: Supervisor, written: Option<Written>) -> Report {
         imbalances: Vec::new(),
         first_failure: first_failure(&job),
         stopped_by: stopped_by(&job),
+        broken_off: false,
         ranks,
         barriers: job.inner.take_barriers(),
         teardown: Vec::new(),

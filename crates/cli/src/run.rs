@@ -11,7 +11,7 @@ use lastline_bootstrap::{
 };
 use lastline_client::Labels;
 use lastline_line::Off;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{Format, OnFailure, RunOptions, StdinMode, WhenFull};
 use crate::{console, exit, summary};
@@ -73,9 +73,11 @@ async fn drive(
     let printer =
         console::printer(options.format, prefix, options.color, labels.clone(), raw_partials);
     let console = Console { fold: Box::new(Off), printer, labels, raw_partials };
+    // A rank may send a signal as soon as it runs.
+    let signals = listen()?;
     let mesh = LoggingMesh::spawn(plan(options, job, dir), console)?;
     let told = Arc::new(AtomicI32::new(0));
-    listen(mesh.stopper(), &told)?;
+    hear(signals, &mesh.stopper(), &told);
     let report = mesh.wait().await?;
     let told = told.load(Ordering::Acquire);
     Ok((report, (told != 0).then_some(told)))
@@ -119,16 +121,21 @@ fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
     plan
 }
 
-/// Hears signals: the first stops the job, the second ends the grace, the third exits at once.
-fn listen(stopper: Stopper, told: &Arc<AtomicI32>) -> anyhow::Result<()> {
+/// Holds the signals that ask for the end; they are heard by [`hear`].
+fn listen() -> anyhow::Result<Vec<(SignalKind, Signal)>> {
     let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
     // A job under nohup is not told of the terminal's end.
     if !is_ignored(libc::SIGHUP) {
         kinds.push(SignalKind::hangup());
     }
+    let listen = |kind| Ok((kind, signal(kind).context("cannot listen for signals")?));
+    kinds.into_iter().map(listen).collect()
+}
+
+/// Hears signals: the first stops the job, the second ends the grace, the third exits at once.
+fn hear(signals: Vec<(SignalKind, Signal)>, stopper: &Stopper, told: &Arc<AtomicI32>) {
     let count = Arc::new(AtomicI32::new(0));
-    for kind in kinds {
-        let mut heard = signal(kind).context("cannot listen for signals")?;
+    for (kind, mut heard) in signals {
         let (stopper, told, count) = (stopper.clone(), Arc::clone(told), Arc::clone(&count));
         tokio::spawn(async move {
             while heard.recv().await.is_some() {
@@ -145,7 +152,6 @@ fn listen(stopper: Stopper, told: &Arc<AtomicI32>) -> anyhow::Result<()> {
             }
         });
     }
-    Ok(())
 }
 
 /// Whether this process was started with a signal ignored.

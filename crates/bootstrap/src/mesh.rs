@@ -48,6 +48,10 @@ pub(crate) struct Inner {
     pub(crate) labels: Labels,
     pub(crate) host: String,
     pub(crate) events: UnboundedSender<Event>,
+    /// The control socket, while it is answered.
+    control: Mutex<Option<std::path::PathBuf>>,
+    /// The control socket is not answered any more.
+    pub(crate) closed: tokio::sync::Notify,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,6 +87,8 @@ impl LoggingMesh {
             labels,
             host: host_name(),
             events,
+            control: Mutex::default(),
+            closed: tokio::sync::Notify::new(),
         });
         let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
@@ -239,6 +245,16 @@ impl Inner {
         lock(&self.sender).take()
     }
 
+    /// Answers no more requests from outside, and takes the socket away.
+    pub(crate) fn close_control(&self) {
+        self.closed.notify_one();
+        if let Some(path) = lock(&self.control).take()
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::debug!(%error, path = %path.display(), "the control socket is left");
+        }
+    }
+
     pub(crate) fn take_barriers(&self) -> Vec<BarrierReport> {
         let mut barriers = std::mem::take(&mut *lock(&self.barriers));
         barriers.sort_by_key(|barrier| barrier.version);
@@ -341,8 +357,8 @@ fn serve_control(plan: &Plan, inner: &Arc<Inner>) {
     };
     match control::listen(path) {
         Ok(listener) => {
-            // It ends with the runtime.
-            drop(tokio::spawn(control::serve(listener, Arc::clone(inner))));
+            *lock(&inner.control) = Some(path.clone());
+            tokio::spawn(control::serve(listener, Arc::clone(inner)));
         }
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "`lastline flush` will not reach this job");

@@ -30,6 +30,7 @@ pub(crate) async fn take_down(mut job: Supervisor) -> Report {
     flush(&mut job).await;
     abort(&mut job).await;
     let written = close(&mut job).await;
+    job.inner.close_control();
     let printing = Instant::now();
     job.teardown.record("print", printing, false);
     report(job, written)

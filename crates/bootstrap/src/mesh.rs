@@ -99,17 +99,20 @@ impl LoggingMesh {
         Ok(Self { inner, supervisor: tokio::spawn(supervisor.run()) })
     }
 
-    /// Checks that a command can be run, as [`spawn`](Self::spawn) does first; starts nothing.
+    /// Checks that a command can be run by so many ranks, as [`spawn`](Self::spawn) does first;
+    /// starts nothing.
     ///
     /// # Errors
     ///
-    /// When there is no such program, or it may not be executed.
+    /// When there is no such program, it may not be executed, or too few files may be open.
     pub fn check_command(
         command: &[OsString],
+        procs: u32,
         workdir: Option<&Path>,
         env: &[(OsString, OsString)],
     ) -> Result<(), SpawnError> {
-        find_program(command, workdir, env).map(drop)
+        find_program(command, workdir, env)?;
+        check_files_limit(procs).map(drop)
     }
 
     /// Sends output to the client, or only files it. What is read while it is off is counted as
@@ -370,15 +373,21 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// How many open files the ranks need; an error when that is more than there can be.
+fn check_files_limit(procs: u32) -> Result<u64, SpawnError> {
+    let needed = u64::from(procs) * FILES_PER_RANK + OTHER_FILES;
+    match getrlimit(Resource::Nofile).maximum.filter(|&maximum| maximum < needed) {
+        Some(limit) => Err(SpawnError::TooFewFiles { procs, needed, limit }),
+        None => Ok(needed),
+    }
+}
+
 /// Raises the limit of open files to what the ranks need; gives the old one where it was raised.
 fn raise_files_limit(procs: u32) -> Result<Option<Rlimit>, SpawnError> {
+    let needed = check_files_limit(procs)?;
     let old = getrlimit(Resource::Nofile);
-    let needed = u64::from(procs) * FILES_PER_RANK + OTHER_FILES;
     if old.current.is_none_or(|current| current >= needed) {
         return Ok(None);
-    }
-    if let Some(limit) = old.maximum.filter(|&maximum| maximum < needed) {
-        return Err(SpawnError::TooFewFiles { procs, needed, limit });
     }
     let new = Rlimit { current: Some(needed), maximum: old.maximum };
     setrlimit(Resource::Nofile, new)

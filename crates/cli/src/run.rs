@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
-    Console, Files, JobDir, JobInfo, JobsPlace, LoggingMesh, Plan, Report, StopCause, Stopper,
-    check_job_id, control_path, new_job_id,
+    Console, Files, JobDir, JobInfo, JobsPlace, LoggingMesh, Plan, Report, SpawnError, StopCause,
+    Stopper, check_job_id, control_path, new_job_id,
 };
 use lastline_client::Labels;
 use lastline_line::Off;
@@ -21,7 +21,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let job = options.job.clone().unwrap_or_else(new_job_id);
     check_job_id(&job)?;
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
-    LoggingMesh::check_command(&options.command, options.workdir.as_deref(), &options.env)?;
+    let workdir = options.workdir.as_deref();
+    LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
     let info = JobInfo::new(&job, command.collect(), options.procs);
     let dir = job_dir(&options, &info)?;
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
@@ -32,7 +33,14 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         .build()
         .context("cannot start the runtime")?;
     let (strict, quiet) = (options.strict, options.quiet);
-    let (report, told) = runtime.block_on(drive(options, job, dir.as_ref()))?;
+    let driven = runtime.block_on(drive(options, job, dir.as_ref()));
+    let (report, told) = match driven {
+        Err(error) if error.is::<SpawnError>() && !ran(&error) => {
+            dir.into_iter().for_each(JobDir::discard);
+            return Err(error);
+        }
+        other => other?,
+    };
     if !quiet {
         summary::print(&report, dir.as_ref().map(JobDir::path));
     }
@@ -41,25 +49,31 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     Ok(exit::of_report(&report, told, strict))
 }
 
+/// Whether ranks may have run before this error.
+fn ran(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(SpawnError::Supervisor { .. }))
+}
+
 /// The directory of the job; none with `--no-files`.
 fn job_dir(options: &RunOptions, info: &JobInfo) -> anyhow::Result<Option<JobDir>> {
     if options.no_files {
         return Ok(None);
     }
-    let (path, place) = match &options.log_dir {
-        Some(dir) => (dir.clone(), JobsPlace::of_user().ok()),
-        None => {
-            let place = JobsPlace::of_user()?;
-            (place.dir_of(&info.job), Some(place))
-        }
+    let path = match &options.log_dir {
+        Some(dir) => dir.clone(),
+        None => JobsPlace::of_user()?.dir_of(&info.job),
     };
-    let dir = JobDir::create(&path, options.overwrite, info)?;
-    if let Some(place) = place
-        && let Err(error) = place.register(&info.job, dir.path())
+    Ok(Some(JobDir::create(&path, options.overwrite, info)?))
+}
+
+/// Puts a job that runs on the list of jobs.
+fn register(job: &str, dir: &JobDir) {
+    // Without a place of the user's, a job with a directory of its own is on no list.
+    if let Ok(place) = JobsPlace::of_user()
+        && let Err(error) = place.register(job, dir.path())
     {
         tracing::debug!(%error, "the job is not in the list of jobs");
     }
-    Ok(Some(dir))
 }
 
 async fn drive(
@@ -75,7 +89,10 @@ async fn drive(
     let console = Console { fold: Box::new(Off), printer, labels, raw_partials };
     // A rank may send a signal as soon as it runs.
     let signals = listen()?;
-    let mesh = LoggingMesh::spawn(plan(options, job, dir), console)?;
+    let mesh = LoggingMesh::spawn(plan(options, job.clone(), dir), console)?;
+    if let Some(dir) = dir {
+        register(&job, dir);
+    }
     let told = Arc::new(AtomicI32::new(0));
     hear(signals, &mesh.stopper(), &told);
     let report = mesh.wait().await?;

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +12,7 @@ use lastline_sender::{ChannelTransport, Sender, Transport};
 use lastline_tee::Tee;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::command::resolve;
@@ -48,6 +49,10 @@ pub(crate) struct Inner {
     pub(crate) labels: Labels,
     pub(crate) host: String,
     pub(crate) events: UnboundedSender<Event>,
+    /// How many ranks' starts have begun.
+    begun: Arc<AtomicU32>,
+    /// Of how many ranks the supervisor knows whether they run; they start in order.
+    known: watch::Sender<u32>,
     /// The control socket, while it is answered.
     control: Mutex<Option<std::path::PathBuf>>,
     /// The control socket is not answered any more.
@@ -87,12 +92,15 @@ impl LoggingMesh {
             labels,
             host: host_name(),
             events,
+            begun: Arc::default(),
+            known: watch::Sender::new(0),
             control: Mutex::default(),
             closed: tokio::sync::Notify::new(),
         });
         let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
-        let running = start_spawning(specs, Box::new(spawner), inner.events.clone())?;
+        let begun = Arc::clone(&inner.begun);
+        let running = start_spawning(specs, Box::new(spawner), begun, inner.events.clone())?;
         serve_control(&plan, &inner);
         let supervisor =
             Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, heard);
@@ -194,9 +202,17 @@ impl std::fmt::Debug for LoggingMesh {
 }
 
 impl Inner {
-    /// A barrier over every stream that has been started.
+    /// A barrier over every stream that has been started. A rank may print before it is known
+    /// here that it runs: those whose start has begun are waited for.
     pub(crate) async fn flush(&self) -> Verdicts {
-        self.flush_within(self.flush_timeout).await
+        let asked = Instant::now();
+        let begun = self.begun.load(Ordering::Acquire);
+        let mut known = self.known.subscribe();
+        let all_known = known.wait_for(|known| *known >= begun);
+        if tokio::time::timeout(self.flush_timeout, all_known).await.is_err() {
+            tracing::warn!("a barrier does not cover a rank that is being started for too long");
+        }
+        self.flush_within(self.flush_timeout.saturating_sub(asked.elapsed())).await
     }
 
     pub(crate) async fn flush_within(&self, within: Duration) -> Verdicts {
@@ -217,6 +233,11 @@ impl Inner {
         let seconds = started.elapsed().as_secs_f64();
         lock(&self.barriers).push(BarrierReport::of(&verdicts, seconds));
         verdicts
+    }
+
+    /// One more rank runs, or could not be started.
+    pub(crate) fn one_more_known(&self) {
+        self.known.send_modify(|known| *known += 1);
     }
 
     pub(crate) fn add_tee(&self, tee: Tee) {
@@ -332,6 +353,7 @@ impl Running {
 fn start_spawning(
     mut specs: Specs,
     mut spawner: Box<dyn Spawner>,
+    begun: Arc<AtomicU32>,
     events: UnboundedSender<Event>,
 ) -> Result<Running, SpawnError> {
     let (alive, over) = std::sync::mpsc::channel::<()>();
@@ -340,6 +362,7 @@ fn start_spawning(
     let procs = specs.environment.procs;
     let thread = std::thread::Builder::new().name("lastline-spawner".into()).spawn(move || {
         for rank in 0..procs {
+            begun.store(rank + 1, Ordering::Release);
             let result = if wanted.load(Ordering::Acquire) {
                 spawner.spawn(specs.of(rank))
             } else {

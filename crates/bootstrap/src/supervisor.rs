@@ -128,8 +128,13 @@ impl Supervisor {
 
     async fn hear(&mut self, event: Event) {
         match event {
-            Event::Started(rank, Ok(spawned)) => self.rank_started(rank, spawned),
-            Event::Started(rank, Err(error)) => self.rank_not_started(rank, &error),
+            Event::Started(rank, result) => {
+                match result {
+                    Ok(spawned) => self.rank_started(rank, spawned),
+                    Err(error) => self.rank_not_started(rank, &error),
+                }
+                self.inner.one_more_known();
+            }
             Event::Exited(rank, exit) => self.rank_exited(rank, exit),
             Event::StreamEnded(rank, stream, outcome) => {
                 self.ranks[rank as usize].stream(stream).ended(outcome.as_ref());

@@ -164,6 +164,19 @@ impl JobDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// The job could not be started: takes away what it has made, and the directory when nothing
+    /// else is in it.
+    pub fn discard(self) {
+        let files = job_files(&self.path).unwrap_or_default();
+        let removed = files.iter().chain([&self.path.join(JOB_FILE)]).try_for_each(fs::remove_file);
+        match removed.and_then(|()| fs::remove_dir(&self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+                tracing::debug!(%error, dir = %self.path.display(), "the directory is left");
+            }
+            _ => {}
+        }
+    }
+
     /// The directory, absolute.
     pub fn path(&self) -> &Path {
         &self.path

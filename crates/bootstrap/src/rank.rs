@@ -147,6 +147,12 @@ async fn wait_exit(pidfd: &Arc<OwnedFd>) -> std::io::Result<Exit> {
     }
 }
 
+/// Waits until the process behind `pidfd`, whosever child it is, has exited. Cancel-safe.
+pub(crate) async fn until_exit(pidfd: &Arc<OwnedFd>) -> std::io::Result<()> {
+    watch(Arc::clone(pidfd))?.readable().await?.retain_ready();
+    Ok(())
+}
+
 fn watch(fd: Arc<OwnedFd>) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
     #[expect(unsafe_code, reason = "tokio cannot see that an `OwnedFd` stays what it is")]
     // SAFETY: an `OwnedFd` gives the same open descriptor until it is dropped, which happens after

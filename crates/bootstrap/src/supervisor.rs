@@ -27,7 +27,7 @@ pub(crate) struct Supervisor {
     pub(crate) wiring: Wiring,
     pub(crate) guardian: Arc<Guardian>,
     running: Running,
-    events: UnboundedReceiver<Event>,
+    pub(crate) events: UnboundedReceiver<Event>,
     pub(crate) ranks: Vec<RankState>,
     /// Ranks of which it is not known yet whether they run.
     starting: u32,
@@ -86,7 +86,7 @@ impl Supervisor {
                 self.teardown.begin();
             }
             let kill_at = self.stop.as_ref().and_then(|stop| stop.kill_at);
-            let give_up_at = self.teardown.deadline();
+            let give_up_at = self.teardown.give_up_at();
             tokio::select! {
                 biased;
                 Some(event) = self.events.recv() => self.hear(event).await,
@@ -131,8 +131,13 @@ impl Supervisor {
 
     async fn hear(&mut self, event: Event) {
         match event {
-            Event::Started(rank, Ok(spawned)) => self.rank_started(rank, spawned),
-            Event::Started(rank, Err(error)) => self.rank_not_started(rank, &error),
+            Event::Started(rank, result) => {
+                match result {
+                    Ok(spawned) => self.rank_started(rank, spawned),
+                    Err(error) => self.rank_not_started(rank, &error),
+                }
+                self.inner.one_more_known();
+            }
             Event::Exited(rank, exit) => self.rank_exited(rank, exit),
             Event::StreamEnded(rank, stream, outcome) => {
                 self.ranks[rank as usize].stream(stream).ended(outcome.as_ref());
@@ -259,7 +264,8 @@ impl Supervisor {
                 signal_group(group, cause.for_ranks());
             }
         }
-        let kill_at = Some(signalled + self.plan.grace);
+        // Ranks that are killed have to be read to their end within the budget.
+        let kill_at = Some(signalled + self.plan.grace.min(self.plan.teardown_timeout / 2));
         self.stop = Some(Stop { cause, since: signalled, kill_at });
         self.teardown.begin();
         self.teardown.record("signal", signalled, false);
@@ -281,6 +287,17 @@ impl Supervisor {
         for group in self.ranks.iter().filter(|rank| rank.runs()).filter_map(|rank| rank.pid) {
             signal_group(group, signal);
         }
+    }
+
+    /// Somebody asks for the end when the ranks have ended: whether for the first time. The way
+    /// out may then take its budget once more.
+    pub(crate) fn stop_late(&mut self, cause: StopCause) -> bool {
+        let first = self.stop.is_none();
+        if first {
+            self.stop = Some(Stop { cause, since: Instant::now(), kill_at: None });
+            self.teardown.renew();
+        }
+        first
     }
 
     /// The grace is over.
@@ -309,9 +326,26 @@ impl Supervisor {
 
     /// Lets the leaders of the groups that have exited go.
     pub(crate) fn reap(&self, groups: &[(Pid, Arc<std::os::fd::OwnedFd>)]) {
-        for (group, pidfd) in groups {
-            self.guardian.remove(*group);
-            crate::processes::reap(pidfd.as_fd());
+        groups.iter().for_each(|(_, pidfd)| crate::processes::reap(pidfd.as_fd()));
+    }
+
+    /// Tells the guardian that all groups but `left` are none of its business any more.
+    pub(crate) fn let_go(&self, groups: &[(Pid, Arc<std::os::fd::OwnedFd>)], left: &HashSet<u32>) {
+        let is_left = |group: &Pid| left.contains(&group.as_raw_nonzero().get().unsigned_abs());
+        let over = groups.iter().filter(|(group, _)| !is_left(group));
+        over.for_each(|(group, _)| self.guardian.remove(*group));
+    }
+
+    /// Takes note of ranks that ended after nobody listened any more.
+    pub(crate) fn take_exits(&mut self) {
+        for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
+            let Some(pidfd) = &rank.pidfd else {
+                continue;
+            };
+            if let Ok(Some(exit)) = crate::processes::poll_exit(pidfd.as_fd()) {
+                (rank.exit, rank.ended) = (Some(exit), Some(now()));
+                crate::processes::reap(pidfd.as_fd());
+            }
         }
     }
 }

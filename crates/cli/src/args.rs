@@ -112,7 +112,7 @@ pub(crate) struct RunOptions {
         env = "LASTLINE_RUN_ON_FAILURE"
     )]
     pub(crate) on_failure: OnFailure,
-    /// From SIGTERM to SIGKILL
+    /// From SIGTERM to SIGKILL; at most half of the whole way out
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration,
           env = "LASTLINE_RUN_GRACE")]
     pub(crate) grace: Duration,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
-    Console, Files, JobDir, JobInfo, JobsPlace, LoggingMesh, Plan, Report, Retention, check_job_id,
-    control_path, new_job_id,
+    Console, Files, JobDir, JobInfo, JobsPlace, LoggingMesh, Plan, Report, Retention, SpawnError,
+    check_job_id, control_path, new_job_id,
 };
 use lastline_client::Labels;
 use lastline_line::RankSet;
@@ -20,7 +20,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let job = options.job.clone().unwrap_or_else(new_job_id);
     check_job_id(&job)?;
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
-    LoggingMesh::check_command(&options.command, options.workdir.as_deref(), &options.env)?;
+    let workdir = options.workdir.as_deref();
+    LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
     let info = JobInfo::new(&job, command.collect(), options.procs);
     let dir = job_dir(&options, &info)?;
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
@@ -31,7 +32,14 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         .build()
         .context("cannot start the runtime")?;
     let (strict, quiet) = (options.strict, options.quiet);
-    let (report, told) = runtime.block_on(drive(options, job, dir.as_ref()))?;
+    let driven = runtime.block_on(drive(options, job, dir.as_ref()));
+    let (report, told) = match driven {
+        Err(error) if error.is::<SpawnError>() && !ran(&error) => {
+            dir.into_iter().for_each(JobDir::discard);
+            return Err(error);
+        }
+        other => other?,
+    };
     if !quiet {
         summary::print(&report, dir.as_ref().map(JobDir::path));
     }
@@ -40,29 +48,35 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     Ok(exit::of_report(&report, told, strict))
 }
 
+/// Whether ranks may have run before this error.
+fn ran(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(SpawnError::Supervisor { .. }))
+}
+
 /// The directory of the job; none with `--no-files`.
 fn job_dir(options: &RunOptions, info: &JobInfo) -> anyhow::Result<Option<JobDir>> {
     if options.no_files {
         return Ok(None);
     }
-    let (path, place) = match &options.log_dir {
-        Some(dir) => (dir.clone(), JobsPlace::of_user().ok()),
-        None => {
-            let place = JobsPlace::of_user()?;
-            (place.dir_of(&info.job), Some(place))
-        }
+    let path = match &options.log_dir {
+        Some(dir) => dir.clone(),
+        None => JobsPlace::of_user()?.dir_of(&info.job),
     };
-    let dir = JobDir::create(&path, options.overwrite, info)?;
-    let Some(place) = place else {
-        return Ok(Some(dir));
+    Ok(Some(JobDir::create(&path, options.overwrite, info)?))
+}
+
+/// Puts a job that runs on the list of jobs, and tidies the place that it is in.
+fn register(job: &str, dir: &JobDir) {
+    // Without a place of the user's, a job with a directory of its own is on no list.
+    let Ok(place) = JobsPlace::of_user() else {
+        return;
     };
-    if let Err(error) = place.register(&info.job, dir.path()) {
+    if let Err(error) = place.register(job, dir.path()) {
         tracing::debug!(%error, "the job is not in the list of jobs");
     }
-    if options.log_dir.is_none() {
+    if place.dir_of(job) == dir.path() {
         tidy(place);
     }
-    Ok(Some(dir))
 }
 
 /// Removes what the default place has too much of, beside the job; what is not done when the job
@@ -98,8 +112,12 @@ async fn drive(
     let ranks = options.show.clone().unwrap_or_else(|| RankSet::first(options.procs));
     let fold = folding::fold(mode, ranks, options.fold_window);
     let console = Console { fold, printer, labels, raw_partials };
+    // A rank may send a signal as soon as it runs.
     let signals = Signals::register()?;
-    let mesh = LoggingMesh::spawn(plan(options, job, dir), console)?;
+    let mesh = LoggingMesh::spawn(plan(options, job.clone(), dir), console)?;
+    if let Some(dir) = dir {
+        register(&job, dir);
+    }
     let told = signals.listen(&mesh.stopper());
     let report = mesh.wait().await?;
     Ok((report, told.signal()))

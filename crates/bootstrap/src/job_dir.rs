@@ -13,6 +13,8 @@ use crate::report::{Report, rfc3339};
 
 /// The file that says what the job is, locked while it runs.
 const JOB_FILE: &str = "job.json";
+/// The file that says what became of it.
+pub(crate) const REPORT_FILE: &str = "report.json";
 /// The name of the link to the newest job.
 pub const LATEST: &str = "latest";
 /// The longest id of a job.
@@ -227,7 +229,7 @@ impl FoundJob {
         let state = if running {
             JobState::Running
         } else {
-            let report = fs::read_to_string(dir.join("report.json")).ok();
+            let report = fs::read_to_string(dir.join(REPORT_FILE)).ok();
             let report = report.and_then(|text| serde_json::from_str(&text).ok());
             report.map_or(JobState::Broken, |report| JobState::Finished(Box::new(report)))
         };

@@ -87,7 +87,8 @@ pub struct Plan {
     pub buffer_bytes: usize,
     /// The ranks whose lines are printed. Default: all.
     pub show: Option<RankSet>,
-    /// Where the report is written; nowhere when `None`, the default.
+    /// Where the report is written too: `report.json` among the files is how the job is known to
+    /// be over. Default: nowhere else.
     pub report: Option<PathBuf>,
     /// The Unix socket on which others may ask for a barrier; none when `None`, the default.
     pub control: Option<PathBuf>,

@@ -99,6 +99,12 @@ impl RankState {
         self.pid.is_some() && self.exit.is_none()
     }
 
+    /// Whether its process has ended, heard of or not.
+    pub(crate) fn has_exited(&self) -> bool {
+        let exited = |pidfd: &Arc<OwnedFd>| matches!(poll_exit(pidfd.as_fd()), Ok(Some(_)));
+        self.exit.is_some() || self.pidfd.as_ref().is_some_and(exited)
+    }
+
     pub(crate) fn stream(&mut self, stream: Stream) -> &mut StreamState {
         &mut self.streams[usize::from(stream == Stream::Stderr)]
     }

@@ -164,7 +164,7 @@ impl Supervisor {
         }
         tokio::spawn(watch_exit(rank, pidfd, self.inner.events.clone()));
         if let (Some(stop), Some(group)) = (&self.stop, state.pid) {
-            state.stopped_by_lastline = true;
+            state.stopped_by_lastline = !state.has_exited();
             signal_group(group, stop.cause.for_ranks());
         }
     }
@@ -243,7 +243,8 @@ impl Supervisor {
         self.running.stop_starting();
         let signalled = Instant::now();
         for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
-            rank.stopped_by_lastline = true;
+            // One that is dead and not heard of yet ended by itself; its group is told all the same.
+            rank.stopped_by_lastline = !rank.has_exited();
             if let Some(group) = rank.pid {
                 signal_group(group, cause.for_ranks());
             }

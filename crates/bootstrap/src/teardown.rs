@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use tokio::time::Instant;
 
-use crate::job_dir::write_report;
+use crate::job_dir::{REPORT_FILE, write_report};
 use crate::plan::StopCause;
 use crate::processes::{group_exists, members, signal_group};
 use crate::rank::{RankState, StreamState};
@@ -182,10 +182,12 @@ fn report(mut job: Supervisor, written: Option<Written>) -> Report {
         std::mem::replace(&mut job.teardown, crate::stage::Teardown::new(Duration::ZERO));
     report.teardown = teardown.into_reports();
     report.check_balance();
-    if let Some(path) = &job.plan.report
-        && let Err(error) = write_report(&report, path)
-    {
-        tracing::warn!(%error, path = %path.display(), "the report was not written");
+    let beside_files = job.plan.files.as_ref().map(|files| files.dir.join(REPORT_FILE));
+    let asked = job.plan.report.as_ref().filter(|path| Some(*path) != beside_files.as_ref());
+    for path in beside_files.iter().chain(asked) {
+        if let Err(error) = write_report(&report, path) {
+            tracing::warn!(%error, path = %path.display(), "the report was not written");
+        }
     }
     job.say_farewell();
     report
@@ -256,7 +258,7 @@ fn first_failure(job: &Supervisor) -> Option<FirstFailure> {
     let same = |other: &&RankState| {
         let failed = other.exit_code().is_some_and(|code| code != 0);
         let own = failed && !other.stopped_by_lastline && other.rank != rank.rank;
-        own && !lines.is_empty() && last_lines(other) == lines
+        own && same_last_words(&lines, &last_lines(other))
     };
     let same_text = job.ranks.iter().filter(same).map(|rank| rank.rank).collect();
     let signal = match rank.exit {
@@ -281,6 +283,21 @@ fn last_lines(rank: &RankState) -> Vec<String> {
     let lines = rank.streams.iter().rev().filter_map(recent).find(|lines| !lines.is_empty());
     let text = |line: Vec<u8>| String::from_utf8_lossy(&line).into_owned();
     lines.unwrap_or_default().into_iter().map(text).collect()
+}
+
+/// Whether two ranks ended with the same statement: a whole traceback where there is one.
+fn same_last_words(left: &[String], right: &[String]) -> bool {
+    let bytes = |lines: &'_ [String]| -> Vec<Vec<u8>> {
+        lines.iter().map(|line| line.clone().into_bytes()).collect()
+    };
+    let (left, right) = (bytes(left), bytes(right));
+    let (left, right): (Vec<&[u8]>, Vec<&[u8]>) =
+        (left.iter().map(Vec::as_slice).collect(), right.iter().map(Vec::as_slice).collect());
+    let last = |lines: &[&[u8]]| lastline_fold::units(lines).pop();
+    match (last(&left), last(&right)) {
+        (Some(l), Some(r)) => lastline_fold::same_statement(&left[l], &right[r]),
+        _ => false,
+    }
 }
 
 fn stopped_by(job: &Supervisor) -> Option<String> {

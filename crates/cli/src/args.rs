@@ -67,17 +67,20 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_LOG_DIR", conflicts_with = "no_files")]
     pub(crate) log_dir: Option<PathBuf>,
     /// Use a directory that holds a finished job, and remove that job's files
-    #[arg(long, env = "LASTLINE_RUN_OVERWRITE")]
+    #[arg(long, env = "LASTLINE_RUN_OVERWRITE", value_parser = flag())]
     pub(crate) overwrite: bool,
     /// Keep nothing on disk
-    #[arg(long, env = "LASTLINE_RUN_NO_FILES")]
+    #[arg(long, env = "LASTLINE_RUN_NO_FILES", value_parser = flag())]
     pub(crate) no_files: bool,
     /// The job's id [default: the time and four random letters]
     #[arg(long, value_name = "ID", env = "LASTLINE_RUN_JOB")]
     pub(crate) job: Option<String>,
-    /// What becomes of similar lines
+    /// What becomes of similar lines [default: ranks on a terminal with several ranks, else off]
     #[arg(long, value_enum, value_name = "MODE", env = "LASTLINE_RUN_FOLD")]
     pub(crate) fold: Option<FoldMode>,
+    /// How long lines are held to be folded [default: 500ms for ranks, 3s for similar]
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "LASTLINE_RUN_FOLD_WINDOW")]
+    pub(crate) fold_window: Option<Duration>,
     /// What stands before each line: a template with {rank} {local_rank} {host} {pid} {stream}
     /// {time} {job}, `auto` (`[{rank}] `, nothing for one rank) or `never`
     #[arg(long, value_name = "TEMPLATE", default_value = "auto", env = "LASTLINE_RUN_PREFIX",
@@ -114,10 +117,10 @@ pub(crate) struct RunOptions {
           env = "LASTLINE_RUN_TEARDOWN_TIMEOUT")]
     pub(crate) teardown_timeout: Duration,
     /// Do not end what is left in the ranks' process groups when the job is over
-    #[arg(long, env = "LASTLINE_RUN_LEAVE_BACKGROUND")]
+    #[arg(long, env = "LASTLINE_RUN_LEAVE_BACKGROUND", value_parser = flag())]
     pub(crate) leave_background: bool,
     /// Exit with 74 when output was lost
-    #[arg(long, env = "LASTLINE_RUN_STRICT")]
+    #[arg(long, env = "LASTLINE_RUN_STRICT", value_parser = flag())]
     pub(crate) strict: bool,
     /// The deadline of a barrier
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration,
@@ -144,21 +147,16 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_WORKDIR")]
     pub(crate) workdir: Option<PathBuf>,
     /// Do not set PYTHONUNBUFFERED
-    #[arg(long, env = "LASTLINE_RUN_BUFFERED")]
+    #[arg(long, env = "LASTLINE_RUN_BUFFERED", value_parser = flag())]
     pub(crate) buffered: bool,
     /// Where the report is written [default: report.json in the log directory]
     #[arg(long, value_name = "FILE", env = "LASTLINE_RUN_REPORT")]
     pub(crate) report: Option<PathBuf>,
     /// No summary at the end
-    #[arg(long, env = "LASTLINE_RUN_QUIET")]
+    #[arg(long, env = "LASTLINE_RUN_QUIET", value_parser = flag())]
     pub(crate) quiet: bool,
     /// The command and its arguments; run directly, not through a shell
-    #[arg(
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        value_name = "COMMAND"
-    )]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -201,6 +199,10 @@ pub(crate) struct LogsOptions {
 pub(crate) enum FoldMode {
     /// Every line as it comes
     Off,
+    /// What several ranks say becomes one entry, with the ranks that did or did not say it
+    Ranks,
+    /// All similar lines of a while become one entry, with their number
+    Similar,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -269,6 +271,11 @@ impl Prefix {
             Self::Auto => Template::empty(),
         }
     }
+}
+
+/// A variable sets a flag as people write it: `1`, `true`, `yes`, `on`, and their opposites.
+fn flag() -> clap::builder::BoolishValueParser {
+    clap::builder::BoolishValueParser::new()
 }
 
 fn prefix(text: &str) -> Result<Prefix, String> {

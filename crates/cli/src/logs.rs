@@ -9,11 +9,12 @@ use lastline_appender::{Archive, Extent};
 use lastline_bootstrap::{FoundJob, JobState, JobsPlace};
 use lastline_client::{Client, Label, Labels, Options};
 use lastline_line::{
-    Chunk, Inbox, Message, Off, Offset, ReadBack, ReadOutcome, Received, Span, StreamId, Timestamp,
+    Chunk, Inbox, Message, Offset, RankSet, ReadBack, ReadOutcome, Received, Span, StreamId,
+    Timestamp,
 };
 
-use crate::args::LogsOptions;
-use crate::{console, exit};
+use crate::args::{FoldMode, LogsOptions};
+use crate::{console, exit, folding};
 
 /// How much is read at once, in bytes.
 const READ_BYTES: u64 = 256 << 10;
@@ -28,8 +29,10 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     set_labels(&job, &labels);
     let prefix = options.prefix.template(job.info.world_size);
     let printer = console::printer(options.format, prefix, options.color, labels, false);
+    let ranks = options.rank.clone().unwrap_or_else(|| RankSet::first(job.info.world_size));
+    let fold = folding::fold(options.fold.unwrap_or(FoldMode::Off), ranks, None);
     let inbox = ArchiveInbox::new(archive, job, options)?;
-    let client = Client::start(inbox, Box::new(Off), printer, Options::default());
+    let client = Client::start(inbox, fold, printer, Options::default());
     let client = client.context("cannot start the client")?;
     client.join();
     Ok(exit::SUCCESS)
@@ -96,25 +99,32 @@ impl ArchiveInbox {
         Ok(())
     }
 
-    /// Leaves out all but the last `lines` lines of what is queued.
+    /// Leaves out all but the last `lines` lines of what is queued. What is left out counts as
+    /// given: it does not come back when the job is looked at again.
     fn skip_to_tail(&mut self, lines: u64) {
+        let ends: BTreeMap<StreamId, Offset> =
+            self.queue.iter().map(|extent| (extent.stream, extent.span.to)).collect();
         let mut left = lines;
         let mut kept = VecDeque::new();
-        while let Some(mut extent) = self.queue.pop_back() {
-            let newlines = self.newlines(extent.stream, extent.span, extent.span.to);
-            // The newline at the very end of a stream ends its last line and starts none.
-            let count = newlines.len() as u64;
-            if count >= left {
-                let start = newlines.len() - usize::try_from(left).unwrap_or(usize::MAX);
-                let start = start.checked_sub(1).map_or(extent.span.from, |at| newlines[at]);
-                extent.span.from = start;
-                if !extent.span.is_empty() {
-                    kept.push_front(extent);
-                }
-                break;
+        while left > 0
+            && let Some(mut extent) = self.queue.pop_back()
+        {
+            let Extent { stream, ref mut span, .. } = extent;
+            let mut line_ends = self.newlines(stream, *span, span.to);
+            // A last line that no newline ends is a line.
+            if ends.get(&stream) == Some(&span.to) && line_ends.last() != Some(&span.to) {
+                line_ends.push(span.to);
             }
-            left -= count;
+            let count = line_ends.len() as u64;
+            if count > left {
+                let first = line_ends.len() - usize::try_from(left).unwrap_or(usize::MAX);
+                span.from = line_ends[first - 1];
+            }
+            left = left.saturating_sub(count);
             kept.push_front(extent);
+        }
+        for extent in self.queue.drain(..) {
+            self.given.insert(extent.stream, extent.span.to);
         }
         self.queue = kept;
     }

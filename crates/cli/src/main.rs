@@ -3,6 +3,7 @@
 mod args;
 mod console;
 mod exit;
+mod folding;
 mod jobs;
 mod logs;
 mod notices;

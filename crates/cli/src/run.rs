@@ -1,5 +1,6 @@
 //! `lastline run`.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -10,11 +11,11 @@ use lastline_bootstrap::{
     check_job_id, control_path, new_job_id,
 };
 use lastline_client::Labels;
-use lastline_line::Off;
+use lastline_line::RankSet;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Format, OnFailure, RunOptions, StdinMode, WhenFull};
-use crate::{console, exit, summary};
+use crate::args::{FoldMode, Format, OnFailure, RunOptions, StdinMode, WhenFull};
+use crate::{console, exit, folding, summary};
 
 /// Runs the job; its exit code.
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
@@ -68,11 +69,21 @@ async fn drive(
     dir: Option<&JobDir>,
 ) -> anyhow::Result<(Report, Option<i32>)> {
     let labels = Labels::default();
-    let raw_partials = options.procs == 1 && options.format == Format::Text;
+    let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
+    let raw_partials =
+        options.procs == 1 && options.format == Format::Text && mode == FoldMode::Off;
     let prefix = options.prefix.template(options.procs);
     let printer =
         console::printer(options.format, prefix, options.color, labels.clone(), raw_partials);
-    let console = Console { fold: Box::new(Off), printer, labels, raw_partials };
+    let place = dir.map_or_else(
+        || String::from("--fold off shows every line"),
+        |dir| format!("every line is in {}", dir.path().display()),
+    );
+    let note = format!("similar lines are folded; {place}");
+    let printer = Box::new(folding::NoteFirstFold::new(printer, note));
+    let ranks = options.show.clone().unwrap_or_else(|| RankSet::first(options.procs));
+    let fold = folding::fold(mode, ranks, options.fold_window);
+    let console = Console { fold, printer, labels, raw_partials };
     let mesh = LoggingMesh::spawn(plan(options, job, dir), console)?;
     let told = Arc::new(AtomicI32::new(0));
     listen(mesh.stopper(), &told)?;
@@ -81,10 +92,16 @@ async fn drive(
     Ok((report, (told != 0).then_some(told)))
 }
 
+/// Folding is for people: on where several ranks print to a terminal.
+fn default_fold(procs: u32) -> FoldMode {
+    let watched = std::io::stdout().is_terminal() && procs > 1;
+    if watched { FoldMode::Ranks } else { FoldMode::Off }
+}
+
 fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
     let mut plan = Plan::new(job, options.command);
     plan.control = Some(control_path(&plan.job));
-    plan.report = options.report.or_else(|| dir.map(|dir| dir.path().join("report.json")));
+    plan.report = options.report;
     plan.files = dir.map(|dir| {
         let mut appender = lastline_appender::Options::default();
         appender.fsync = options.fsync;

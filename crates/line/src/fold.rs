@@ -109,7 +109,9 @@ pub type Emit<'e> = dyn FnMut(Entry<'_>) + 'e;
 ///
 /// 1. **Conservation.** Lines in = lines given out alone + lines counted in entries + lines held;
 ///    after `finish` none is held. The same for bytes, stream by stream.
-/// 2. **Order.** Lines of one stream are given out in the order in which they came.
+/// 2. **Order.** Lines of one stream are given out in the order in which they came. A fold that
+///    gathers what is similar over a window, whichever else comes between, cannot promise this and
+///    says so.
 /// 3. **Release.** A held line is given out by `due` at the time that `due` named, at the latest.
 /// 4. **Bounded.** What is held is bounded; over the bound lines pass unfolded.
 ///

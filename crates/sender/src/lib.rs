@@ -32,9 +32,10 @@
 //! pool of read buffers is the bound.
 //!
 //! Marks of barriers and ends stand in the lanes behind the data that they speak of. When the far
-//! side is gone, what was not acknowledged is declared to have had no route, nothing more is sent,
-//! and marks take the detour, if there is one, so that a barrier ends with a verdict and not with
-//! its deadline.
+//! side is gone, what was not acknowledged is declared to have had no route, no data is sent any
+//! more, and the detour, if there is one, takes word of that, the marks and the ends, as it has
+//! room, so that a barrier ends with a verdict and not with its deadline. What was delivered and
+//! not acknowledged is declared, too; a client that has it shows it, and trims the declaration.
 //!
 //! # Laws
 //!

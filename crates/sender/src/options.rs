@@ -12,7 +12,8 @@ pub enum WhenFull {
     /// Memory is let go of and read back from the file later. Without files, as `Block`.
     #[default]
     Spool,
-    /// The rank waits.
+    /// The rank waits: what is not sent stays in memory, and whoever made the chunks bounds that.
+    /// A tee does, by its pool of read buffers.
     Block,
     /// It is not sent, and declared lost.
     Drop,

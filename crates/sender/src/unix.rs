@@ -71,17 +71,26 @@ async fn hear_all(mut read: OwnedReadHalf, controls: Controls) -> io::Result<()>
 /// be called on a tokio runtime. The inbox closes when the peer does.
 pub fn inbox(socket: UnixStream, limit_bytes: usize) -> ChannelInbox {
     let (transport, inbox) = channel(limit_bytes);
-    let (read, write) = socket.into_split();
-    let messages = transport.clone();
     tokio::spawn(async move {
-        // The peer's end, or the client's, ends both: dropping the transports closes the inbox.
-        let ended = tokio::select! {
-            ended = receive_all(read, messages) => ended,
-            Closed = reply_all(write, transport) => Err(io::Error::other(Closed)),
-        };
+        let ended = serve(socket, transport).await;
         tracing::debug!(?ended, "the socket of the inbox is done with");
     });
     inbox
+}
+
+/// Hands the messages of a connected socket to `transport`, so that several peers may share an
+/// inbox, and what its client says to the peer. Ends when the peer has closed the socket and all
+/// that it sent is handed on, or with the client.
+///
+/// # Errors
+///
+/// When the socket fails, the peer sends what is no frame, or the client is gone.
+pub async fn serve(socket: UnixStream, transport: ChannelTransport) -> io::Result<()> {
+    let (read, write) = socket.into_split();
+    tokio::select! {
+        ended = receive_all(read, transport.clone()) => ended,
+        Closed = reply_all(write, transport) => Err(io::Error::other(Closed)),
+    }
 }
 
 async fn receive_all(mut read: OwnedReadHalf, mut messages: ChannelTransport) -> io::Result<()> {

@@ -12,6 +12,7 @@ mod files;
 mod gate;
 pub mod laws;
 mod printer;
+pub mod rank;
 mod sink;
 pub mod storage;
 

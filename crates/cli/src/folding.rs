@@ -1,0 +1,68 @@
+//! Which fold, and the word about it.
+
+use std::time::Duration;
+
+use lastline_client::{Block, PrintError, Printer};
+use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
+use lastline_line::{Entry, Fold, Off, RankSet, Stream};
+
+use crate::args::FoldMode;
+
+/// The fold of this mode over these ranks, held for `window` where that is given.
+pub(crate) fn fold(mode: FoldMode, ranks: RankSet, window: Option<Duration>) -> Box<dyn Fold> {
+    match mode {
+        FoldMode::Off => Box::new(Off),
+        FoldMode::Ranks => {
+            let mut options = RanksOptions::default();
+            options.window = window.unwrap_or(options.window);
+            Box::new(Ranks::new(ranks, options))
+        }
+        FoldMode::Similar => {
+            let mut options = SimilarOptions::default();
+            options.window = window.unwrap_or(options.window);
+            Box::new(Similar::new(options))
+        }
+    }
+}
+
+/// A printer that says once, when something is first folded, where every line is.
+pub(crate) struct NoteFirstFold<P> {
+    printer: P,
+    note: Option<String>,
+}
+
+impl<P> NoteFirstFold<P> {
+    pub(crate) fn new(printer: P, note: String) -> Self {
+        Self { printer, note: Some(note) }
+    }
+}
+
+impl<P: Printer> Printer for NoteFirstFold<P> {
+    fn print(&mut self, entry: &Entry<'_>) -> Result<(), PrintError> {
+        let noted = match (entry, self.note.take()) {
+            (Entry::Folded(_), Some(note)) => self.printer.note(&note),
+            (_, note) => {
+                self.note = note;
+                return self.printer.print(entry);
+            }
+        };
+        // The entry is printed whatever becomes of the note.
+        self.printer.print(entry).and(noted)
+    }
+
+    fn flush(&mut self) -> Result<(), PrintError> {
+        self.printer.flush()
+    }
+
+    fn print_block(&mut self, block: &Block<'_>) -> Result<(), PrintError> {
+        self.printer.print_block(block)
+    }
+
+    fn note(&mut self, text: &str) -> Result<(), PrintError> {
+        self.printer.note(text)
+    }
+
+    fn output_of(&self, stream: Stream) -> Stream {
+        self.printer.output_of(stream)
+    }
+}

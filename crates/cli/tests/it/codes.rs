@@ -1,0 +1,110 @@
+//! Exit codes.
+
+use crate::support::{Place, report};
+
+fn sh(place: &Place, options: &[&str], script: &str) -> crate::support::Done {
+    let args = [&["run"], options, &["--", "sh", "-c", script]].concat();
+    place.lastline(&args)
+}
+
+#[test]
+fn all_ranks_well_is_zero() {
+    let place = Place::new();
+    let done = sh(&place, &["-n", "3", "--job", "j"], "echo $RANK").expect(0);
+    assert_eq!(done.sorted(), ["[0] 0", "[1] 1", "[2] 2"]);
+    let report = report(&place.job("j"));
+    assert!(report["first_failure"].is_null());
+    assert!(done.err().contains("3 ranks, 3 lines, 6 B, nothing lost"), "{}", done.err());
+}
+
+#[test]
+fn a_ranks_own_code_is_passed_on() {
+    for code in [1, 3, 126, 127, 255] {
+        sh(&Place::new(), &[], &format!("exit {code}")).expect(code);
+    }
+}
+
+#[test]
+fn a_signal_is_128_and_its_number() {
+    for signal in [1, 6, 9, 11, 15] {
+        sh(&Place::new(), &[], &format!("kill -{signal} $$")).expect(128 + signal);
+    }
+}
+
+#[test]
+fn the_first_failure_counts_and_stops_the_others() {
+    let place = Place::new();
+    let script = "if [ $RANK = 1 ]; then echo why >&2; exit 3; fi; exec sleep 60";
+    let done = sh(&place, &["-n", "3", "--job", "j"], script).expect(3);
+    assert!(done.took.as_secs() < 10, "{:?}", done.took);
+    let report = report(&place.job("j"));
+    assert_eq!(report["first_failure"]["rank"], 1);
+    assert_eq!(report["first_failure"]["code"], 3);
+    assert_eq!(report["first_failure"]["last_lines"][0], "why");
+    for (rank, stopped) in [(0, true), (1, false), (2, true)] {
+        assert_eq!(report["ranks"][rank]["stopped_by_lastline"], stopped, "{rank}");
+    }
+    let err = done.err();
+    assert!(err.contains("lastline: rank 1 failed first: exit code 3"), "{err}");
+    assert!(err.contains("lastline:   why\n"), "{err}");
+    assert!(err.contains("ranks 0,2 were stopped by lastline"), "{err}");
+}
+
+#[test]
+fn on_failure_continue_lets_the_others_go_on() {
+    let place = Place::new();
+    let (gate, path) = place.gate();
+    let script = "[ $RANK = 1 ] && exit 3; exec \"$0\" gate \"$1\"";
+    let rank = crate::support::rank();
+    let args = ["run", "-n", "2", "--job", "j", "--on-failure", "continue", "--"];
+    let run = place.start(&[&args[..], &["sh", "-c", script, &rank, &path]].concat());
+    run.line_with("ready");
+    drop(gate);
+    let done = run.wait().expect(3);
+    assert!(done.out().contains("[0] passed"), "{}", done.out());
+    let report = report(&place.job("j"));
+    assert_eq!(report["ranks"][0]["code"], 0);
+}
+
+#[test]
+fn ranks_that_fail_by_themselves_are_not_called_stopped() {
+    let place = Place::new();
+    // Each is dead before it can be stopped: the one that is heard of last too.
+    let done = sh(&place, &["-n", "8", "--job", "j"], "echo same >&2; exit 7").expect(7);
+    let report = report(&place.job("j"));
+    for rank in report["ranks"].as_array().unwrap() {
+        let (code, stopped) = (&rank["code"], &rank["stopped_by_lastline"]);
+        let by_itself = *code == 7 && *stopped == false;
+        let by_lastline = *code != 7 && *stopped == true;
+        assert!(by_itself || by_lastline, "{rank:#}\n{}", done.err());
+    }
+}
+
+#[test]
+fn a_command_that_cannot_be_executed_is_126() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let script = place.path("script");
+    std::fs::write(&script, "what no kernel can execute\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let done = place.lastline(&["run", "-n", "2", "--job", "j", "--", "./script"]).expect(126);
+    assert!(done.err().contains("could not be started"), "{}", done.err());
+    report(&place.job("j"));
+    std::fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    place.lastline(&["run", "--", "./script"]).expect(127);
+}
+
+#[test]
+fn strict_makes_lost_output_an_error() {
+    let place = Place::new();
+    let script = "\"$0\" run --strict --log-dir logs -- sh -c 'seq 100000' | head -1; :";
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let script = format!("{{ {}; echo $? >code; }} | head -1", script.split(" | ").next().unwrap());
+    let command = place.wrap("sh", &["-c", &script, lastline]);
+    crate::support::Running::start(command).wait().expect(0);
+    assert_eq!(std::fs::read_to_string(place.path("code")).unwrap(), "74\n");
+    let report = report(&place.path("logs"));
+    let lost = &report["ranks"][0]["streams"]["stdout"]["lost"][0];
+    assert_eq!(lost["cause"], "console closed");
+    place.lastline(&["run", "--strict", "--", "true"]).expect(0);
+}

@@ -1,0 +1,122 @@
+//! What is printed, and how.
+
+use serde_json::Value;
+
+use crate::support::{Place, Running, file, report, stream};
+
+fn sh(place: &Place, options: &[&str], script: &str) -> crate::support::Done {
+    place.lastline(&[&["run"], options, &["--", "sh", "-c", script]].concat())
+}
+
+#[test]
+fn stdout_goes_to_stdout_and_stderr_to_stderr() {
+    let place = Place::new();
+    let done = sh(&place, &["-n", "2", "--quiet"], "echo out; echo err >&2").expect(0);
+    assert_eq!(done.sorted(), ["[0] out", "[1] out"]);
+    let mut err: Vec<String> = done.err().lines().map(str::to_owned).collect();
+    err.sort();
+    assert_eq!(err, ["[0] err", "[1] err"]);
+}
+
+#[test]
+fn one_rank_has_no_prefix_and_a_template_has_every_field() {
+    let place = Place::new();
+    assert_eq!(sh(&place, &[], "echo plain").out(), "plain\n");
+    assert_eq!(sh(&place, &["-n", "2", "--prefix", "never"], "echo plain").out(), "plain\nplain\n");
+    let template = "{rank}|{local_rank}|{host}|{pid}|{stream}|{job}|{time}|";
+    let done = sh(&place, &["--job", "j", "--prefix", template], "echo $$").expect(0);
+    let out = done.out();
+    let fields: Vec<&str> = out.trim_end().split('|').collect();
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert_eq!([fields[0], fields[1], fields[2], fields[4]], ["0", "0", &host, "stdout"]);
+    assert_eq!(fields[3], fields[7], "the pid");
+    assert_eq!(fields[5], "j");
+    assert!(!fields[6].is_empty(), "the time");
+}
+
+#[test]
+fn show_withholds_the_others_and_the_files_have_all() {
+    let place = Place::new();
+    let done = sh(&place, &["-n", "4", "--job", "j", "--show", "1-2"], "echo $RANK").expect(0);
+    assert_eq!(done.sorted(), ["[1] 1", "[2] 2"]);
+    let report = report(&place.job("j"));
+    for rank in 0..4 {
+        assert_eq!(file(&place.job("j"), rank, "stdout"), format!("{rank}\n").as_bytes());
+        let withheld = &stream(&report, rank as usize, "stdout")["withheld"]["show"];
+        assert_eq!(*withheld, if (1..3).contains(&rank) { 0 } else { 2 });
+    }
+}
+
+#[test]
+fn json_is_one_object_a_line_with_every_byte() {
+    let place = Place::new();
+    let script = r"printf 'text\n\377\000\nend'; echo err >&2";
+    let done = sh(&place, &["--format", "json", "--quiet"], script).expect(0);
+    let out = done.out();
+    let objects: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |name: &str| objects.iter().filter(|line| line["stream"] == name).collect::<Vec<_>>();
+    let (stdout, stderr) = (of("stdout"), of("stderr"));
+    assert_eq!((stdout.len(), stderr.len()), (3, 1), "{out}");
+    assert_eq!((&stdout[0]["line"], &stdout[0]["offset"]), (&"text".into(), &0.into()));
+    assert_eq!((&stdout[1]["line_base64"], &stdout[1]["offset"]), (&"/wA=".into(), &5.into()));
+    assert_eq!((&stdout[2]["line"], &stdout[2]["partial"]), (&"end".into(), &true.into()));
+    assert_eq!((&stderr[0]["line"], &stderr[0]["rank"]), (&"err".into(), &0.into()));
+    assert!(stdout[0]["time"].is_string(), "{out}");
+}
+
+#[test]
+fn crlf_is_filed_and_not_shown() {
+    let place = Place::new();
+    let done = sh(&place, &["--job", "j", "-n", "2"], r"printf 'a\r\nb\r\n'").expect(0);
+    assert_eq!(done.sorted(), ["[0] a", "[0] b", "[1] a", "[1] b"]);
+    assert!(!done.stdout.contains(&b'\r'));
+    assert_eq!(file(&place.job("j"), 1, "stdout"), b"a\r\nb\r\n");
+    report(&place.job("j"));
+}
+
+#[test]
+fn a_closed_console_does_not_stop_the_job() {
+    let place = Place::new();
+    let script = "\"$0\" run -n 2 --job j -- seq 200000 | head -1";
+    let command = place.wrap("sh", &["-c", script, env!("CARGO_BIN_EXE_lastline")]);
+    let done = Running::start(command).wait().expect(0);
+    assert_eq!(done.out().lines().count(), 1);
+    let notes = done.err().matches("takes no more").count();
+    assert_eq!(notes, 1, "{}", done.err());
+    let report = report(&place.job("j"));
+    let all: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
+    for rank in 0..2 {
+        assert!(file(&place.job("j"), rank, "stdout") == all.as_bytes(), "rank {rank}");
+        assert_eq!(report["ranks"][rank as usize]["code"], 0);
+    }
+    assert_eq!(stream(&report, 0, "stdout")["lost"][0]["cause"], "console closed");
+    assert!(done.err().contains("LOST"), "{}", done.err());
+}
+
+#[test]
+fn when_stderr_is_closed_stdout_goes_on() {
+    let place = Place::new();
+    let script = "\"$0\" run --job j -- sh -c 'for i in 1 2 3; do echo $i; echo e >&2; done' 2>&1 \
+        >out | true; cat out";
+    let command = place.wrap("sh", &["-c", script, env!("CARGO_BIN_EXE_lastline")]);
+    let done = Running::start(command).wait();
+    assert_eq!(done.out(), "1\n2\n3\n");
+    assert_eq!(file(&place.job("j"), 0, "stderr"), b"e\ne\ne\n");
+    report(&place.job("j"));
+}
+
+#[test]
+fn quiet_has_no_summary_and_errors_stay() {
+    let place = Place::new();
+    assert_eq!(sh(&place, &["--quiet"], "echo x").err(), "");
+    assert_eq!(sh(&place, &["--quiet"], "exit 3").expect(3).err(), "");
+}
+
+#[test]
+fn colours_are_for_terminals_or_as_told() {
+    let place = Place::new();
+    assert!(!sh(&place, &["-n", "2"], "echo x").stdout.contains(&0x1b));
+    assert!(sh(&place, &["-n", "2", "--color", "always"], "echo x").stdout.contains(&0x1b));
+    let own = sh(&place, &["-n", "2"], r"printf '\033[31mred\033[0m\n'");
+    assert_eq!(own.of_rank(0), b"\x1b[31mred\x1b[0m\n", "what ranks colour passes");
+}

@@ -1,0 +1,68 @@
+//! What ranks are given, and options from variables.
+
+use crate::support::{Place, Running, report};
+
+#[test]
+fn ranks_get_their_numbers_and_python_is_unbuffered() {
+    let place = Place::new();
+    let script = "echo $RANK $LOCAL_RANK $WORLD_SIZE $LOCAL_WORLD_SIZE $NODE_RANK \
+        $LASTLINE_RANK $LASTLINE_JOB_ID $PYTHONUNBUFFERED $MASTER_ADDR; \
+        [ $MASTER_PORT -gt 1023 ]";
+    let done = place.lastline(&["run", "-n", "2", "--job", "j", "--", "sh", "-c", script]);
+    let done = done.expect(0);
+    assert_eq!(done.sorted(), ["[0] 0 0 2 2 0 0 j 1 127.0.0.1", "[1] 1 1 2 2 0 1 j 1 127.0.0.1"]);
+}
+
+#[test]
+fn buffered_and_a_set_variable_win() {
+    let place = Place::new();
+    let script = "echo \"<${PYTHONUNBUFFERED-unset}>\"";
+    let out = |options: &[&str]| {
+        place.lastline(&[&["run"], options, &["--", "sh", "-c", script]].concat()).out()
+    };
+    assert_eq!(out(&["--buffered"]), "<unset>\n");
+    assert_eq!(out(&["--env", "PYTHONUNBUFFERED=0"]), "<0>\n");
+    assert_eq!(out(&["--env", "PYTHONUNBUFFERED="]), "<>\n");
+}
+
+#[test]
+fn options_are_read_from_variables_that_ranks_do_not_inherit() {
+    let place = Place::new();
+    let script = "env | grep LASTLINE_RUN_; echo $A $B";
+    let mut command = place.command(&["run", "--env", "B=b", "--", "sh", "-c", script]);
+    command.env("LASTLINE_RUN_PROCS", "2").env("LASTLINE_RUN_JOB", "from-variable");
+    command.env("LASTLINE_RUN_PREFIX", "{rank}> ").env("LASTLINE_RUN_QUIET", "1");
+    command.env("LASTLINE_RUN_STRICT", "true").env("LASTLINE_RUN_BUFFERED", "0");
+    let done = Running::start(command).wait().expect(0);
+    assert_eq!(done.sorted(), ["0> b", "1> b"]);
+    assert_eq!(done.err(), "");
+    report(&place.job("from-variable"));
+    let mut command = place.command(&["run", "--", "true"]);
+    command.env("LASTLINE_RUN_PROCS", "many");
+    Running::start(command).wait().expect(2);
+}
+
+#[test]
+fn a_lastline_inside_a_rank_is_a_job_of_its_own() {
+    let place = Place::new();
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let script = "\"$0\" run --quiet -n 2 -- sh -c 'echo $LASTLINE_JOB_ID $WORLD_SIZE'";
+    let mut command = place.command(&["run", "--quiet", "--", "sh", "-c", script, lastline]);
+    command.env("LASTLINE_RUN_JOB", "outer");
+    let done = Running::start(command).wait().expect(0);
+    assert_eq!(done.sorted().len(), 2, "{}", done.out());
+    assert!(!done.out().contains("outer"), "{}", done.out());
+}
+
+#[test]
+fn workdir_is_where_ranks_start_and_relative_commands_are_found() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    std::fs::create_dir(place.path("work")).unwrap();
+    let script = place.path("work/script");
+    std::fs::write(&script, "#!/bin/sh\nbasename $(pwd)\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let args = ["run", "--workdir", "work", "--log-dir", "logs", "--", "./script"];
+    assert_eq!(place.lastline(&args).expect(0).out(), "work\n");
+    report(&place.path("logs"));
+}

@@ -1,0 +1,47 @@
+//! Lastline itself is killed.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::{Place, file, runs, wait_until};
+
+#[test]
+fn when_lastline_is_killed_ranks_and_their_children_end_and_the_files_stay_readable() {
+    let place = Place::new();
+    let options = ["-n", "2", "--job", "j", "--grace", "500ms"];
+    let mut run = place.start_ranks(&options, &["hold-stubborn"]);
+    let mut pids: Vec<u32> = Vec::new();
+    while pids.len() < 2 {
+        let line = run.line_with("left");
+        pids.push(line.rsplit_once(' ').unwrap().1.parse().unwrap());
+    }
+    let ranks: Vec<u32> = pids.iter().map(|pid| parent_of(*pid)).collect();
+    pids.extend(ranks);
+    wait_until("it is filed", || {
+        (0..2).all(|rank| file(&place.job("j"), rank, "stdout").ends_with(b"\n"))
+    });
+    let killed = Instant::now();
+    run.signal(Signal::KILL);
+    run.wait_exit();
+    wait_until("the ranks are gone", || pids.iter().all(|pid| !runs(*pid)));
+    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+
+    let jobs = place.lastline(&["jobs"]).expect(0).out();
+    assert!(jobs.lines().any(|line| line.starts_with("j ") && line.contains("broken")), "{jobs}");
+    let logs = place.lastline(&["logs", "j"]).expect(0);
+    assert_eq!(logs.sorted().len(), 2, "{}", logs.out());
+    assert!(logs.out().contains("[1] left "), "{}", logs.out());
+    let flush = place.lastline(&["flush", "j"]).expect(1);
+    assert!(flush.err().contains("no running job"), "{}", flush.err());
+    // The place of a broken job is not given to another by mistake.
+    let again = place.lastline(&["run", "--job", "j", "--", "true"]).expect(2);
+    assert!(again.err().contains("finished job"), "{}", again.err());
+    place.lastline(&["run", "--job", "j", "--overwrite", "--", "true"]).expect(0);
+}
+
+fn parent_of(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields = stat.rsplit_once(") ").unwrap().1;
+    fields.split(' ').nth(1).unwrap().parse().unwrap()
+}

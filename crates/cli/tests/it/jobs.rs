@@ -1,0 +1,84 @@
+//! `jobs`, `flush`, `completions`, and how jobs are found.
+
+use std::fs;
+
+use crate::support::{Place, report};
+
+#[test]
+fn jobs_lists_what_is_there() {
+    let place = Place::new();
+    assert_eq!(place.lastline(&["jobs"]).expect(0).out().lines().count(), 1, "the heading");
+    place.lastline(&["run", "--job", "good", "--", "echo", "x"]).expect(0);
+    place.lastline(&["run", "--job", "bad", "-n", "2", "--", "sh", "-c", "exit 3"]).expect(3);
+    let (gate, path) = place.gate();
+    let run = place.start_ranks(&["--job", "now", "--log-dir", "logs"], &["gate", &path]);
+    run.line();
+    let out = place.lastline(&["jobs"]).expect(0).out();
+    let rows: Vec<Vec<&str>> =
+        out.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let exits: Vec<(&str, &str, &str)> = rows.iter().map(|row| (row[0], row[3], row[4])).collect();
+    assert_eq!(exits, [("good", "1", "0"), ("bad", "2", "3"), ("now", "1", "running")], "{out}");
+    drop(gate);
+    run.wait().expect(0);
+    assert!(!place.lastline(&["jobs"]).out().contains("running"));
+}
+
+#[test]
+fn latest_is_the_newest_job_wherever_its_files_are() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "one", "--", "echo", "1"]).expect(0);
+    assert_eq!(place.lastline(&["logs"]).expect(0).out(), "1\n");
+    place.lastline(&["run", "--job", "two", "--log-dir", "logs", "--", "echo", "2"]).expect(0);
+    assert_eq!(place.lastline(&["logs"]).expect(0).out(), "2\n");
+    assert_eq!(place.lastline(&["logs", "two"]).expect(0).out(), "2\n");
+    assert_eq!(place.lastline(&["logs", "./logs"]).expect(0).out(), "2\n");
+    assert_eq!(place.lastline(&["logs", "one"]).expect(0).out(), "1\n");
+    assert_eq!(
+        fs::canonicalize(place.job("latest")).unwrap(),
+        fs::canonicalize(place.path("logs")).unwrap()
+    );
+    let none = place.lastline(&["logs", "none"]).expect(2);
+    assert!(none.err().contains("there is no job `none`"), "{}", none.err());
+    // A job that could not be started is nobody's latest.
+    place.lastline(&["run", "--job", "three", "--", "no-such-command"]).expect(127);
+    assert_eq!(place.lastline(&["logs"]).expect(0).out(), "2\n");
+}
+
+#[test]
+fn flush_from_another_process_says_that_all_has_arrived() {
+    let place = Place::new();
+    let (gate, path) = place.gate();
+    let run = place.start_ranks(&["-n", "3", "--job", "j", "--log-dir", "l"], &["gate", &path]);
+    (0..3).for_each(|_| drop(run.line()));
+    for _ in 0..3 {
+        assert_eq!(place.lastline(&["flush", "j"]).expect(0).out(), "reached\n");
+    }
+    drop(gate);
+    run.wait().expect(0);
+    let report = report(&place.path("l"));
+    let barriers = report["barriers"].as_array().unwrap();
+    let from_outside: Vec<_> = barriers.iter().take(3).map(|barrier| &barrier["verdict"]).collect();
+    assert_eq!(from_outside, ["reached"; 3]);
+    let gone = place.lastline(&["flush", "j"]).expect(1);
+    assert!(gone.err().contains("no running job `j` answers"), "{}", gone.err());
+    let left: Vec<_> = fs::read_dir(place.path("run/lastline")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "the socket is left: {left:?}");
+}
+
+#[test]
+fn a_rank_can_flush_its_own_job() {
+    let place = Place::new();
+    let script = "printf 'no newline'; \"$0\" flush $LASTLINE_JOB_ID";
+    let args = ["run", "--quiet", "--", "sh", "-c", script, env!("CARGO_BIN_EXE_lastline")];
+    assert_eq!(place.lastline(&args).expect(0).out(), "no newlinereached\n");
+}
+
+#[test]
+fn completions_are_scripts() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let done = place.lastline(&["completions", shell]).expect(0);
+        assert!(done.out().contains("lastline"), "{shell}");
+    }
+    place.lastline(&["completions", "none"]).expect(2);
+}

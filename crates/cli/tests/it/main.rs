@@ -1,0 +1,18 @@
+//! The real binary with real children.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail as the test itself does")]
+
+mod codes;
+mod console;
+mod content;
+mod environment;
+mod guardian;
+mod holders;
+mod jobs;
+mod logs;
+mod options;
+mod signals;
+mod stdin;
+mod stuck;
+mod support;
+mod usage;

@@ -1,0 +1,63 @@
+//! Files, reports and directories, as options say.
+
+use std::fs;
+
+use crate::support::{Place, check, file, json, report};
+
+#[test]
+fn no_files_keeps_nothing_and_says_so() {
+    let place = Place::new();
+    let args = ["run", "--no-files", "--report", "r.json", "--", "echo", "x"];
+    let done = place.lastline(&args).expect(0);
+    assert_eq!(done.out(), "x\n");
+    assert!(!place.path("state").exists());
+    let report = json(&place.path("r.json"));
+    check(&report);
+    assert_eq!(report["ranks"][0]["streams"]["stdout"]["filed_bytes"], 0);
+    assert!(!done.err().contains("LOST"), "{}", done.err());
+    place.lastline(&["run", "--no-files", "--strict", "--", "echo", "x"]).expect(0);
+}
+
+#[test]
+fn the_report_goes_where_it_is_told_and_the_job_is_known_as_finished() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--report", "r.json", "--", "echo", "x"]).expect(0);
+    let report = json(&place.path("r.json"));
+    check(&report);
+    assert_eq!(report["job"], "j");
+    assert_eq!(report["command"], serde_json::json!(["echo", "x"]));
+    let jobs = place.lastline(&["jobs"]).out();
+    assert!(!jobs.contains("broken"), "{jobs}");
+}
+
+#[test]
+fn a_relative_log_directory_is_where_lastline_was_started() {
+    let place = Place::new();
+    let args = ["run", "--job", "j", "--log-dir", "a/b", "--workdir", "/", "--", "echo", "x"];
+    let done = place.lastline(&args).expect(0);
+    assert_eq!(file(&place.path("a/b"), 0, "stdout"), b"x\n");
+    report(&place.path("a/b"));
+    let said = format!("logs in {}", fs::canonicalize(place.path("a/b")).unwrap().display());
+    assert!(done.err().contains(&said), "{}", done.err());
+    assert!(!place.path("a/b/rank-0.stderr.log").exists(), "files are made at the first byte");
+}
+
+#[test]
+fn files_that_cannot_be_made_do_not_stop_the_job() {
+    let place = Place::new();
+    let script = "rm -rf logs; echo x; echo y >&2";
+    let args = ["run", "--log-dir", "logs", "--report", "r.json", "--", "sh", "-c", script];
+    let done = place.lastline(&args).expect(0);
+    assert_eq!(done.out(), "x\n");
+    let report = json(&place.path("r.json"));
+    check(&report);
+}
+
+#[test]
+fn a_thousand_ranks_print_a_line_each() {
+    let place = Place::new();
+    let done = place.lastline(&["run", "-n", "1000", "--job", "j", "--", "echo", "here"]);
+    let done = done.expect(0);
+    assert_eq!(done.sorted().len(), 1000);
+    assert_eq!(report(&place.job("j"))["ranks"].as_array().unwrap().len(), 1000);
+}

@@ -1,0 +1,154 @@
+//! Signals to lastline.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::{Place, Running, rank, report, runs};
+
+#[test]
+fn the_ranks_get_the_signal_at_once_and_the_code_says_which() {
+    for (signal, heard, code) in
+        [(Signal::INT, 2, 130), (Signal::TERM, 15, 143), (Signal::HUP, 15, 143)]
+    {
+        let place = Place::new();
+        let run = place.start_ranks(&["-n", "2", "--job", "j"], &["hear-signal"]);
+        run.line_with("ready");
+        run.line_with("ready");
+        run.signal(signal);
+        let done = run.wait().expect(code);
+        let of = |rank| format!("[{rank}] heard {heard}");
+        let lines = done.sorted();
+        assert!(lines.contains(&of(0)) && lines.contains(&of(1)), "{lines:?}");
+        let report = report(&place.job("j"));
+        assert_eq!(report["ranks"][1]["stopped_by_lastline"], true);
+        assert!(report["first_failure"].is_null(), "it was told to end: {report:#}");
+        assert!(done.err().contains("stopped by signal"), "{}", done.err());
+        assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
+    }
+}
+
+#[test]
+fn a_stubborn_rank_is_killed_after_the_grace() {
+    let place = Place::new();
+    let run = place.start_ranks(&["--job", "j", "--grace", "300ms"], &["stubborn"]);
+    assert_eq!(run.line(), "ready");
+    run.signal(Signal::TERM);
+    let done = run.wait().expect(143);
+    let report = report(&place.job("j"));
+    assert_eq!(report["ranks"][0]["signal"], 9);
+    assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
+}
+
+#[test]
+fn a_second_signal_ends_the_grace() {
+    let place = Place::new();
+    let run = place.start_ranks(&["--job", "j", "--grace", "1h"], &["stubborn"]);
+    assert_eq!(run.line(), "ready");
+    run.signal(Signal::INT);
+    // The same signal twice at once is one: lastline has heard the first when it has passed it on.
+    crate::support::wait_until("the first is heard", || pending(&run).is_none());
+    run.signal(Signal::TERM);
+    let done = run.wait().expect(130);
+    assert_eq!(report(&place.job("j"))["ranks"][0]["signal"], 9);
+    assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
+}
+
+/// A signal that waits to be delivered.
+fn pending(run: &Running) -> Option<()> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid().as_raw_nonzero()));
+    let status = status.unwrap();
+    let line = status.lines().find(|line| line.starts_with("ShdPnd:")).unwrap();
+    line.contains(|c: char| c.is_ascii_hexdigit() && c != '0' && c != 'd').then_some(())
+}
+
+#[test]
+fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
+    let place = Place::new();
+    // The console takes nothing more, so that the way out is long.
+    let mut command = place.command(&["run", "--job", "j", "--grace", "1h", "--"]);
+    command.args([&rank(), "stubborn"]);
+    let mut run = Running::start(command);
+    assert_eq!(run.line(), "ready");
+    let job = crate::support::json(&place.job("j").join("job.json"));
+    assert!(job["pid"].is_u64());
+    let child = children(u32::try_from(run.pid().as_raw_nonzero().get()).unwrap());
+    run.signal(Signal::STOP);
+    // All three wait for it to go on.
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+        run.signal(signal);
+    }
+    run.signal(Signal::CONT);
+    let code = run.wait_exit().code();
+    assert!(code.is_some_and(|code| [130, 143].contains(&code)), "{code:?}");
+    crate::support::wait_until("the ranks end", || child.iter().all(|pid| !runs(*pid)));
+}
+
+/// The children of a process that runs.
+fn children(parent: u32) -> Vec<u32> {
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap().flatten();
+    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap());
+    let all: String = lists.collect();
+    all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[test]
+fn under_nohup_a_hangup_is_not_heard() {
+    let place = Place::new();
+    let (gate, path) = place.gate();
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let run = Running::start(
+        place.wrap("nohup", &[lastline, "run", "--job", "j", "--", &rank(), "gate", &path]),
+    );
+    assert_eq!(run.line(), "ready");
+    run.signal(Signal::HUP);
+    drop(gate);
+    let done = run.wait().expect(0);
+    assert_eq!(done.out(), "ready\npassed\n");
+}
+
+#[test]
+fn a_signal_that_a_rank_sends_while_others_start_stops_the_job() {
+    let place = Place::new();
+    let script = "kill -TERM $PPID; exec sleep 60";
+    let args = ["run", "-n", "64", "--job", "j", "--", "sh", "-c", script];
+    let done = place.lastline(&args).expect(143);
+    let report = report(&place.job("j"));
+    assert_eq!(report["stopped_by"], "signal 15 (SIGTERM)");
+    assert!(report["first_failure"].is_null(), "{report:#}");
+    assert!(done.took < Duration::from_secs(20), "{:?}", done.took);
+}
+
+#[test]
+fn a_grace_that_is_longer_than_the_way_out_does_not_leave_a_rank_behind() {
+    let place = Place::new();
+    let options = ["--job", "j", "--grace", "1h", "--teardown-timeout", "1s"];
+    let run = place.start_ranks(&options, &["hold-stubborn"]);
+    let left = run.line_with("left");
+    let pids = children(u32::try_from(run.pid().as_raw_nonzero().get()).unwrap());
+    run.signal(Signal::TERM);
+    let done = run.wait().expect(143);
+    assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
+    let left: u32 = left.strip_prefix("left ").unwrap().parse().unwrap();
+    let still: Vec<u32> = pids.into_iter().chain([left]).filter(|pid| runs(*pid)).collect();
+    assert!(still.is_empty(), "{still:?} outlive lastline: {}", done.err());
+    assert_eq!(report(&place.job("j"))["ranks"][0]["signal"], 9);
+}
+
+#[test]
+fn a_signal_during_the_way_out_ends_what_is_left() {
+    let place = Place::new();
+    // The rank is gone; what it left ignores SIGTERM for an hour.
+    let rank = rank();
+    let script = "trap '' TERM INT; \"$0\" wait >/dev/null 2>&1 & echo left $!; exit 3";
+    let args = ["run", "--job", "j", "--grace", "1h", "--teardown-timeout", "1h", "--"];
+    let run = place.start(&[&args[..], &["sh", "-c", script, &rank]].concat());
+    let left = run.line_with("left");
+    let left: u32 = left.strip_prefix("left ").unwrap().parse().unwrap();
+    run.signal(Signal::TERM);
+    crate::support::wait_until("the first is heard", || pending(&run).is_none());
+    run.signal(Signal::INT);
+    let done = run.wait();
+    assert!(done.took < Duration::from_secs(30), "{:?}", done.took);
+    assert!(!runs(left), "what the rank left outlives lastline");
+}

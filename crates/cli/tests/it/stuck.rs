@@ -1,0 +1,83 @@
+//! A console that takes nothing more.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::{Place, Running, file, json, rank, report, stream, wait_until};
+
+/// A pipe that nobody reads.
+fn start(place: &Place, options: &[&str], child: &[&str]) -> (Running, std::io::PipeReader) {
+    let (read, write) = std::io::pipe().unwrap();
+    let mut command = place.command(&[&["run", "--job", "j"], options, &["--"], child].concat());
+    command.stdout(write).stdin(Stdio::null());
+    (Running::start(command), read)
+}
+
+#[test]
+fn at_the_end_a_stuck_console_is_given_up_and_the_files_and_the_ledger_are_right() {
+    let place = Place::new();
+    let options = ["-n", "2", "--teardown-timeout", "1s"];
+    let (run, reader) = start(&place, &options, &[&rank(), "flood", "1", "2000000"]);
+    let done = run.wait().expect(0);
+    assert!(done.took < Duration::from_secs(20), "{:?}", done.took);
+    let report = report(&place.job("j"));
+    for rank in 0..2 {
+        let stream = stream(&report, rank as usize, "stdout");
+        let filed = file(&place.job("j"), rank, "stdout");
+        assert_eq!(stream["filed_bytes"], filed.len(), "{stream:#}");
+        assert_eq!(stream["read_bytes"], filed.len(), "{stream:#}");
+        assert_eq!(stream["end"], "eof");
+        assert!(stream["lost"][0]["cause"].as_str().unwrap().contains("deadline"), "{stream:#}");
+    }
+    assert!(done.err().contains("LOST"), "{}", done.err());
+    drop(reader);
+}
+
+#[test]
+fn a_stopped_job_with_a_stuck_console_does_not_exceed_its_time() {
+    let place = Place::new();
+    let options = ["--teardown-timeout", "2s", "--grace", "1s"];
+    let (run, reader) = start(&place, &options, &[&rank(), "talk"]);
+    wait_until("the console is full", || file(&place.job("j"), 0, "stdout").len() > 1 << 20);
+    let told = std::time::Instant::now();
+    run.signal(Signal::TERM);
+    let done = run.wait().expect(143);
+    // The budget, and a last moment for each of its stages.
+    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+    let report = report(&place.job("j"));
+    let stream = stream(&report, 0, "stdout");
+    assert_eq!(stream["filed_bytes"], file(&place.job("j"), 0, "stdout").len(), "{stream:#}");
+    assert!(done.err().contains("LOST"), "{}", done.err());
+    drop(reader);
+}
+
+#[test]
+fn a_slow_console_gets_every_line_once_however_long_it_takes() {
+    let place = Place::new();
+    let options = ["--teardown-timeout", "300ms", "--log-dir", "logs"];
+    let (read, write) = std::io::pipe().unwrap();
+    let rank = rank();
+    let args = [&["run"], &options[..], &["--", &rank, "flood", "1", "400000"]].concat();
+    let mut command = place.command(&args);
+    command.stdout(write);
+    let mut run = Running::start(command);
+    // Slower than the budget of the way out as a whole, and never silent for as long.
+    let reader = std::thread::spawn(move || {
+        let (mut all, mut some) = (Vec::new(), vec![0; 16 << 10]);
+        loop {
+            match std::io::Read::read(&mut &read, &mut some).unwrap() {
+                0 => return all,
+                count => all.extend_from_slice(&some[..count]),
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    });
+    assert_eq!(run.wait_exit().code(), Some(0));
+    drop(run);
+    let shown = reader.join().unwrap();
+    assert!(shown == file(&place.path("logs"), 0, "stdout"));
+    let report = json(&place.path("logs/report.json"));
+    assert_eq!(stream(&report, 0, "stdout")["lost"].as_array().unwrap().len(), 0);
+}

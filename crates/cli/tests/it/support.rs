@@ -1,0 +1,327 @@
+//! Runs the real binary, each time in a place of its own, and never without a deadline.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The child program.
+pub(crate) fn rank() -> String {
+    let beside = Path::new(env!("CARGO_BIN_EXE_lastline")).parent().expect("a directory");
+    let path = beside.join("examples/rank");
+    assert!(path.exists(), "{} is missing: build the examples too", path.display());
+    path.to_str().expect("a path in UTF-8").to_owned()
+}
+
+/// A directory for one test: the jobs, the sockets and whatever else.
+pub(crate) struct Place {
+    dir: TempDir,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("ll").tempdir().unwrap();
+        fs::create_dir(dir.path().join("run")).unwrap();
+        Self { dir }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The files of a job in the default place.
+    pub(crate) fn job(&self, job: &str) -> PathBuf {
+        self.path("state/lastline/jobs").join(job)
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.wrap(env!("CARGO_BIN_EXE_lastline"), args)
+    }
+
+    /// A command that sees this place as its user's.
+    pub(crate) fn wrap(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Command {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.dir.path()).process_group(0);
+        let own = std::env::vars_os().filter(|(key, _)| {
+            key.to_str().is_some_and(|key| {
+                key.starts_with("LASTLINE_") || key.starts_with("PYTHON") || key == "NO_COLOR"
+            })
+        });
+        own.for_each(|(key, _)| {
+            command.env_remove(key);
+        });
+        command.env("XDG_STATE_HOME", self.path("state"));
+        command.env("XDG_RUNTIME_DIR", self.path("run"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts `lastline` and comes back at once.
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        Running::start(self.command(args))
+    }
+
+    /// Runs `lastline` to its end.
+    pub(crate) fn lastline(&self, args: &[&str]) -> Done {
+        self.start(args).wait()
+    }
+
+    /// Runs a job of ranks that are our own program.
+    pub(crate) fn ranks(&self, options: &[&str], behaviour: &[&str]) -> Done {
+        self.start_ranks(options, behaviour).wait()
+    }
+
+    pub(crate) fn start_ranks(&self, options: &[&str], behaviour: &[&str]) -> Running {
+        let rank = rank();
+        let args: Vec<&str> =
+            [&["run"], options, &["--", &rank], behaviour].into_iter().flatten().copied().collect();
+        Running::start(self.command(&args))
+    }
+
+    /// A gate that is shut until it is dropped.
+    pub(crate) fn gate(&self) -> (File, String) {
+        let path = self.path("gate");
+        let gate = File::create(&path).unwrap();
+        gate.lock().unwrap();
+        (gate, path.to_str().unwrap().to_owned())
+    }
+}
+
+/// A process that runs. It is killed when this is dropped.
+pub(crate) struct Running {
+    child: Child,
+    started: Instant,
+    lines: Receiver<String>,
+    stdout: Receiver<Vec<u8>>,
+    stderr: Receiver<Vec<u8>>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let started = Instant::now();
+        #[expect(clippy::disallowed_methods, reason = "the tests start lastline itself")]
+        let mut child = command.spawn().unwrap();
+        let (told, lines) = channel();
+        let (all, stdout) = channel();
+        if let Some(out) = child.stdout.take() {
+            std::thread::spawn(move || {
+                let (mut out, mut seen) = (BufReader::new(out), Vec::new());
+                loop {
+                    let from = seen.len();
+                    if out.read_until(b'\n', &mut seen).unwrap() == 0 {
+                        break;
+                    }
+                    // Nobody has to listen to the lines.
+                    drop(told.send(String::from_utf8_lossy(&seen[from..]).trim_end().to_owned()));
+                }
+                drop(all.send(seen));
+            });
+        }
+        let (all, stderr) = channel();
+        if let Some(mut err) = child.stderr.take() {
+            std::thread::spawn(move || {
+                let mut seen = Vec::new();
+                err.read_to_end(&mut seen).unwrap();
+                drop(all.send(seen));
+            });
+        }
+        Self { child, started, lines, stdout, stderr }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.pid(), signal).unwrap();
+    }
+
+    pub(crate) fn stdin(&mut self) -> std::process::ChildStdin {
+        self.child.stdin.take().expect("stdin is piped")
+    }
+
+    /// The next whole line on stdout.
+    #[track_caller]
+    pub(crate) fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line in time")
+    }
+
+    /// Waits for a line on stdout that ends like this; gives it back whole.
+    #[track_caller]
+    pub(crate) fn line_with(&self, what: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left).expect("the line in time");
+            if line.contains(what) {
+                return line;
+            }
+        }
+    }
+
+    /// Waits for the process alone, not for its outputs.
+    #[track_caller]
+    pub(crate) fn wait_exit(&mut self) -> ExitStatus {
+        let pidfd = rustix::process::pidfd_open(self.pid(), rustix::process::PidfdFlags::empty());
+        wait_readable(&pidfd.unwrap(), "lastline does not end");
+        self.child.wait().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait(mut self) -> Done {
+        let status = self.wait_exit();
+        let took = self.started.elapsed();
+        let all = |output: &Receiver<Vec<u8>>| match output.recv_timeout(PATIENCE) {
+            Ok(bytes) => bytes,
+            Err(RecvTimeoutError::Disconnected) => Vec::new(),
+            Err(RecvTimeoutError::Timeout) => panic!("somebody still holds lastline's outputs"),
+        };
+        let (stdout, stderr) = (all(&self.stdout), all(&self.stderr));
+        Done { status, stdout, stderr, took }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has usually ended.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Waits until a pidfd says that its process has exited.
+#[track_caller]
+pub(crate) fn wait_readable(fd: &impl std::os::fd::AsFd, otherwise: &str) {
+    let timeout = rustix::event::Timespec::try_from(PATIENCE).unwrap();
+    let flags = rustix::event::PollFlags::IN;
+    let mut fds = [rustix::event::PollFd::new(fd, flags)];
+    assert_eq!(rustix::event::poll(&mut fds, Some(&timeout)), Ok(1), "{otherwise}");
+}
+
+/// Waits until `predicate` holds.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut predicate: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !predicate() {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// Whether a process runs; a zombie does not.
+pub(crate) fn runs(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// What a process did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    pub(crate) took: Duration,
+}
+
+impl Done {
+    #[track_caller]
+    pub(crate) fn code(&self) -> i32 {
+        let signal = self.status.signal();
+        self.status.code().unwrap_or_else(|| panic!("ended by signal {signal:?}: {}", self.err()))
+    }
+
+    /// Fails unless the exit code is this.
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code(), code, "{}", self.err());
+        self
+    }
+
+    pub(crate) fn out(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    pub(crate) fn err(&self) -> String {
+        String::from_utf8_lossy(&self.stderr).into_owned()
+    }
+
+    /// The lines of stdout, sorted: ranks come in any order.
+    pub(crate) fn sorted(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.out().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    /// What rank `rank` printed on stdout, its prefix taken away.
+    pub(crate) fn of_rank(&self, rank: u32) -> Vec<u8> {
+        let prefix = format!("[{rank}] ").into_bytes();
+        let lines = self.stdout.split_inclusive(|byte| *byte == b'\n');
+        lines.filter_map(|line| line.strip_prefix(&prefix[..])).flatten().copied().collect()
+    }
+}
+
+pub(crate) fn json(path: &Path) -> Value {
+    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// The report in `dir`, which balances.
+#[track_caller]
+pub(crate) fn report(dir: &Path) -> Value {
+    let report = json(&dir.join("report.json"));
+    check(&report);
+    report
+}
+
+/// Does the arithmetic of every ledger again.
+#[track_caller]
+pub(crate) fn check(report: &Value) {
+    assert_eq!(report["balanced"], true, "{report:#}");
+    let sum = |gaps: &Value| -> u64 {
+        let gaps = gaps.as_array().unwrap().iter();
+        gaps.map(|gap| gap["to"].as_u64().unwrap() - gap["from"].as_u64().unwrap()).sum()
+    };
+    for stream in report["ranks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|rank| rank["streams"].as_object().unwrap().values())
+    {
+        let number = |name: &str| stream[name].as_u64().unwrap();
+        let withheld = stream["withheld"].as_object().unwrap().values();
+        let withheld: u64 = withheld.map(|bytes| bytes.as_u64().unwrap()).sum();
+        let read = number("read_bytes");
+        assert_eq!(read, number("filed_bytes") + sum(&stream["not_filed"]), "{stream:#}");
+        assert_eq!(read, number("shown_bytes") + withheld + sum(&stream["lost"]), "{stream:#}");
+    }
+}
+
+/// A stream of a rank in a report.
+pub(crate) fn stream<'a>(report: &'a Value, rank: usize, stream: &str) -> &'a Value {
+    &report["ranks"][rank]["streams"][stream]
+}
+
+/// What a rank's stdout file holds; nothing when there is none.
+pub(crate) fn file(dir: &Path, rank: u32, stream: &str) -> Vec<u8> {
+    match fs::read(dir.join(format!("rank-{rank}.{stream}.log"))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other.unwrap(),
+    }
+}
+
+/// Writes to a child's stdin and leaves it open.
+pub(crate) fn tell(stdin: &mut impl Write, text: &str) {
+    stdin.write_all(text.as_bytes()).unwrap();
+    stdin.flush().unwrap();
+}

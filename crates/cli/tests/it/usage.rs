@@ -1,0 +1,156 @@
+//! What cannot be done is said at once, and nothing is half started.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{Done, Place};
+
+/// Nothing of a job is on the disk.
+#[track_caller]
+fn nothing_started(place: &Place) {
+    let jobs = place.job("");
+    let left: Vec<_> = fs::read_dir(&jobs).into_iter().flatten().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!place.path("ran").exists(), "a rank ran");
+}
+
+#[track_caller]
+fn refused(place: &Place, args: &[&str], code: i32, word: &str) -> Done {
+    let done = place.lastline(args).expect(code);
+    let err = done.err();
+    assert!(err.contains(word), "{err}");
+    assert!(done.stdout.is_empty());
+    done
+}
+
+#[test]
+fn bad_usage_is_2() {
+    let place = Place::new();
+    for args in [
+        &["run"][..],
+        &["run", "-n", "0", "--", "touch", "ran"],
+        &["run", "--nonsense", "--", "touch", "ran"],
+        &["run", "--grace", "soon", "--", "touch", "ran"],
+        &["run", "--log-dir", "d", "--no-files", "--", "touch", "ran"],
+        &["logs", "--rank", "x"],
+        &["nonsense"],
+    ] {
+        place.lastline(args).expect(2);
+    }
+    nothing_started(&place);
+}
+
+#[test]
+fn a_missing_command_is_127_and_one_that_may_not_run_126() {
+    let place = Place::new();
+    refused(&place, &["run", "--", "no-such-command"], 127, "command not found: no-such-command");
+    refused(&place, &["run", "--", "./none"], 127, "command not found");
+    fs::write(place.path("plain"), "x").unwrap();
+    refused(&place, &["run", "--", "./plain"], 126, "cannot execute");
+    refused(&place, &["run", "--", "/"], 126, "is a directory");
+    nothing_started(&place);
+}
+
+#[test]
+fn a_missing_workdir_is_2() {
+    let place = Place::new();
+    refused(&place, &["run", "--workdir", "none", "--", "touch", "ran"], 2, "no such directory");
+    nothing_started(&place);
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_2() {
+    let place = Place::new();
+    fs::write(place.path("file"), "x").unwrap();
+    refused(&place, &["run", "--log-dir", "file/logs", "--", "touch", "ran"], 2, "cannot make");
+    refused(&place, &["run", "--log-dir", "file", "--", "touch", "ran"], 2, "cannot make");
+    refused(&place, &["run", "--log-dir", "/proc/none", "--", "touch", "ran"], 2, "cannot make");
+    nothing_started(&place);
+}
+
+#[test]
+fn a_job_id_cannot_leave_its_folder() {
+    let place = Place::new();
+    for id in ["a/b", "..", "../x", "", "latest", "a b", &"x".repeat(65)] {
+        refused(&place, &["run", "--job", id, "--", "touch", "ran"], 2, "is no job id");
+    }
+    refused(&place, &["flush", "../x"], 2, "is no job id");
+    nothing_started(&place);
+}
+
+#[test]
+fn the_directory_of_a_running_job_is_refused_always() {
+    let place = Place::new();
+    let (gate, path) = place.gate();
+    let run = place.start_ranks(&["--log-dir", "logs"], &["gate", &path]);
+    assert_eq!(run.line(), "ready");
+    for options in [&["--log-dir", "logs"][..], &["--log-dir", "logs", "--overwrite"]] {
+        let args = [&["run"], options, &["--", "touch", "ran"]].concat();
+        refused(&place, &args, 2, "a job is running in");
+    }
+    drop(gate);
+    let done = run.wait().expect(0);
+    assert_eq!(done.out(), "ready\npassed\n");
+    assert!(!place.path("ran").exists());
+    crate::support::report(&place.path("logs"));
+}
+
+#[test]
+fn the_directory_of_a_finished_job_is_refused_unless_told() {
+    let place = Place::new();
+    let run = |options: &[&str], word: &str| {
+        place.lastline(&[&["run", "--log-dir", "logs"], options, &["--", "echo", word]].concat())
+    };
+    run(&["-n", "2"], "first").expect(0);
+    let done = run(&[], "second").expect(2);
+    assert!(done.err().contains("holds a finished job"), "{}", done.err());
+    assert_eq!(fs::read_to_string(place.path("logs/rank-0.stdout.log")).unwrap(), "first\n");
+    run(&["--overwrite"], "third").expect(0);
+    assert_eq!(fs::read_to_string(place.path("logs/rank-0.stdout.log")).unwrap(), "third\n");
+    assert!(!place.path("logs/rank-1.stdout.log").exists(), "a file of the former job is left");
+    place.lastline(&["run", "--job", "twice", "--", "true"]).expect(0);
+    refused(&place, &["run", "--job", "twice", "--", "touch", "ran"], 2, "holds a finished job");
+}
+
+#[test]
+fn files_that_are_no_jobs_are_left_alone() {
+    let place = Place::new();
+    fs::create_dir(place.path("logs")).unwrap();
+    fs::write(place.path("logs/notes.txt"), "mine").unwrap();
+    place.lastline(&["run", "--log-dir", "logs", "--", "true"]).expect(0);
+    place.lastline(&["run", "--log-dir", "logs", "--overwrite", "--", "true"]).expect(0);
+    assert_eq!(fs::read_to_string(place.path("logs/notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn too_low_a_limit_of_open_files_is_told_and_nothing_is_started() {
+    let place = Place::new();
+    let script = "ulimit -n 1024; exec \"$0\" run -n 1000 --job j -- touch ran";
+    let command = place.wrap("sh", &["-c", script, env!("CARGO_BIN_EXE_lastline")]);
+    let done = crate::support::Running::start(command).wait().expect(2);
+    assert!(done.err().contains("the limit is 1024: raise it (`ulimit -n`)"), "{}", done.err());
+    nothing_started(&place);
+}
+
+#[test]
+fn a_low_soft_limit_of_open_files_is_raised_and_ranks_do_not_see_it() {
+    let place = Place::new();
+    let script = "ulimit -S -n 1024; exec \"$0\" run -n 1000 --job j -- sh -c \
+        'exec 9</dev/null; while [ $(ulimit -S -n) != 1024 ]; do :; done; echo here'";
+    let command = place.wrap("sh", &["-c", script, env!("CARGO_BIN_EXE_lastline")]);
+    let done = crate::support::Running::start(command).wait().expect(0);
+    assert_eq!(done.sorted().len(), 1000);
+    crate::support::report(&place.job("j"));
+}
+
+#[test]
+fn directories_and_files_are_their_owners_alone() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "sh", "-c", "echo x; echo y >&2"]).expect(0);
+    let mode =
+        |name: &str| fs::metadata(place.job("j").join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    let files =
+        ["job.json", "report.json", "index", "rank-0.stdout.log", "rank-0.stderr.log"].map(mode);
+    assert_eq!(files, [0o600; 5]);
+}

@@ -1,0 +1,204 @@
+//! An entry that is being gathered.
+
+use lastline_line::{Address, Emit, Entry, Field, Folded, Member, RankSet, StreamId};
+use rustc_hash::FxHashMap;
+
+use crate::field::Variable;
+use crate::miner::Place;
+use crate::read::Reading;
+use crate::statement::plain::Control;
+use crate::unit::{Meta, Said};
+
+/// From how many streams on an entry looks them up in a table.
+const MANY_STREAMS: usize = 16;
+
+/// Lines that fold, gathered.
+///
+/// The first one is kept whole; of the others only what differs, who said it and how much.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    /// The first statement's lines.
+    metas: Vec<Meta>,
+    /// Its text as it was.
+    text: Vec<u8>,
+    /// Its text without control sequences, where that is another one.
+    plain: Option<Vec<u8>>,
+    control: Option<Control>,
+    places: Vec<Place>,
+    variables: Vec<Variable>,
+    /// Every statement had the same bytes.
+    equal: bool,
+    pub(crate) ranks: RankSet,
+    members: Vec<Member>,
+    /// Where a stream's member is, once there are many.
+    member_of: FxHashMap<StreamId, usize>,
+    lines: u64,
+    count: u64,
+    last: Option<Address>,
+}
+
+impl Gathered {
+    /// An entry of one statement.
+    pub(crate) fn of(said: Said<'_>, reading: &Reading<'_>) -> Self {
+        let mut entry = Self::default();
+        entry.start(said, reading);
+        entry
+    }
+
+    /// Makes it an entry of one statement, keeping its memory.
+    pub(crate) fn start(&mut self, said: Said<'_>, reading: &Reading<'_>) {
+        self.metas.clear();
+        self.metas.extend_from_slice(said.lines);
+        self.text.clear();
+        self.text.extend_from_slice(said.text);
+        self.plain = reading.control.map(|_| reading.plain.to_vec());
+        self.control = reading.control;
+        self.places.clear();
+        self.places.extend_from_slice(reading.places);
+        self.variables.clear();
+        self.variables.extend(self.places.iter().map(|_| Variable::Same));
+        self.equal = true;
+        self.ranks.clear();
+        self.members.clear();
+        self.member_of.clear();
+        (self.lines, self.count) = (0, 0);
+        self.add(said);
+    }
+
+    /// Counts another statement and notes what differs in it. It has as many places as the first.
+    #[inline]
+    pub(crate) fn join(&mut self, said: Said<'_>, reading: &Reading<'_>) {
+        if !self.equal || self.text != said.text {
+            self.equal = false;
+            let first = self.plain.as_deref().unwrap_or(&self.text);
+            let places = self.places.iter().zip(reading.places);
+            for (variable, (&at, place)) in self.variables.iter_mut().zip(places) {
+                variable.merge(at.of(first), place.of(reading.plain));
+            }
+        }
+        self.add(said);
+    }
+
+    #[inline]
+    fn add(&mut self, said: Said<'_>) {
+        let stream = said.stream();
+        self.ranks.insert(stream.rank);
+        let lines = said.lines.len() as u64;
+        let bytes = said.lines.iter().map(|meta| meta.bytes).sum::<u64>();
+        self.lines += lines;
+        self.count += 1;
+        let last = said.lines[said.lines.len() - 1];
+        self.last = Some(Address { stream, start: last.start });
+        match self.member(stream) {
+            Some(member) => {
+                member.lines += lines;
+                member.bytes += bytes;
+            }
+            None => self.members.push(Member { stream, lines, bytes }),
+        }
+    }
+
+    #[inline]
+    fn member(&mut self, stream: StreamId) -> Option<&mut Member> {
+        if self.members.len() < MANY_STREAMS {
+            return self.members.iter_mut().find(|member| member.stream == stream);
+        }
+        if self.member_of.is_empty() {
+            self.member_of = (0..).zip(&self.members).map(|(at, m)| (m.stream, at)).collect();
+        }
+        let next = self.members.len();
+        let at = *self.member_of.entry(stream).or_insert(next);
+        self.members.get_mut(at)
+    }
+
+    /// The places in which two statements or more agree with each other and not with this one.
+    pub(crate) fn agreed_otherwise(&self, reading: &Reading<'_>) -> Vec<usize> {
+        let differs = |place: &usize| {
+            matches!(self.variables.get(*place), Some(Variable::Same))
+                && !self.starts_with(*place, reading)
+        };
+        let agreed = if self.count > 1 { reading.places.len() } else { 0 };
+        (0..agreed).filter(differs).collect()
+    }
+
+    /// Whether the first statement has the same value in a place.
+    pub(crate) fn starts_with(&self, place: usize, reading: &Reading<'_>) -> bool {
+        let first = self.plain.as_deref().unwrap_or(&self.text);
+        let value = reading.places.get(place).map(|at| at.of(reading.plain));
+        value == self.places.get(place).map(|at| at.of(first))
+    }
+
+    /// The bytes of text that it holds.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.text.len() + self.plain.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Gives it out: as lines when it is one statement, as an entry otherwise. `live` are the ranks
+    /// that might have said it, when that is known.
+    pub(crate) fn emit(&self, live: Option<&RankSet>, emit: &mut Emit<'_>) {
+        if self.count == 1 {
+            let said = Said { text: &self.text, lines: &self.metas };
+            return lines(said, emit);
+        }
+        let except = live.and_then(|live| missing(&self.ranks, live));
+        let mut rendered = Vec::new();
+        let text = match self.shown_as_it_is() {
+            Some(text) => text,
+            None => {
+                self.render(&mut rendered);
+                &rendered
+            }
+        };
+        let first = &self.metas[0];
+        let address = Address { stream: first.stream, start: first.start };
+        emit(Entry::Folded(Folded {
+            stream: first.stream.stream,
+            text,
+            lines: self.lines,
+            count: self.count,
+            ranks: &self.ranks,
+            except: except.as_ref(),
+            fields: &self.fields(),
+            first: address,
+            last: self.last.unwrap_or(address),
+            time: first.time,
+            members: &self.members,
+        }));
+    }
+
+    /// The text, when all have the same and it may be shown.
+    fn shown_as_it_is(&self) -> Option<&[u8]> {
+        (self.equal && self.control != Some(Control::Other)).then_some(&self.text)
+    }
+
+    fn render(&self, into: &mut Vec<u8>) {
+        let first = self.plain.as_deref().unwrap_or(&self.text);
+        let mut at = 0;
+        for (place, variable) in self.places.iter().zip(&self.variables) {
+            into.extend_from_slice(&first[at..place.start as usize]);
+            variable.write(place.of(first), into);
+            at = place.end as usize;
+        }
+        into.extend_from_slice(&first[at..]);
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        let first = self.plain.as_deref().unwrap_or(&self.text);
+        let places = self.places.iter().zip(&self.variables);
+        places.map(|(place, variable)| variable.field(place.of(first))).collect()
+    }
+}
+
+/// Gives out what was said line by line.
+pub(crate) fn lines(said: Said<'_>, emit: &mut Emit<'_>) {
+    for (meta, text) in said.each() {
+        emit(Entry::Line(meta.line(text)));
+    }
+}
+
+/// The ranks that live and are not in `ranks`, when naming them is the shorter way to say who is:
+/// one for every three that are, at most.
+fn missing(ranks: &RankSet, live: &RankSet) -> Option<RankSet> {
+    let missing = live.difference(ranks);
+    (!missing.is_empty() && missing.len() * 3 <= ranks.len()).then_some(missing)
+}

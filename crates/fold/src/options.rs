@@ -1,0 +1,28 @@
+//! What all folds have in common.
+
+use crate::unit::Said;
+
+/// How much a fold holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many entries are open at most: 4,096.
+    pub max_entries: usize,
+    /// How many bytes of text they hold at most: 4 MiB.
+    pub max_bytes: usize,
+    /// Longer lines pass unfolded: 8 KiB.
+    pub max_line_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { max_entries: 4096, max_bytes: 4 << 20, max_line_bytes: 8 << 10 }
+    }
+}
+
+impl Bounds {
+    /// Whether what was said may be folded at all: it is whole, and no line of it is too long.
+    pub(crate) fn may_fold(&self, said: Said<'_>) -> bool {
+        let fits = |len: usize| len <= self.max_line_bytes;
+        said.lines.iter().all(|meta| !meta.continuation && !meta.partial && fits(meta.len))
+    }
+}

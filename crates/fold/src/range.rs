@@ -1,0 +1,195 @@
+//! The least and the greatest of numbers.
+//!
+//! Numbers with as many digits before and after the point as each other compare as their bytes do.
+//! That is nearly every number of a job's log, and it needs no arithmetic; the others are read.
+
+use crate::number::Number;
+
+/// The least and the greatest of numbers of one unit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    ends: Ends,
+    /// How long the number is in the first value; the unit follows.
+    unit_at: u8,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ends {
+    /// All numbers have the form.
+    Alike { form: Form, min: u64, max: u64 },
+    /// They have not.
+    Apart { min: Written, max: Written },
+}
+
+/// A number as it was written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    value: f64,
+    length: u8,
+    text: [u8; Number::MAX_LENGTH],
+}
+
+/// How many bytes a number has and where its point is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Form {
+    length: usize,
+    /// What takes each digit to its value, the point and what is unused to zero.
+    zero: u64,
+    /// What sets the high bit of a byte that is then anything else.
+    excess: u64,
+}
+
+impl Range {
+    /// Of two values, when they are numbers of one unit.
+    pub(crate) fn of(first: &[u8], second: &[u8]) -> Option<Self> {
+        let number = Number::read(first)?;
+        let end = Written::of(number, first);
+        let ends = match Form::of(end.text()) {
+            Some((form, value)) => Ends::Alike { form, min: value, max: value },
+            None => Ends::Apart { min: end, max: end },
+        };
+        let mut range = Self { ends, unit_at: number.length as u8 };
+        range.take(first, second).then_some(range)
+    }
+
+    /// Takes in another value; false when it is no number of the unit. `first` is the first value.
+    #[inline]
+    pub(crate) fn take(&mut self, first: &[u8], value: &[u8]) -> bool {
+        let unit = self.unit(first);
+        let length = value.len().wrapping_sub(unit.len());
+        if let Ends::Alike { form, min, max } = &mut self.ends
+            && form.length == length
+            && (unit.is_empty() || value.ends_with(unit))
+            && let Some(packed) = form.pack(value)
+        {
+            *min = packed.min(*min);
+            *max = packed.max(*max);
+            return true;
+        }
+        self.take_apart(first, value)
+    }
+
+    fn take_apart(&mut self, first: &[u8], value: &[u8]) -> bool {
+        let unit = self.unit(first);
+        let Some(number) = Number::read(value).filter(|number| number.unit(value) == unit) else {
+            return false;
+        };
+        let (mut min, mut max) = (self.min(), self.max());
+        if number.value < min.value {
+            min = Written::of(number, value);
+        } else if number.value > max.value {
+            max = Written::of(number, value);
+        }
+        self.ends = Ends::Apart { min, max };
+        true
+    }
+
+    /// The least.
+    pub(crate) fn min(&self) -> Written {
+        match self.ends {
+            Ends::Alike { form, min, .. } => form.unpack(min),
+            Ends::Apart { min, .. } => min,
+        }
+    }
+
+    /// The greatest.
+    pub(crate) fn max(&self) -> Written {
+        match self.ends {
+            Ends::Alike { form, max, .. } => form.unpack(max),
+            Ends::Apart { max, .. } => max,
+        }
+    }
+
+    /// What follows the numbers.
+    #[inline]
+    pub(crate) fn unit<'a>(&self, first: &'a [u8]) -> &'a [u8] {
+        first.get(usize::from(self.unit_at)..).unwrap_or_default()
+    }
+}
+
+impl Written {
+    fn of(number: Number, text: &[u8]) -> Self {
+        let mut kept = [0; Number::MAX_LENGTH];
+        kept[..number.length].copy_from_slice(&text[..number.length]);
+        Self { value: number.value, length: number.length as u8, text: kept }
+    }
+
+    /// The number's bytes.
+    pub(crate) fn text(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+}
+
+impl Form {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+
+    /// The form of a number of at most eight bytes, digits with at most one point, and its value in
+    /// it.
+    fn of(text: &[u8]) -> Option<(Self, u64)> {
+        let digits = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+        if text.is_empty() || text.len() > 8 || !text.iter().all(digits) {
+            return None;
+        }
+        let (mut zero, mut excess) = ([0; 8], [0x7f; 8]);
+        for (at, &byte) in text.iter().enumerate() {
+            (zero[at], excess[at]) = if byte == b'.' { (b'.', 0x7f) } else { (b'0', 0x76) };
+        }
+        let form = Self {
+            length: text.len(),
+            zero: u64::from_be_bytes(zero),
+            excess: u64::from_be_bytes(excess),
+        };
+        Some((form, form.pack(text)?))
+    }
+
+    /// A number of the form as an integer that compares as it does; `text` may go on after it.
+    #[inline]
+    fn pack(&self, text: &[u8]) -> Option<u64> {
+        let bytes = match text.first_chunk::<8>() {
+            Some(bytes) => u64::from_be_bytes(*bytes),
+            None => {
+                let mut padded = [0; 8];
+                padded.iter_mut().zip(text).for_each(|(to, from)| *to = *from);
+                u64::from_be_bytes(padded)
+            }
+        };
+        let unused = 8 * (8 - self.length);
+        let packed = (bytes >> unused << unused) ^ self.zero;
+        let others = (packed | (packed & !Self::HIGH).wrapping_add(self.excess)) & Self::HIGH;
+        (others == 0).then_some(packed)
+    }
+
+    fn unpack(&self, packed: u64) -> Written {
+        let mut text = [0; Number::MAX_LENGTH];
+        text[..8].copy_from_slice(&(packed ^ self.zero).to_be_bytes());
+        let value = Number::read(&text[..self.length]).map_or(0.0, |number| number.value);
+        Written { value, length: self.length as u8, text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_range_goes_from_the_least_to_the_greatest(
+            values in prop::collection::vec((0_u32..200_000, 0_usize..4), 2..20),
+        ) {
+            let texts: Vec<String> =
+                values.iter().map(|&(n, d)| format!("{:.d$} ms", f64::from(n) / 1000.0)).collect();
+            let number = |text: &String| text.trim_end_matches(" ms").parse::<f64>().unwrap();
+            let mut range = Range::of(texts[0].as_bytes(), texts[1].as_bytes()).unwrap();
+            for text in &texts[2..] {
+                prop_assert!(range.take(texts[0].as_bytes(), text.as_bytes()));
+            }
+            let least = texts.iter().map(number).fold(f64::MAX, f64::min);
+            let greatest = texts.iter().map(number).fold(f64::MIN, f64::max);
+            let shown = |end: Written| String::from_utf8(end.text().to_vec()).unwrap();
+            prop_assert_eq!(shown(range.min()).parse::<f64>().unwrap(), least);
+            prop_assert_eq!(shown(range.max()).parse::<f64>().unwrap(), greatest);
+        }
+    }
+}

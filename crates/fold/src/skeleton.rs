@@ -1,0 +1,338 @@
+//! Lines that were seen before but for their numbers.
+//!
+//! Most lines of a job differ from an earlier one in nothing but digits. A skeleton is such a line
+//! with its numbers left open; a line that has the same bytes between its numbers is read by
+//! comparing, which takes a fraction of a scan. It gives what a scan would have given, or nothing:
+//! a number may take another length only where that changes nothing in how it is read.
+
+use crate::miner::Place;
+use crate::statement::hash::mix;
+use crate::statement::scan::{Item, Kind};
+
+/// Longer lines are always scanned.
+const MAX_LINE_BYTES: usize = 1200;
+/// How many groups of skeletons there are, a power of two.
+const SETS: usize = 1024;
+/// How many skeletons a group has.
+const WAYS: usize = 4;
+/// How often a skeleton serves before a line is scanned again, so that what is known of its
+/// statement is used now and then, and kept.
+const MAX_HITS: u32 = 256;
+/// Zeroes after a text, so that eight bytes can be read from anywhere in it.
+const PADDING: usize = 8;
+
+/// What a skeleton says of a line, beside its places.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) group: u64,
+    pub(crate) layout: u64,
+}
+
+/// A number that is left open.
+#[derive(Clone, Copy, Debug)]
+struct Number {
+    start: u32,
+    end: u32,
+    width: Width,
+}
+
+/// How many bytes an open number may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Width {
+    /// As many as in the first line, all digits.
+    Fixed,
+    /// Any: digits, and perhaps a fraction.
+    Free,
+    /// Any, and a sign.
+    Signed,
+}
+
+/// Where a variable is, in terms of the first line.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    place: Place,
+    /// How many open numbers end before its start, and before or at its end.
+    before: (u16, u16),
+}
+
+#[derive(Debug, Default)]
+struct Skeleton {
+    /// The first line, padded.
+    text: Vec<u8>,
+    length: usize,
+    numbers: Vec<Number>,
+    marks: Vec<Mark>,
+    found: Option<Found>,
+    version: u64,
+    hits: u32,
+}
+
+/// The skeletons of lines seen lately. Bounded.
+#[derive(Debug, Default)]
+pub(crate) struct Skeletons {
+    sets: Vec<[Option<Box<Skeleton>>; WAYS]>,
+    /// How far the numbers so far have moved what follows.
+    shifts: Vec<i32>,
+    turn: usize,
+}
+
+impl Skeletons {
+    /// What is known of `line`, if a skeleton of this version fits it; its places go to `places`.
+    #[inline]
+    pub(crate) fn find(
+        &mut self,
+        line: &[u8],
+        print: u64,
+        version: u64,
+        places: &mut Vec<Place>,
+    ) -> Option<Found> {
+        let set = self.sets.get_mut(print as usize % SETS)?;
+        for skeleton in set.iter_mut().flatten() {
+            if skeleton.version == version
+                && skeleton.hits < MAX_HITS
+                && skeleton.fits(line, &mut self.shifts)
+            {
+                skeleton.hits += 1;
+                skeleton.place(&self.shifts, places);
+                return skeleton.found;
+            }
+        }
+        None
+    }
+
+    /// Remembers a line that has just been scanned.
+    pub(crate) fn insert(
+        &mut self,
+        line: &[u8],
+        print: u64,
+        version: u64,
+        items: &[Item],
+        places: &[Place],
+        found: Found,
+    ) {
+        if line.len() > MAX_LINE_BYTES {
+            return;
+        }
+        if self.sets.is_empty() {
+            self.sets.resize_with(SETS, Default::default);
+        }
+        self.turn = self.turn.wrapping_add(1);
+        let set = &mut self.sets[print as usize % SETS];
+        let stale = |way: &Option<Box<Skeleton>>| {
+            way.as_ref().is_none_or(|s| s.version != version || s.hits >= MAX_HITS)
+        };
+        let way = set.iter().position(stale).unwrap_or(self.turn % WAYS);
+        let skeleton = set[way].get_or_insert_default();
+        skeleton.learn(line, items, places);
+        (skeleton.found, skeleton.version, skeleton.hits) = (Some(found), version, 0);
+    }
+}
+
+impl Skeleton {
+    fn learn(&mut self, line: &[u8], items: &[Item], places: &[Place]) {
+        self.text.clear();
+        self.text.extend_from_slice(line);
+        self.text.extend_from_slice(&[0; PADDING]);
+        self.length = line.len();
+        self.numbers.clear();
+        for item in items.iter().filter(|item| item.kind != Kind::Word) {
+            open_numbers(line, item, &mut self.numbers);
+        }
+        self.marks.clear();
+        for &place in places {
+            let ending = |at: u32| self.numbers.iter().filter(|n| n.end <= at).count() as u16;
+            self.marks.push(Mark { place, before: (ending(place.start), ending(place.end)) });
+        }
+    }
+
+    /// Whether `line` is the first line but for its numbers; notes how they move what follows.
+    #[inline]
+    fn fits(&self, line: &[u8], shifts: &mut Vec<i32>) -> bool {
+        shifts.clear();
+        shifts.push(0);
+        let (mut at, mut from) = (0, 0);
+        for number in &self.numbers {
+            let length = number.start as usize - from;
+            if !self.agrees(line, at, from, length) {
+                return false;
+            }
+            at += length;
+            let Some(end) = number.read(line, at) else {
+                return false;
+            };
+            at = end;
+            from = number.end as usize;
+            shifts.push(at as i32 - from as i32);
+        }
+        let rest = self.length - from;
+        at + rest == line.len() && self.agrees(line, at, from, rest)
+    }
+
+    /// Whether `length` bytes of the line at `at` are those of the first line at `from`.
+    #[inline]
+    fn agrees(&self, line: &[u8], at: usize, from: usize, length: usize) -> bool {
+        let mut done = 0;
+        while done < length {
+            let (Some(left), Some(right)) =
+                (eight(line, at + done), eight(&self.text, from + done))
+            else {
+                return line.get(at + done..at + length)
+                    == self.text.get(from + done..from + length);
+            };
+            let unwanted = 8 * 8_usize.saturating_sub(length - done);
+            if (left ^ right) << unwanted != 0 {
+                return false;
+            }
+            done += 8;
+        }
+        at + length <= line.len()
+    }
+
+    #[inline]
+    fn place(&self, shifts: &[i32], places: &mut Vec<Place>) {
+        let moved = |at: u32, before: u16| at.wrapping_add_signed(shifts[usize::from(before)]);
+        places.extend(self.marks.iter().map(|mark| Place {
+            start: moved(mark.place.start, mark.before.0),
+            end: moved(mark.place.end, mark.before.1),
+        }));
+    }
+}
+
+impl Number {
+    /// Where the number that starts at `at` ends, if one does.
+    #[inline]
+    fn read(self, line: &[u8], at: usize) -> Option<usize> {
+        if self.width == Width::Fixed {
+            let end = at + (self.end - self.start) as usize;
+            let digits = line.get(at..end)?;
+            return digits.iter().all(u8::is_ascii_digit).then_some(end);
+        }
+        let signed = self.width == Width::Signed && matches!(line.get(at), Some(b'-' | b'+'));
+        let at = at + usize::from(signed);
+        let end = end_of_digits(line, at);
+        if end == at {
+            return None;
+        }
+        if line.get(end) == Some(&b'.') {
+            let fraction = end_of_digits(line, end + 1);
+            return Some(if fraction > end + 1 { fraction } else { end });
+        }
+        Some(end)
+    }
+}
+
+/// One past the digits that start at `at`.
+#[inline]
+fn end_of_digits(line: &[u8], at: usize) -> usize {
+    let mut at = at;
+    while let Some(bytes) = eight(line, at) {
+        let length = leading_digits(bytes);
+        at += length;
+        if length < 8 {
+            return at;
+        }
+    }
+    at + line.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// How many of eight bytes, from the lowest, are digits.
+#[inline]
+fn leading_digits(bytes: u64) -> usize {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // A digit becomes 0 to 9; adding 0x76 to anything from 10 on sets the high bit.
+    let values = bytes ^ 0x3030_3030_3030_3030;
+    let others = (((values & !HIGH) + 0x7676_7676_7676_7676) | values) & HIGH;
+    (others.trailing_zeros() / 8) as usize
+}
+
+/// Opens the numbers in a variable or stem.
+fn open_numbers(line: &[u8], item: &Item, numbers: &mut Vec<Number>) {
+    let (start, end) = (item.varies as usize, item.end as usize);
+    let mut at = start;
+    while at < end {
+        if !line[at].is_ascii_digit() {
+            at += 1;
+            continue;
+        }
+        let stop = end_of_digits(line, at).min(end);
+        let free = free_width(line, item, at).map(|(width, from, to)| (width, from, to.min(end)));
+        let (width, from, to) = free.unwrap_or((Width::Fixed, at, stop));
+        numbers.push(Number { start: from as u32, end: to as u32, width });
+        at = to;
+    }
+}
+
+/// The whole number at `at`, sign included, when it may have any length: it is all that varies in
+/// its item but for a unit, and no commas next to it could make a group of it.
+fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usize)> {
+    let start = item.varies as usize;
+    let signed = at == start + 1 && matches!(line[start], b'-' | b'+');
+    let before = start.checked_sub(1).map(|before| line[before]);
+    let number = Number { start: 0, end: 0, width: Width::Free };
+    let end = number.read(line, at)?;
+    let after = line.get(end).copied();
+    let alone = end == item.end as usize || end < item.end as usize && after == Some(b' ');
+    let ends = after
+        .is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b",_-#~%+$*&/\\:@".contains(&byte));
+    let comma = before == Some(b',');
+    if (at != start && !signed) || !alone || !ends || comma {
+        return None;
+    }
+    if item.kind == Kind::Stem {
+        let name = &line[item.start as usize..start];
+        let hexadecimal = name.iter().all(u8::is_ascii_hexdigit);
+        return (!hexadecimal && !signed).then_some((Width::Free, at, end));
+    }
+    match before {
+        None | Some(b' ' | b'\t' | b'=' | b'(' | b'[' | b'{' | b'|') => {
+            Some((Width::Signed, start, end))
+        }
+        Some(b':' | b'#' | b'"' | b'\'') if !signed => Some((Width::Free, at, end)),
+        _ => None,
+    }
+}
+
+/// What lines that differ in numbers alone have in common, cheaply: the first stretch of four bytes
+/// or more without a digit, and the last bytes if none of them is one.
+#[inline]
+pub(crate) fn print(line: &[u8]) -> u64 {
+    const STRETCH: usize = 32;
+    let mut start = 0;
+    let mut hash = 0_u64;
+    while start < line.len() && start < 2 * STRETCH {
+        let mut at = start;
+        let most = start + STRETCH;
+        while let Some(bytes) = eight(line, at).filter(|_| at < most) {
+            let others = leading_others(bytes);
+            let kept = if others == 8 { bytes } else { bytes & !(u64::MAX << (8 * others)) };
+            hash = mix(hash ^ kept ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93);
+            at += others;
+            if others < 8 {
+                break;
+            }
+        }
+        if at - start >= 4 || eight(line, at).is_none() {
+            break;
+        }
+        hash = 0;
+        start = end_of_digits(line, at).max(start + 1);
+    }
+    let tail = line.len().checked_sub(8).and_then(|tail| eight(line, tail));
+    let tail = tail.filter(|&bytes| leading_others(bytes) == 8).unwrap_or(0);
+    mix(hash ^ tail, 0xa076_1d64_78bd_642f)
+}
+
+/// How many of eight bytes, from the lowest, are no digits.
+#[inline]
+fn leading_others(bytes: u64) -> usize {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let values = bytes ^ 0x3030_3030_3030_3030;
+    let others = (((values & !HIGH) + 0x7676_7676_7676_7676) | values) & HIGH;
+    ((others ^ HIGH).trailing_zeros() / 8) as usize
+}
+
+#[inline]
+fn eight(text: &[u8], at: usize) -> Option<u64> {
+    let bytes = text.get(at..at + 8)?;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}

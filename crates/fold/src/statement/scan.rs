@@ -1,0 +1,423 @@
+//! One pass over a line: its words, its variables, and the key of its statement.
+
+use super::class::{CLASS, CONTROL, PUNCT, RUN, SPACE, is_alphanumeric};
+use super::run::{self, Piece};
+use super::{hash, words};
+
+/// What stands at a place of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A word, the same in every line of the statement.
+    Word,
+    /// A name with a number at its end; the number is variable.
+    Stem,
+    /// A variable.
+    Variable,
+}
+
+/// A word or variable of a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Item {
+    /// The hash of what must be equal; zero for a variable.
+    pub(crate) hash: u64,
+    /// Where it starts in the line.
+    pub(crate) start: u32,
+    /// Where what varies in it starts; `end` for a word.
+    pub(crate) varies: u32,
+    /// One past its last byte.
+    pub(crate) end: u32,
+    /// Its place, counted without what merely goes on with a list of variables.
+    pub(crate) place: u32,
+    /// What it is.
+    pub(crate) kind: Kind,
+}
+
+/// The hash of a variable, at whichever place.
+pub(crate) const VARIABLE: u64 = 0x5bd1_e995_7b1f_0d3b;
+const STEM: u64 = 0x2545_f491_4f6c_dd1d;
+const GLUE: u64 = 0x1000_0000_01b3;
+
+/// How long a quoted or braced value may be to be taken as one.
+const MAX_VALUE_BYTES: usize = 256;
+
+/// What the last scanned line consists of; reused from line to line.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    /// Words and variables, from left to right.
+    pub(crate) items: Vec<Item>,
+    /// The key of the statement: a sum over the items and what stands between them.
+    pub(crate) key: u64,
+    /// Tells apart lines of one statement whose lists have different lengths.
+    pub(crate) layout: u64,
+    /// How many items are words with a letter in them.
+    pub(crate) words: u32,
+    place: u32,
+    /// What stands between the last item and the next one, blanks left out.
+    glue: u64,
+    glue_byte: u8,
+    /// A value comes next: the last thing seen was `=` or `:`.
+    assigned: u8,
+    /// The next variable has a sign like `<` before it.
+    lead: Option<usize>,
+}
+
+impl Scan {
+    /// Reads `text`. False when it holds something that must not reach a terminal in folded text
+    /// and `trusted` does not say that this has been dealt with.
+    pub(crate) fn read(&mut self, text: &[u8], trusted: bool) -> bool {
+        self.restart();
+        let mut at = 0;
+        while let Some(&byte) = text.get(at) {
+            let class = CLASS[usize::from(byte)];
+            at = if class & RUN != 0 {
+                self.run(text, at)
+            } else if class & SPACE != 0 {
+                at + 1
+            } else if class & PUNCT != 0 {
+                self.punctuation(text, at)
+            } else if trusted || (class & CONTROL != 0 && is_harmless(text, at)) {
+                self.other(text, at)
+            } else {
+                return false;
+            };
+        }
+        if self.glue != 0 {
+            self.key = self.key.wrapping_add(hash::placed(self.glue, self.place));
+        }
+        true
+    }
+
+    fn restart(&mut self) {
+        self.items.clear();
+        self.key = 0;
+        self.layout = 0;
+        self.words = 0;
+        self.place = 0;
+        self.clear_glue();
+        self.lead = None;
+    }
+
+    /// A run of letters, digits and marks. Returns where it ends.
+    #[inline]
+    fn run(&mut self, text: &[u8], start: usize) -> usize {
+        let (end, classes) = run::measure(text, start);
+        if run::is_plain(classes) {
+            if run::has_letter(classes) {
+                return self.word_or_value(text, start, end);
+            }
+            self.stick(text, start, end);
+            return end;
+        }
+        if run::is_digits(classes) {
+            let end = grouped_digits(text, start, end);
+            self.variable(start, end);
+            return end;
+        }
+        if run::has_letter(classes) && run::has_scheme(&text[start..end]) {
+            let end = run::end_of_url(text, start);
+            self.variable(start, end);
+            return end;
+        }
+        if let Some(end) = self.end_of_braced(text, end) {
+            self.variable(start, end);
+            return end;
+        }
+        self.pieces(text, start, end);
+        end
+    }
+
+    #[inline]
+    fn pieces(&mut self, text: &[u8], start: usize, end: usize) {
+        if is_decimal(&text[start..end]) {
+            return self.variable(start, end);
+        }
+        run::cut(text, start, end, &mut |piece, from, to| match piece {
+            Piece::Word => self.word(text, from, to),
+            Piece::Variable => self.variable(from, to),
+            Piece::Stem(number) => self.stem(text, from, from + number, to),
+            Piece::Glue => self.stick(text, from, to),
+        });
+    }
+
+    /// A plain word, unless it is the unit of the number before it, a value, or part of a date.
+    #[inline]
+    fn word_or_value(&mut self, text: &[u8], start: usize, end: usize) -> usize {
+        let short = end - start <= 12;
+        if short && self.goes_on_with_number(text, start, end) {
+            if let Some(last) = self.items.last_mut() {
+                last.end = end as u32;
+            }
+            return end;
+        }
+        let word = &text[start..end];
+        if self.assigned != 0 {
+            if short && words::is_literal(word) {
+                self.variable(start, end);
+                return end;
+            }
+            if let Some(end) = self.end_of_braced(text, end) {
+                self.variable(start, end);
+                return end;
+            }
+        }
+        let hexadecimal = word.len() >= 8 && word.iter().all(u8::is_ascii_hexdigit);
+        if hexadecimal || word.len() <= 4 && self.is_in_date(text, start, end) {
+            self.variable(start, end);
+        } else {
+            self.word(text, start, end);
+        }
+        end
+    }
+
+    /// Whether the word is a unit, one blank after a number.
+    #[inline]
+    fn goes_on_with_number(&self, text: &[u8], start: usize, end: usize) -> bool {
+        self.glue == 0
+            && self.items.last().is_some_and(|last| {
+                last.kind == Kind::Variable
+                    && last.end as usize + 1 == start
+                    && text[last.end as usize - 1].is_ascii_digit()
+                    && words::is_unit(&text[start..end])
+            })
+    }
+
+    /// Where the braces end that belong to a key's value: `source=Work{1000 android}`.
+    #[inline]
+    fn end_of_braced(&self, text: &[u8], open: usize) -> Option<usize> {
+        let braced = self.assigned == b'=' && text.get(open) == Some(&b'{');
+        if braced { closing_brace(text, open) } else { None }
+    }
+
+    fn is_in_date(&self, text: &[u8], start: usize, end: usize) -> bool {
+        let word = &text[start..end];
+        let after = text[end..].trim_ascii_start();
+        let number = match after {
+            [b'-' | b'+', digit, ..] | [digit, ..] => digit.is_ascii_digit(),
+            [] => false,
+        };
+        if words::is_date(word) {
+            return number || after.get(..3).is_some_and(words::is_date);
+        }
+        let after_variable =
+            self.glue == 0 && self.items.last().is_some_and(|last| last.kind == Kind::Variable);
+        after_variable && words::is_zone(word) && (number || after.is_empty())
+    }
+
+    /// Anything that stands between words. Returns where to go on.
+    fn punctuation(&mut self, text: &[u8], at: usize) -> usize {
+        let byte = text[at];
+        match byte {
+            b'"' | b'\'' | b'`' => {
+                if let Some(end) = self.quoted(text, at) {
+                    return end;
+                }
+            }
+            // `<1 sec`: a bound is part of the amount.
+            b'<' | b'>' if self.is_bound(text, at) => {
+                self.lead = Some(at);
+                return at + 1;
+            }
+            // ` ()`: a value that is absent.
+            b'(' if text.get(at + 1) == Some(&b')') && at > 0 && text[at - 1] == b' ' => {
+                self.stick(text, at, at + 1);
+                self.variable(at + 1, at + 1);
+                self.stick(text, at + 1, at + 2);
+                return at + 2;
+            }
+            _ => {}
+        }
+        self.stick(text, at, at + 1);
+        if byte == b'=' {
+            self.assigned = byte;
+        }
+        at + 1
+    }
+
+    fn is_bound(&self, text: &[u8], at: usize) -> bool {
+        self.glue == 0
+            && text.get(at + 1).is_some_and(u8::is_ascii_digit)
+            && at > 0
+            && text[at - 1] == b' '
+    }
+
+    /// A quoted string that is a value: a single word, or what a key other than a message's has.
+    /// Returns where to go on.
+    fn quoted(&mut self, text: &[u8], at: usize) -> Option<usize> {
+        let quote = text[at];
+        if at > 0 && (is_alphanumeric(text[at - 1]) || text[at - 1] == quote) {
+            return None;
+        }
+        let rest = &text[at + 1..text.len().min(at + 1 + MAX_VALUE_BYTES)];
+        let length = memchr::memchr(quote, rest)?;
+        let after = text.get(at + length + 2).copied().unwrap_or(b' ');
+        if is_alphanumeric(after) || after == b':' && self.is_structured(text, at) {
+            return None;
+        }
+        let value = &rest[..length];
+        let keyed = at > 0 && text[at - 1] == b'=';
+        let single = memchr::memchr2(b' ', b'\t', value).is_none();
+        let message = keyed && words::carries_message(key_before(text, at - 1));
+        let control = value.iter().any(|&b| CLASS[usize::from(b)] & CONTROL != 0);
+        if control || message || !(single || keyed) || self.is_structured(text, at) {
+            return None;
+        }
+        self.stick(text, at, at + 1);
+        self.variable(at + 1, at + 1 + length);
+        self.stick(text, at + 1 + length, at + 2 + length);
+        Some(at + 2 + length)
+    }
+
+    /// Whether the quote at `at` belongs to notation like JSON's, where everything is quoted.
+    fn is_structured(&self, text: &[u8], at: usize) -> bool {
+        at > 0 && matches!(text[at - 1], b'{' | b':' | b'[' | b',')
+            || at > 1 && text[at - 1] == b' ' && matches!(text[at - 2], b':' | b',')
+    }
+
+    /// A byte that is neither run, blank nor punctuation, known to be harmless.
+    fn other(&mut self, text: &[u8], at: usize) -> usize {
+        self.stick(text, at, at + 1);
+        at + 1
+    }
+
+    #[inline]
+    fn word(&mut self, text: &[u8], start: usize, end: usize) {
+        let hash = hash::word(text, start, end);
+        self.words += 1;
+        self.item(hash, start, end, end, Kind::Word);
+    }
+
+    #[inline]
+    fn variable(&mut self, start: usize, end: usize) {
+        let start = self.lead.take().filter(|&lead| lead + 1 == start).unwrap_or(start);
+        if self.items.last().is_some_and(|last| last.kind == Kind::Variable) && self.is_list() {
+            return self.go_on(VARIABLE, start, start, end, Kind::Variable);
+        }
+        self.item(VARIABLE, start, start, end, Kind::Variable);
+    }
+
+    fn stem(&mut self, text: &[u8], start: usize, number: usize, end: usize) {
+        let hash = hash::word(text, start, number) ^ STEM;
+        let again = |last: &Item| last.kind == Kind::Stem && last.hash == hash;
+        if self.items.last().is_some_and(again) && self.is_list() {
+            return self.go_on(hash, start, number, end, Kind::Stem);
+        }
+        self.item(hash, start, number, end, Kind::Stem);
+    }
+
+    #[inline]
+    fn item(&mut self, hash: u64, start: usize, varies: usize, end: usize, kind: Kind) {
+        if self.glue != 0 {
+            self.key = self.key.wrapping_add(hash::placed(self.glue, self.place));
+        }
+        self.clear_glue();
+        let place = self.place;
+        self.place += 1;
+        self.key = self.key.wrapping_add(hash::placed(hash, place));
+        self.push(hash, start, varies, end, place, kind);
+    }
+
+    /// Another element of a list: the statement is the same however many there are.
+    fn go_on(&mut self, hash: u64, start: usize, varies: usize, end: usize, kind: Kind) {
+        self.layout = hash::mix(self.layout ^ self.glue ^ VARIABLE, STEM);
+        self.clear_glue();
+        self.push(hash, start, varies, end, self.place - 1, kind);
+    }
+
+    #[inline]
+    fn push(&mut self, hash: u64, start: usize, varies: usize, end: usize, place: u32, kind: Kind) {
+        self.items.push(Item {
+            hash,
+            start: start as u32,
+            varies: varies as u32,
+            end: end as u32,
+            place,
+            kind,
+        });
+    }
+
+    /// Whether what stands before the next variable makes it the next one of a list.
+    fn is_list(&self) -> bool {
+        self.glue == 0 || self.glue == single(self.glue_byte) && b",:/".contains(&self.glue_byte)
+    }
+
+    /// Notes punctuation.
+    #[inline]
+    fn stick(&mut self, text: &[u8], start: usize, end: usize) {
+        for &byte in &text[start..end] {
+            self.glue = self.glue.wrapping_mul(GLUE) ^ u64::from(byte) ^ 0x100;
+            self.glue_byte = byte;
+            self.assigned = if matches!(byte, b':' | b'=') { byte } else { 0 };
+        }
+    }
+
+    #[inline]
+    fn clear_glue(&mut self) {
+        self.glue = 0;
+        self.assigned = 0;
+    }
+}
+
+/// The glue that is this byte alone.
+fn single(byte: u8) -> u64 {
+    u64::from(byte) ^ 0x100
+}
+
+/// Digits in groups of three: `1,234,567`.
+fn grouped_digits(text: &[u8], start: usize, end: usize) -> usize {
+    let mut end = end;
+    while end - start <= 3 || text[start..end].contains(&b',') {
+        let group = text.get(end + 1..end + 4).is_some_and(|g| g.iter().all(u8::is_ascii_digit));
+        let more = text.get(end + 4).is_some_and(|&b| b.is_ascii_digit() || is_alphanumeric(b));
+        if text.get(end) != Some(&b',') || !group || more {
+            break;
+        }
+        end += 4;
+    }
+    end
+}
+
+/// Whether the run is a plain decimal number, perhaps with a sign or a fraction.
+#[inline]
+fn is_decimal(run: &[u8]) -> bool {
+    let digits = match run {
+        [b'-' | b'+', digits @ ..] => digits,
+        digits => digits,
+    };
+    let mut dots = 0;
+    for byte in digits {
+        match byte {
+            b'0'..=b'9' => {}
+            b'.' => dots += 1,
+            _ => return false,
+        }
+    }
+    dots <= 1
+        && digits.first().is_some_and(u8::is_ascii_digit)
+        && digits.last().is_some_and(u8::is_ascii_digit)
+}
+
+/// Where the brace that opens at `open` is closed again: one past it.
+fn closing_brace(text: &[u8], open: usize) -> Option<usize> {
+    let mut depth = 0_u32;
+    for (at, &byte) in text.iter().enumerate().skip(open).take(MAX_VALUE_BYTES) {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 1 => return Some(at + 1),
+            b'}' => depth -= 1,
+            _ if CLASS[usize::from(byte)] & CONTROL != 0 => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The word before the `=` at `at`.
+fn key_before(text: &[u8], at: usize) -> &[u8] {
+    let key = text[..at].iter().rev().take_while(|&&byte| is_alphanumeric(byte)).count();
+    &text[at - key..at]
+}
+
+/// Whether the byte at `at`, which may be part of something harmful, is not.
+fn is_harmless(text: &[u8], at: usize) -> bool {
+    text[at] == 0xc2 && text.get(at + 1).is_none_or(|next| !(0x80..=0x9f).contains(next))
+}

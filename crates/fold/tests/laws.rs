@@ -1,0 +1,30 @@
+//! The laws of `Fold`, on every fold of this crate.
+
+use lastline_fold::{EditDistance, Off, Ranks, RanksOptions, Similar};
+use lastline_line::{Fold, RankSet};
+use lastline_testing::laws::fold;
+
+fn ranks() -> Ranks {
+    Ranks::new(RankSet::first(7), RanksOptions::default())
+}
+
+#[test]
+fn every_fold_keeps_the_laws() {
+    fold::all(|| Off);
+    fold::all(ranks);
+    fold::all(Similar::default);
+    fold::all(|| -> Box<dyn Fold> { Box::new(ranks()) });
+}
+
+#[test]
+fn edit_distance_keeps_the_laws() {
+    fold::conserves(&mut EditDistance::default());
+    fold::releases(&mut EditDistance::default());
+    fold::is_bounded(&mut EditDistance::default(), 2000);
+}
+
+#[test]
+fn off_and_ranks_keep_the_order_of_a_stream() {
+    fold::keeps_order(&mut Off);
+    fold::keeps_order(&mut ranks());
+}

@@ -1,0 +1,228 @@
+//! What `Ranks` prints.
+
+use lastline_fold::{Ranks, RanksOptions};
+use lastline_line::{Entry, Field, Fold, Line, Offset, RankSet, Stream, StreamId, Timestamp};
+use lastline_testing::stdout;
+
+/// Feeds lines and writes entries as the console does.
+struct Console {
+    fold: Ranks,
+    now: u64,
+    shown: Vec<String>,
+}
+
+fn show(entry: Entry<'_>) -> String {
+    match entry {
+        Entry::Line(line) => {
+            format!("[{}] {}", line.stream.rank, String::from_utf8_lossy(line.text))
+        }
+        Entry::Folded(folded) => {
+            let text = String::from_utf8_lossy(folded.text);
+            match folded.except {
+                None => format!("[{}] {text}", folded.ranks),
+                Some(except) => {
+                    let all: RankSet = folded.ranks.iter().chain(except.iter()).collect();
+                    format!("[{all} except {except}] {text}")
+                }
+            }
+        }
+    }
+}
+
+impl Console {
+    fn new(ranks: u32) -> Self {
+        let fold = Ranks::new(RankSet::first(ranks), RanksOptions::default());
+        Self { fold, now: 0, shown: Vec::new() }
+    }
+
+    fn say(&mut self, rank: u32, text: &str) {
+        self.say_on(stdout(rank), text);
+    }
+
+    fn say_on(&mut self, stream: StreamId, text: &str) {
+        let line = Line {
+            stream,
+            start: Offset(self.now),
+            bytes: text.len() as u64 + 1,
+            time: Timestamp(self.now),
+            text: text.as_bytes(),
+            continuation: false,
+            partial: false,
+        };
+        let shown = &mut self.shown;
+        self.fold.push(&line, line.time, &mut |entry| shown.push(show(entry)));
+    }
+
+    fn wait(&mut self, milliseconds: u64) {
+        self.now += milliseconds * 1000;
+        let shown = &mut self.shown;
+        self.fold.due(Timestamp(self.now), &mut |entry| shown.push(show(entry)));
+    }
+
+    fn end(&mut self, rank: u32) {
+        let shown = &mut self.shown;
+        self.fold.ended(rank, Timestamp(self.now), &mut |entry| shown.push(show(entry)));
+    }
+
+    fn finish(&mut self) -> Vec<String> {
+        let shown = &mut self.shown;
+        self.fold.finish(&mut |entry| shown.push(show(entry)));
+        self.shown()
+    }
+
+    fn shown(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.shown)
+    }
+}
+
+#[test]
+fn what_all_ranks_say_is_printed_at_once_as_one_entry() {
+    let mut console = Console::new(64);
+    for rank in 0..64 {
+        assert!(console.shown().is_empty());
+        console.say(rank, &format!("step 120 loss {:.2}", 1.92 + f64::from(rank % 16) / 100.0));
+    }
+    assert_eq!(console.shown(), ["[0-63] step 120 loss {1.92..2.07}"]);
+}
+
+#[test]
+fn a_silent_rank_is_named_when_the_window_ends() {
+    let mut console = Console::new(64);
+    for rank in (0..64).filter(|&rank| rank != 17) {
+        console.say(rank, "step 120 done");
+    }
+    console.wait(499);
+    assert!(console.shown().is_empty());
+    console.wait(1);
+    assert_eq!(console.shown(), ["[0-63 except 17] step 120 done"]);
+}
+
+#[test]
+fn a_missed_line_does_not_shift_what_follows() {
+    let mut console = Console::new(4);
+    for step in 0..200 {
+        for rank in (0..4).filter(|&rank| (rank, step) != (2, 3)) {
+            console.say(rank, &format!("step {step} done"));
+        }
+    }
+    let shown = console.finish();
+    assert_eq!(shown.len(), 200);
+    assert_eq!(shown[3], "[0-3 except 2] step 3 done");
+    assert_eq!(shown[199], "[0-3] step 199 done");
+    assert_eq!(shown.iter().filter(|entry| entry.contains("except")).count(), 1);
+}
+
+#[test]
+fn lines_of_one_rank_are_never_merged() {
+    let mut console = Console::new(2);
+    for step in 0..3 {
+        console.say(0, &format!("step {step}"));
+    }
+    assert_eq!(console.finish(), ["[0] step 0", "[0] step 1", "[0] step 2"]);
+}
+
+#[test]
+fn what_one_rank_alone_says_does_not_wait_after_the_first_time() {
+    let mut console = Console::new(8);
+    console.say(0, "saved checkpoint 1");
+    assert!(console.shown().is_empty());
+    console.wait(500);
+    assert_eq!(console.shown(), ["[0] saved checkpoint 1"]);
+    console.say(0, "saved checkpoint 2");
+    assert_eq!(console.shown(), ["[0] saved checkpoint 2"]);
+    // It keeps its place behind what the rank said before.
+    console.say(0, "step 9");
+    console.say(0, "saved checkpoint 3");
+    assert!(console.shown().is_empty());
+    (1..8).for_each(|rank| console.say(rank, "step 9"));
+    assert_eq!(console.shown(), ["[0-7] step 9", "[0] saved checkpoint 3"]);
+}
+
+#[test]
+fn nobody_waits_for_a_rank_that_ended() {
+    let mut console = Console::new(4);
+    (0..3).for_each(|rank| console.say(rank, "step 1 done"));
+    assert!(console.shown().is_empty());
+    console.end(3);
+    assert_eq!(console.shown(), ["[0-2] step 1 done"]);
+    (0..3).for_each(|rank| console.say(rank, "step 2 done"));
+    assert_eq!(console.shown(), ["[0-2] step 2 done"]);
+}
+
+#[test]
+fn stdout_and_stderr_are_two_entries() {
+    let mut console = Console::new(2);
+    for stream in Stream::ALL {
+        for rank in 0..2 {
+            console.say_on(StreamId { stream, ..stdout(rank) }, "hello there");
+        }
+    }
+    assert_eq!(console.shown(), ["[0,1] hello there", "[0,1] hello there"]);
+}
+
+#[test]
+fn equal_lines_look_as_they_are_and_colours_make_no_difference() {
+    let mut console = Console::new(2);
+    console.say(0, "\x1b[32mready\x1b[0m to go");
+    console.say(1, "\x1b[32mready\x1b[0m to go");
+    console.say(0, "\x1b[32mready\x1b[0m to run");
+    console.say(1, "ready to run");
+    console.say(0, "\x1b]0;title\x07ready to stop");
+    console.say(1, "\x1b]0;title\x07ready to stop");
+    let shown = console.shown();
+    assert_eq!(shown[0], "[0,1] \x1b[32mready\x1b[0m to go");
+    assert_eq!(shown[1], "[0,1] ready to run");
+    assert_eq!(shown[2], "[0,1] ^[]0;title^Gready to stop");
+}
+
+#[test]
+fn values_that_are_not_numbers_are_sampled() {
+    let mut console = Console::new(8);
+    for rank in 0..8 {
+        console.say(rank, &format!("listening on /tmp/worker/{rank}.sock"));
+    }
+    let expected =
+        "[0-7] listening on {/tmp/worker/0.sock,/tmp/worker/1.sock,/tmp/worker/2.sock…(+5)}";
+    assert_eq!(console.shown(), [expected]);
+}
+
+#[test]
+fn short_statements_and_bare_values_do_not_fold_into_others() {
+    let mut console = Console::new(4);
+    for (rank, text) in [(0, "starting"), (1, "stopping"), (2, "17"), (3, "18")] {
+        console.say(rank, text);
+    }
+    assert_eq!(console.finish().len(), 4);
+    for rank in 0..4 {
+        console.say(rank, "17");
+    }
+    assert_eq!(console.shown(), ["[0-3] 17"]);
+}
+
+#[test]
+fn an_entry_says_what_it_stands_for() {
+    let mut fold = Ranks::new(RankSet::first(2), RanksOptions::default());
+    let mut seen = 0;
+    for rank in 0..2_u32 {
+        let text = format!("took {} ms", 10 + rank);
+        let line = Line {
+            stream: stdout(rank),
+            start: Offset(7),
+            bytes: 11,
+            time: Timestamp(5),
+            text: text.as_bytes(),
+            continuation: false,
+            partial: false,
+        };
+        fold.push(&line, line.time, &mut |entry| {
+            let Entry::Folded(folded) = entry else { panic!("a line alone") };
+            assert_eq!((folded.lines, folded.count, folded.members.len()), (2, 2, 2));
+            assert_eq!((folded.first.stream.rank, folded.last.stream.rank), (0, 1));
+            let field = Field::Numbers { min: "10 ms".to_owned(), max: "11 ms".to_owned() };
+            assert_eq!(folded.fields, [field]);
+            assert_eq!(folded.text, b"took {10..11} ms");
+            seen += 1;
+        });
+    }
+    assert_eq!(seen, 1);
+}

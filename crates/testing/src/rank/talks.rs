@@ -1,0 +1,55 @@
+//! Ranks that wait for somebody, or never stop.
+
+use std::fs::File;
+use std::io::{self, BufRead, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use super::{own_rank, say, wait_for_ever};
+
+/// Never stops.
+pub(super) fn for_ever() -> io::Result<()> {
+    loop {
+        say("and another line")?;
+    }
+}
+
+pub(super) fn wait() -> io::Result<()> {
+    wait_for_ever()
+}
+
+/// A gate is a file that a test holds a lock of: who asks for a shared one waits until it is let
+/// go.
+pub(super) fn wait_at(gate: &str) -> io::Result<()> {
+    File::open(gate)?.lock_shared()
+}
+
+/// Says `ready`, waits at the gate, says `passed`.
+pub(super) fn gate(gate: &str) -> io::Result<()> {
+    say("ready")?;
+    wait_at(gate)?;
+    say("passed")
+}
+
+/// Asks for a name and greets it.
+pub(super) fn prompt() -> io::Result<()> {
+    let mut out = io::stdout();
+    out.write_all(b"name? ")?;
+    out.flush()?;
+    let mut name = String::new();
+    io::stdin().lock().read_line(&mut name)?;
+    say(&format!("hello {}", name.trim()))
+}
+
+/// For every byte on the socket, prints a numbered line and answers with the byte.
+pub(super) fn on_command(socket: &Path) -> io::Result<()> {
+    let mut socket = UnixStream::connect(socket)?;
+    let (mut byte, mut number, rank) = ([0], 0_u64, own_rank());
+    while socket.read(&mut byte)? == 1 {
+        // One write, as `printf` makes it.
+        say(&format!("{rank} {number}"))?;
+        number += 1;
+        socket.write_all(&byte)?;
+    }
+    Ok(())
+}

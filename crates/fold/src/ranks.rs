@@ -186,7 +186,7 @@ impl Core {
         let found = choose(&mut self.entries, self.base, &used.open, at, &reading);
         if let Some(open) = found.and_then(|number| get(&mut self.entries, self.base, number)) {
             let number = found.unwrap_or_default();
-            open.gathered.join(said, &reading);
+            open.gathered.join_first(said, &reading);
             open.ready = false;
             used.user = User::Many;
             rank.next = number + 1;

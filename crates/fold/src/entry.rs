@@ -83,7 +83,7 @@ impl Gathered {
     /// Notes what differs. The statement has as many places as the first.
     #[inline]
     fn compare(&mut self, said: Said<'_>, reading: &Reading<'_>) {
-        if !self.equal || self.text != said.text {
+        if !self.equal || self.text.len() != said.text.len() || self.text != said.text {
             self.equal = false;
             let first = self.plain.as_deref().unwrap_or(&self.text);
             let places = self.places.iter().zip(reading.places);

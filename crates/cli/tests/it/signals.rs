@@ -131,17 +131,38 @@ fn a_grace_that_is_longer_than_the_way_out_does_not_leave_a_rank_behind() {
 }
 
 #[test]
-fn a_signal_during_the_way_out_ends_what_is_left() {
+fn a_signal_after_a_failure_ends_the_grace_of_what_is_left() {
     let place = Place::new();
-    // The rank is gone; what it left ignores SIGTERM for an hour.
-    let rank = rank();
-    let script = "trap '' TERM INT; \"$0\" wait >/dev/null 2>&1 & echo left $!; exit 3";
-    let args = ["run", "--job", "j", "--grace", "1h", "--teardown-timeout", "1h", "--"];
-    let run = place.start(&[&args[..], &["sh", "-c", script, &rank]].concat());
-    let left = run.line_with("left");
-    let left: u32 = left.strip_prefix("left ").unwrap().parse().unwrap();
+    let (gate, path) = place.gate();
+    // Rank 0 leaves behind what ignores SIGTERM, and fails when both are ready.
+    let script = "[ $RANK = 1 ] && exec \"$0\" hear-signal; trap '' TERM INT; \
+        \"$0\" wait >/dev/null 2>&1 & echo left $!; \"$0\" gate \"$1\"; exit 3";
+    let hour = ["--grace", "1h", "--teardown-timeout", "2h"];
+    let args = [&["run", "-n", "2", "--job", "j"], &hour[..], &["--", "sh", "-c", script]].concat();
+    let run = place.start(&[&args[..], &[&rank(), &path]].concat());
+    let (mut left, mut ready) = (String::new(), 0);
+    while left.is_empty() || ready < 2 {
+        let line = run.line();
+        ready += u32::from(line.contains("ready"));
+        left = line.split_once("left ").map_or(left, |(_, pid)| pid.to_owned());
+    }
+    drop(gate);
+    run.line_with("heard 15");
     run.signal(Signal::TERM);
-    let done = run.wait();
+    let done = run.wait().expect(143);
+    assert!(!runs(left.parse().unwrap()), "what the rank left outlives lastline");
     assert!(done.took < Duration::from_secs(30), "{:?}", done.took);
-    assert!(!runs(left), "what the rank left outlives lastline");
+    report(&place.job("j"));
+}
+
+#[test]
+fn the_grace_is_given_once() {
+    let place = Place::new();
+    let options = ["--job", "j", "--grace", "1500ms", "--drain", "100ms"];
+    let run = place.start_ranks(&options, &["hold-stubborn"]);
+    run.line_with("left");
+    let told = std::time::Instant::now();
+    run.signal(Signal::TERM);
+    run.wait().expect(143);
+    assert!(told.elapsed() < Duration::from_millis(2800), "{:?}", told.elapsed());
 }

@@ -64,6 +64,7 @@ mod rank;
 mod report;
 mod spawner;
 mod stage;
+mod start;
 mod stdin;
 mod supervisor;
 mod teardown;

@@ -12,13 +12,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use crate::guardian::Guardian;
-use crate::mesh::{Inner, Running};
+use crate::mesh::Inner;
 use crate::plan::{OnFailure, Plan, StopCause};
 use crate::processes::{Exit, holders, pipe_inode, signal_group};
 use crate::rank::{Event, RankState, watch_end, watch_exit, watch_silence};
 use crate::report::Report;
 use crate::spawner::Spawned;
 use crate::stage::Teardown;
+use crate::start::Running;
 use crate::wiring::Wiring;
 
 pub(crate) struct Supervisor {

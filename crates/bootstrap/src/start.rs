@@ -101,7 +101,7 @@ impl Running {
 /// a rank asks for is about the thread that started it.
 pub(crate) fn start_spawning(
     mut specs: Specs,
-    mut spawner: Box<dyn Spawner>,
+    spawner: Box<dyn Spawner>,
     begun: Arc<AtomicU32>,
     events: UnboundedSender<Event>,
 ) -> Result<Running, SpawnError> {
@@ -110,16 +110,21 @@ pub(crate) fn start_spawning(
     let running = Running { wanted: Arc::clone(&wanted), _alive: Arc::new(alive) };
     let procs = specs.environment.procs;
     let thread = std::thread::Builder::new().name("lastline-spawner".into()).spawn(move || {
+        let mut spawner = Some(spawner);
         for rank in 0..procs {
             begun.store(rank + 1, Ordering::Release);
-            let result = if wanted.load(Ordering::Acquire) {
-                spawner.spawn(specs.of(rank))
-            } else {
-                Err(std::io::Error::other("the job was stopped before it was started"))
+            let result = match &mut spawner {
+                Some(spawner) if wanted.load(Ordering::Acquire) => spawner.spawn(specs.of(rank)),
+                _ => Err(std::io::Error::other("the job was stopped before it was started")),
             };
+            if rank + 1 == procs {
+                // The job may be over as soon as this is heard, and then says farewell to the
+                // guardian, which nobody else may hold.
+                spawner = None;
+            }
             tell(&events, Event::Started(rank, result));
         }
-        drop((specs, events, spawner));
+        drop((specs, events));
         // Ends with the job, by an error: nobody sends.
         over.recv().unwrap_or_default();
     });

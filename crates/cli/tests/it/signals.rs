@@ -67,7 +67,7 @@ fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
     assert_eq!(run.line(), "ready");
     let job = crate::support::json(&place.job("j").join("job.json"));
     assert!(job["pid"].is_u64());
-    let child = children(u32::try_from(run.pid().as_raw_nonzero().get()).unwrap());
+    let child = run.children();
     run.signal(Signal::STOP);
     // All three wait for it to go on.
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
@@ -77,14 +77,6 @@ fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
     let code = run.wait_exit().code();
     assert!(code.is_some_and(|code| [130, 143].contains(&code)), "{code:?}");
     crate::support::wait_until("the ranks end", || child.iter().all(|pid| !runs(*pid)));
-}
-
-/// The children of a process that runs.
-fn children(parent: u32) -> Vec<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap().flatten();
-    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap());
-    let all: String = lists.collect();
-    all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 #[test]
@@ -120,7 +112,7 @@ fn a_grace_that_is_longer_than_the_way_out_does_not_leave_a_rank_behind() {
     let options = ["--job", "j", "--grace", "1h", "--teardown-timeout", "1s"];
     let run = place.start_ranks(&options, &["hold-stubborn"]);
     let left = run.line_with("left");
-    let pids = children(u32::try_from(run.pid().as_raw_nonzero().get()).unwrap());
+    let pids = run.children();
     run.signal(Signal::TERM);
     let done = run.wait().expect(143);
     assert!(done.took < Duration::from_secs(10), "{:?}", done.took);

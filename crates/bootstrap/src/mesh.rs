@@ -93,8 +93,10 @@ impl LoggingMesh {
         let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
         let begun = Arc::clone(&inner.begun);
-        let running = start_spawning(specs, Box::new(spawner), begun, inner.events.clone())?;
+        // A rank may ask as soon as it runs.
         serve_control(&plan, &inner);
+        let started = start_spawning(specs, Box::new(spawner), begun, inner.events.clone());
+        let running = started.inspect_err(|_| inner.close_control())?;
         let supervisor =
             Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, heard);
         Ok(Self { inner, supervisor: tokio::spawn(supervisor.run()) })

@@ -311,10 +311,15 @@ impl JobsPlace {
     /// All jobs, oldest first. What cannot be read is left out.
     pub fn list(&self) -> Vec<FoundJob> {
         let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let jobs = entries.filter(|entry| entry.file_name() != LATEST);
+        // Neither `latest` nor a link that is just being made is a job's id.
+        let is_id =
+            |name: &std::ffi::OsStr| name.to_str().is_some_and(|id| check_job_id(id).is_ok());
+        let jobs = entries.filter(|entry| is_id(&entry.file_name()));
         let mut found: Vec<FoundJob> =
             jobs.filter_map(|entry| FoundJob::open(&entry.path()).ok()).collect();
-        found.sort_by(|a, b| (&a.info.started, &a.info.job).cmp(&(&b.info.started, &b.info.job)));
+        // As times, not as text: trailing zeros of a fraction are not written.
+        let started = |job: &FoundJob| job.info.started.parse::<jiff::Timestamp>().ok();
+        found.sort_by(|a, b| (started(a), &a.info.job).cmp(&(started(b), &b.info.job)));
         found
     }
 }
@@ -342,4 +347,27 @@ pub(crate) fn write_report(report: &Report, path: &Path) -> io::Result<()> {
     file.write_all(&text)?;
     file.write_all(b"\n")?;
     fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_listed_once_by_time() {
+        let place = tempfile::tempdir().unwrap();
+        let jobs = JobsPlace::at(place.path().join("jobs"));
+        let starts = ["2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.57Z", "2026-01-01T00:00:01Z"];
+        for (at, started) in starts.into_iter().enumerate() {
+            let job = format!("j{}", 9 - at);
+            let mut info = JobInfo::new(&job, vec!["true".into()], 1);
+            info.started = started.into();
+            let dir = JobDir::create(&jobs.dir_of(&job), false, &info).unwrap();
+            jobs.register(&job, dir.path()).unwrap();
+        }
+        // What `register` makes before it gives it its name.
+        point(&jobs.dir_of("latest.new-7"), Path::new("j9")).unwrap();
+        let found: Vec<String> = jobs.list().into_iter().map(|job| job.info.job).collect();
+        assert_eq!(found, ["j9", "j8", "j7"]);
+    }
 }

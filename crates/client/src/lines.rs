@@ -118,6 +118,7 @@ impl OpenLine {
         if state == 0 || !self.bars.is_due(self.time) {
             return;
         }
+        self.bars.end(out);
         let (start, bytes) = (self.start, self.text.len() as u64);
         let (filed, continuation, partial) = (0, self.continues, false);
         let text = &self.text[..state];

@@ -96,10 +96,14 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-/// Answers until the listener's task is ended with the job.
+/// Answers until the job closes the socket.
 pub(crate) async fn serve(listener: UnixListener, inner: Arc<Inner>) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = inner.closed.notified() => return,
+        };
+        match accepted {
             Ok((socket, _)) => {
                 let inner = Arc::clone(&inner);
                 tokio::spawn(async move {

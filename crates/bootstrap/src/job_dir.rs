@@ -1,7 +1,7 @@
 //! The directory of a job: who made it, whether it still runs, and where all jobs are.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::report::{Report, rfc3339};
 
 /// The file that says what the job is, locked while it runs.
-const JOB_FILE: &str = "job.json";
+pub(crate) const JOB_FILE: &str = "job.json";
 /// The file that says what became of it.
 pub(crate) const REPORT_FILE: &str = "report.json";
 /// The name of the link to the newest job.
@@ -67,7 +67,7 @@ pub enum JobDirError {
     },
 }
 
-fn failed<'a>(
+pub(crate) fn failed<'a>(
     action: &'static str,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> JobDirError + use<'a> {
@@ -164,6 +164,19 @@ impl JobDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// The job could not be started: takes away what it has made, and the directory when nothing
+    /// else is in it.
+    pub fn discard(self) {
+        let files = job_files(&self.path).unwrap_or_default();
+        let removed = files.iter().chain([&self.path.join(JOB_FILE)]).try_for_each(fs::remove_file);
+        match removed.and_then(|()| fs::remove_dir(&self.path)) {
+            Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+                tracing::debug!(%error, dir = %self.path.display(), "the directory is left");
+            }
+            _ => {}
+        }
+    }
+
     /// The directory, absolute.
     pub fn path(&self) -> &Path {
         &self.path
@@ -171,7 +184,7 @@ impl JobDir {
 }
 
 /// What a former job left in `dir`, but for `job.json`.
-fn job_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn job_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -186,134 +199,6 @@ fn job_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
-}
-
-/// How a job is doing.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum JobState {
-    /// It runs.
-    Running,
-    /// It is over, and this is its report.
-    Finished(Box<Report>),
-    /// It was broken off: nobody runs it, and there is no report.
-    Broken,
-}
-
-/// A job as it is found on the disk.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct FoundJob {
-    /// Its directory.
-    pub dir: PathBuf,
-    /// What `job.json` says.
-    pub info: JobInfo,
-    /// How it is doing.
-    pub state: JobState,
-}
-
-impl FoundJob {
-    /// Reads the job in `dir`.
-    ///
-    /// # Errors
-    ///
-    /// When there is no readable `job.json`.
-    pub fn open(dir: &Path) -> Result<Self, JobDirError> {
-        let file = dir.join(JOB_FILE);
-        let mut lock = File::open(&file).map_err(failed("read", &file))?;
-        let running = flock(&lock, FlockOperation::NonBlockingLockShared).is_err();
-        let mut text = String::new();
-        lock.read_to_string(&mut text).map_err(failed("read", &file))?;
-        let info = serde_json::from_str(&text).map_err(io::Error::from);
-        let info = info.map_err(failed("understand", &file))?;
-        let state = if running {
-            JobState::Running
-        } else {
-            let report = fs::read_to_string(dir.join(REPORT_FILE)).ok();
-            let report = report.and_then(|text| serde_json::from_str(&text).ok());
-            report.map_or(JobState::Broken, |report| JobState::Finished(Box::new(report)))
-        };
-        Ok(Self { dir: dir.to_owned(), info, state })
-    }
-}
-
-/// The place where jobs are, each in a folder of its own or behind a link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JobsPlace(PathBuf);
-
-impl JobsPlace {
-    /// `$XDG_STATE_HOME/lastline/jobs`, or `~/.local/state/lastline/jobs`.
-    ///
-    /// # Errors
-    ///
-    /// When neither variable is set.
-    pub fn of_user() -> Result<Self, JobDirError> {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let state = set("XDG_STATE_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| set("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-        Ok(Self(state.ok_or(JobDirError::NoHome)?.join("lastline/jobs")))
-    }
-
-    /// Jobs in `dir`.
-    pub fn at(dir: PathBuf) -> Self {
-        Self(dir)
-    }
-
-    /// Where a job of this id has its folder.
-    pub fn dir_of(&self, job: &str) -> PathBuf {
-        self.0.join(job)
-    }
-
-    /// Points `latest` at a job, and, when its directory is elsewhere, its id too.
-    ///
-    /// # Errors
-    ///
-    /// When the place cannot be written.
-    pub fn register(&self, job: &str, dir: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
-        let own = self.dir_of(job);
-        if own != dir {
-            point(&own, dir)?;
-        }
-        point(&self.0.join(LATEST), Path::new(job))
-    }
-
-    /// The job that `name` means: an id, `latest` when `None`, or a directory.
-    ///
-    /// # Errors
-    ///
-    /// When there is none.
-    pub fn find(&self, name: Option<&str>) -> Result<FoundJob, JobDirError> {
-        let name = name.unwrap_or(LATEST);
-        let known = !name.contains('/') && self.0.join(name).join(JOB_FILE).exists();
-        let dir = if known { self.0.join(name) } else { PathBuf::from(name) };
-        if !dir.join(JOB_FILE).exists() {
-            return Err(JobDirError::NoSuchJob { name: name.into(), place: self.0.clone() });
-        }
-        FoundJob::open(&fs::canonicalize(&dir).map_err(failed("find", &dir))?)
-    }
-
-    /// All jobs, oldest first. What cannot be read is left out.
-    pub fn list(&self) -> Vec<FoundJob> {
-        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let jobs = entries.filter(|entry| entry.file_name() != LATEST);
-        let mut found: Vec<FoundJob> =
-            jobs.filter_map(|entry| FoundJob::open(&entry.path()).ok()).collect();
-        found.sort_by(|a, b| (&a.info.started, &a.info.job).cmp(&(&b.info.started, &b.info.job)));
-        found
-    }
-}
-
-/// Makes `link` a link to `target`, whatever link was there before; a real folder stays.
-fn point(link: &Path, target: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(link).is_ok_and(|found| !found.is_symlink()) {
-        return Err(io::ErrorKind::AlreadyExists.into());
-    }
-    let new = link.with_extension(format!("new-{}", std::process::id()));
-    std::os::unix::fs::symlink(target, &new)?;
-    fs::rename(&new, link)
 }
 
 /// Writes `report` to `path`, whole or not at all, mode 0600.

@@ -57,10 +57,12 @@ mod control;
 mod environment;
 mod guardian;
 mod job_dir;
+mod jobs;
 mod mesh;
 mod plan;
 mod processes;
 mod rank;
+mod rebuild;
 mod report;
 mod spawner;
 mod stage;
@@ -71,12 +73,12 @@ mod wiring;
 
 pub use command::CommandError;
 pub use control::{FlushAnswer, Missing, control_path, request_flush};
-pub use job_dir::{
-    FoundJob, JobDir, JobDirError, JobInfo, JobState, JobsPlace, LATEST, check_job_id, new_job_id,
-};
+pub use job_dir::{JobDir, JobDirError, JobInfo, LATEST, check_job_id, new_job_id};
+pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
 pub use mesh::{LoggingMesh, Stopper};
 pub use plan::{Console, Files, OnFailure, Plan, StdinMode, StopCause};
 pub use processes::Holder;
+pub use rebuild::rebuild_report;
 pub use report::{
     BarrierReport, FirstFailure, RankReport, Report, StageReport, StreamEnd, StreamReport, Totals,
     signal_text,

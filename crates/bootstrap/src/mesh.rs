@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,6 +12,7 @@ use lastline_sender::{ChannelTransport, Sender, Transport};
 use lastline_tee::Tee;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::command::resolve;
@@ -48,6 +49,14 @@ pub(crate) struct Inner {
     pub(crate) labels: Labels,
     pub(crate) host: String,
     pub(crate) events: UnboundedSender<Event>,
+    /// How many ranks' starts have begun.
+    begun: Arc<AtomicU32>,
+    /// Of how many ranks the supervisor knows whether they run; they start in order.
+    known: watch::Sender<u32>,
+    /// The control socket, while it is answered.
+    control: Mutex<Option<std::path::PathBuf>>,
+    /// The control socket is not answered any more.
+    pub(crate) closed: tokio::sync::Notify,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -83,27 +92,35 @@ impl LoggingMesh {
             labels,
             host: host_name(),
             events,
+            begun: Arc::default(),
+            known: watch::Sender::new(0),
+            control: Mutex::default(),
+            closed: tokio::sync::Notify::new(),
         });
         let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
-        let running = start_spawning(specs, Box::new(spawner), inner.events.clone())?;
+        let begun = Arc::clone(&inner.begun);
+        let running = start_spawning(specs, Box::new(spawner), begun, inner.events.clone())?;
         serve_control(&plan, &inner);
         let supervisor =
             Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, heard);
         Ok(Self { inner, supervisor: tokio::spawn(supervisor.run()) })
     }
 
-    /// Checks that a command can be run, as [`spawn`](Self::spawn) does first; starts nothing.
+    /// Checks that a command can be run by so many ranks, as [`spawn`](Self::spawn) does first;
+    /// starts nothing.
     ///
     /// # Errors
     ///
-    /// When there is no such program, or it may not be executed.
+    /// When there is no such program, it may not be executed, or too few files may be open.
     pub fn check_command(
         command: &[OsString],
+        procs: u32,
         workdir: Option<&Path>,
         env: &[(OsString, OsString)],
     ) -> Result<(), SpawnError> {
-        find_program(command, workdir, env).map(drop)
+        find_program(command, workdir, env)?;
+        check_files_limit(procs).map(drop)
     }
 
     /// Sends output to the client, or only files it. What is read while it is off is counted as
@@ -170,6 +187,19 @@ impl Stopper {
     pub fn stop(&self, cause: StopCause) {
         tell(&self.0, Event::Stop(cause));
     }
+
+    /// Pauses the ranks' groups (SIGSTOP); returns when they have been told.
+    pub async fn suspend(&self) {
+        let (done, told) = tokio::sync::oneshot::channel();
+        tell(&self.0, Event::Suspend(done));
+        // A job that is over has nobody to pause.
+        drop(told.await);
+    }
+
+    /// Lets them go on (SIGCONT). No deadline counts the time in between.
+    pub fn resume(&self) {
+        tell(&self.0, Event::Resume);
+    }
 }
 
 impl std::fmt::Debug for Stopper {
@@ -185,9 +215,17 @@ impl std::fmt::Debug for LoggingMesh {
 }
 
 impl Inner {
-    /// A barrier over every stream that has been started.
+    /// A barrier over every stream that has been started. A rank may print before it is known
+    /// here that it runs: those whose start has begun are waited for.
     pub(crate) async fn flush(&self) -> Verdicts {
-        self.flush_within(self.flush_timeout).await
+        let asked = Instant::now();
+        let begun = self.begun.load(Ordering::Acquire);
+        let mut known = self.known.subscribe();
+        let all_known = known.wait_for(|known| *known >= begun);
+        if tokio::time::timeout(self.flush_timeout, all_known).await.is_err() {
+            tracing::warn!("a barrier does not cover a rank that is being started for too long");
+        }
+        self.flush_within(self.flush_timeout.saturating_sub(asked.elapsed())).await
     }
 
     pub(crate) async fn flush_within(&self, within: Duration) -> Verdicts {
@@ -208,6 +246,11 @@ impl Inner {
         let seconds = started.elapsed().as_secs_f64();
         lock(&self.barriers).push(BarrierReport::of(&verdicts, seconds));
         verdicts
+    }
+
+    /// One more rank runs, or could not be started.
+    pub(crate) fn one_more_known(&self) {
+        self.known.send_modify(|known| *known += 1);
     }
 
     pub(crate) fn add_tee(&self, tee: Tee) {
@@ -237,6 +280,16 @@ impl Inner {
     pub(crate) fn close_ways(&self) -> Option<Sender> {
         drop(lock(&self.direct).take());
         lock(&self.sender).take()
+    }
+
+    /// Answers no more requests from outside, and takes the socket away.
+    pub(crate) fn close_control(&self) {
+        self.closed.notify_one();
+        if let Some(path) = lock(&self.control).take()
+            && let Err(error) = std::fs::remove_file(&path)
+        {
+            tracing::debug!(%error, path = %path.display(), "the control socket is left");
+        }
     }
 
     pub(crate) fn take_barriers(&self) -> Vec<BarrierReport> {
@@ -313,6 +366,7 @@ impl Running {
 fn start_spawning(
     mut specs: Specs,
     mut spawner: Box<dyn Spawner>,
+    begun: Arc<AtomicU32>,
     events: UnboundedSender<Event>,
 ) -> Result<Running, SpawnError> {
     let (alive, over) = std::sync::mpsc::channel::<()>();
@@ -321,6 +375,7 @@ fn start_spawning(
     let procs = specs.environment.procs;
     let thread = std::thread::Builder::new().name("lastline-spawner".into()).spawn(move || {
         for rank in 0..procs {
+            begun.store(rank + 1, Ordering::Release);
             let result = if wanted.load(Ordering::Acquire) {
                 spawner.spawn(specs.of(rank))
             } else {
@@ -341,8 +396,8 @@ fn serve_control(plan: &Plan, inner: &Arc<Inner>) {
     };
     match control::listen(path) {
         Ok(listener) => {
-            // It ends with the runtime.
-            drop(tokio::spawn(control::serve(listener, Arc::clone(inner))));
+            *lock(&inner.control) = Some(path.clone());
+            tokio::spawn(control::serve(listener, Arc::clone(inner)));
         }
         Err(error) => {
             tracing::warn!(%error, path = %path.display(), "`lastline flush` will not reach this job");
@@ -354,15 +409,21 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// How many open files the ranks need; an error when that is more than there can be.
+fn check_files_limit(procs: u32) -> Result<u64, SpawnError> {
+    let needed = u64::from(procs) * FILES_PER_RANK + OTHER_FILES;
+    match getrlimit(Resource::Nofile).maximum.filter(|&maximum| maximum < needed) {
+        Some(limit) => Err(SpawnError::TooFewFiles { procs, needed, limit }),
+        None => Ok(needed),
+    }
+}
+
 /// Raises the limit of open files to what the ranks need; gives the old one where it was raised.
 fn raise_files_limit(procs: u32) -> Result<Option<Rlimit>, SpawnError> {
+    let needed = check_files_limit(procs)?;
     let old = getrlimit(Resource::Nofile);
-    let needed = u64::from(procs) * FILES_PER_RANK + OTHER_FILES;
     if old.current.is_none_or(|current| current >= needed) {
         return Ok(None);
-    }
-    if let Some(limit) = old.maximum.filter(|&maximum| maximum < needed) {
-        return Err(SpawnError::TooFewFiles { procs, needed, limit });
     }
     let new = Rlimit { current: Some(needed), maximum: old.maximum };
     setrlimit(Resource::Nofile, new)

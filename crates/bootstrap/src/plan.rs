@@ -70,7 +70,7 @@ pub struct Plan {
     pub buffered: bool,
     /// Whether one failure ends all. Default: it does.
     pub on_failure: OnFailure,
-    /// From SIGTERM to SIGKILL. Default: 10 s.
+    /// From SIGTERM to SIGKILL; at most half of the whole way out. Default: 10 s.
     pub grace: Duration,
     /// Silence after which a pipe is given up whose rank has exited; ten times that in all.
     /// Default: 2 s.

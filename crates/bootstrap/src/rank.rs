@@ -32,6 +32,10 @@ pub(crate) enum Event {
     Silent(u32, Stream),
     /// The job is to stop.
     Stop(StopCause),
+    /// The ranks are to pause; it is said when they have been told.
+    Suspend(tokio::sync::oneshot::Sender<()>),
+    /// They are to go on.
+    Resume,
 }
 
 /// A stream of a rank.
@@ -141,6 +145,12 @@ async fn wait_exit(pidfd: &Arc<OwnedFd>) -> std::io::Result<Exit> {
         }
         guard.clear_ready();
     }
+}
+
+/// Waits until the process behind `pidfd`, whosever child it is, has exited. Cancel-safe.
+pub(crate) async fn until_exit(pidfd: &Arc<OwnedFd>) -> std::io::Result<()> {
+    watch(Arc::clone(pidfd))?.readable().await?.retain_ready();
+    Ok(())
 }
 
 fn watch(fd: Arc<OwnedFd>) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {

@@ -34,6 +34,9 @@ pub struct Report {
     /// The signal by which lastline was told to stop, when it was.
     #[serde(default)]
     pub stopped_by: Option<String>,
+    /// Lastline was killed: this was rebuilt from the files, and reaches as far as they do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub broken_off: bool,
     /// One per rank, in order.
     pub ranks: Vec<RankReport>,
     /// One per barrier, in order.

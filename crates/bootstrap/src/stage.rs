@@ -37,9 +37,29 @@ impl Teardown {
         self.since = Some(Instant::now());
     }
 
+    /// The budget does not count a time in which everything stood still.
+    pub(crate) fn postpone(&mut self, by: Duration) {
+        self.since = self.since.map(|since| since + by);
+    }
+
     /// When the whole way out is to be over, once it has begun.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Instant> {
         self.since.map(|since| since + self.budget)
+    }
+
+    /// As [`left`](Self::left), but for the time that closing is to have.
+    pub(crate) fn left_before_closing(&self) -> Duration {
+        self.left().saturating_sub(self.for_closing())
+    }
+
+    /// When streams and console are given up, once the way out has begun.
+    pub(crate) fn give_up_at(&self) -> Option<Instant> {
+        self.since.map(|since| since + (self.budget - self.for_closing()))
+    }
+
+    /// A fourth of the budget, two seconds at most.
+    fn for_closing(&self) -> Duration {
+        (self.budget / 4).min(Duration::from_secs(2))
     }
 
     /// What is left of the budget; all of it before the way out begins.

@@ -27,7 +27,7 @@ pub(crate) struct Supervisor {
     pub(crate) wiring: Wiring,
     pub(crate) guardian: Arc<Guardian>,
     running: Running,
-    events: UnboundedReceiver<Event>,
+    pub(crate) events: UnboundedReceiver<Event>,
     pub(crate) ranks: Vec<RankState>,
     /// Ranks of which it is not known yet whether they run.
     starting: u32,
@@ -37,6 +37,8 @@ pub(crate) struct Supervisor {
     pub(crate) teardown: Teardown,
     /// What had been read and shown when the budget of the way out began last.
     progress: u64,
+    /// The ranks have been told to pause.
+    suspended_at: Option<Instant>,
 }
 
 /// The job is being stopped.
@@ -71,6 +73,7 @@ impl Supervisor {
             stop: None,
             teardown,
             progress: 0,
+            suspended_at: None,
         }
     }
 
@@ -83,7 +86,7 @@ impl Supervisor {
                 self.teardown.begin();
             }
             let kill_at = self.stop.as_ref().and_then(|stop| stop.kill_at);
-            let give_up_at = self.teardown.deadline();
+            let give_up_at = self.teardown.give_up_at();
             tokio::select! {
                 biased;
                 Some(event) = self.events.recv() => self.hear(event).await,
@@ -128,14 +131,26 @@ impl Supervisor {
 
     async fn hear(&mut self, event: Event) {
         match event {
-            Event::Started(rank, Ok(spawned)) => self.rank_started(rank, spawned),
-            Event::Started(rank, Err(error)) => self.rank_not_started(rank, &error),
+            Event::Started(rank, result) => {
+                match result {
+                    Ok(spawned) => self.rank_started(rank, spawned),
+                    Err(error) => self.rank_not_started(rank, &error),
+                }
+                self.inner.one_more_known();
+            }
             Event::Exited(rank, exit) => self.rank_exited(rank, exit),
             Event::StreamEnded(rank, stream, outcome) => {
                 self.ranks[rank as usize].stream(stream).ended(outcome.as_ref());
             }
             Event::Silent(rank, stream) => self.streams_silent(rank, stream).await,
             Event::Stop(cause) => self.stop(cause),
+            Event::Suspend(done) => {
+                self.suspended_at = Some(Instant::now());
+                self.signal_running(Signal::STOP);
+                // Whoever asked may have given up waiting.
+                done.send(()).unwrap_or_default();
+            }
+            Event::Resume => self.resume(),
         }
     }
 
@@ -249,12 +264,40 @@ impl Supervisor {
                 signal_group(group, cause.for_ranks());
             }
         }
-        let kill_at = Some(signalled + self.plan.grace);
+        // Ranks that are killed have to be read to their end within the budget.
+        let kill_at = Some(signalled + self.plan.grace.min(self.plan.teardown_timeout / 2));
         self.stop = Some(Stop { cause, since: signalled, kill_at });
         self.teardown.begin();
         self.teardown.record("signal", signalled, false);
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move { inner.flush().await });
+    }
+
+    /// The ranks go on, and no deadline counts the time in between.
+    fn resume(&mut self) {
+        let paused = self.suspended_at.take().map_or(Duration::ZERO, |at| at.elapsed());
+        if let Some(kill_at) = self.stop.as_mut().and_then(|stop| stop.kill_at.as_mut()) {
+            *kill_at += paused;
+        }
+        self.teardown.postpone(paused);
+        self.signal_running(Signal::CONT);
+    }
+
+    fn signal_running(&self, signal: Signal) {
+        for group in self.ranks.iter().filter(|rank| rank.runs()).filter_map(|rank| rank.pid) {
+            signal_group(group, signal);
+        }
+    }
+
+    /// Somebody asks for the end when the ranks have ended: whether for the first time. The way
+    /// out may then take its budget once more.
+    pub(crate) fn stop_late(&mut self, cause: StopCause) -> bool {
+        let first = self.stop.is_none();
+        if first {
+            self.stop = Some(Stop { cause, since: Instant::now(), kill_at: None });
+            self.teardown.renew();
+        }
+        first
     }
 
     /// The grace is over.
@@ -263,11 +306,7 @@ impl Supervisor {
             stop.kill_at = None;
             tracing::debug!(after = ?stop.since.elapsed(), "the grace is over");
         }
-        for rank in self.ranks.iter().filter(|rank| rank.runs()) {
-            if let Some(group) = rank.pid {
-                signal_group(group, Signal::KILL);
-            }
-        }
+        self.signal_running(Signal::KILL);
     }
 
     /// The pids of ranks that were started, which are the ids of their groups.
@@ -287,9 +326,26 @@ impl Supervisor {
 
     /// Lets the leaders of the groups that have exited go.
     pub(crate) fn reap(&self, groups: &[(Pid, Arc<std::os::fd::OwnedFd>)]) {
-        for (group, pidfd) in groups {
-            self.guardian.remove(*group);
-            crate::processes::reap(pidfd.as_fd());
+        groups.iter().for_each(|(_, pidfd)| crate::processes::reap(pidfd.as_fd()));
+    }
+
+    /// Tells the guardian that all groups but `left` are none of its business any more.
+    pub(crate) fn let_go(&self, groups: &[(Pid, Arc<std::os::fd::OwnedFd>)], left: &HashSet<u32>) {
+        let is_left = |group: &Pid| left.contains(&group.as_raw_nonzero().get().unsigned_abs());
+        let over = groups.iter().filter(|(group, _)| !is_left(group));
+        over.for_each(|(group, _)| self.guardian.remove(*group));
+    }
+
+    /// Takes note of ranks that ended after nobody listened any more.
+    pub(crate) fn take_exits(&mut self) {
+        for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
+            let Some(pidfd) = &rank.pidfd else {
+                continue;
+            };
+            if let Ok(Some(exit)) = crate::processes::poll_exit(pidfd.as_fd()) {
+                (rank.exit, rank.ended) = (Some(exit), Some(now()));
+                crate::processes::reap(pidfd.as_fd());
+            }
         }
     }
 }

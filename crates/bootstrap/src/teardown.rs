@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use lastline_appender::Written;
 use lastline_line::{Offset, Span, Stream, StreamId, StreamLedger};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, pidfd_send_signal};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use crate::job_dir::{REPORT_FILE, write_report};
 use crate::plan::StopCause;
 use crate::processes::{group_exists, members, signal_group};
-use crate::rank::{RankState, StreamState};
+use crate::rank::{Event, RankState, StreamState, until_exit};
 use crate::report::{FirstFailure, RankReport, Report, StreamEnd, StreamReport, rfc3339};
 use crate::stage::Stage;
 use crate::supervisor::{LAST_MOMENT, Supervisor, now};
@@ -30,6 +30,7 @@ pub(crate) async fn take_down(mut job: Supervisor) -> Report {
     flush(&mut job).await;
     abort(&mut job).await;
     let written = close(&mut job).await;
+    job.inner.close_control();
     let printing = Instant::now();
     job.teardown.record("print", printing, false);
     report(job, written)
@@ -41,33 +42,53 @@ async fn flush(job: &mut Supervisor) {
     let inner = Arc::clone(&job.inner);
     let mut flushed = std::pin::pin!(inner.flush_within(Duration::from_secs(u32::MAX.into())));
     let timed_out = loop {
-        let within = job.teardown.left().max(LAST_MOMENT);
-        match tokio::time::timeout(within, &mut flushed).await {
-            Ok(verdicts) => break verdicts.summary() == "timed out",
-            Err(_) if job.renew_patience() => {}
-            Err(_) => break true,
+        let within = job.teardown.left_before_closing().max(LAST_MOMENT);
+        tokio::select! {
+            biased;
+            verdicts = &mut flushed => break verdicts.summary() == "timed out",
+            cause = told_to_stop(&mut job.events) => {
+                // Who says it twice does not want to wait.
+                if !job.stop_late(cause) {
+                    break true;
+                }
+            }
+            () = tokio::time::sleep(within) => if !job.renew_patience() { break true },
         }
     };
     job.teardown.record("flush", started, timed_out);
 }
 
+/// The next time that somebody asks for the end.
+async fn told_to_stop(events: &mut UnboundedReceiver<Event>) -> StopCause {
+    loop {
+        match events.recv().await {
+            Some(Event::Stop(cause)) if cause != StopCause::Failure => return cause,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// Ends what is left in the ranks' groups; stops and joins the tees that did not end by themselves.
 async fn abort(job: &mut Supervisor) {
     let deadline = job.teardown.left().max(LAST_MOMENT);
+    // SIGKILL comes while there is time to see it done.
+    let grace = job.plan.grace.min(deadline / 2);
     let groups = job.groups();
-    let grace = job.plan.grace.min(deadline);
-    if !job.plan.leave_background {
+    let leave = job.plan.leave_background;
+    if !leave {
         groups.iter().for_each(|(group, _)| signal_group(*group, Signal::TERM));
     }
     job.reap(&groups);
-    let leave = job.plan.leave_background;
+    let left = if leave { HashSet::new() } else { left_of(&groups) };
+    job.let_go(&groups, &left);
     let tees: Vec<_> = job.tees().filter(|tee| !tee.is_finished()).cloned().collect();
+    let (events, mut told) = (&mut job.events, None);
     let stage = Stage { name: "abort", deadline };
     let ended = job.teardown.run(stage, async {
         tees.iter().for_each(lastline_tee::Tee::stop);
-        if !leave {
-            end_groups(&groups, grace).await;
-        }
+        let hurry = async { told = Some(told_to_stop(events).await) };
+        end_groups(&left, grace, hurry).await;
         for tee in &tees {
             if tokio::time::timeout(LAST_MOMENT, tee.join()).await.is_err() {
                 tee.kill();
@@ -77,6 +98,11 @@ async fn abort(job: &mut Supervisor) {
     if ended.await.is_none() {
         tees.iter().for_each(lastline_tee::Tee::kill);
     }
+    if let Some(cause) = told {
+        job.stop_late(cause);
+    }
+    job.take_exits();
+    job.let_go(&groups, &HashSet::new());
     for stream in job.ranks.iter_mut().flat_map(|rank| &mut rank.streams) {
         if let (Some(tee), None) = (&stream.tee, stream.end) {
             job.inner.client.abandon(tee.stream());
@@ -85,67 +111,64 @@ async fn abort(job: &mut Supervisor) {
     }
 }
 
-/// Waits for what is left of groups whose leader is gone, SIGKILL after the grace.
-async fn end_groups(groups: &[(Pid, Arc<OwnedFd>)], grace: Duration) {
-    let left: HashSet<u32> = groups
-        .iter()
-        .filter(|(group, _)| group_exists(*group))
-        .map(|(group, _)| group.as_raw_nonzero().get().unsigned_abs())
-        .collect();
-    if left.is_empty() {
+/// The groups that still have a member.
+fn left_of(groups: &[(Pid, Arc<OwnedFd>)]) -> HashSet<u32> {
+    let left = groups.iter().filter(|(group, _)| group_exists(*group));
+    left.map(|(group, _)| group.as_raw_nonzero().get().unsigned_abs()).collect()
+}
+
+/// Waits for what is left of the groups, SIGKILL after the grace, or when there is no time.
+async fn end_groups(groups: &HashSet<u32>, grace: Duration, hurry: impl Future<Output = ()>) {
+    if groups.is_empty() {
         return;
     }
-    let ended = tokio::task::spawn_blocking(move || {
-        let members = members(&left);
-        let alive = wait_for(members, grace);
-        for pidfd in &alive {
-            if let Err(error) = pidfd_send_signal(pidfd, Signal::KILL) {
-                tracing::debug!(%error, "it ended by itself");
-            }
+    let groups = groups.clone();
+    let found = tokio::task::spawn_blocking(move || members(&groups)).await.unwrap_or_default();
+    let found: Vec<Arc<OwnedFd>> = found.into_iter().map(Arc::new).collect();
+    tokio::select! {
+        () = all_exited(&found) => return,
+        () = tokio::time::sleep(grace) => {}
+        () = hurry => {}
+    }
+    for pidfd in &found {
+        if let Err(error) = pidfd_send_signal(pidfd, Signal::KILL) {
+            tracing::debug!(%error, "it ended by itself");
         }
-        wait_for(alive, LAST_MOMENT);
-    });
-    if let Err(error) = ended.await {
-        tracing::debug!(%error, "what is left in the groups was not waited for");
+    }
+    if tokio::time::timeout(LAST_MOMENT, all_exited(&found)).await.is_err() {
+        tracing::debug!("what was killed is not gone yet");
     }
 }
 
-/// Waits until these processes have exited; gives back those that have not.
-fn wait_for(mut pidfds: Vec<OwnedFd>, within: Duration) -> Vec<OwnedFd> {
-    let deadline = std::time::Instant::now() + within;
-    while !pidfds.is_empty() {
-        let left = deadline.saturating_duration_since(std::time::Instant::now());
-        let mut watched: Vec<_> =
-            pidfds.iter().map(|pidfd| PollFd::new(pidfd, PollFlags::IN)).collect();
-        let left = Timespec::try_from(left).ok();
-        match poll(&mut watched, left.as_ref()) {
-            Err(rustix::io::Errno::INTR) => continue,
-            Ok(ready) if ready > 0 => {}
-            _ => return pidfds,
+async fn all_exited(pidfds: &[Arc<OwnedFd>]) {
+    for pidfd in pidfds {
+        if let Err(error) = until_exit(pidfd).await {
+            tracing::debug!(%error, "a process in a rank's group is not waited for");
         }
-        let exited: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let mut exited = exited.into_iter();
-        pidfds.retain(|_| exited.next() != Some(true));
     }
-    pidfds
 }
 
-/// Closes senders, files and client, in this order: queues are emptied, writers joined.
+/// Closes senders, files and client, in this order: queues are emptied, writers joined. What the
+/// files say counts also when the console never takes the rest.
 async fn close(job: &mut Supervisor) -> Option<Written> {
     let deadline = job.teardown.left().max(LAST_MOMENT);
-    let stage = Stage { name: "drop", deadline: deadline + LAST_MOMENT };
+    let sending = deadline.saturating_sub(2 * LAST_MOMENT).max(LAST_MOMENT);
+    let stage = Stage { name: "drop", deadline: deadline + 2 * LAST_MOMENT };
     let (inner, wiring) = (&job.inner, &job.wiring);
+    let mut written = None;
     let closed = job.teardown.run(stage, async {
         if let Some(sender) = inner.close_ways() {
-            let _sent = sender.close(deadline).await;
+            let _sent = sender.close(sending).await;
         }
-        let written = wiring.close_files(deadline).await;
+        written = wiring.close_files(deadline).await;
         if !inner.client.finished(deadline).await {
             tracing::debug!("the console did not take everything");
         }
-        written
     });
-    closed.await.flatten()
+    if closed.await.is_none() {
+        tracing::debug!("not everything was closed in time");
+    }
+    written
 }
 
 fn report(mut job: Supervisor, written: Option<Written>) -> Report {
@@ -174,6 +197,7 @@ fn report(mut job: Supervisor, written: Option<Written>) -> Report {
         imbalances: Vec::new(),
         first_failure: first_failure(&job),
         stopped_by: stopped_by(&job),
+        broken_off: false,
         ranks,
         barriers: job.inner.take_barriers(),
         teardown: Vec::new(),

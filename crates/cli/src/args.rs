@@ -33,6 +33,14 @@ pub(crate) enum Command {
         /// The job's id
         job: String,
     },
+    /// Print a job's report; of a job that was broken off, what its files tell
+    #[command(after_help = "Example:\n  lastline report | jq .ranks[0].streams.stdout")]
+    Report {
+        /// The job's id, or a directory [default: the latest job]
+        job: Option<String>,
+    },
+    /// Remove finished jobs, oldest first
+    Prune(PruneOptions),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  lastline completions bash > ~/.local/share/bash-completion/completions/lastline"
@@ -104,7 +112,7 @@ pub(crate) struct RunOptions {
         env = "LASTLINE_RUN_ON_FAILURE"
     )]
     pub(crate) on_failure: OnFailure,
-    /// From SIGTERM to SIGKILL
+    /// From SIGTERM to SIGKILL; at most half of the whole way out
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration,
           env = "LASTLINE_RUN_GRACE")]
     pub(crate) grace: Duration,
@@ -133,6 +141,16 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = size,
           env = "LASTLINE_RUN_BUFFER")]
     pub(crate) buffer: u64,
+    /// Filing stops, declared, when less than this is free on the disk [default: 1GiB, at most 5 %
+    /// of the file system]
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_MIN_FREE")]
+    pub(crate) min_free: Option<u64>,
+    /// Begin a new file at this size
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_ROTATE")]
+    pub(crate) rotate: Option<u64>,
+    /// Remove the oldest closed files when the job's files pass this size together
+    #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_MAX_SIZE")]
+    pub(crate) max_size: Option<u64>,
     /// When file data is forced to disk: `never`, `end`, or every so many seconds
     #[arg(long, value_name = "WHEN", default_value = "never", value_parser = fsync,
           env = "LASTLINE_RUN_FSYNC")]
@@ -193,6 +211,24 @@ pub(crate) struct LogsOptions {
     /// Whether ranks and stderr are told apart by colours
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: When,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lastline prune --keep 20
+  lastline prune --older-than 168h --max-size 1GiB")]
+#[group(required = true, multiple = true)]
+pub(crate) struct PruneOptions {
+    /// Keep the newest N
+    #[arg(long, value_name = "N")]
+    pub(crate) keep: Option<usize>,
+    /// Remove those that started longer ago
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) older_than: Option<Duration>,
+    /// Keep so much at most
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) max_size: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

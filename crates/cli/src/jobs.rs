@@ -1,11 +1,11 @@
-//! `lastline jobs` and `lastline flush`.
+//! `lastline jobs`, `lastline report`, `lastline prune` and `lastline flush`.
 
 use std::io::{self, Write as _};
-use std::path::Path;
 
 use anyhow::Context as _;
-use lastline_bootstrap::{FoundJob, JobState, JobsPlace, request_flush};
+use lastline_bootstrap::{FoundJob, JobState, JobsPlace, Retention, rebuild_report, request_flush};
 
+use crate::args::PruneOptions;
 use crate::exit;
 use crate::units::bytes;
 
@@ -46,13 +46,35 @@ fn row(job: &FoundJob) -> [String; 6] {
     };
     let started = started.map_or_else(|_| job.info.started.clone(), local);
     let command = job.info.command.join(" ");
-    let size = bytes(size_of(&job.dir));
+    let size = bytes(job.bytes());
     [job.info.job.clone(), started, job.info.world_size.to_string(), exit, size, command]
 }
 
-fn size_of(dir: &Path) -> u64 {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+/// Prints the report of a job that is over.
+pub(crate) fn report(job: Option<&str>) -> anyhow::Result<u8> {
+    let job = JobsPlace::of_user()?.find(job)?;
+    let report = match &job.state {
+        JobState::Running => anyhow::bail!("the job still runs; its report comes at its end"),
+        JobState::Finished(report) => (**report).clone(),
+        _ => rebuild_report(&job).context("cannot read the job's files")?,
+    };
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &report).context("cannot print the report")?;
+    writeln!(out).context("cannot print the report")?;
+    Ok(exit::SUCCESS)
+}
+
+/// Removes jobs, and prints the ids of those that it removed.
+pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
+    let mut retention = Retention::default();
+    retention.max_jobs = options.keep;
+    retention.max_age = options.older_than;
+    retention.max_bytes = options.max_size;
+    let mut out = io::stdout().lock();
+    for job in JobsPlace::of_user()?.prune(&retention) {
+        writeln!(out, "{job}").context("cannot print what was removed")?;
+    }
+    Ok(exit::SUCCESS)
 }
 
 /// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.

@@ -8,6 +8,7 @@ mod jobs;
 mod logs;
 mod notices;
 mod run;
+mod signals;
 mod summary;
 mod units;
 
@@ -25,6 +26,8 @@ fn main() -> ExitCode {
         Command::Logs(options) => logs::logs(&options),
         Command::Jobs => jobs::jobs(),
         Command::Flush { job } => jobs::flush(&job),
+        Command::Report { job } => jobs::report(job.as_deref()),
+        Command::Prune(options) => jobs::prune(&options),
         Command::Completions { shell } => {
             let mut out = std::io::stdout();
             clap_complete::generate(shell, &mut Cli::command(), "lastline", &mut out);

@@ -2,19 +2,17 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
-    Console, Files, JobDir, JobInfo, JobsPlace, LoggingMesh, Plan, Report, StopCause, Stopper,
+    Console, Files, JobDir, JobInfo, JobsPlace, LoggingMesh, Plan, Report, Retention, SpawnError,
     check_job_id, control_path, new_job_id,
 };
 use lastline_client::Labels;
 use lastline_line::RankSet;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{FoldMode, Format, OnFailure, RunOptions, StdinMode, WhenFull};
+use crate::signals::Signals;
 use crate::{console, exit, folding, summary};
 
 /// Runs the job; its exit code.
@@ -22,7 +20,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let job = options.job.clone().unwrap_or_else(new_job_id);
     check_job_id(&job)?;
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
-    LoggingMesh::check_command(&options.command, options.workdir.as_deref(), &options.env)?;
+    let workdir = options.workdir.as_deref();
+    LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
     let info = JobInfo::new(&job, command.collect(), options.procs);
     let dir = job_dir(&options, &info)?;
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
@@ -33,7 +32,14 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         .build()
         .context("cannot start the runtime")?;
     let (strict, quiet) = (options.strict, options.quiet);
-    let (report, told) = runtime.block_on(drive(options, job, dir.as_ref()))?;
+    let driven = runtime.block_on(drive(options, job, dir.as_ref()));
+    let (report, told) = match driven {
+        Err(error) if error.is::<SpawnError>() && !ran(&error) => {
+            dir.into_iter().for_each(JobDir::discard);
+            return Err(error);
+        }
+        other => other?,
+    };
     if !quiet {
         summary::print(&report, dir.as_ref().map(JobDir::path));
     }
@@ -42,25 +48,47 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     Ok(exit::of_report(&report, told, strict))
 }
 
+/// Whether ranks may have run before this error.
+fn ran(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(SpawnError::Supervisor { .. }))
+}
+
 /// The directory of the job; none with `--no-files`.
 fn job_dir(options: &RunOptions, info: &JobInfo) -> anyhow::Result<Option<JobDir>> {
     if options.no_files {
         return Ok(None);
     }
-    let (path, place) = match &options.log_dir {
-        Some(dir) => (dir.clone(), JobsPlace::of_user().ok()),
-        None => {
-            let place = JobsPlace::of_user()?;
-            (place.dir_of(&info.job), Some(place))
-        }
+    let path = match &options.log_dir {
+        Some(dir) => dir.clone(),
+        None => JobsPlace::of_user()?.dir_of(&info.job),
     };
-    let dir = JobDir::create(&path, options.overwrite, info)?;
-    if let Some(place) = place
-        && let Err(error) = place.register(&info.job, dir.path())
-    {
+    Ok(Some(JobDir::create(&path, options.overwrite, info)?))
+}
+
+/// Puts a job that runs on the list of jobs, and tidies the place that it is in.
+fn register(job: &str, dir: &JobDir) {
+    // Without a place of the user's, a job with a directory of its own is on no list.
+    let Ok(place) = JobsPlace::of_user() else {
+        return;
+    };
+    if let Err(error) = place.register(job, dir.path()) {
         tracing::debug!(%error, "the job is not in the list of jobs");
     }
-    Ok(Some(dir))
+    if place.dir_of(job) == dir.path() {
+        tidy(place);
+    }
+}
+
+/// Removes what the default place has too much of, beside the job; what is not done when the job
+/// ends is done beside the next one.
+fn tidy(place: JobsPlace) {
+    let tidying = std::thread::Builder::new().name("lastline-tidy".into()).spawn(move || {
+        let removed = place.prune(&Retention::DEFAULT);
+        tracing::debug!(?removed, "old jobs are gone");
+    });
+    if let Err(error) = tidying {
+        tracing::debug!(%error, "old jobs stay");
+    }
 }
 
 async fn drive(
@@ -84,12 +112,15 @@ async fn drive(
     let ranks = options.show.clone().unwrap_or_else(|| RankSet::first(options.procs));
     let fold = folding::fold(mode, ranks, options.fold_window);
     let console = Console { fold, printer, labels, raw_partials };
-    let mesh = LoggingMesh::spawn(plan(options, job, dir), console)?;
-    let told = Arc::new(AtomicI32::new(0));
-    listen(mesh.stopper(), &told)?;
+    // A rank may send a signal as soon as it runs.
+    let signals = Signals::register()?;
+    let mesh = LoggingMesh::spawn(plan(options, job.clone(), dir), console)?;
+    if let Some(dir) = dir {
+        register(&job, dir);
+    }
+    let told = signals.listen(&mesh.stopper());
     let report = mesh.wait().await?;
-    let told = told.load(Ordering::Acquire);
-    Ok((report, (told != 0).then_some(told)))
+    Ok((report, told.signal()))
 }
 
 /// Folding is for people: on where several ranks print to a terminal.
@@ -105,6 +136,9 @@ fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
     plan.files = dir.map(|dir| {
         let mut appender = lastline_appender::Options::default();
         appender.fsync = options.fsync;
+        appender.rotate_bytes = options.rotate;
+        appender.max_bytes = options.max_size;
+        appender.min_free_bytes = options.min_free;
         let appender = appender.on_note(|note| tracing::warn!("{note}"));
         Files::new(PathBuf::from(dir.path()), appender)
     });
@@ -134,41 +168,4 @@ fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
         Some(WhenFull::Spool) | None => lastline_sender::WhenFull::Spool,
     };
     plan
-}
-
-/// Hears signals: the first stops the job, the second ends the grace, the third exits at once.
-fn listen(stopper: Stopper, told: &Arc<AtomicI32>) -> anyhow::Result<()> {
-    let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
-    // A job under nohup is not told of the terminal's end.
-    if !is_ignored(libc::SIGHUP) {
-        kinds.push(SignalKind::hangup());
-    }
-    let count = Arc::new(AtomicI32::new(0));
-    for kind in kinds {
-        let mut heard = signal(kind).context("cannot listen for signals")?;
-        let (stopper, told, count) = (stopper.clone(), Arc::clone(told), Arc::clone(&count));
-        tokio::spawn(async move {
-            while heard.recv().await.is_some() {
-                let number = match kind.as_raw_value() {
-                    libc::SIGINT => libc::SIGINT,
-                    _ => libc::SIGTERM,
-                };
-                if count.fetch_add(1, Ordering::AcqRel) >= 2 {
-                    std::process::exit(128 + number);
-                }
-                // The first one says what the exit code is.
-                let _first = told.compare_exchange(0, number, Ordering::AcqRel, Ordering::Acquire);
-                stopper.stop(StopCause::Signal(number));
-            }
-        });
-    }
-    Ok(())
-}
-
-/// Whether this process was started with a signal ignored.
-fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
 }

@@ -16,7 +16,7 @@ fn training(step: u64, rank: u64) -> String {
     let mixed = (step * 64 + rank + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let number = |bits: u32, below: u64| (mixed >> bits) % below;
     format!(
-        "step {:>6} loss {:.5} grad_norm {:.4} lr {:.7} tokens/s {:>6} mem {:.2} GB time {:.3} s shard {:>5}",
+        "step {:>6} loss {:.5} grad {:.4} lr {:.7} tokens/s {:>6} mem {:.2} GB time {:.3} s id {:>5}",
         100_000 + step,
         1.0 + number(3, 100_000) as f64 / 100_000.0,
         number(9, 10_000) as f64 / 10_000.0,
@@ -198,7 +198,6 @@ fn all(c: &mut Criterion) {
 
 mod benches {
     //! What criterion makes of the functions.
-    #![expect(missing_docs, reason = "the macro documents nothing")]
     use criterion::criterion_group;
     criterion_group!(fold, super::all);
 }

@@ -62,25 +62,40 @@ impl Gathered {
         self.members.clear();
         self.member_of.clear();
         (self.lines, self.count) = (0, 0);
-        self.add(said);
+        self.count_in(said, 0);
     }
 
-    /// Counts another statement and notes what differs in it. It has as many places as the first.
+    /// Takes in a statement of a stream that may have said it before.
     #[inline]
     pub(crate) fn join(&mut self, said: Said<'_>, reading: &Reading<'_>) {
-        if !self.equal || self.text != said.text {
+        self.compare(said, reading);
+        let member = self.member(said.stream());
+        self.count_in(said, member);
+    }
+
+    /// Takes in a statement of a stream that has not said it before.
+    #[inline]
+    pub(crate) fn join_first(&mut self, said: Said<'_>, reading: &Reading<'_>) {
+        self.compare(said, reading);
+        self.count_in(said, self.members.len());
+    }
+
+    /// Notes what differs. The statement has as many places as the first.
+    #[inline]
+    fn compare(&mut self, said: Said<'_>, reading: &Reading<'_>) {
+        if !self.equal || self.text.len() != said.text.len() || self.text != said.text {
             self.equal = false;
             let first = self.plain.as_deref().unwrap_or(&self.text);
             let places = self.places.iter().zip(reading.places);
             for (variable, (&at, place)) in self.variables.iter_mut().zip(places) {
-                variable.merge(at.of(first), place.of(reading.plain));
+                variable.take(at.of(first), reading.plain, *place);
             }
         }
-        self.add(said);
     }
 
+    /// Counts a statement as one of the member's.
     #[inline]
-    fn add(&mut self, said: Said<'_>) {
+    fn count_in(&mut self, said: Said<'_>, member: usize) {
         let stream = said.stream();
         self.ranks.insert(stream.rank);
         let lines = said.lines.len() as u64;
@@ -89,7 +104,7 @@ impl Gathered {
         self.count += 1;
         let last = said.lines[said.lines.len() - 1];
         self.last = Some(Address { stream, start: last.start });
-        match self.member(stream) {
+        match self.members.get_mut(member) {
             Some(member) => {
                 member.lines += lines;
                 member.bytes += bytes;
@@ -98,17 +113,18 @@ impl Gathered {
         }
     }
 
+    /// Which member the stream is; one past the last when it is none yet.
     #[inline]
-    fn member(&mut self, stream: StreamId) -> Option<&mut Member> {
-        if self.members.len() < MANY_STREAMS {
-            return self.members.iter_mut().find(|member| member.stream == stream);
+    fn member(&mut self, stream: StreamId) -> usize {
+        let next = self.members.len();
+        if next < MANY_STREAMS {
+            let found = self.members.iter().position(|member| member.stream == stream);
+            return found.unwrap_or(next);
         }
         if self.member_of.is_empty() {
             self.member_of = (0..).zip(&self.members).map(|(at, m)| (m.stream, at)).collect();
         }
-        let next = self.members.len();
-        let at = *self.member_of.entry(stream).or_insert(next);
-        self.members.get_mut(at)
+        *self.member_of.entry(stream).or_insert(next)
     }
 
     /// The places in which two statements or more agree with each other and not with this one.

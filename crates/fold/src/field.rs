@@ -3,6 +3,7 @@
 use lastline_line::Field;
 use rustc_hash::FxHashSet;
 
+use crate::miner::Place;
 use crate::range::Range;
 use crate::statement::hash;
 
@@ -30,17 +31,27 @@ pub(crate) struct Samples {
 }
 
 impl Variable {
-    /// Takes in the value of another line; `first` is the first line's.
+    /// Takes in the value at `place` of another text; `first` is the first one's.
     #[inline]
-    pub(crate) fn merge(&mut self, first: &[u8], value: &[u8]) {
+    pub(crate) fn take(&mut self, first: &[u8], text: &[u8], place: Place) {
+        if let Self::Numbers(range) = self {
+            let rest = text.get(place.start as usize..).unwrap_or_default();
+            if range.take_alike(first, rest, (place.end - place.start) as usize) {
+                return;
+            }
+        }
+        self.merge(first, place.of(text));
+    }
+
+    fn merge(&mut self, first: &[u8], value: &[u8]) {
         match self {
             Self::Same if first == value => {}
             Self::Same => *self = Self::differing(first, value),
             Self::Numbers(range) => {
                 if !range.take(first, value) {
                     let mut samples =
-                        Samples::of(first, &with_unit(range.min().text(), range, first));
-                    samples.add(&with_unit(range.max().text(), range, first));
+                        Samples::of(first, &with_unit(range.min(first).text(), range, first));
+                    samples.add(&with_unit(range.max(first).text(), range, first));
                     samples.add(value);
                     *self = Self::Samples(Box::new(samples));
                 }
@@ -62,9 +73,9 @@ impl Variable {
             Self::Same => into.extend_from_slice(first),
             Self::Numbers(range) => {
                 into.push(b'{');
-                into.extend_from_slice(range.min().text());
+                into.extend_from_slice(range.min(first).text());
                 into.extend_from_slice(b"..");
-                into.extend_from_slice(range.max().text());
+                into.extend_from_slice(range.max(first).text());
                 into.push(b'}');
                 into.extend_from_slice(range.unit(first));
             }
@@ -78,8 +89,8 @@ impl Variable {
         match self {
             Self::Same => Field::Same(string(first)),
             Self::Numbers(range) => Field::Numbers {
-                min: string(&with_unit(range.min().text(), range, first)),
-                max: string(&with_unit(range.max().text(), range, first)),
+                min: string(&with_unit(range.min(first).text(), range, first)),
+                max: string(&with_unit(range.max(first).text(), range, first)),
             },
             Self::Samples(samples) => Field::Samples {
                 values: samples.values.iter().map(|value| string(value)).collect(),

@@ -53,14 +53,13 @@ impl<T> Generations<T> {
     /// What is known by `key`, made by `make` when it is new.
     #[inline]
     pub(crate) fn get_or_insert_with(&mut self, key: u64, make: impl FnOnce() -> T) -> &mut T {
-        if !self.young.contains_key(&key) {
-            let value = self.old.remove(&key).unwrap_or_else(make);
-            if self.young.len() >= self.capacity {
-                self.age();
-            }
-            return self.young.entry(key).or_insert(value);
+        if self.young.len() >= self.capacity && !self.young.contains_key(&key) {
+            let kept = self.old.remove(&key);
+            self.age();
+            return self.young.entry(key).or_insert_with(|| kept.unwrap_or_else(make));
         }
-        self.young.get_mut(&key).expect("BUG: it was there a line ago")
+        let old = &mut self.old;
+        self.young.entry(key).or_insert_with(|| old.remove(&key).unwrap_or_else(make))
     }
 }
 

@@ -1,4 +1,127 @@
-//! x
+//! Similar lines and whole tracebacks of many ranks as one entry, with its ranks and what differs.
+//!
+//! # Overview
+//!
+//! Four implementations of [`Fold`](lastline_line::Fold), all pure: no clock, no IO, time is handed
+//! in.
+//!
+//! - [`Off`] gives out every line as it comes.
+//! - [`Ranks`] makes one entry of what several ranks say; lines of one rank are never merged.
+//! - [`Similar`] makes one entry of all similar lines in a window, of whichever rank.
+//! - [`EditDistance`] does so by the distance of the texts, character by character.
+//!
+//! `Ranks` and `Similar` compare lines by their statement, which a [`Miner`] finds; it can be used
+//! alone. [`Nearest`] is what `EditDistance` compares with. [`units`] and [`same_statement`] cut a
+//! rank's last lines into tracebacks and compare them, for a summary.
+//!
+//! ```
+//! use lastline_fold::{Ranks, RanksOptions};
+//! use lastline_line::{
+//!     Entry, Fold, Launch, Line, Offset, RankSet, Stream, StreamId, Timestamp,
+//! };
+//!
+//! let mut fold = Ranks::new(RankSet::first(3), RanksOptions::default());
+//! let mut shown = Vec::new();
+//! for (rank, text) in (0..).zip(["step 7 loss 1.92", "step 7 loss 2.07", "step 7 loss 1.99"]) {
+//!     let line = Line {
+//!         stream: StreamId::new(Launch(1), rank, Stream::Stdout),
+//!         start: Offset(0),
+//!         bytes: text.len() as u64 + 1,
+//!         time: Timestamp(0),
+//!         text: text.as_bytes(),
+//!         continuation: false,
+//!         partial: false,
+//!     };
+//!     fold.push(&line, line.time, &mut |entry| {
+//!         if let Entry::Folded(folded) = entry {
+//!             shown.push(format!("[{}] {}", folded.ranks, String::from_utf8_lossy(folded.text)));
+//!         }
+//!     });
+//! }
+//! assert_eq!(shown, ["[0-2] step 7 loss {1.92..2.07}"]);
+//! ```
+//!
+//! # Theory of operation
+//!
+//! ## Statements
+//!
+//! A line is read once, byte by byte, into words, variables, and what stands between them. What is
+//! variable is decided by its look alone: numbers with their units, hexadecimal numbers, addresses,
+//! paths, names of hosts, dates, times, quoted values, `true` and `null` after `=`. A name with a
+//! number at its end (`node-12`) keeps its name. A list of variables counts as one, however long it
+//! is. The key of the statement is a sum of hashes, one for each word at its place, so finding a
+//! statement takes one look into a table, however many are known. 64 bits are compared: that two
+//! different statements among 10,000 share a key has a chance of about one in 10^11.
+//!
+//! What the look of a line cannot tell is whether a *word* is a variable: `session opened for user
+//! cyrus`. So a new statement is also noted under each key that it would have if one of its words
+//! were a variable. When enough statements meet there, the word wanders, and they become one
+//! statement. Three words must stay, the first word of a line never wanders, and the number of
+//! different words it takes depends on the place: three after a noun that names follow (`user`),
+//! four after a preposition or `=`, seven elsewhere, three more for words with a capital, as states
+//! have. One is enough where other lines have a variable.
+//!
+//! A line without any word (`17`, `0x1f 3.5`) is the same as an equal one only.
+//!
+//! Most lines differ from an earlier one in digits alone. Such a line is not read but compared with
+//! the earlier one between its numbers, eight bytes at a time; the result is the same.
+//!
+//! ## Units
+//!
+//! A Python traceback (chained ones too), a Rust panic, a Java stack trace with its causes, a Go
+//! panic, a C++ terminate, and a line that announces more (it ends with a colon or an open bracket)
+//! with the indented lines after it, are held until they are closed: by the stream's next line that
+//! is not part of it, by 200 ms of silence, by the end of the rank. They fold whole. Two are the
+//! same when their messages make the same statements and their frames are at the same places of the
+//! program; only addresses may differ in a frame. While a unit of one stream is open, the rank's
+//! other stream goes on: the unit takes its place when it closes.
+//!
+//! ## Ranks
+//!
+//! Entries are numbered as they open. A rank's line joins the oldest open entry of its statement
+//! that comes after the entry this rank joined last, or opens one. So no rank is in an entry twice,
+//! and giving entries out by number keeps each rank's order. Where several are open, one in which
+//! several ranks agree on a value that the line has not is passed over for a later one that has it:
+//! this rank has missed a line. An entry goes out when every rank that lives has said it, or when its
+//! window ends; older entries that hold lines of the same ranks go first. A statement that only one
+//! rank has made is given out at once from the second time on, or as soon as nothing older holds
+//! that rank.
+//!
+//! ## What an entry looks like
+//!
+//! Like its first line, with what differs in its place: numbers of one unit as `{min..max}`, other
+//! values as `{a,b,c…(+5)}`. Colours are left out and other control characters made visible, so that
+//! an entry does nothing to a terminal; when all lines are equal, colours stay. An entry of one
+//! statement is given out as the lines that were written.
+//!
+//! # Laws
+//!
+//! Those of [`Fold`](lastline_line::Fold): conservation, release and bounds hold for all four. Order
+//! holds for [`Off`] and [`Ranks`]. [`Similar`] and [`EditDistance`] give a line out at once or
+//! gather it until a window ends, whatever comes between, so they keep the order of lines given out
+//! at once, and of entries. `lastline_testing::laws::fold` runs them all.
+//!
+//! What is held is bounded by [`Bounds`], what is known of statements by [`MinerOptions`]. Over the
+//! bounds the oldest entries go out early. Lines that are partial, go on with another one or are
+//! longer than [`Bounds::max_line_bytes`] pass unfolded.
+//!
+//! # Writing your own
+//!
+//! 1. Implement [`Fold::push`](lastline_line::Fold::push): give the line out as
+//!    [`Entry::Line`](lastline_line::Entry::Line), or keep a copy.
+//! 2. Implement [`due`](lastline_line::Fold::due) for what is kept: give out what has waited long
+//!    enough, and say when to be asked again.
+//! 3. Implement [`finish`](lastline_line::Fold::finish): give out the rest.
+//! 4. For each line kept, count its bytes into a [`Member`](lastline_line::Member) of the entry: the
+//!    caller advances what is shown by them.
+//! 5. Run `lastline_testing::laws::fold::all` on it, and `keeps_order` if it promises order.
+//!
+//! # What it does not do
+//!
+//! It prints nothing: prefixes, colours and the notation of rank sets are a printer's. It does not
+//! cut lines, decode them, or know of redrawn progress bars. It keeps no file: what was folded is
+//! found by the addresses of an entry's first and last line.
+
 mod edit;
 mod entry;
 mod field;

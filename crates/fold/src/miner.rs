@@ -126,8 +126,15 @@ impl Miner {
     #[inline]
     pub fn statement<'a>(&'a mut self, line: &'a [u8]) -> Statement<'a> {
         self.places.clear();
-        let print = skeleton::print(line);
-        match self.skeletons.find(line, print, self.version, &mut self.places) {
+        let again = self.skeletons.find_again(line, self.version, &mut self.places);
+        let (found, print) = match again {
+            Some(found) => (Some(found), 0),
+            None => {
+                let print = skeleton::print(line);
+                (self.skeletons.find(line, print, self.version, &mut self.places), print)
+            }
+        };
+        match found {
             Some(Found { group, layout }) => Statement {
                 group: GroupId(group),
                 layout,

@@ -1,7 +1,8 @@
 //! The least and the greatest of numbers.
 //!
-//! Numbers with as many digits before and after the point as each other compare as their bytes do.
-//! That is nearly every number of a job's log, and it needs no arithmetic; the others are read.
+//! Numbers with as many digits before and after the point as each other compare as their bytes do,
+//! and as their last eight bytes do when those before are equal. That is nearly every number of a
+//! job's log, and it needs no arithmetic; the others are read.
 
 use crate::number::Number;
 
@@ -33,6 +34,8 @@ pub(crate) struct Written {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Form {
     length: usize,
+    /// How many bytes come before the last eight; they are those of the first value.
+    skipped: usize,
     /// What takes each digit to its value, the point and what is unused to zero.
     zero: u64,
     /// What sets the high bit of a byte that is then anything else.
@@ -53,20 +56,26 @@ impl Range {
     }
 
     /// Takes in another value; false when it is no number of the unit. `first` is the first value.
-    #[inline]
     pub(crate) fn take(&mut self, first: &[u8], value: &[u8]) -> bool {
-        let unit = self.unit(first);
-        let length = value.len().wrapping_sub(unit.len());
+        self.take_alike(first, value, value.len()) || self.take_apart(first, value)
+    }
+
+    /// Takes in the value that is the first `length` bytes of `text`, if it has the form of all
+    /// numbers so far.
+    #[inline]
+    pub(crate) fn take_alike(&mut self, first: &[u8], text: &[u8], length: usize) -> bool {
+        let unit = first.len() - usize::from(self.unit_at);
         if let Ends::Alike { form, min, max } = &mut self.ends
-            && form.length == length
-            && (unit.is_empty() || value.ends_with(unit))
-            && let Some(packed) = form.pack(value)
+            && form.length + unit == length
+            && (form.skipped == 0 || text.get(..form.skipped) == Some(&first[..form.skipped]))
+            && (unit == 0 || text.get(form.length..length) == Some(&first[first.len() - unit..]))
+            && let Some(packed) = form.pack(text)
         {
             *min = packed.min(*min);
             *max = packed.max(*max);
             return true;
         }
-        self.take_apart(first, value)
+        false
     }
 
     fn take_apart(&mut self, first: &[u8], value: &[u8]) -> bool {
@@ -74,7 +83,7 @@ impl Range {
         let Some(number) = Number::read(value).filter(|number| number.unit(value) == unit) else {
             return false;
         };
-        let (mut min, mut max) = (self.min(), self.max());
+        let (mut min, mut max) = (self.min(first), self.max(first));
         if number.value < min.value {
             min = Written::of(number, value);
         } else if number.value > max.value {
@@ -85,17 +94,17 @@ impl Range {
     }
 
     /// The least.
-    pub(crate) fn min(&self) -> Written {
+    pub(crate) fn min(&self, first: &[u8]) -> Written {
         match self.ends {
-            Ends::Alike { form, min, .. } => form.unpack(min),
+            Ends::Alike { form, min, .. } => form.unpack(first, min),
             Ends::Apart { min, .. } => min,
         }
     }
 
     /// The greatest.
-    pub(crate) fn max(&self) -> Written {
+    pub(crate) fn max(&self, first: &[u8]) -> Written {
         match self.ends {
-            Ends::Alike { form, max, .. } => form.unpack(max),
+            Ends::Alike { form, max, .. } => form.unpack(first, max),
             Ends::Apart { max, .. } => max,
         }
     }
@@ -123,19 +132,20 @@ impl Written {
 impl Form {
     const HIGH: u64 = 0x8080_8080_8080_8080;
 
-    /// The form of a number of at most eight bytes, digits with at most one point, and its value in
-    /// it.
+    /// The form of a number, digits with at most one point, and its value in it.
     fn of(text: &[u8]) -> Option<(Self, u64)> {
         let digits = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
-        if text.is_empty() || text.len() > 8 || !text.iter().all(digits) {
+        if text.is_empty() || !text.iter().all(digits) {
             return None;
         }
+        let skipped = text.len().saturating_sub(8);
         let (mut zero, mut excess) = ([0; 8], [0x7f; 8]);
-        for (at, &byte) in text.iter().enumerate() {
+        for (at, &byte) in text[skipped..].iter().enumerate() {
             (zero[at], excess[at]) = if byte == b'.' { (b'.', 0x7f) } else { (b'0', 0x76) };
         }
         let form = Self {
             length: text.len(),
+            skipped,
             zero: u64::from_be_bytes(zero),
             excess: u64::from_be_bytes(excess),
         };
@@ -145,6 +155,7 @@ impl Form {
     /// A number of the form as an integer that compares as it does; `text` may go on after it.
     #[inline]
     fn pack(&self, text: &[u8]) -> Option<u64> {
+        let text = text.get(self.skipped..)?;
         let bytes = match text.first_chunk::<8>() {
             Some(bytes) => u64::from_be_bytes(*bytes),
             None => {
@@ -153,15 +164,17 @@ impl Form {
                 u64::from_be_bytes(padded)
             }
         };
-        let unused = 8 * (8 - self.length);
+        let unused = 8 * (8 - (self.length - self.skipped));
         let packed = (bytes >> unused << unused) ^ self.zero;
         let others = (packed | (packed & !Self::HIGH).wrapping_add(self.excess)) & Self::HIGH;
         (others == 0).then_some(packed)
     }
 
-    fn unpack(&self, packed: u64) -> Written {
+    fn unpack(&self, first: &[u8], packed: u64) -> Written {
         let mut text = [0; Number::MAX_LENGTH];
-        text[..8].copy_from_slice(&(packed ^ self.zero).to_be_bytes());
+        let digits = (packed ^ self.zero).to_be_bytes();
+        text[..self.skipped].copy_from_slice(&first[..self.skipped]);
+        text[self.skipped..self.length].copy_from_slice(&digits[..self.length - self.skipped]);
         let value = Number::read(&text[..self.length]).map_or(0.0, |number| number.value);
         Written { value, length: self.length as u8, text }
     }
@@ -177,9 +190,11 @@ mod tests {
         #[test]
         fn a_range_goes_from_the_least_to_the_greatest(
             values in prop::collection::vec((0_u32..200_000, 0_usize..4), 2..20),
+            divisor in prop::sample::select(vec![1000.0, 1e9]),
         ) {
+            let shown = |n: u32, d: usize| f64::from(n) / divisor * 10_f64.powi(d as i32);
             let texts: Vec<String> =
-                values.iter().map(|&(n, d)| format!("{:.d$} ms", f64::from(n) / 1000.0)).collect();
+                values.iter().map(|&(n, d)| format!("{:.*} ms", 9 - d, shown(n, d))).collect();
             let number = |text: &String| text.trim_end_matches(" ms").parse::<f64>().unwrap();
             let mut range = Range::of(texts[0].as_bytes(), texts[1].as_bytes()).unwrap();
             for text in &texts[2..] {
@@ -188,8 +203,8 @@ mod tests {
             let least = texts.iter().map(number).fold(f64::MAX, f64::min);
             let greatest = texts.iter().map(number).fold(f64::MIN, f64::max);
             let shown = |end: Written| String::from_utf8(end.text().to_vec()).unwrap();
-            prop_assert_eq!(shown(range.min()).parse::<f64>().unwrap(), least);
-            prop_assert_eq!(shown(range.max()).parse::<f64>().unwrap(), greatest);
+            prop_assert_eq!(shown(range.min(texts[0].as_bytes())).parse::<f64>().unwrap(), least);
+            prop_assert_eq!(shown(range.max(texts[0].as_bytes())).parse::<f64>().unwrap(), greatest);
         }
     }
 }

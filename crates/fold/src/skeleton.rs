@@ -11,6 +11,8 @@ use crate::statement::scan::{Item, Kind};
 
 /// Longer lines are always scanned.
 const MAX_LINE_BYTES: usize = 1200;
+/// Lines with more numbers are always scanned.
+const MAX_NUMBERS: usize = 127;
 /// How many groups of skeletons there are, a power of two.
 const SETS: usize = 1024;
 /// How many skeletons a group has.
@@ -28,12 +30,26 @@ pub(crate) struct Found {
     pub(crate) layout: u64,
 }
 
+/// How far the numbers of a line have moved what follows: by nothing before the first one.
+#[derive(Debug)]
+struct Shifts([i32; MAX_NUMBERS + 1]);
+
+impl Default for Shifts {
+    fn default() -> Self {
+        Self([0; MAX_NUMBERS + 1])
+    }
+}
+
 /// A number that is left open.
 #[derive(Clone, Copy, Debug)]
 struct Number {
     start: u32,
     end: u32,
     width: Width,
+    /// How many bytes stand between the number before it and this one.
+    gap: u32,
+    /// The first eight of them, and which bits of these count.
+    gap_bytes: (u64, u64),
 }
 
 /// How many bytes an open number may have.
@@ -71,13 +87,28 @@ struct Skeleton {
 #[derive(Debug, Default)]
 pub(crate) struct Skeletons {
     sets: Vec<[Option<Box<Skeleton>>; WAYS]>,
-    /// How far the numbers so far have moved what follows.
-    shifts: Vec<i32>,
+    shifts: Shifts,
     turn: usize,
+    /// Where the skeleton is that fitted last.
+    last: (usize, usize),
 }
 
 impl Skeletons {
-    /// What is known of `line`, if a skeleton of this version fits it; its places go to `places`.
+    /// What the skeleton that fitted last knows of `line`, if it fits again and is of this version;
+    /// the places go to `places`.
+    #[inline]
+    pub(crate) fn find_again(
+        &mut self,
+        line: &[u8],
+        version: u64,
+        places: &mut Vec<Place>,
+    ) -> Option<Found> {
+        let (set, way) = self.last;
+        let skeleton = self.sets.get_mut(set)?.get_mut(way)?.as_mut()?;
+        skeleton.serve(line, version, &mut self.shifts, places)
+    }
+
+    /// The same of any skeleton.
     #[inline]
     pub(crate) fn find(
         &mut self,
@@ -86,15 +117,14 @@ impl Skeletons {
         version: u64,
         places: &mut Vec<Place>,
     ) -> Option<Found> {
-        let set = self.sets.get_mut(print as usize % SETS)?;
-        for skeleton in set.iter_mut().flatten() {
-            if skeleton.version == version
-                && skeleton.hits < MAX_HITS
-                && skeleton.fits(line, &mut self.shifts)
-            {
-                skeleton.hits += 1;
-                skeleton.place(&self.shifts, places);
-                return skeleton.found;
+        let at = print as usize % SETS;
+        let set = self.sets.get_mut(at)?;
+        for (way, skeleton) in set.iter_mut().enumerate() {
+            let Some(skeleton) = skeleton else { continue };
+            let found = skeleton.serve(line, version, &mut self.shifts, places);
+            if found.is_some() {
+                self.last = (at, way);
+                return found;
             }
         }
         None
@@ -124,7 +154,9 @@ impl Skeletons {
         let way = set.iter().position(stale).unwrap_or(self.turn % WAYS);
         let skeleton = set[way].get_or_insert_default();
         skeleton.learn(line, items, places);
-        (skeleton.found, skeleton.version, skeleton.hits) = (Some(found), version, 0);
+        let fits = skeleton.numbers.len() <= MAX_NUMBERS;
+        (skeleton.version, skeleton.hits) = (version, if fits { 0 } else { MAX_HITS });
+        skeleton.found = Some(found);
     }
 }
 
@@ -138,6 +170,7 @@ impl Skeleton {
         for item in items.iter().filter(|item| item.kind != Kind::Word) {
             open_numbers(line, item, &mut self.numbers);
         }
+        self.measure_gaps();
         self.marks.clear();
         for &place in places {
             let ending = |at: u32| self.numbers.iter().filter(|n| n.end <= at).count() as u16;
@@ -145,24 +178,58 @@ impl Skeleton {
         }
     }
 
+    fn measure_gaps(&mut self) {
+        let mut from = 0;
+        for number in &mut self.numbers {
+            number.gap = number.start - from;
+            let bytes = eight(&self.text, from as usize).unwrap_or(0);
+            let mask = match number.gap {
+                0 => 0,
+                gap => u64::MAX >> (64 - 8 * gap.min(8)),
+            };
+            number.gap_bytes = (bytes & mask, mask);
+            from = number.end;
+        }
+    }
+
+    /// What it knows of the line, if it fits.
+    #[inline]
+    fn serve(
+        &mut self,
+        line: &[u8],
+        version: u64,
+        shifts: &mut Shifts,
+        places: &mut Vec<Place>,
+    ) -> Option<Found> {
+        let current = self.version == version && self.hits < MAX_HITS;
+        if !current || !self.fits(line, shifts) {
+            return None;
+        }
+        self.hits += 1;
+        self.place(shifts, places);
+        self.found
+    }
+
     /// Whether `line` is the first line but for its numbers; notes how they move what follows.
     #[inline]
-    fn fits(&self, line: &[u8], shifts: &mut Vec<i32>) -> bool {
-        shifts.clear();
-        shifts.push(0);
+    fn fits(&self, line: &[u8], shifts: &mut Shifts) -> bool {
         let (mut at, mut from) = (0, 0);
-        for number in &self.numbers {
-            let length = number.start as usize - from;
-            if !self.agrees(line, at, from, length) {
+        for (number, shift) in self.numbers.iter().zip(&mut shifts.0[1..]) {
+            let gap = number.gap as usize;
+            let (bytes, mask) = number.gap_bytes;
+            let agrees = match eight(line, at) {
+                Some(found) if gap <= 8 => (found ^ bytes) & mask == 0,
+                _ => self.agrees(line, at, from, gap),
+            };
+            if !agrees {
                 return false;
             }
-            at += length;
-            let Some(end) = number.read(line, at) else {
+            let Some(end) = number.read(line, at + gap) else {
                 return false;
             };
             at = end;
             from = number.end as usize;
-            shifts.push(at as i32 - from as i32);
+            *shift = at as i32 - from as i32;
         }
         let rest = self.length - from;
         at + rest == line.len() && self.agrees(line, at, from, rest)
@@ -189,8 +256,8 @@ impl Skeleton {
     }
 
     #[inline]
-    fn place(&self, shifts: &[i32], places: &mut Vec<Place>) {
-        let moved = |at: u32, before: u16| at.wrapping_add_signed(shifts[usize::from(before)]);
+    fn place(&self, shifts: &Shifts, places: &mut Vec<Place>) {
+        let moved = |at: u32, before: u16| at.wrapping_add_signed(shifts.0[usize::from(before)]);
         places.extend(self.marks.iter().map(|mark| Place {
             start: moved(mark.place.start, mark.before.0),
             end: moved(mark.place.end, mark.before.1),
@@ -199,6 +266,10 @@ impl Skeleton {
 }
 
 impl Number {
+    fn open(start: usize, end: usize, width: Width) -> Self {
+        Self { start: start as u32, end: end as u32, width, gap: 0, gap_bytes: (0, 0) }
+    }
+
     /// Where the number that starts at `at` ends, if one does.
     #[inline]
     fn read(self, line: &[u8], at: usize) -> Option<usize> {
@@ -213,26 +284,27 @@ impl Number {
         if end == at {
             return None;
         }
-        if line.get(end) == Some(&b'.') {
-            let fraction = end_of_digits(line, end + 1);
-            return Some(if fraction > end + 1 { fraction } else { end });
+        if line.get(end) != Some(&b'.') {
+            return Some(end);
         }
-        Some(end)
+        let fraction = end_of_digits(line, end + 1);
+        Some(if fraction > end + 1 { fraction } else { end })
     }
 }
 
 /// One past the digits that start at `at`.
 #[inline]
 fn end_of_digits(line: &[u8], at: usize) -> usize {
-    let mut at = at;
-    while let Some(bytes) = eight(line, at) {
-        let length = leading_digits(bytes);
-        at += length;
-        if length < 8 {
-            return at;
-        }
+    match eight(line, at).map(leading_digits) {
+        Some(length) if length < 8 => at + length,
+        _ => end_of_many_digits(line, at),
     }
-    at + line.get(at..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+#[cold]
+fn end_of_many_digits(line: &[u8], at: usize) -> usize {
+    let rest = line.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 /// How many of eight bytes, from the lowest, are digits.
@@ -257,7 +329,7 @@ fn open_numbers(line: &[u8], item: &Item, numbers: &mut Vec<Number>) {
         let stop = end_of_digits(line, at).min(end);
         let free = free_width(line, item, at).map(|(width, from, to)| (width, from, to.min(end)));
         let (width, from, to) = free.unwrap_or((Width::Fixed, at, stop));
-        numbers.push(Number { start: from as u32, end: to as u32, width });
+        numbers.push(Number::open(from, to, width));
         at = to;
     }
 }
@@ -268,8 +340,7 @@ fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usiz
     let start = item.varies as usize;
     let signed = at == start + 1 && matches!(line[start], b'-' | b'+');
     let before = start.checked_sub(1).map(|before| line[before]);
-    let number = Number { start: 0, end: 0, width: Width::Free };
-    let end = number.read(line, at)?;
+    let end = Number::open(0, 0, Width::Free).read(line, at)?;
     let after = line.get(end).copied();
     let alone = end == item.end as usize || end < item.end as usize && after == Some(b' ');
     let ends = after
@@ -287,9 +358,22 @@ fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usiz
         None | Some(b' ' | b'\t' | b'=' | b'(' | b'[' | b'{' | b'|') => {
             Some((Width::Signed, start, end))
         }
-        Some(b':' | b'#' | b'"' | b'\'') if !signed => Some((Width::Free, at, end)),
+        Some(b'"' | b'\'') if !signed => Some((Width::Free, at, end)),
+        Some(b':' | b'#') if !signed && is_named(line, start) => Some((Width::Free, at, end)),
         _ => None,
     }
+}
+
+/// Whether the run that the number at `start` ends has more in it than hexadecimal numbers, so that
+/// no length of this one makes it an address or a time.
+fn is_named(line: &[u8], start: usize) -> bool {
+    let ends = |byte: &&u8| !byte.is_ascii_whitespace() && !b",=()[]{}<>\"'`|;!?".contains(byte);
+    let before = line[..start].iter().rev().take_while(ends);
+    let mut named = false;
+    for byte in before {
+        named |= !byte.is_ascii_hexdigit() && *byte != b':';
+    }
+    named
 }
 
 /// What lines that differ in numbers alone have in common, cheaply: the first stretch of four bytes

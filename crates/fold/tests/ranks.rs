@@ -136,6 +136,10 @@ fn what_one_rank_alone_says_does_not_wait_after_the_first_time() {
     assert!(console.shown().is_empty());
     (1..8).for_each(|rank| console.say(rank, "step 9"));
     assert_eq!(console.shown(), ["[0-7] step 9", "[0] saved checkpoint 3"]);
+    // And the rank joins what others open after it.
+    console.say(0, "saved checkpoint 4");
+    (0..8).rev().for_each(|rank| console.say(rank, "step 10"));
+    assert_eq!(console.shown(), ["[0] saved checkpoint 4", "[0-7] step 10"]);
 }
 
 #[test]

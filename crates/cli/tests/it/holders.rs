@@ -61,6 +61,17 @@ fn a_grandchild_that_never_stops_talking_is_given_up_in_the_end() {
 }
 
 #[test]
+fn a_grandchild_that_floods_without_end_is_given_up_in_the_end() {
+    let place = Place::new();
+    let args = ["run", "--no-files", "--report", "r.json", "--drain", "100ms", "--show", "7", "--"];
+    let done = place.lastline(&[&args[..], &["sh", "-c", "yes & exit 3"]].concat()).expect(3);
+    assert!(done.took < Duration::from_secs(15), "{:?}", done.took);
+    let report = crate::support::json(&place.path("r.json"));
+    crate::support::check(&report);
+    assert_eq!(stream(&report, 0, "stdout")["end"], "leaked");
+}
+
+#[test]
 fn what_a_grandchild_says_within_the_drain_is_kept() {
     let place = Place::new();
     let script = "(sleep 0.3; echo late; sleep 0.3; echo later) & echo early";

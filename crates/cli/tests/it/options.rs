@@ -54,6 +54,31 @@ fn files_that_cannot_be_made_do_not_stop_the_job() {
 }
 
 #[test]
+fn an_unprivileged_user_can_run_a_thousand_ranks() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    // The user of this test may not enter the place where the binary was built.
+    let binary = place.path("lastline");
+    fs::copy(env!("CARGO_BIN_EXE_lastline"), &binary).unwrap();
+    for dir in ["", "run"] {
+        fs::set_permissions(place.path(dir), fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
+    let can = rustix::process::geteuid().is_root() && place.has("setpriv");
+    if !can {
+        println!("not run as another user: that takes root and setpriv");
+    }
+    let run = [binary.to_str().unwrap(), "run", "-n", "1000", "--job", "j", "--", "echo", "here"];
+    let command = match can {
+        true => place.wrap("setpriv", &[&nobody[..], &run].concat()),
+        false => place.wrap(run[0], &run[1..]),
+    };
+    let done = crate::support::Running::start(command).wait().expect(0);
+    assert_eq!(done.sorted().len(), 1000, "{}", done.err());
+    report(&place.job("j"));
+}
+
+#[test]
 fn a_thousand_ranks_print_a_line_each() {
     let place = Place::new();
     let done = place.lastline(&["run", "-n", "1000", "--job", "j", "--", "echo", "here"]);

@@ -45,6 +45,12 @@ impl Place {
         self.path("state/lastline/jobs").join(job)
     }
 
+    /// Whether a program is installed.
+    pub(crate) fn has(&self, program: &str) -> bool {
+        let found = self.wrap("sh", &["-c", "command -v \"$0\"", program]);
+        Running::start(found).wait().status.success()
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         self.wrap(env!("CARGO_BIN_EXE_lastline"), args)
     }

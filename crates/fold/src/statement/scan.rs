@@ -132,6 +132,10 @@ impl Scan {
             return self.variable(start, end);
         }
         run::cut(text, start, end, &mut |piece, from, to| match piece {
+            // A dotted name as the value of a key names a class, a package or a host.
+            Piece::Word if self.assigned == b'=' && text[from..to].contains(&b'.') => {
+                self.variable(from, to);
+            }
             Piece::Word => self.word(text, from, to),
             Piece::Variable => self.variable(from, to),
             Piece::Stem(number) => self.stem(text, from, from + number, to),

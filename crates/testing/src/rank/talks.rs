@@ -41,8 +41,12 @@ pub(super) fn prompt() -> io::Result<()> {
     say(&format!("hello {}", name.trim()))
 }
 
-/// For every byte on the socket, prints a numbered line and answers with the byte.
+/// For every byte on the socket, prints a numbered line and answers with the byte. All ranks but
+/// the first only talk.
 pub(super) fn on_command(socket: &Path) -> io::Result<()> {
+    if own_rank() > 0 {
+        return for_ever();
+    }
     let mut socket = UnixStream::connect(socket)?;
     let (mut byte, mut number, rank) = ([0], 0_u64, own_rank());
     while socket.read(&mut byte)? == 1 {

@@ -1,0 +1,114 @@
+//! The ledger of a job that was broken off, rebuilt from what it filed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
+
+use lastline_appender::Archive;
+use lastline_line::{Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamId, StreamLedger};
+
+use crate::jobs::FoundJob;
+use crate::report::{RankReport, Report, StreamEnd, StreamReport};
+
+/// What a report rebuilt from files can say of the console.
+const UNKNOWN: &str = "unknown: lastline was killed, and what it had shown died with it";
+/// How much is read at once to count lines, in bytes.
+const READ_BYTES: usize = 256 << 10;
+
+/// The report of a job without one, as far as its files know: every stream up to what is filed.
+/// What was in a pipe when lastline was killed is beyond anyone's knowledge, and how ranks ended
+/// too; those fields are empty, and the end of each stream is `aborted`.
+///
+/// # Errors
+///
+/// When the files cannot be read.
+pub fn rebuild_report(job: &FoundJob) -> io::Result<Report> {
+    let archive = Archive::open(&job.dir).map_err(io::Error::other)?;
+    let known: HashMap<(u32, Stream), StreamId> =
+        archive.streams().into_iter().map(|id| ((id.rank, id.stream), id)).collect();
+    let ranks = (0..job.info.world_size).map(|rank| {
+        let streams = Stream::ALL.into_iter().map(|stream| {
+            let unknown = StreamId::new(Launch::default(), rank, stream);
+            let id = known.get(&(rank, stream)).copied().unwrap_or(unknown);
+            let ledger = ledger(&archive, id)?;
+            let report = StreamReport { ledger, end: StreamEnd::Aborted, leaked_to: Vec::new() };
+            Ok((stream, report))
+        });
+        Ok(rank_report(rank, &job.info.started, streams.collect::<io::Result<_>>()?))
+    });
+    let mut report = Report {
+        lastline: job.info.lastline.clone(),
+        job: job.info.job.clone(),
+        command: job.info.command.clone(),
+        started: job.info.started.clone(),
+        ended: last_change(&job.dir),
+        world_size: job.info.world_size,
+        balanced: false,
+        imbalances: Vec::new(),
+        first_failure: None,
+        stopped_by: None,
+        broken_off: true,
+        ranks: ranks.collect::<io::Result<_>>()?,
+        barriers: Vec::new(),
+        teardown: Vec::new(),
+    };
+    report.check_balance();
+    Ok(report)
+}
+
+fn ledger(archive: &Archive, stream: StreamId) -> io::Result<StreamLedger> {
+    let not_filed = archive.gaps(stream);
+    let filed_bytes = archive.filed_bytes(stream);
+    // Pruned bytes were filed and are among the gaps.
+    let end = archive.filed(stream);
+    let read_bytes = end.0.max(filed_bytes);
+    let mut ledger = StreamLedger {
+        read_bytes,
+        read_lines: count_lines(archive, stream, end)?,
+        filed_bytes: read_bytes - not_filed.bytes(),
+        not_filed,
+        ..StreamLedger::default()
+    };
+    ledger.lost.declare(Span::new(Offset::ZERO, Offset(read_bytes)), UNKNOWN);
+    Ok(ledger)
+}
+
+fn count_lines(archive: &Archive, stream: StreamId, end: Offset) -> io::Result<u64> {
+    let (mut at, mut lines, mut open) = (Offset::ZERO, 0, false);
+    let mut buffer = vec![0; READ_BYTES];
+    while at < end {
+        match archive.read_back(stream, at, &mut buffer)? {
+            ReadOutcome::Read(bytes) => {
+                lines += buffer[..bytes].iter().filter(|byte| **byte == b'\n').count() as u64;
+                open = buffer[bytes - 1] != b'\n';
+                at += bytes as u64;
+            }
+            ReadOutcome::Gone { to, .. } if to > at => at = to,
+            _ => break,
+        }
+    }
+    Ok(lines + u64::from(open))
+}
+
+fn rank_report(rank: u32, started: &str, streams: BTreeMap<Stream, StreamReport>) -> RankReport {
+    RankReport {
+        rank,
+        host: String::new(),
+        pid: None,
+        code: None,
+        signal: None,
+        stopped_by_lastline: false,
+        error: None,
+        started: started.to_owned(),
+        ended: None,
+        streams,
+    }
+}
+
+/// When anything in the directory was written last, RFC 3339.
+fn last_change(dir: &Path) -> String {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
+    let last = times.max().unwrap_or(std::time::UNIX_EPOCH);
+    crate::report::rfc3339(lastline_line::Timestamp::from_system(last))
+}

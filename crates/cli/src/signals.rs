@@ -1,0 +1,99 @@
+//! The signals that lastline is sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use anyhow::Context as _;
+use lastline_bootstrap::{StopCause, Stopper};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What is heard of, from before the first rank is started.
+pub(crate) struct Signals {
+    stopping: Vec<(SignalKind, Signal)>,
+    suspend: Signal,
+    /// A file at the limit of its size is then an error of writing, not the end of lastline. A
+    /// handler, unlike an ignored signal, does not pass to the ranks.
+    _file_size: Signal,
+}
+
+/// Which signal lastline was told to stop by.
+#[derive(Clone, Default)]
+pub(crate) struct Told {
+    first: Arc<AtomicI32>,
+    count: Arc<AtomicU32>,
+}
+
+impl Told {
+    pub(crate) fn signal(&self) -> Option<i32> {
+        Some(self.first.load(Ordering::Acquire)).filter(|&signal| signal != 0)
+    }
+
+    /// Another one came; how many that makes.
+    fn note(&self, signal: i32) -> u32 {
+        // The first one says what the exit code is.
+        let _first = self.first.compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire);
+        self.count.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+impl Signals {
+    /// Keeps signals from ending this process.
+    pub(crate) fn register() -> anyhow::Result<Self> {
+        let hear = |kind| signal(kind).context("cannot listen for signals");
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
+        // A job under nohup is not told of the terminal's end.
+        if !is_ignored(libc::SIGHUP) {
+            kinds.push(SignalKind::hangup());
+        }
+        let stopping = kinds.into_iter().map(|kind| Ok((kind, hear(kind)?)));
+        Ok(Self {
+            stopping: stopping.collect::<anyhow::Result<_>>()?,
+            suspend: hear(SignalKind::from_raw(libc::SIGTSTP))?,
+            _file_size: hear(SignalKind::from_raw(libc::SIGXFSZ))?,
+        })
+    }
+
+    /// Acts on them: the first that stops stops the job, the second ends the grace, the third
+    /// exits at once; SIGTSTP pauses the ranks and then this process.
+    pub(crate) fn listen(self, stopper: &Stopper) -> Told {
+        let told = Told::default();
+        for (kind, heard) in self.stopping {
+            tokio::spawn(stop(kind, heard, stopper.clone(), told.clone()));
+        }
+        tokio::spawn(suspend(self.suspend, stopper.clone()));
+        told
+    }
+}
+
+async fn stop(kind: SignalKind, mut heard: Signal, stopper: Stopper, told: Told) {
+    while heard.recv().await.is_some() {
+        let number = match kind.as_raw_value() {
+            libc::SIGINT => libc::SIGINT,
+            _ => libc::SIGTERM,
+        };
+        if told.note(number) > 2 {
+            std::process::exit(128 + number);
+        }
+        stopper.stop(StopCause::Signal(number));
+    }
+}
+
+async fn suspend(mut heard: Signal, stopper: Stopper) {
+    while heard.recv().await.is_some() {
+        stopper.suspend().await;
+        let own = rustix::process::getpid();
+        // Returns when somebody has sent SIGCONT.
+        if let Err(error) = rustix::process::kill_process(own, rustix::process::Signal::STOP) {
+            tracing::debug!(%error, "lastline itself does not pause");
+        }
+        stopper.resume();
+    }
+}
+
+/// Whether this process was started with a signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+}

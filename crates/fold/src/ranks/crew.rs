@@ -1,0 +1,59 @@
+//! Where each rank is among the entries, and who uses which statement.
+
+use std::collections::VecDeque;
+
+use rustc_hash::FxHashMap;
+
+/// Ranks below this are found by index.
+const NEAR: u32 = 1 << 14;
+
+/// Where a rank is.
+#[derive(Debug, Default)]
+pub(super) struct Rank {
+    /// One past the number of the entry it joined last: the first one it may join next.
+    pub(super) next: u64,
+    /// The numbers of the open entries that hold lines of it, ascending.
+    pub(super) held: VecDeque<u64>,
+}
+
+/// All ranks that have said something.
+#[derive(Debug, Default)]
+pub(super) struct Crew {
+    near: Vec<Rank>,
+    far: FxHashMap<u32, Rank>,
+}
+
+impl Crew {
+    /// The rank.
+    #[inline]
+    pub(super) fn rank(&mut self, rank: u32) -> &mut Rank {
+        if rank >= NEAR {
+            return self.far.entry(rank).or_default();
+        }
+        let at = rank as usize;
+        if at >= self.near.len() {
+            self.near.resize_with(at + 1, Rank::default);
+        }
+        &mut self.near[at]
+    }
+}
+
+/// Who uses a statement, and its open entries.
+#[derive(Debug, Default)]
+pub(super) struct Use {
+    pub(super) user: User,
+    /// Numbers of open entries, ascending.
+    pub(super) open: VecDeque<u64>,
+}
+
+/// Who has been seen to use a statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum User {
+    /// No entry of it has been given out yet.
+    #[default]
+    Unknown,
+    /// This rank alone.
+    One(u32),
+    /// Several.
+    Many,
+}

@@ -1,0 +1,87 @@
+//! The same statement of several ranks as one entry.
+
+mod core;
+mod crew;
+mod queue;
+
+use std::time::Duration;
+
+use lastline_line::{Emit, Fold, Line, RankSet, Timestamp};
+
+use self::core::Core;
+use crate::miner::MinerOptions;
+use crate::options::Bounds;
+use crate::unit::Units;
+
+/// How [`Ranks`] folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RanksOptions {
+    /// How long an entry waits for ranks that have not said it: 500 ms.
+    pub window: Duration,
+    /// How much is held.
+    pub bounds: Bounds,
+    /// How many statements are known.
+    pub miner: MinerOptions,
+}
+
+impl Default for RanksOptions {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_millis(500),
+            bounds: Bounds::default(),
+            miner: MinerOptions::default(),
+        }
+    }
+}
+
+/// Folds what several ranks say into one entry; lines of one rank are never merged.
+///
+/// See the crate documentation for the theory.
+#[derive(Debug)]
+pub struct Ranks {
+    units: Units,
+    core: Core,
+}
+
+impl Ranks {
+    /// Waits for the ranks in `live`.
+    pub fn new(live: RankSet, options: RanksOptions) -> Self {
+        Self { units: Units::default(), core: Core::new(live, options) }
+    }
+
+    /// A rank was started, again or later than the others: it is waited for from now on.
+    pub fn started(&mut self, rank: u32) {
+        self.core.started(rank);
+    }
+}
+
+impl Fold for Ranks {
+    fn push(&mut self, line: &Line<'_>, now: Timestamp, emit: &mut Emit<'_>) {
+        let core = &mut self.core;
+        if core.deadline().is_some_and(|deadline| deadline <= now) {
+            core.expire(now, emit);
+        }
+        self.units.push(line, now, &mut |said| core.take(said, now, emit));
+        if self.units.held_bytes() > self.core.options.bounds.max_bytes {
+            self.units.finish(&mut |said| self.core.take(said, now, emit));
+        }
+    }
+
+    fn due(&mut self, now: Timestamp, emit: &mut Emit<'_>) -> Option<Timestamp> {
+        let silent = self.units.due(now, &mut |said| self.core.take(said, now, emit));
+        self.core.expire(now, emit);
+        let deadline = self.core.deadline();
+        silent.into_iter().chain(deadline).min()
+    }
+
+    fn finish(&mut self, emit: &mut Emit<'_>) {
+        let now = self.core.now;
+        self.units.finish(&mut |said| self.core.take(said, now, emit));
+        self.core.release_all(emit);
+    }
+
+    fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
+        self.units.ended(rank, &mut |said| self.core.take(said, now, emit));
+        self.core.ended(rank, emit);
+    }
+}

@@ -40,6 +40,7 @@ def main():
         print(f"{WORLD_SIZE} ranks meet at {os.environ.get('MASTER_ADDR', 'nowhere')}")
     if RANK == 1:
         print("warning: no checkpoint found, starting from scratch", file=sys.stderr)
+    time.sleep(0.5)  # What loading the data takes.
     train(luck)
 
 

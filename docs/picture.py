@@ -21,7 +21,7 @@ import termios
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = "lastline run -n 4 --log-dir logs -- python3 train.py"
+COMMAND = "lastline run -n 8 --log-dir logs -- python3 train.py"
 COLUMNS, LINE_HEIGHT, CHARACTER, FONT_SIZE, MARGIN = 100, 19, 8.43, 14, 16
 BACKGROUND, FOREGROUND, MUTED = "#16181d", "#d6d8de", "#7d838f"
 COLORS = {
@@ -89,7 +89,7 @@ def draw(lines):
     height = len(rows) * LINE_HEIGHT + 2 * MARGIN
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="A run of four ranks of which one fails">'
+        f'height="{height}" role="img" aria-label="A run of eight ranks of which one fails">'
     )
     yield f'<rect width="{width}" height="{height}" rx="8" fill="{BACKGROUND}"/>'
     font = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prints what a training job prints, from as many processes as it is started in.
 
-    lastline run -n 4 -- python3 examples/train.py
+    lastline run -n 8 -- python3 examples/train.py
 
 Rank 2 (or the last one of fewer) meets a loss that is not a number and ends with a traceback.
 Needs the standard library alone; reads RANK and WORLD_SIZE, as torch.distributed does.
@@ -14,7 +14,7 @@ import time
 
 RANK = int(os.environ.get("RANK", 0))
 WORLD_SIZE = int(os.environ.get("WORLD_SIZE", 1))
-STEPS = 4
+STEPS = 5
 UNLUCKY = min(2, WORLD_SIZE - 1)
 
 
@@ -40,6 +40,7 @@ def main():
         print(f"{WORLD_SIZE} ranks meet at {os.environ.get('MASTER_ADDR', 'nowhere')}")
     if RANK == 1:
         print("warning: no checkpoint found, starting from scratch", file=sys.stderr)
+    time.sleep(0.5)  # What loading the data takes.
     train(luck)
 
 

@@ -12,6 +12,8 @@ pub(crate) struct Range {
     ends: Ends,
     /// How long the number is in the first value; the unit follows.
     unit_at: u8,
+    /// There is no unit, and no number has more than eight bytes.
+    bare: bool,
 }
 
 #[derive(Debug)]
@@ -50,7 +52,8 @@ impl Range {
             Some((form, value)) => Ends::Alike { form, min: value, max: value },
             None => Ends::Apart(Box::new((end, end))),
         };
-        let mut range = Self { ends, unit_at: number.length as u8 };
+        let bare = number.length == first.len() && number.length <= 8;
+        let mut range = Self { ends, unit_at: number.length as u8, bare };
         range.take(first, second).then_some(range)
     }
 
@@ -60,7 +63,23 @@ impl Range {
     }
 
     /// Takes in the value that is the first `length` bytes of `text`, if it has the form of all
-    /// numbers so far.
+    /// numbers so far and nothing else needs to be looked at.
+    #[inline]
+    pub(crate) fn take_bare(&mut self, text: &[u8], length: u32) -> bool {
+        if let Ends::Alike { form, min, max } = &mut self.ends
+            && self.bare
+            && u32::from(form.length) == length
+            && let Some(bytes) = text.first_chunk::<8>()
+            && let Some(packed) = form.pack_bytes(u64::from_be_bytes(*bytes))
+        {
+            *min = packed.min(*min);
+            *max = packed.max(*max);
+            return true;
+        }
+        false
+    }
+
+    /// The same, whatever has to be looked at.
     #[inline]
     pub(crate) fn take_alike(&mut self, first: &[u8], text: &[u8], length: usize) -> bool {
         let unit = first.len() - usize::from(self.unit_at);
@@ -168,6 +187,11 @@ impl Form {
                 u64::from_be_bytes(padded)
             }
         };
+        self.pack_bytes(bytes)
+    }
+
+    #[inline]
+    fn pack_bytes(&self, bytes: u64) -> Option<u64> {
         let unused = 8 * (8 - (self.length - self.skipped));
         let packed = (bytes >> unused << unused) ^ self.zero;
         // What sets the high bit of a digit's byte from ten on, and of any other byte from one on:

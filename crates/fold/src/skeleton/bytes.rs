@@ -19,7 +19,7 @@ fn end_of_many_digits(line: &[u8], at: usize) -> usize {
 
 /// How many of eight bytes, from the lowest, are digits.
 #[inline]
-fn leading_digits(bytes: u64) -> usize {
+pub(super) fn leading_digits(bytes: u64) -> usize {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // A digit becomes 0 to 9; adding 0x76 to anything from 10 on sets the high bit.
     let values = bytes ^ 0x3030_3030_3030_3030;
@@ -69,6 +69,5 @@ fn leading_others(bytes: u64) -> usize {
 /// Eight bytes from `at`, the first one lowest.
 #[inline]
 pub(super) fn eight(text: &[u8], at: usize) -> Option<u64> {
-    let bytes = text.get(at..at + 8)?;
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    text.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
 }

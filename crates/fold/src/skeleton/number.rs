@@ -1,6 +1,6 @@
 //! Numbers that a skeleton leaves open.
 
-use super::bytes::end_of_digits;
+use super::bytes::{eight, end_of_digits, leading_digits};
 use crate::statement::scan::{Item, Kind};
 
 /// A number that is left open.
@@ -34,6 +34,24 @@ impl Number {
     /// Where the number that starts at `at` ends, if one does.
     #[inline]
     pub(super) fn read(self, line: &[u8], at: usize) -> Option<usize> {
+        // Nearly all are short and unsigned, and do not end the line.
+        if self.width != Width::Fixed
+            && let Some(bytes) = eight(line, at)
+            && let whole @ 1..8 = leading_digits(bytes)
+        {
+            if (bytes >> (8 * whole)) as u8 != b'.' {
+                return Some(at + whole);
+            }
+            if let Some(bytes) = eight(line, at + whole + 1)
+                && let fraction @ 1..8 = leading_digits(bytes)
+            {
+                return Some(at + whole + 1 + fraction);
+            }
+        }
+        self.read_any(line, at)
+    }
+
+    fn read_any(self, line: &[u8], at: usize) -> Option<usize> {
         if self.width == Width::Fixed {
             let end = at + (self.end - self.start) as usize;
             let digits = line.get(at..end)?;

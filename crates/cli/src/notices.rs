@@ -18,6 +18,8 @@ pub(crate) fn init() {
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(tracing::Level::WARN))
         .with_writer(std::io::stderr)
+        // It would tell stderr that stderr is gone, and panic.
+        .log_internal_errors(false)
         .event_format(Notice)
         .init();
 }

@@ -81,8 +81,7 @@ impl Worker {
             let account = state.accounts.entry(stream).or_default();
             let before = account.received;
             let fresh = account.arrive(unseen);
-            if self.presenter.options.show.as_ref().is_some_and(|show| !show.contains(stream.rank))
-            {
+            if !self.presenter.options.shows(stream) {
                 account.withhold(Withheld::Show, fresh.len());
                 return;
             }
@@ -135,6 +134,10 @@ impl Worker {
         let account = state.accounts.entry(stream).or_default();
         let fresh = account.arrive(span);
         match cause {
+            // It would not have been shown either way.
+            Cause::Lost(_) if !self.presenter.options.shows(stream) => {
+                account.withhold(Withheld::Show, fresh.len());
+            }
             Cause::Withheld(reason) => account.withhold(*reason, fresh.len()),
             Cause::Lost(words) => account.lose(fresh, words),
         }

@@ -112,7 +112,9 @@ fn run(
     })?;
     let (failed, runs, skipped) = found.into_inner().expect("a worker panicked");
     let took = started.elapsed().as_secs();
-    println!("{runs} runs of {seeds:?} in {took} s, {skipped} skipped for want of the right to mount a disk");
+    println!(
+        "{runs} runs of {seeds:?} in {took} s, {skipped} skipped for want of the right to mount a disk"
+    );
     println!("{} with differences: {failed:?}", failed.len());
     Ok(failed.len())
 }

@@ -98,7 +98,9 @@ impl Calls {
             .output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let verdict = text.lines().next().map(str::to_owned);
-        if verdict.as_deref().is_some_and(|verdict| (verdict == "reached") != output.status.success())
+        if verdict
+            .as_deref()
+            .is_some_and(|verdict| (verdict == "reached") != output.status.success())
         {
             return Ok(Some(format!("{verdict:?} with {}", output.status)));
         }

@@ -87,7 +87,9 @@ fn line(shape: Shape, rng: &mut Rng, rank: u32, number: u64, out: &mut Vec<u8>) 
 fn letters(rng: &mut Rng, number: u64, count: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{number} ").as_bytes());
     let letter = rng.u8(b'a'..=b'z');
-    out.extend((0..count).map(|at| if at % 61 == 60 { b'0' + (at / 61 % 10) as u8 } else { letter }));
+    out.extend(
+        (0..count).map(|at| if at % 61 == 60 { b'0' + (at / 61 % 10) as u8 } else { letter }),
+    );
 }
 
 fn alike(rng: &mut Rng, rank: u32, number: u64, out: &mut Vec<u8>) {

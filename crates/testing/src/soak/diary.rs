@@ -34,7 +34,8 @@ fn at(stream: Stream, word: u64) -> u64 {
 
 impl Diary {
     pub(super) fn open(dir: &Path, rank: u32) -> io::Result<Self> {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path(dir, rank));
+        let file =
+            OpenOptions::new().create(true).truncate(false).write(true).open(path(dir, rank));
         file.map(Self)
     }
 

@@ -131,11 +131,7 @@ fn start(
 }
 
 /// Runs it from its start to the end of all of its processes.
-pub(super) fn run(
-    scenario: &Scenario,
-    programs: &Programs,
-    place: &mut Place,
-) -> io::Result<Seen> {
+pub(super) fn run(scenario: &Scenario, programs: &Programs, place: &mut Place) -> io::Result<Seen> {
     let started = Instant::now();
     let (mut child, outputs) = start(scenario, programs, place)?;
     let calls = Arc::new(Calls {
@@ -205,7 +201,8 @@ fn drive(
         if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&look))? > 0 {
             break;
         }
-        if running_since.is_none() && (0..24).any(|rank| diary::read(place.path(), rank).is_some()) {
+        if running_since.is_none() && (0..24).any(|rank| diary::read(place.path(), rank).is_some())
+        {
             running_since = Some(Instant::now());
         }
         let ran = running_since.map_or(0, |since| since.elapsed().as_millis() as u64);
@@ -235,9 +232,8 @@ fn left_over(scenario: &Scenario, status: Option<ExitStatus>, place: &Place) -> 
     let deadline = Instant::now() + if in_order { Duration::ZERO } else { patience };
     loop {
         let found = place.processes();
-        let others = |process: &String| {
-            !process.contains("soak-hold") && !process.contains(" flush ")
-        };
+        let others =
+            |process: &String| !process.contains("soak-hold") && !process.contains(" flush ");
         let found: Vec<String> = if daemons {
             found.into_iter().filter(others).collect()
         } else {

@@ -44,7 +44,9 @@ pub(super) fn check(scenario: &Scenario, seen: &Seen, all: &[Facts], wrong: &mut
             wrong.push(format!("a barrier took {:?}", told.took));
         }
         let known = ["reached", "lost", "timed out"];
-        if let Some(verdict) = &told.verdict && !known.contains(&verdict.as_str()) {
+        if let Some(verdict) = &told.verdict
+            && !known.contains(&verdict.as_str())
+        {
             wrong.push(format!("a barrier said `{verdict}`"));
         }
     }

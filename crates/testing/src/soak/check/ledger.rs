@@ -40,7 +40,8 @@ pub(super) fn check(
     gaps("lost", &facts.lost, read, &mut say);
     // One thread prints both streams: when one output takes nothing, the other has to wait.
     let complete = facts.reader.takes_all()
-        && scenario.reader != Reader::Never && scenario.when_full != Some("drop");
+        && scenario.reader != Reader::Never
+        && scenario.when_full != Some("drop");
     if complete && !facts.lost.is_empty() {
         say(format!("lost without a reason: {}", found["lost"]));
     }

@@ -30,7 +30,10 @@ pub(super) fn with_report(
     if report["balanced"] != true {
         wrong.push(format!("not balanced: {}", report["imbalances"]));
     }
-    let versions: Vec<u64> = report["barriers"].as_array().into_iter().flatten()
+    let versions: Vec<u64> = report["barriers"]
+        .as_array()
+        .into_iter()
+        .flatten()
         .filter_map(|barrier| barrier["version"].as_u64())
         .collect();
     if !versions.is_sorted_by(|left, right| left < right) {

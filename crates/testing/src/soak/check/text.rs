@@ -173,11 +173,12 @@ fn match_line(content: &[u8], whole: bool, pieces: &[Piece<'_>]) -> Option<Vec<u
         let Some(part) = content.get(..end).filter(|part| visible(part) == first.text) else {
             continue;
         };
-        if more && (part.len() < content.len() || whole) {
-            if let Some(others) = match_line(&content[end..], whole, rest) {
-                let others = others.into_iter().map(|other| end + other);
-                return Some(std::iter::once(end).chain(others).collect());
-            }
+        if more
+            && (part.len() < content.len() || whole)
+            && let Some(others) = match_line(&content[end..], whole, rest)
+        {
+            let others = others.into_iter().map(|other| end + other);
+            return Some(std::iter::once(end).chain(others).collect());
         }
         let left = &content[end..];
         if left.is_empty() || (!whole && left.iter().all(|byte| *byte == b'\r')) {
@@ -188,11 +189,7 @@ fn match_line(content: &[u8], whole: bool, pieces: &[Piece<'_>]) -> Option<Vec<u
 }
 
 /// One rank alone: its bytes go through as they come, but for what is drawn over.
-fn check_raw(
-    scenario: &Scenario,
-    seen: &Seen,
-    all: &[Facts],
-) -> Result<Vec<Marks>, Vec<String>> {
+fn check_raw(scenario: &Scenario, seen: &Seen, all: &[Facts]) -> Result<Vec<Marks>, Vec<String>> {
     let mut wrong = Vec::new();
     for facts in all.iter().filter(|_| scenario.fold == "off") {
         let printed = &seen.printed[usize::from(facts.stream == Stream::Stderr)];
@@ -202,9 +199,10 @@ fn check_raw(
         let printed = lines(printed);
         let expected = lines(&expected);
         let same = printed.iter().zip(&expected).take_while(|(left, right)| left == right).count();
-        let cut = printed.get(same).zip(expected.get(same)).is_none_or(|(left, right)| {
-            same + 1 == printed.len() && right.starts_with(left)
-        });
+        let cut = printed
+            .get(same)
+            .zip(expected.get(same))
+            .is_none_or(|(left, right)| same + 1 == printed.len() && right.starts_with(left));
         // Lastline's own words may stand where a line was not ended yet, and it goes on after them.
         let joined = |lines: &[&[u8]]| lines.concat();
         let right = if facts.reader.takes_all() {

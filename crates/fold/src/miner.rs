@@ -11,7 +11,7 @@ use crate::wander::{Verdict, Wander};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinerOptions {
     /// How many statements are known at least before the one not seen for longest is forgotten:
-    /// 8,192. About 100 bytes each, and ten times that for what is known of words that may wander.
+    /// 8,192. About 100 bytes each, and five times that for what is known of words that may wander.
     pub max_statements: usize,
 }
 
@@ -99,7 +99,7 @@ impl Miner {
             places: Vec::new(),
             known: Generations::new(options.max_statements),
             merged: Generations::new(options.max_statements.saturating_mul(8)),
-            wander: Wander::new(options.max_statements.saturating_mul(8)),
+            wander: Wander::new(options.max_statements.saturating_mul(4)),
         }
     }
 

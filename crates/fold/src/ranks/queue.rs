@@ -7,7 +7,9 @@ use lastline_line::Timestamp;
 use crate::entry::Gathered;
 
 /// How many closed entries are kept for their memory.
-const SPARE: usize = 64;
+const SPARE: usize = 512;
+/// Larger ones are not.
+const MAX_SPARE_BYTES: usize = 1024;
 
 /// An entry that waits for more ranks, or for its turn.
 #[derive(Debug, Default)]
@@ -70,7 +72,7 @@ impl Queue {
 
     /// Gives an entry's memory back.
     pub(super) fn recycle(&mut self, open: Box<Open>) {
-        if self.spare.len() < SPARE {
+        if self.spare.len() < SPARE && open.gathered.held_bytes() <= MAX_SPARE_BYTES {
             self.spare.push(open);
         }
     }

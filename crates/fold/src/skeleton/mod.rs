@@ -66,10 +66,17 @@ struct Skeleton {
     hits: u32,
 }
 
+/// A skeleton and the print of its line, so that others need not be looked at.
+#[derive(Debug, Default)]
+struct Way {
+    print: u64,
+    skeleton: Option<Box<Skeleton>>,
+}
+
 /// The skeletons of lines seen lately. Bounded.
 #[derive(Debug, Default)]
 pub(crate) struct Skeletons {
-    sets: Vec<[Option<Box<Skeleton>>; WAYS]>,
+    sets: Vec<[Way; WAYS]>,
     shifts: Shifts,
     turn: usize,
     /// Where the skeleton is that fitted last.
@@ -87,7 +94,7 @@ impl Skeletons {
         places: &mut Vec<Place>,
     ) -> Option<Found> {
         let (set, way) = self.last;
-        let skeleton = self.sets.get_mut(set)?.get_mut(way)?.as_mut()?;
+        let skeleton = self.sets.get_mut(set)?.get_mut(way)?.skeleton.as_mut()?;
         skeleton.serve(line, version, &mut self.shifts, places)
     }
 
@@ -102,7 +109,8 @@ impl Skeletons {
     ) -> Option<Found> {
         let at = print as usize % SETS;
         let set = self.sets.get_mut(at)?;
-        for (way, skeleton) in set.iter_mut().enumerate() {
+        let alike = set.iter_mut().enumerate().filter(|(_, way)| way.print == print);
+        for (way, Way { skeleton, .. }) in alike {
             let Some(skeleton) = skeleton else { continue };
             let found = skeleton.serve(line, version, &mut self.shifts, places);
             if found.is_some() {
@@ -131,11 +139,13 @@ impl Skeletons {
         }
         self.turn = self.turn.wrapping_add(1);
         let set = &mut self.sets[print as usize % SETS];
-        let stale = |way: &Option<Box<Skeleton>>| {
-            way.as_ref().is_none_or(|s| s.version != version || s.hits >= MAX_HITS)
+        let stale = |way: &Way| {
+            way.skeleton.as_ref().is_none_or(|s| s.version != version || s.hits >= MAX_HITS)
         };
-        let way = set.iter().position(stale).unwrap_or(self.turn % WAYS);
-        let skeleton = set[way].get_or_insert_default();
+        let at = set.iter().position(stale).unwrap_or(self.turn % WAYS);
+        let way = &mut set[at];
+        way.print = print;
+        let skeleton = way.skeleton.get_or_insert_default();
         skeleton.learn(line, items, places);
         let fits = skeleton.numbers.len() <= MAX_NUMBERS;
         (skeleton.version, skeleton.hits) = (version, if fits { 0 } else { MAX_HITS });

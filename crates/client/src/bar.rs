@@ -56,7 +56,7 @@ impl Bars {
         if let Some(held) = self.held.take() {
             out(Out::Redrawn(held.bytes));
         }
-        self.held = Some(Held { start, bytes, text: without_moves(text) });
+        self.held = Some(Held { start, bytes, text: without_moves(text).to_vec() });
         if self.is_due(now) {
             self.end(out);
         }
@@ -72,22 +72,37 @@ impl Bars {
     }
 }
 
-/// Whether a terminal would move the cursor up somewhere in `text`.
+/// Whether lines of `text` are drawn over by what follows, or draw over what came before: one that
+/// ends, or begins, by moving the cursor up. In the middle of a line it is content.
 pub(crate) fn moves_up(text: &[u8]) -> bool {
-    sequences(text).any(|(_, _, last)| matches!(last, b'A' | b'F'))
+    if memchr::memchr(0x1b, text).is_none() {
+        return false;
+    }
+    let pieces = text.split(|byte| matches!(byte, b'\r' | b'\n'));
+    pieces.into_iter().any(|piece| without_moves(piece).len() < piece.len())
 }
 
-/// `text` without the sequences that move the cursor or erase; colours stay.
-fn without_moves(text: &[u8]) -> Vec<u8> {
-    let (mut kept, mut from) = (Vec::with_capacity(text.len()), 0);
-    for (start, end, last) in sequences(text) {
-        if last != b'm' {
-            kept.extend_from_slice(&text[from..start]);
-            from = end;
+/// `line` without the sequences at its ends that move the cursor or erase, if one of them moves it
+/// up; otherwise as it is.
+fn without_moves(line: &[u8]) -> &[u8] {
+    let (mut start, mut end, mut up) = (0, line.len(), false);
+    let moves: Vec<_> = sequences(line).filter(|(_, _, last)| *last != b'm').collect();
+    for &(from, to, last) in &moves {
+        if from == start {
+            (start, up) = (to, up || is_up(last));
         }
     }
-    kept.extend_from_slice(&text[from..]);
-    kept
+    for &(from, to, last) in moves.iter().rev() {
+        if to == end && from >= start {
+            (end, up) = (from, up || is_up(last));
+        }
+    }
+    if up { &line[start..end] } else { line }
+}
+
+/// Cursor up, or to the start of a line above.
+fn is_up(last: u8) -> bool {
+    matches!(last, b'A' | b'F')
 }
 
 /// The control sequences `ESC [ parameters letter`: where each starts and ends, and its letter.
@@ -108,10 +123,12 @@ mod tests {
     fn moves_are_told_from_colours() {
         assert!(moves_up(b" 10%\x1b[A"));
         assert!(moves_up(b"\x1b[1A\x1b[2K building"));
+        assert!(moves_up(b"inner\x1b[A\r outer"));
         assert!(!moves_up(b"\x1b[31mred\x1b[0m A"));
+        assert!(!moves_up(b"some \x1b[A bytes"), "in the middle it is content");
         assert!(!moves_up(b"\x1b["));
-        assert_eq!(without_moves(b"\x1b[\x1b[Ax"), b"\x1b[x");
         let text = b"\x1b[1A\x1b[2K\x1b[32mbuilding\x1b[0m 3 s\x1b[A";
         assert_eq!(without_moves(text), b"\x1b[32mbuilding\x1b[0m 3 s");
+        assert_eq!(without_moves(b"a \x1b[A b"), b"a \x1b[A b");
     }
 }

@@ -106,7 +106,7 @@ impl Worker {
         let line = self.lines.entry(stream).or_insert_with(|| OpenLine::new(raw));
         let presenter = &mut self.presenter;
         let plain = !unterminated && line.is_fresh() && presenter.fold.is_transparent();
-        if plain && memchr::memchr(b'\r', bytes).is_none() && !has_moves(bytes) {
+        if plain && memchr::memchr(b'\r', bytes).is_none() && !moves_up(bytes) {
             presenter.console.print_block(&Block { stream, start, time, bytes });
             return;
         }
@@ -215,9 +215,4 @@ impl Worker {
         self.shared.state().release_ended = true;
         self.release_ended();
     }
-}
-
-/// Whether a line of `bytes` may be drawn over by what follows.
-fn has_moves(bytes: &[u8]) -> bool {
-    memchr::memchr(0x1b, bytes).is_some() && moves_up(bytes)
 }

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::job_dir::{JOB_FILE, JobDirError, JobInfo, LATEST, REPORT_FILE, failed, job_files};
+use crate::job_dir::{
+    JOB_FILE, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, failed, job_files,
+};
 use crate::report::Report;
 use crate::supervisor::now;
 
@@ -140,10 +142,15 @@ impl JobsPlace {
     /// All jobs, oldest first. What cannot be read is left out.
     pub fn list(&self) -> Vec<FoundJob> {
         let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let jobs = entries.filter(|entry| entry.file_name() != LATEST);
+        // Neither `latest` nor a link that is just being made is a job's id.
+        let is_id =
+            |name: &std::ffi::OsStr| name.to_str().is_some_and(|id| check_job_id(id).is_ok());
+        let jobs = entries.filter(|entry| is_id(&entry.file_name()));
         let mut found: Vec<FoundJob> =
             jobs.filter_map(|entry| FoundJob::open(&entry.path()).ok()).collect();
-        found.sort_by(|a, b| (&a.info.started, &a.info.job).cmp(&(&b.info.started, &b.info.job)));
+        // As times, not as text: trailing zeros of a fraction are not written.
+        let started = |job: &FoundJob| job.info.started.parse::<jiff::Timestamp>().ok();
+        found.sort_by(|a, b| (started(a), &a.info.job).cmp(&(started(b), &b.info.job)));
         found
     }
 }
@@ -231,6 +238,7 @@ fn point(link: &Path, target: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::JobDir;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -251,7 +259,7 @@ mod tests {
         let place = JobsPlace::at(root.path().join("jobs"));
         let elsewhere = root.path().join("elsewhere");
         let start = |id: &str, dir: &Path| {
-            let job = crate::JobDir::create(dir, false, &JobInfo::new(id, vec![], 1)).unwrap();
+            let job = JobDir::create(dir, false, &JobInfo::new(id, vec![], 1)).unwrap();
             place.register(id, job.path()).unwrap();
             fs::write(dir.join("rank-0.stdout.log"), "text").unwrap();
             job
@@ -269,5 +277,23 @@ mod tests {
         assert!(place.dir_of("c").join("precious").exists());
         assert!(running.path().join("rank-0.stdout.log").exists());
         assert!(!place.dir_of("a").exists() && !place.dir_of("b").exists());
+    }
+
+    #[test]
+    fn jobs_are_listed_once_by_time() {
+        let place = tempfile::tempdir().unwrap();
+        let jobs = JobsPlace::at(place.path().join("jobs"));
+        let starts = ["2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.57Z", "2026-01-01T00:00:01Z"];
+        for (at, started) in starts.into_iter().enumerate() {
+            let job = format!("j{}", 9 - at);
+            let mut info = JobInfo::new(&job, vec!["true".into()], 1);
+            info.started = started.into();
+            let dir = JobDir::create(&jobs.dir_of(&job), false, &info).unwrap();
+            jobs.register(&job, dir.path()).unwrap();
+        }
+        // What `register` makes before it gives it its name.
+        point(&jobs.dir_of("latest.new-7"), Path::new("j9")).unwrap();
+        let found: Vec<String> = jobs.list().into_iter().map(|job| job.info.job).collect();
+        assert_eq!(found, ["j9", "j8", "j7"]);
     }
 }

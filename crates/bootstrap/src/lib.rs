@@ -66,6 +66,7 @@ mod rebuild;
 mod report;
 mod spawner;
 mod stage;
+mod start;
 mod stdin;
 mod supervisor;
 mod teardown;

@@ -1,6 +1,6 @@
 //! The handle of a running job.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,26 +10,19 @@ use lastline_client::{Client, Label, Labels, Verdicts};
 use lastline_line::{Fold, Message, Timestamp, Version};
 use lastline_sender::{ChannelTransport, Sender, Transport};
 use lastline_tee::Tee;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::command::resolve;
-use crate::environment::{Environment, free_port};
 use crate::guardian::Guardian;
 use crate::plan::{Console, Plan, StopCause};
 use crate::rank::{Event, tell};
 use crate::report::{BarrierReport, Report};
-use crate::spawner::{ProcessSpawner, RankSpec, Spawner};
+use crate::spawner::ProcessSpawner;
+use crate::start::{Specs, check_files_limit, find_program, raise_files_limit, start_spawning};
 use crate::supervisor::Supervisor;
-use crate::wiring::{Wiring, wire};
+use crate::wiring::wire;
 use crate::{SpawnError, control, stdin};
-
-/// Descriptors that a rank takes here: two pipes, two files, one for its exit.
-const FILES_PER_RANK: u64 = 5;
-/// Descriptors for everything else.
-const OTHER_FILES: u64 = 64;
 
 /// A job that runs: its ranks, and all that carries their output.
 pub struct LoggingMesh {
@@ -100,8 +93,10 @@ impl LoggingMesh {
         let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
         let begun = Arc::clone(&inner.begun);
-        let running = start_spawning(specs, Box::new(spawner), begun, inner.events.clone())?;
+        // A rank may ask as soon as it runs.
         serve_control(&plan, &inner);
+        let started = start_spawning(specs, Box::new(spawner), begun, inner.events.clone());
+        let running = started.inspect_err(|_| inner.close_control())?;
         let supervisor =
             Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, heard);
         Ok(Self { inner, supervisor: tokio::spawn(supervisor.run()) })
@@ -162,20 +157,6 @@ impl LoggingMesh {
     pub async fn wait(self) -> Result<Report, SpawnError> {
         self.supervisor.await.map_err(|source| SpawnError::Supervisor { source })
     }
-}
-
-fn find_program(
-    command: &[OsString],
-    workdir: Option<&Path>,
-    env: &[(OsString, OsString)],
-) -> Result<OsString, SpawnError> {
-    if let Some(dir) = workdir.filter(|dir| !dir.is_dir()) {
-        return Err(SpawnError::Workdir { dir: dir.to_owned() });
-    }
-    let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
-    let asked = env.iter().rev().find(|(key, _)| key == "PATH").map(|(_, path)| path);
-    let search = asked.cloned().or_else(|| std::env::var_os("PATH"));
-    Ok(resolve(name, workdir, search.as_deref())?)
 }
 
 /// Stops a job.
@@ -299,97 +280,6 @@ impl Inner {
     }
 }
 
-/// Makes the specification of each rank.
-struct Specs {
-    program: OsString,
-    command: Vec<OsString>,
-    environment: Environment,
-    inherited: Vec<(OsString, OsString)>,
-    workdir: Option<std::path::PathBuf>,
-    pipe_bytes: Option<usize>,
-    stdins: Vec<Option<std::os::fd::OwnedFd>>,
-}
-
-impl Specs {
-    fn new(
-        plan: &Plan,
-        program: OsString,
-        wiring: &Wiring,
-        stdins: Vec<Option<std::os::fd::OwnedFd>>,
-    ) -> Self {
-        let environment = Environment {
-            job: plan.job.clone(),
-            procs: plan.procs,
-            master_port: free_port(),
-            buffered: plan.buffered,
-            extra: plan.env.clone(),
-        };
-        Self {
-            program,
-            command: plan.command.clone(),
-            environment,
-            inherited: std::env::vars_os().collect(),
-            workdir: plan.workdir.clone(),
-            pipe_bytes: wiring.pipe_bytes,
-            stdins,
-        }
-    }
-
-    fn of(&mut self, rank: u32) -> RankSpec {
-        RankSpec {
-            program: self.program.clone(),
-            command: self.command.clone(),
-            env: self.environment.of(rank, &self.inherited),
-            workdir: self.workdir.clone(),
-            stdin: self.stdins.get_mut(rank as usize).and_then(Option::take),
-            pipe_bytes: self.pipe_bytes,
-        }
-    }
-}
-
-/// Tells the spawning thread that no more ranks are wanted, or, when dropped, that it may end.
-#[derive(Clone)]
-pub(crate) struct Running {
-    wanted: Arc<std::sync::atomic::AtomicBool>,
-    _alive: Arc<std::sync::mpsc::Sender<()>>,
-}
-
-impl Running {
-    /// No rank is started any more.
-    pub(crate) fn stop_starting(&self) {
-        self.wanted.store(false, Ordering::Release);
-    }
-}
-
-/// Starts every rank from one thread, which lives until the job is over: a parent-death signal that
-/// a rank asks for is about the thread that started it.
-fn start_spawning(
-    mut specs: Specs,
-    mut spawner: Box<dyn Spawner>,
-    begun: Arc<AtomicU32>,
-    events: UnboundedSender<Event>,
-) -> Result<Running, SpawnError> {
-    let (alive, over) = std::sync::mpsc::channel::<()>();
-    let wanted = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let running = Running { wanted: Arc::clone(&wanted), _alive: Arc::new(alive) };
-    let procs = specs.environment.procs;
-    let thread = std::thread::Builder::new().name("lastline-spawner".into()).spawn(move || {
-        for rank in 0..procs {
-            begun.store(rank + 1, Ordering::Release);
-            let result = if wanted.load(Ordering::Acquire) {
-                spawner.spawn(specs.of(rank))
-            } else {
-                Err(std::io::Error::other("the job was stopped before it was started"))
-            };
-            tell(&events, Event::Started(rank, result));
-        }
-        drop((specs, events, spawner));
-        // Ends with the job, by an error: nobody sends.
-        over.recv().unwrap_or_default();
-    });
-    thread.map(|_| running).map_err(|source| SpawnError::Thread { source })
-}
-
 fn serve_control(plan: &Plan, inner: &Arc<Inner>) {
     let Some(path) = &plan.control else {
         return;
@@ -407,26 +297,4 @@ fn serve_control(plan: &Plan, inner: &Arc<Inner>) {
 
 fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-/// How many open files the ranks need; an error when that is more than there can be.
-fn check_files_limit(procs: u32) -> Result<u64, SpawnError> {
-    let needed = u64::from(procs) * FILES_PER_RANK + OTHER_FILES;
-    match getrlimit(Resource::Nofile).maximum.filter(|&maximum| maximum < needed) {
-        Some(limit) => Err(SpawnError::TooFewFiles { procs, needed, limit }),
-        None => Ok(needed),
-    }
-}
-
-/// Raises the limit of open files to what the ranks need; gives the old one where it was raised.
-fn raise_files_limit(procs: u32) -> Result<Option<Rlimit>, SpawnError> {
-    let needed = check_files_limit(procs)?;
-    let old = getrlimit(Resource::Nofile);
-    if old.current.is_none_or(|current| current >= needed) {
-        return Ok(None);
-    }
-    let new = Rlimit { current: Some(needed), maximum: old.maximum };
-    setrlimit(Resource::Nofile, new)
-        .map_err(|error| SpawnError::Thread { source: error.into() })?;
-    Ok(Some(old))
 }

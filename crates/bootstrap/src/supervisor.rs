@@ -12,13 +12,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use crate::guardian::Guardian;
-use crate::mesh::{Inner, Running};
+use crate::mesh::Inner;
 use crate::plan::{OnFailure, Plan, StopCause};
 use crate::processes::{Exit, holders, pipe_inode, signal_group};
 use crate::rank::{Event, RankState, watch_end, watch_exit, watch_silence};
 use crate::report::Report;
 use crate::spawner::Spawned;
 use crate::stage::Teardown;
+use crate::start::Running;
 use crate::wiring::Wiring;
 
 pub(crate) struct Supervisor {
@@ -294,10 +295,19 @@ impl Supervisor {
     pub(crate) fn stop_late(&mut self, cause: StopCause) -> bool {
         let first = self.stop.is_none();
         if first {
-            self.stop = Some(Stop { cause, since: Instant::now(), kill_at: None });
+            let since = Instant::now();
+            self.stop = Some(Stop { cause, since, kill_at: Some(since + self.plan.grace) });
             self.teardown.renew();
         }
         first
+    }
+
+    /// What is left of the grace: it is given once, to ranks and what they leave together.
+    pub(crate) fn grace_left(&self) -> Duration {
+        self.stop.as_ref().map_or(self.plan.grace, |stop| {
+            let left = |at: Instant| at.saturating_duration_since(Instant::now());
+            stop.kill_at.map_or(Duration::ZERO, left)
+        })
     }
 
     /// The grace is over.

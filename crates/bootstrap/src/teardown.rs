@@ -73,7 +73,7 @@ async fn told_to_stop(events: &mut UnboundedReceiver<Event>) -> StopCause {
 async fn abort(job: &mut Supervisor) {
     let deadline = job.teardown.left().max(LAST_MOMENT);
     // SIGKILL comes while there is time to see it done.
-    let grace = job.plan.grace.min(deadline / 2);
+    let grace = job.grace_left().min(deadline / 2);
     let groups = job.groups();
     let leave = job.plan.leave_background;
     if !leave {

@@ -1,12 +1,16 @@
 //! Which printer, with which colours.
 
+use std::fs::File;
 use std::io::IsTerminal as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 
 use lastline_client::{
     Inherited, JsonPrinter, Labels, Printer, Template, TextOptions, TextPrinter,
 };
 
 use crate::args::{Format, When};
+use crate::notices::Lines;
 
 /// Whether to colour: as told, otherwise on a terminal unless `NO_COLOR` is set, or wherever
 /// `CLICOLOR_FORCE` is.
@@ -28,7 +32,12 @@ pub(crate) fn printer(
     labels: Labels,
     raw_partials: bool,
 ) -> Box<dyn Printer> {
-    let (stdout, stderr) = (Box::new(Inherited::stdout()), Box::new(Inherited::stderr()));
+    let one = are_one();
+    let stderr = Box::new(Lines(Inherited::stderr()));
+    let stdout: Box<dyn std::io::Write + Send> = match one {
+        true => Box::new(Lines(Inherited::stdout())),
+        false => Box::new(Inherited::stdout()),
+    };
     match format {
         Format::Json => Box::new(JsonPrinter::new(stdout, stderr)),
         Format::Text => {
@@ -36,9 +45,18 @@ pub(crate) fn printer(
             options.prefix = prefix;
             options.color = wants_color(color);
             options.raw_partials = raw_partials;
-            options.shared_terminal =
-                std::io::stdout().is_terminal() && std::io::stderr().is_terminal();
+            options.shared = one;
             Box::new(TextPrinter::new(stdout, stderr, labels, options))
         }
     }
+}
+
+/// Whether stdout and stderr are one file: a terminal, or what `2>&1` makes.
+fn are_one() -> bool {
+    let identity = |fd: BorrowedFd<'_>| {
+        let file = File::from(fd.try_clone_to_owned().ok()?).metadata().ok()?;
+        Some((file.dev(), file.ino()))
+    };
+    let stdout = identity(std::io::stdout().as_fd());
+    stdout.is_some() && stdout == identity(std::io::stderr().as_fd())
 }

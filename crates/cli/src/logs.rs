@@ -9,8 +9,8 @@ use lastline_appender::{Archive, Extent};
 use lastline_bootstrap::{FoundJob, JobState, JobsPlace};
 use lastline_client::{Client, Label, Labels, Options};
 use lastline_line::{
-    Chunk, Inbox, Message, Offset, RankSet, ReadBack, ReadOutcome, Received, Span, StreamId,
-    Timestamp,
+    Chunk, Inbox, Launch, Message, Offset, RankSet, ReadBack, ReadOutcome, Received, Span,
+    StreamId, Timestamp,
 };
 
 use crate::args::{FoldMode, LogsOptions};
@@ -83,19 +83,22 @@ impl ArchiveInbox {
             ended: HashSet::new(),
             looked: Instant::now(),
         };
-        inbox.look()?;
+        inbox.look(inbox.job_runs())?;
         if let Some(lines) = options.tail {
             inbox.skip_to_tail(lines);
         }
         Ok(inbox)
     }
 
-    /// Queues what is there and was not given out.
-    fn look(&mut self) -> anyhow::Result<()> {
+    /// Queues what is there and was not given out. While the job `runs`, a stream that the index
+    /// does not name yet has to wait: it would come again under its own name.
+    fn look(&mut self, runs: bool) -> anyhow::Result<()> {
         self.looked = Instant::now();
         self.archive.refresh()?;
-        let extents = self.archive.extents_after(&self.given);
-        self.queue = extents.into_iter().filter(|extent| (self.wanted)(extent.stream)).collect();
+        let named = |stream: StreamId| !(runs && self.follow && stream.launch == Launch(0));
+        let extents = self.archive.extents_after(&self.given).into_iter();
+        let wanted = |extent: &Extent| named(extent.stream) && (self.wanted)(extent.stream);
+        self.queue = extents.filter(wanted).collect();
         Ok(())
     }
 
@@ -211,7 +214,7 @@ impl Inbox for ArchiveInbox {
             if runs && !pause.is_zero() {
                 std::thread::park_timeout(pause);
             }
-            if let Err(error) = self.look() {
+            if let Err(error) = self.look(runs) {
                 tracing::warn!("{error:#}");
                 return Received::Closed;
             }

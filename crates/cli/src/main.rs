@@ -13,10 +13,14 @@ mod summary;
 mod units;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
 use crate::args::{Cli, Command};
+
+/// How long the last words may take on a console that takes nothing.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -34,11 +38,10 @@ fn main() -> ExitCode {
             Ok(exit::SUCCESS)
         }
     };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            notices::say(&format!("{error:#}"));
-            ExitCode::from(exit::of_error(&error))
-        }
-    }
+    let code = result.unwrap_or_else(|error| {
+        notices::say(&format!("{error:#}"));
+        exit::of_error(&error)
+    });
+    notices::finish(LAST_WORDS);
+    ExitCode::from(code)
 }

@@ -1,7 +1,14 @@
-//! Lastline's own words: to stderr, one line each, beginning with `lastline: `.
+//! Lastline's own words: on stderr, each line beginning with `lastline: `.
+//!
+//! A thread of its own writes them, in order: whoever says something does not wait for a console
+//! that takes nothing. Ranks' output goes to the same stderr from elsewhere; words never stand in
+//! the middle of a line that was not ended.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
@@ -11,21 +18,106 @@ use tracing_subscriber::registry::LookupSpan;
 /// The variable that says how much is told: `error`, `warn` (the default), `info`, `debug`,
 /// `trace`.
 const LEVEL_VARIABLE: &str = "LASTLINE_LOG";
+/// So many words wait for a console that takes nothing; more are not said.
+const WAITING_WORDS: usize = 1024;
+
+enum Word {
+    Said(Vec<u8>),
+    /// Everything before this has been written.
+    Over(SyncSender<()>),
+}
+
+static QUEUE: OnceLock<SyncSender<Word>> = OnceLock::new();
+/// What was last written to stderr did not end its line.
+static MID_LINE: LazyLock<Arc<Mutex<bool>>> = LazyLock::new(Arc::default);
 
 /// Sends diagnostics to stderr.
 pub(crate) fn init() {
+    let (queue, words) = sync_channel(WAITING_WORDS);
+    let thread = std::thread::Builder::new().name("lastline-words".into());
+    if thread.spawn(move || write_words(&words)).is_ok() {
+        // It is set once, here.
+        QUEUE.set(queue).unwrap_or_default();
+    }
     let level = std::env::var(LEVEL_VARIABLE).ok().and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(tracing::Level::WARN))
-        .with_writer(std::io::stderr)
+        .with_writer(|| Said)
+        // It would tell stderr that stderr is gone, and panic.
+        .log_internal_errors(false)
         .event_format(Notice)
         .init();
 }
 
+fn write_words(words: &Receiver<Word>) {
+    for word in words {
+        match word {
+            Word::Said(text) => write(&text),
+            // Whoever waited may have gone.
+            Word::Over(done) => done.try_send(()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Writes on a line of its own.
+fn write(text: &[u8]) {
+    let mut mid_line = MID_LINE.lock().unwrap_or_else(PoisonError::into_inner);
+    let newline: &[u8] = if std::mem::take(&mut *mid_line) { b"\n" } else { b"" };
+    // Where stderr is gone there is nobody to tell.
+    io::stderr().write_all(&[newline, text].concat()).unwrap_or_default();
+}
+
 /// Says one line.
 pub(crate) fn say(text: &str) {
-    // Where stderr is gone there is nobody to tell.
-    drop(writeln!(std::io::stderr(), "lastline: {text}"));
+    put(format!("lastline: {text}\n").into_bytes());
+}
+
+/// Says whole lines. Does not block; a console that takes nothing misses them.
+pub(crate) fn put(text: Vec<u8>) {
+    match QUEUE.get() {
+        Some(queue) => drop(queue.try_send(Word::Said(text))),
+        None => write(&text),
+    }
+}
+
+/// Waits until everything said is written, for `within` at most.
+pub(crate) fn finish(within: Duration) {
+    let (done, is_done) = sync_channel(1);
+    if QUEUE.get().is_some_and(|queue| queue.try_send(Word::Over(done)).is_ok()) {
+        // Otherwise the console takes nothing.
+        is_done.recv_timeout(within).unwrap_or_default();
+    }
+}
+
+/// A writer to stderr, or to what is the same, that words do not interrupt in a line.
+pub(crate) struct Lines<W>(pub(crate) W);
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut mid_line = MID_LINE.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = self.0.write(bytes)?;
+        if let Some(last) = bytes[..written].last() {
+            *mid_line = *last != b'\n';
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+struct Said;
+
+impl Write for Said {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        put(text.to_vec());
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Notice;

@@ -13,7 +13,7 @@ use lastline_line::RankSet;
 
 use crate::args::{FoldMode, Format, OnFailure, RunOptions, StdinMode, WhenFull};
 use crate::signals::Signals;
-use crate::{console, exit, folding, summary};
+use crate::{console, exit, folding, notices, summary};
 
 /// Runs the job; its exit code.
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
@@ -31,7 +31,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let (strict, quiet) = (options.strict, options.quiet);
+    let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
     let driven = runtime.block_on(drive(options, job, dir.as_ref()));
     let (report, told) = match driven {
         Err(error) if error.is::<SpawnError>() && !ran(&error) => {
@@ -42,6 +42,10 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     };
     if !quiet {
         summary::print(&report, dir.as_ref().map(JobDir::path));
+        // A console that took the rest in time may take its time for this too.
+        if !report.teardown.iter().any(|stage| stage.timed_out) {
+            notices::finish(way_out);
+        }
     }
     // Threads that a console or a disk holds for ever end with the process.
     runtime.shutdown_background();

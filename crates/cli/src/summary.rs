@@ -1,18 +1,16 @@
 //! The last words: the first failure, then one line with the ledger.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use lastline_bootstrap::{FirstFailure, RankReport, Report, StreamEnd, signal_text};
 use lastline_line::RankSet;
 
+use crate::notices;
 use crate::units::bytes;
 
 /// Prints the summary to stderr.
 pub(crate) fn print(report: &Report, dir: Option<&Path>) {
-    let text = text(report, dir);
-    // Where stderr is gone there is nobody to tell.
-    drop(std::io::stderr().write_all(text.as_bytes()));
+    notices::put(text(report, dir).into_bytes());
 }
 
 /// The summary, every line of it beginning with `lastline: `.

@@ -44,6 +44,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether lines of `stream` are printed.
+    pub(crate) fn shows(&self, stream: StreamId) -> bool {
+        self.show.as_ref().is_none_or(|show| show.contains(stream.rank))
+    }
+}
+
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")

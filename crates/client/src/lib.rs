@@ -60,6 +60,7 @@
 //! does, after opening the barrier.
 
 mod account;
+mod bar;
 mod barrier;
 mod client;
 mod console;

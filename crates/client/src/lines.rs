@@ -5,6 +5,8 @@
 
 use lastline_line::{Offset, Timestamp};
 
+use crate::bar::{Bars, moves_up};
+
 /// What came out of a stream's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Out<'a> {
@@ -41,6 +43,11 @@ pub(crate) struct OpenLine {
     continues: bool,
     /// What was given out has been drawn over since.
     redraws: bool,
+    /// The line has been drawn over: it is a bar, and its text a state.
+    is_bar: bool,
+    /// A part of the line moves the cursor up.
+    moves: bool,
+    bars: Bars,
     /// When the last of it arrived.
     pub(crate) time: Timestamp,
 }
@@ -52,7 +59,7 @@ impl OpenLine {
 
     /// Whether nothing is held and nothing of the line was given out.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.is_empty() && !self.continues
+        self.is_empty() && !self.continues && !self.is_bar && self.bars.is_empty()
     }
 
     fn is_empty(&self) -> bool {
@@ -90,7 +97,7 @@ impl OpenLine {
         for end in memchr::memchr_iter(b'\n', bytes) {
             let (piece, piece_start) = (&bytes[at..end], start + at as u64);
             at = end + 1;
-            if self.is_fresh() {
+            if self.is_fresh() && (self.raw || !moves_up(piece)) {
                 whole_line(piece_start, piece, out);
                 continue;
             }
@@ -100,6 +107,25 @@ impl OpenLine {
         if at < bytes.len() {
             self.append(start + at as u64, &bytes[at..], out);
         }
+        if self.is_bar && !self.raw && self.filed == 0 && !self.is_empty() {
+            self.show_state(out);
+        }
+    }
+
+    /// Shows what a bar looks like now, unless it was shown a moment ago.
+    fn show_state(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        let state = strip_returns(&self.text).len();
+        if state == 0 || !self.bars.is_due(self.time) {
+            return;
+        }
+        self.bars.end(out);
+        let (start, bytes) = (self.start, self.text.len() as u64);
+        let (filed, continuation, partial) = (0, self.continues, false);
+        let text = &self.text[..state];
+        out(Out::Line { start, bytes, text, filed, continuation, partial });
+        self.continues = self.text.len() == state;
+        self.text.clear();
+        self.start += bytes;
     }
 
     /// Gives out what is held, if anything, without its newline.
@@ -111,6 +137,7 @@ impl OpenLine {
 
     /// The stream goes on at another place: what comes next continues the line, if one is open.
     pub(crate) fn interrupt(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        self.bars.end(out);
         self.give_partial(out);
     }
 
@@ -119,6 +146,7 @@ impl OpenLine {
             self.start = start;
         }
         let had_return = self.text.last() == Some(&b'\r');
+        self.moves |= !self.raw && moves_up(piece);
         self.text.extend_from_slice(piece);
         if !had_return && memchr::memchr(b'\r', piece).is_none() {
             return;
@@ -130,6 +158,8 @@ impl OpenLine {
             self.start += hidden as u64;
             self.filed = 0;
             self.redraws = self.continues && self.raw;
+            self.continues &= self.raw;
+            self.is_bar = true;
         }
     }
 
@@ -137,18 +167,30 @@ impl OpenLine {
         let bytes = self.len() + u64::from(!partial);
         let start = Offset(self.start.0 - self.filed);
         let mut text = std::mem::take(&mut self.text);
-        let keeps_returns = partial && self.raw;
-        let visible = if keeps_returns { text.len() } else { strip_returns(&text).len() };
-        text.truncate(visible);
+        let returned = text.last() == Some(&b'\r') && !self.raw;
+        if !(partial && self.raw) {
+            text.truncate(strip_returns(&text).len());
+        }
         if self.redraws {
             text.insert(0, b'\r');
         }
         let (filed, continuation) = (self.filed, self.continues);
-        out(Out::Line { start, bytes, text: &text, filed, continuation, partial });
+        if self.moves && filed == 0 && !partial {
+            self.bars.offer(start, bytes, &text, self.time, out);
+        } else {
+            self.bars.end(out);
+            match self.is_bar && !self.raw && !partial && text.is_empty() && filed == 0 {
+                // The line's end draws nothing that was not shown as a state.
+                true => out(Out::Redrawn(bytes)),
+                false => out(Out::Line { start, bytes, text: &text, filed, continuation, partial }),
+            }
+        }
         self.start = start + bytes;
         self.filed = 0;
-        self.continues = partial;
+        self.continues = partial && !returned;
         self.redraws = false;
+        self.is_bar &= partial;
+        self.moves &= partial;
         text.clear();
         self.text = text;
     }
@@ -221,8 +263,50 @@ mod tests {
             ["half~", "+ and half", "next"]
         );
         assert_eq!(shown(&["half", "<barrier>", "\n", "next\n"]), ["half~", "+", "next"]);
-        assert_eq!(shown(&["10%", "<barrier>", "\r20%\n"]), ["10%~", "+20%"]);
-        assert_eq!(shown(&["10%\r", "<barrier>", "20%\n"]), ["10%~", "+20%"]);
+        assert_eq!(shown(&["10%", "<barrier>", "\r20%\n"]), ["10%~", "20%"]);
+        assert_eq!(shown(&["10%\r", "<barrier>", "20%\n"]), ["10%~", "20%"]);
+    }
+
+    /// What is shown of pieces that arrive a tenth of a second apart.
+    fn shown_slowly(pieces: &[&str]) -> Vec<String> {
+        let (mut line, mut at, mut lines) = (OpenLine::default(), 0, Vec::new());
+        let mut out = |out: Out<'_>| {
+            if let Out::Line { text, continuation, partial, .. } = out {
+                assert!(!continuation && !partial);
+                lines.push(String::from_utf8(text.to_vec()).unwrap());
+            }
+        };
+        for piece in pieces {
+            line.time = line.time.after(std::time::Duration::from_millis(100));
+            line.push(Offset(at), piece.as_bytes(), &mut out);
+            at += piece.len() as u64;
+        }
+        line.interrupt(&mut out);
+        lines
+    }
+
+    #[test]
+    fn a_bar_is_shown_a_few_times_a_second_and_once_when_it_ends() {
+        let percents: Vec<String> = (0..10).map(|at| format!("\r{at}0%")).collect();
+        let mut pieces: Vec<&str> = percents.iter().map(String::as_str).collect();
+        pieces.push("\ndone\n");
+        assert_eq!(shown_slowly(&pieces), ["30%", "60%", "90%", "done"]);
+        let trailing: Vec<String> = (0..10).map(|at| format!("{at}0%\r")).collect();
+        let mut pieces: Vec<&str> = trailing.iter().map(String::as_str).collect();
+        pieces.push("100%\n");
+        assert_eq!(shown_slowly(&pieces), ["40%", "70%", "100%"]);
+        assert_eq!(shown_slowly(&["1%\r", "2%\r", "3%\r", "4%\r", "5%\r", "\n"]), ["5%"]);
+    }
+
+    #[test]
+    fn nested_bars_are_states_too() {
+        let inner: Vec<String> = (0..10).map(|at| format!("\n\rinner {at}0%\x1b[A")).collect();
+        let mut pieces = vec!["\router 1/3"];
+        pieces.extend(inner.iter().map(String::as_str));
+        pieces.push("\n\nend\n");
+        let shown = shown_slowly(&pieces);
+        assert_eq!(shown[..4], ["outer 1/3", "inner 10%", "inner 40%", "inner 70%"]);
+        assert_eq!(shown[4..], ["inner 90%", "", "end"]);
     }
 
     #[test]
@@ -246,28 +330,30 @@ mod tests {
     }
 
     proptest! {
-        /// Any bytes in any pieces, given out early or let go at any time: every byte is either in
-        /// a line or redrawn, in order, once.
+        /// Any bytes in any pieces, given out early or let go at any time: lines are in order and do
+        /// not overlap, and what is in none of them is counted as redrawn, so that no byte is
+        /// missing or in two.
         #[test]
         fn every_byte_is_given_out_or_redrawn_once(
-            bytes in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x')], 0..200),
+            bytes in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b'x'), Just(0x1b), Just(b'['), Just(b'A')], 0..200),
             cuts in prop::collection::vec((1_usize..20, 0_u8..4), 1..40),
         ) {
             let (mut line, mut at, mut next) = (OpenLine::default(), 0_usize, 0_u64);
-            let mut holes = 0_u64;
+            let (mut redrawn, mut between) = (0_u64, 0_u64);
             let mut out = |out: Out<'_>| match out {
-                Out::Redrawn(bytes) => holes += bytes,
+                Out::Redrawn(bytes) => redrawn += bytes,
                 Out::Line { start, bytes, text, filed, .. } => {
-                    assert_eq!(start.0, next + holes, "a line starts where the last one ended");
+                    assert!(start.0 >= next, "a line starts inside the one before it");
                     assert!(text.len() as u64 + filed <= bytes + 1);
+                    between += start.0 - next;
                     next = start.0 + bytes;
-                    holes = 0;
                 }
             };
             let mut cuts = cuts.into_iter().cycle();
             while at < bytes.len() {
                 let (most, action) = cuts.next().unwrap();
                 let end = bytes.len().min(at + most);
+                line.time = line.time.after(std::time::Duration::from_millis(60));
                 line.push(Offset(at as u64), &bytes[at..end], &mut out);
                 at = end;
                 match action {
@@ -276,8 +362,9 @@ mod tests {
                     _ => {}
                 }
             }
-            line.give_partial(&mut out);
-            prop_assert_eq!(next + holes, bytes.len() as u64);
+            line.interrupt(&mut out);
+            between += bytes.len() as u64 - next;
+            prop_assert_eq!(redrawn, between);
         }
     }
 }

@@ -37,8 +37,9 @@ pub struct TextOptions {
     /// alone on the console. Otherwise it gets a newline, and what comes later is marked as its
     /// continuation. Default: false.
     pub raw_partials: bool,
-    /// Both outputs are one terminal, so that a note must not follow an open line. Default: false.
-    pub shared_terminal: bool,
+    /// Both outputs are one file, a terminal as a rule, so that a note must not follow an open line
+    /// of either. Default: false.
+    pub shared: bool,
 }
 
 /// What stands before the rest of a line whose start was printed before.
@@ -57,15 +58,15 @@ pub struct TextPrinter {
     labels: Labels,
     /// Rendered prefixes, where they do not hold the time.
     prefixes: HashMap<StreamId, Vec<u8>>,
-    /// The output stands in the middle of a line.
-    mid_line: bool,
+    /// This output stands in the middle of a line.
+    mid_line: Option<Stream>,
 }
 
 impl TextPrinter {
     /// A printer on two writers, one for each stream.
     pub fn new(stdout: BoxWrite, stderr: BoxWrite, labels: Labels, options: TextOptions) -> Self {
         let outputs = Outputs::new(stdout, stderr);
-        Self { outputs, options, labels, prefixes: HashMap::new(), mid_line: false }
+        Self { outputs, options, labels, prefixes: HashMap::new(), mid_line: None }
     }
 
     fn render(&self, stream: StreamId, time: Timestamp) -> Vec<u8> {
@@ -102,7 +103,7 @@ impl TextPrinter {
     fn print_line(&mut self, line: &Line<'_>) -> Result<(), PrintError> {
         let raw = self.options.raw_partials;
         let newline = !(raw && line.partial);
-        self.mid_line = !newline;
+        self.stand(line.stream.stream, !newline);
         self.prefixed(line.stream, line.time, |outputs, prefix| {
             let (buffer, result) = outputs.switch(line.stream.stream);
             if !(raw && line.continuation) {
@@ -141,8 +142,18 @@ impl TextPrinter {
             buffer.extend_from_slice(text);
             buffer.push(b'\n');
         }
-        self.mid_line = false;
+        self.stand(folded.stream, false);
         result
+    }
+
+    /// Where an output stands now: what another output has of a line stays open, unless both are
+    /// one.
+    fn stand(&mut self, output: Stream, mid_line: bool) {
+        if mid_line {
+            self.mid_line = Some(output);
+        } else if self.options.shared || self.mid_line == Some(output) {
+            self.mid_line = None;
+        }
     }
 }
 
@@ -159,8 +170,8 @@ impl Printer for TextPrinter {
     }
 
     fn print_block(&mut self, block: &Block<'_>) -> Result<(), PrintError> {
-        self.mid_line = false;
         let target = block.stream.stream;
+        self.stand(target, false);
         if self.options.prefix.is_empty() {
             return self.outputs.write(target, block.bytes);
         }
@@ -173,7 +184,8 @@ impl Printer for TextPrinter {
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
         let (buffer, result) = self.outputs.switch(Stream::Stderr);
-        if self.mid_line && self.options.shared_terminal {
+        let mid_line = self.mid_line.take();
+        if mid_line == Some(Stream::Stderr) || (mid_line.is_some() && self.options.shared) {
             buffer.push(b'\n');
         }
         buffer.extend_from_slice(format!("lastline: {text}\n").as_bytes());

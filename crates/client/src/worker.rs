@@ -9,6 +9,7 @@ use lastline_line::{
     Withheld,
 };
 
+use crate::bar::moves_up;
 use crate::client::{Options, Shared, State};
 use crate::console::Console;
 use crate::lines::OpenLine;
@@ -80,8 +81,7 @@ impl Worker {
             let account = state.accounts.entry(stream).or_default();
             let before = account.received;
             let fresh = account.arrive(unseen);
-            if self.presenter.options.show.as_ref().is_some_and(|show| !show.contains(stream.rank))
-            {
+            if !self.presenter.options.shows(stream) {
                 account.withhold(Withheld::Show, fresh.len());
                 return;
             }
@@ -106,7 +106,7 @@ impl Worker {
         let line = self.lines.entry(stream).or_insert_with(|| OpenLine::new(raw));
         let presenter = &mut self.presenter;
         let plain = !unterminated && line.is_fresh() && presenter.fold.is_transparent();
-        if plain && memchr::memchr(b'\r', bytes).is_none() {
+        if plain && memchr::memchr(b'\r', bytes).is_none() && !has_moves(bytes) {
             presenter.console.print_block(&Block { stream, start, time, bytes });
             return;
         }
@@ -134,6 +134,10 @@ impl Worker {
         let account = state.accounts.entry(stream).or_default();
         let fresh = account.arrive(span);
         match cause {
+            // It would not have been shown either way.
+            Cause::Lost(_) if !self.presenter.options.shows(stream) => {
+                account.withhold(Withheld::Show, fresh.len());
+            }
             Cause::Withheld(reason) => account.withhold(*reason, fresh.len()),
             Cause::Lost(words) => account.lose(fresh, words),
         }
@@ -211,4 +215,9 @@ impl Worker {
         self.shared.state().release_ended = true;
         self.release_ended();
     }
+}
+
+/// Whether a line of `bytes` may be drawn over by what follows.
+fn has_moves(bytes: &[u8]) -> bool {
+    memchr::memchr(0x1b, bytes).is_some() && moves_up(bytes)
 }

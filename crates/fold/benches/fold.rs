@@ -51,8 +51,8 @@ fn feed(fold: &mut dyn Fold, lines: &[(u32, String)]) -> u64 {
     given
 }
 
-fn folds() -> [(&'static str, Box<dyn Fold>); 3] {
-    let ranks = Ranks::new(RankSet::first(RANKS), RanksOptions::default());
+fn folds(ranks: u32) -> [(&'static str, Box<dyn Fold>); 3] {
+    let ranks = Ranks::new(RankSet::first(ranks), RanksOptions::default());
     [("off", Box::new(Off)), ("ranks", Box::new(ranks)), ("similar", Box::new(Similar::default()))]
 }
 
@@ -62,7 +62,7 @@ fn training_lines(c: &mut Criterion) {
     let lines = lines(steps.map(|(step, rank)| (rank as u32, training(step, rank))).collect());
     let mut group = c.benchmark_group("training");
     group.throughput(Throughput::Elements(lines.len() as u64));
-    for (name, mut fold) in folds() {
+    for (name, mut fold) in folds(RANKS) {
         group.bench_function(name, |b| b.iter(|| feed(&mut *fold, black_box(&lines))));
     }
     group.finish();
@@ -85,16 +85,19 @@ fn statement(template: u64, round: u64, length: usize) -> String {
     text
 }
 
-/// Many live statements beside few, short and long ones.
+/// Many live statements beside few, short and long ones: each of 8 ranks makes all of them before the
+/// next one does.
 fn live_statements(c: &mut Criterion) {
     let mut group = c.benchmark_group("statements");
     group.throughput(Throughput::Elements(1));
     for length in [100, 1000] {
         for templates in [10_u64, 1000] {
-            let all = (0..4000).map(|at| ((at % 64) as u32, statement(at % templates, at, length)));
+            let said =
+                |at: u64| ((at / templates % 8) as u32, statement(at % templates, at, length));
+            let all = (0..8000).map(said);
             let lines = lines(all.collect());
             group.throughput(Throughput::Elements(lines.len() as u64));
-            for (name, mut fold) in folds() {
+            for (name, mut fold) in folds(8) {
                 let name = format!("{name}/{templates}x{length}");
                 group.bench_function(name, |b| b.iter(|| feed(&mut *fold, black_box(&lines))));
             }
@@ -114,7 +117,7 @@ fn new_statements(c: &mut Criterion) {
     let mut group = c.benchmark_group("new");
     let mut next = 0;
     group.throughput(Throughput::Elements(1000));
-    for (name, mut fold) in folds() {
+    for (name, mut fold) in folds(RANKS) {
         group.bench_function(name, |b| {
             let lines = || {
                 next += 1000;

@@ -88,7 +88,7 @@ impl Gathered {
             let first = self.plain.as_deref().unwrap_or(&self.text);
             let places = self.places.iter().zip(reading.places);
             for (variable, (&at, place)) in self.variables.iter_mut().zip(places) {
-                variable.take(at.of(first), reading.plain, *place);
+                variable.take(first, at, reading.plain, *place);
             }
         }
     }

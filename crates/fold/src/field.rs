@@ -31,16 +31,19 @@ pub(crate) struct Samples {
 }
 
 impl Variable {
-    /// Takes in the value at `place` of another text; `first` is the first one's.
+    /// Takes in the value at `place` of another text; the first one's is at `at` of `first`.
     #[inline]
-    pub(crate) fn take(&mut self, first: &[u8], text: &[u8], place: Place) {
+    pub(crate) fn take(&mut self, first: &[u8], at: Place, text: &[u8], place: Place) {
         if let Self::Numbers(range) = self {
             let rest = text.get(place.start as usize..).unwrap_or_default();
-            if range.take_alike(first, rest, (place.end - place.start) as usize) {
+            let length = place.end - place.start;
+            if range.take_bare(rest, length)
+                || range.take_alike(at.of(first), rest, length as usize)
+            {
                 return;
             }
         }
-        self.merge(first, place.of(text));
+        self.merge(at.of(first), place.of(text));
     }
 
     fn merge(&mut self, first: &[u8], value: &[u8]) {

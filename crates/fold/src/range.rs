@@ -7,19 +7,21 @@
 use crate::number::Number;
 
 /// The least and the greatest of numbers of one unit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Range {
     ends: Ends,
     /// How long the number is in the first value; the unit follows.
     unit_at: u8,
+    /// There is no unit, and no number has more than eight bytes.
+    bare: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Ends {
     /// All numbers have the form.
     Alike { form: Form, min: u64, max: u64 },
-    /// They have not.
-    Apart { min: Written, max: Written },
+    /// They have not: the least and the greatest. Boxed, as there are many ranges and few like this.
+    Apart(Box<(Written, Written)>),
 }
 
 /// A number as it was written.
@@ -33,13 +35,12 @@ pub(crate) struct Written {
 /// How many bytes a number has and where its point is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Form {
-    length: usize,
-    /// How many bytes come before the last eight; they are those of the first value.
-    skipped: usize,
-    /// What takes each digit to its value, the point and what is unused to zero.
+    /// What takes each digit of the last eight bytes to its value, the point and what is unused to
+    /// zero.
     zero: u64,
-    /// What sets the high bit of a byte that is then anything else.
-    excess: u64,
+    length: u8,
+    /// How many bytes come before the last eight; they are those of the first value.
+    skipped: u8,
 }
 
 impl Range {
@@ -49,9 +50,10 @@ impl Range {
         let end = Written::of(number, first);
         let ends = match Form::of(end.text()) {
             Some((form, value)) => Ends::Alike { form, min: value, max: value },
-            None => Ends::Apart { min: end, max: end },
+            None => Ends::Apart(Box::new((end, end))),
         };
-        let mut range = Self { ends, unit_at: number.length as u8 };
+        let bare = number.length == first.len() && number.length <= 8;
+        let mut range = Self { ends, unit_at: number.length as u8, bare };
         range.take(first, second).then_some(range)
     }
 
@@ -61,14 +63,30 @@ impl Range {
     }
 
     /// Takes in the value that is the first `length` bytes of `text`, if it has the form of all
-    /// numbers so far.
+    /// numbers so far and nothing else needs to be looked at.
+    #[inline]
+    pub(crate) fn take_bare(&mut self, text: &[u8], length: u32) -> bool {
+        if let Ends::Alike { form, min, max } = &mut self.ends
+            && self.bare
+            && u32::from(form.length) == length
+            && let Some(bytes) = text.first_chunk::<8>()
+            && let Some(packed) = form.pack_bytes(u64::from_be_bytes(*bytes))
+        {
+            *min = packed.min(*min);
+            *max = packed.max(*max);
+            return true;
+        }
+        false
+    }
+
+    /// The same, whatever has to be looked at.
     #[inline]
     pub(crate) fn take_alike(&mut self, first: &[u8], text: &[u8], length: usize) -> bool {
         let unit = first.len() - usize::from(self.unit_at);
         if let Ends::Alike { form, min, max } = &mut self.ends
-            && form.length + unit == length
-            && (form.skipped == 0 || text.get(..form.skipped) == Some(&first[..form.skipped]))
-            && (unit == 0 || text.get(form.length..length) == Some(&first[first.len() - unit..]))
+            && form.length() + unit == length
+            && (form.skipped == 0 || text.get(..form.skipped()) == Some(&first[..form.skipped()]))
+            && (unit == 0 || text.get(length - unit..length) == Some(&first[first.len() - unit..]))
             && let Some(packed) = form.pack(text)
         {
             *min = packed.min(*min);
@@ -89,23 +107,23 @@ impl Range {
         } else if number.value > max.value {
             max = Written::of(number, value);
         }
-        self.ends = Ends::Apart { min, max };
+        self.ends = Ends::Apart(Box::new((min, max)));
         true
     }
 
     /// The least.
     pub(crate) fn min(&self, first: &[u8]) -> Written {
-        match self.ends {
-            Ends::Alike { form, min, .. } => form.unpack(first, min),
-            Ends::Apart { min, .. } => min,
+        match &self.ends {
+            Ends::Alike { form, min, .. } => form.unpack(first, *min),
+            Ends::Apart(ends) => ends.0,
         }
     }
 
     /// The greatest.
     pub(crate) fn max(&self, first: &[u8]) -> Written {
-        match self.ends {
-            Ends::Alike { form, max, .. } => form.unpack(first, max),
-            Ends::Apart { max, .. } => max,
+        match &self.ends {
+            Ends::Alike { form, max, .. } => form.unpack(first, *max),
+            Ends::Apart(ends) => ends.1,
         }
     }
 
@@ -131,31 +149,36 @@ impl Written {
 
 impl Form {
     const HIGH: u64 = 0x8080_8080_8080_8080;
+    const LOW: u64 = 0x0101_0101_0101_0101;
 
     /// The form of a number, digits with at most one point, and its value in it.
     fn of(text: &[u8]) -> Option<(Self, u64)> {
         let digits = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
-        if text.is_empty() || !text.iter().all(digits) {
+        if text.is_empty() || text.len() > Number::MAX_LENGTH || !text.iter().all(digits) {
             return None;
         }
         let skipped = text.len().saturating_sub(8);
-        let (mut zero, mut excess) = ([0; 8], [0x7f; 8]);
+        let mut zero = [0; 8];
         for (at, &byte) in text[skipped..].iter().enumerate() {
-            (zero[at], excess[at]) = if byte == b'.' { (b'.', 0x7f) } else { (b'0', 0x76) };
+            zero[at] = if byte == b'.' { b'.' } else { b'0' };
         }
-        let form = Self {
-            length: text.len(),
-            skipped,
-            zero: u64::from_be_bytes(zero),
-            excess: u64::from_be_bytes(excess),
-        };
+        let zero = u64::from_be_bytes(zero);
+        let form = Self { zero, length: text.len() as u8, skipped: skipped as u8 };
         Some((form, form.pack(text)?))
+    }
+
+    fn length(&self) -> usize {
+        usize::from(self.length)
+    }
+
+    fn skipped(&self) -> usize {
+        usize::from(self.skipped)
     }
 
     /// A number of the form as an integer that compares as it does; `text` may go on after it.
     #[inline]
     fn pack(&self, text: &[u8]) -> Option<u64> {
-        let text = text.get(self.skipped..)?;
+        let text = text.get(self.skipped()..)?;
         let bytes = match text.first_chunk::<8>() {
             Some(bytes) => u64::from_be_bytes(*bytes),
             None => {
@@ -164,19 +187,28 @@ impl Form {
                 u64::from_be_bytes(padded)
             }
         };
+        self.pack_bytes(bytes)
+    }
+
+    #[inline]
+    fn pack_bytes(&self, bytes: u64) -> Option<u64> {
         let unused = 8 * (8 - (self.length - self.skipped));
         let packed = (bytes >> unused << unused) ^ self.zero;
-        let others = (packed | (packed & !Self::HIGH).wrapping_add(self.excess)) & Self::HIGH;
+        // What sets the high bit of a digit's byte from ten on, and of any other byte from one on:
+        // of `0`, `.` and nothing only `0` has the bit 0x10.
+        let excess = !Self::HIGH - ((self.zero >> 4) & Self::LOW) * 9;
+        let others = (packed | (packed & !Self::HIGH).wrapping_add(excess)) & Self::HIGH;
         (others == 0).then_some(packed)
     }
 
     fn unpack(&self, first: &[u8], packed: u64) -> Written {
         let mut text = [0; Number::MAX_LENGTH];
         let digits = (packed ^ self.zero).to_be_bytes();
-        text[..self.skipped].copy_from_slice(&first[..self.skipped]);
-        text[self.skipped..self.length].copy_from_slice(&digits[..self.length - self.skipped]);
-        let value = Number::read(&text[..self.length]).map_or(0.0, |number| number.value);
-        Written { value, length: self.length as u8, text }
+        let (length, skipped) = (self.length(), self.skipped());
+        text[..skipped].copy_from_slice(&first[..skipped]);
+        text[skipped..length].copy_from_slice(&digits[..length - skipped]);
+        let value = Number::read(&text[..length]).map_or(0.0, |number| number.value);
+        Written { value, length: self.length, text }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod laws;
 mod printer;
 pub mod rank;
 mod sink;
+pub mod soak;
 pub mod storage;
 
 pub use files::Files;

@@ -68,16 +68,29 @@ fn on_failure_continue_lets_the_others_go_on() {
 
 #[test]
 fn ranks_that_fail_by_themselves_are_not_called_stopped() {
+    use rustix::process::Signal;
     let place = Place::new();
-    // Each is dead before it can be stopped: the one that is heard of last too.
-    let done = sh(&place, &["-n", "8", "--job", "j"], "echo same >&2; exit 7").expect(7);
+    let (gate, path) = place.gate();
+    let script = "\"$0\" gate \"$1\"; echo same >&2; exit 7";
+    let args = ["run", "-n", "8", "--job", "j", "--", "sh", "-c", script];
+    let run = place.start(&[&args[..], &[&crate::support::rank(), &path]].concat());
+    (0..8).for_each(|_| drop(run.line_with("ready")));
+    let children = run.children();
+    // All are dead before lastline hears of any.
+    run.signal(Signal::STOP);
+    crate::support::wait_until("all threads stand", || run.stands());
+    drop(gate);
+    crate::support::wait_until("all ranks have exited", || {
+        children.iter().filter(|pid| !crate::support::runs(**pid)).count() == 8
+    });
+    run.signal(Signal::CONT);
+    let done = run.wait().expect(7);
     let report = report(&place.job("j"));
     for rank in report["ranks"].as_array().unwrap() {
-        let (code, stopped) = (&rank["code"], &rank["stopped_by_lastline"]);
-        let by_itself = *code == 7 && *stopped == false;
-        let by_lastline = *code != 7 && *stopped == true;
-        assert!(by_itself || by_lastline, "{rank:#}\n{}", done.err());
+        assert_eq!(rank["stopped_by_lastline"], false, "{}", done.err());
     }
+    assert_eq!(report["first_failure"]["same_text"].as_array().unwrap().len(), 7);
+    assert!(done.err().contains("failed with the same text"), "{}", done.err());
 }
 
 #[test]

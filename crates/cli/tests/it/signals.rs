@@ -43,23 +43,18 @@ fn a_stubborn_rank_is_killed_after_the_grace() {
 #[test]
 fn a_second_signal_ends_the_grace() {
     let place = Place::new();
-    let run = place.start_ranks(&["--job", "j", "--grace", "1h"], &["stubborn"]);
-    assert_eq!(run.line(), "ready");
+    let script = "[ $RANK = 0 ] && exec \"$0\" stubborn || exec \"$0\" hear-signal";
+    let args = ["run", "-n", "2", "--job", "j", "--grace", "1h", "--", "sh", "-c", script];
+    let run = place.start(&[&args[..], &[&rank()]].concat());
+    run.line_with("ready");
+    run.line_with("ready");
     run.signal(Signal::INT);
-    // The same signal twice at once is one: lastline has heard the first when it has passed it on.
-    crate::support::wait_until("the first is heard", || pending(&run).is_none());
+    // It has heard the first when it has passed it on.
+    run.line_with("heard 2");
     run.signal(Signal::TERM);
     let done = run.wait().expect(130);
     assert_eq!(report(&place.job("j"))["ranks"][0]["signal"], 9);
     assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
-}
-
-/// A signal that waits to be delivered.
-fn pending(run: &Running) -> Option<()> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", run.pid().as_raw_nonzero()));
-    let status = status.unwrap();
-    let line = status.lines().find(|line| line.starts_with("ShdPnd:")).unwrap();
-    line.contains(|c: char| c.is_ascii_hexdigit() && c != '0' && c != 'd').then_some(())
 }
 
 #[test]
@@ -72,7 +67,7 @@ fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
     assert_eq!(run.line(), "ready");
     let job = crate::support::json(&place.job("j").join("job.json"));
     assert!(job["pid"].is_u64());
-    let child = children(u32::try_from(run.pid().as_raw_nonzero().get()).unwrap());
+    let child = run.children();
     run.signal(Signal::STOP);
     // All three wait for it to go on.
     for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
@@ -82,14 +77,6 @@ fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
     let code = run.wait_exit().code();
     assert!(code.is_some_and(|code| [130, 143].contains(&code)), "{code:?}");
     crate::support::wait_until("the ranks end", || child.iter().all(|pid| !runs(*pid)));
-}
-
-/// The children of a process that runs.
-fn children(parent: u32) -> Vec<u32> {
-    let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap().flatten();
-    let lists = tasks.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap());
-    let all: String = lists.collect();
-    all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 #[test]
@@ -125,7 +112,7 @@ fn a_grace_that_is_longer_than_the_way_out_does_not_leave_a_rank_behind() {
     let options = ["--job", "j", "--grace", "1h", "--teardown-timeout", "1s"];
     let run = place.start_ranks(&options, &["hold-stubborn"]);
     let left = run.line_with("left");
-    let pids = children(u32::try_from(run.pid().as_raw_nonzero().get()).unwrap());
+    let pids = run.children();
     run.signal(Signal::TERM);
     let done = run.wait().expect(143);
     assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
@@ -136,19 +123,38 @@ fn a_grace_that_is_longer_than_the_way_out_does_not_leave_a_rank_behind() {
 }
 
 #[test]
-fn a_signal_during_the_way_out_ends_what_is_left() {
+fn a_signal_after_a_failure_ends_the_grace_of_what_is_left() {
     let place = Place::new();
-    // The rank is gone; what it left ignores SIGTERM for an hour.
-    let rank = rank();
-    let script = "trap '' TERM INT; \"$0\" wait >/dev/null 2>&1 & echo left $!; exit 3";
-    let args = ["run", "--job", "j", "--grace", "1h", "--teardown-timeout", "1h", "--"];
-    let run = place.start(&[&args[..], &["sh", "-c", script, &rank]].concat());
-    let left = run.line_with("left");
-    let left: u32 = left.strip_prefix("left ").unwrap().parse().unwrap();
+    let (gate, path) = place.gate();
+    // Rank 0 leaves behind what ignores SIGTERM, and fails when both are ready.
+    let script = "[ $RANK = 1 ] && exec \"$0\" hear-signal; trap '' TERM INT; \
+        \"$0\" wait >/dev/null 2>&1 & echo left $!; \"$0\" gate \"$1\"; exit 3";
+    let hour = ["--grace", "1h", "--teardown-timeout", "2h"];
+    let args = [&["run", "-n", "2", "--job", "j"], &hour[..], &["--", "sh", "-c", script]].concat();
+    let run = place.start(&[&args[..], &[&rank(), &path]].concat());
+    let (mut left, mut ready) = (String::new(), 0);
+    while left.is_empty() || ready < 2 {
+        let line = run.line();
+        ready += u32::from(line.contains("ready"));
+        left = line.split_once("left ").map_or(left, |(_, pid)| pid.to_owned());
+    }
+    drop(gate);
+    run.line_with("heard 15");
     run.signal(Signal::TERM);
-    crate::support::wait_until("the first is heard", || pending(&run).is_none());
-    run.signal(Signal::INT);
-    let done = run.wait();
+    let done = run.wait().expect(143);
+    assert!(!runs(left.parse().unwrap()), "what the rank left outlives lastline");
     assert!(done.took < Duration::from_secs(30), "{:?}", done.took);
-    assert!(!runs(left), "what the rank left outlives lastline");
+    report(&place.job("j"));
+}
+
+#[test]
+fn the_grace_is_given_once() {
+    let place = Place::new();
+    let options = ["--job", "j", "--grace", "1500ms", "--drain", "100ms"];
+    let run = place.start_ranks(&options, &["hold-stubborn"]);
+    run.line_with("left");
+    let told = std::time::Instant::now();
+    run.signal(Signal::TERM);
+    run.wait().expect(143);
+    assert!(told.elapsed() < Duration::from_millis(2800), "{:?}", told.elapsed());
 }

@@ -153,6 +153,24 @@ impl Running {
         rustix::process::kill_process(self.pid(), signal).unwrap();
     }
 
+    /// Whether every thread of it is stopped; a signal to stop takes a moment.
+    pub(crate) fn stands(&self) -> bool {
+        let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
+        fs::read_dir(tasks).unwrap().flatten().all(|task| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
+    }
+
+    /// The processes that it has started, the guardian among them.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
+        let tasks = fs::read_dir(tasks).unwrap().flatten();
+        let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap());
+        let all: String = lists.collect();
+        all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
     pub(crate) fn stdin(&mut self) -> std::process::ChildStdin {
         self.child.stdin.take().expect("stdin is piped")
     }

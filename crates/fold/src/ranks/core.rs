@@ -63,27 +63,22 @@ impl Core {
             open.gathered.join_first(said, &reading);
             open.ready = false;
             used.user = User::Many;
-            rank.next = number + 1;
-            rank.held.push_back(number);
+            rank.joined(number);
             open.live += usize::from(lives);
             if open.live == self.waited_for {
                 self.release(number, emit);
             }
             return;
         }
-        let number = self.queue.next();
         let alone = used.user == User::One(stream.rank) || self.waited_for <= 1 && lives;
         if alone && rank.held.is_empty() {
             // What is opened from now on comes after this line.
-            rank.next = number;
+            rank.next = self.queue.next();
             return entry::lines(said, emit);
         }
-        rank.next = number + 1;
-        if !alone && used.user != User::Unknown {
-            used.user = User::Many;
-        }
-        used.open.push_back(number);
-        rank.held.push_back(number);
+        let number = self.queue.next();
+        used.opened(number, alone);
+        rank.joined(number);
         let mut open = self.queue.spare();
         open.gathered.start(said, &reading);
         (open.key, open.live, open.ready) = (key, usize::from(lives), alone);

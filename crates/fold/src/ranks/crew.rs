@@ -16,6 +16,15 @@ pub(super) struct Rank {
     pub(super) held: VecDeque<u64>,
 }
 
+impl Rank {
+    /// An entry holds a line of it.
+    #[inline]
+    pub(super) fn joined(&mut self, number: u64) {
+        self.next = number + 1;
+        self.held.push_back(number);
+    }
+}
+
 /// All ranks that have said something.
 #[derive(Debug, Default)]
 pub(super) struct Crew {
@@ -44,6 +53,16 @@ pub(super) struct Use {
     pub(super) user: User,
     /// Numbers of open entries, ascending.
     pub(super) open: VecDeque<u64>,
+}
+
+impl Use {
+    /// A new entry is of the statement, made by its only user or by another one.
+    pub(super) fn opened(&mut self, number: u64, alone: bool) {
+        if !alone && self.user != User::Unknown {
+            self.user = User::Many;
+        }
+        self.open.push_back(number);
+    }
 }
 
 /// Who has been seen to use a statement.

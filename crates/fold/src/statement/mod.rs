@@ -2,6 +2,7 @@
 
 mod class;
 pub(crate) mod hash;
+mod look;
 pub(crate) mod plain;
 mod run;
 pub(crate) mod scan;

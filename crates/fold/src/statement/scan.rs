@@ -1,8 +1,23 @@
 //! One pass over a line: its words, its variables, and the key of its statement.
+//!
+//! What is taken for a variable, and why that holds for any program:
+//!
+//! - Anything that starts with a digit or a sign and one, and names that end in one number: programs
+//!   count. The name stays (`node-12`, `eth0`): it says what is counted.
+//! - A number with its unit, also after a blank, also after `<`: a program that picks the unit by the
+//!   size, or says `<1 sec`, says the same.
+//! - Names of days, months and time zones next to a number: `ctime` and `strftime` write them.
+//! - Paths, addresses with a scheme, names of hosts, hardware addresses, long hexadecimal numbers:
+//!   they name what the statement is about.
+//! - A list of variables is one however long, as the same loop prints it.
+//! - After `=` what all languages write for a value: `true`, `null`, a dotted name, an object in
+//!   braces, a quoted string. Not after the keys under which structured logs put the statement
+//!   itself, and not in notation like JSON's, where everything is quoted.
+//! - ` ()`: what would stand in the brackets is absent in this line.
 
 use super::class::{CLASS, CONTROL, PUNCT, RUN, SPACE, is_alphanumeric};
 use super::run::{self, Piece};
-use super::{hash, words};
+use super::{hash, look, words};
 
 /// What stands at a place of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +51,6 @@ pub(crate) struct Item {
 pub(crate) const VARIABLE: u64 = 0x5bd1_e995_7b1f_0d3b;
 const STEM: u64 = 0x2545_f491_4f6c_dd1d;
 const GLUE: u64 = 0x1000_0000_01b3;
-
-/// How long a quoted or braced value may be to be taken as one.
-const MAX_VALUE_BYTES: usize = 256;
 
 /// What the last scanned line consists of; reused from line to line.
 #[derive(Debug, Default)]
@@ -75,7 +87,7 @@ impl Scan {
                 at + 1
             } else if class & PUNCT != 0 {
                 self.punctuation(text, at)
-            } else if trusted || (class & CONTROL != 0 && is_harmless(text, at)) {
+            } else if trusted || (class & CONTROL != 0 && look::is_harmless(text, at)) {
                 self.other(text, at)
             } else {
                 return false;
@@ -109,7 +121,7 @@ impl Scan {
             return end;
         }
         if run::is_digits(classes) {
-            let end = grouped_digits(text, start, end);
+            let end = look::grouped_digits(text, start, end);
             self.variable(start, end);
             return end;
         }
@@ -128,7 +140,7 @@ impl Scan {
 
     #[inline]
     fn pieces(&mut self, text: &[u8], start: usize, end: usize) {
-        if is_decimal(&text[start..end]) {
+        if look::is_decimal(&text[start..end]) {
             return self.variable(start, end);
         }
         run::cut(text, start, end, &mut |piece, from, to| match piece {
@@ -189,7 +201,7 @@ impl Scan {
     #[inline]
     fn end_of_braced(&self, text: &[u8], open: usize) -> Option<usize> {
         let braced = self.assigned == b'=' && text.get(open) == Some(&b'{');
-        if braced { closing_brace(text, open) } else { None }
+        if braced { look::closing_brace(text, open) } else { None }
     }
 
     fn is_in_date(&self, text: &[u8], start: usize, end: usize) -> bool {
@@ -251,7 +263,7 @@ impl Scan {
         if at > 0 && (is_alphanumeric(text[at - 1]) || text[at - 1] == quote) {
             return None;
         }
-        let rest = &text[at + 1..text.len().min(at + 1 + MAX_VALUE_BYTES)];
+        let rest = &text[at + 1..text.len().min(at + 1 + look::MAX_VALUE_BYTES)];
         let length = memchr::memchr(quote, rest)?;
         let after = text.get(at + length + 2).copied().unwrap_or(b' ');
         if is_alphanumeric(after) || after == b':' && self.is_structured(text, at) {
@@ -260,7 +272,7 @@ impl Scan {
         let value = &rest[..length];
         let keyed = at > 0 && text[at - 1] == b'=';
         let single = memchr::memchr2(b' ', b'\t', value).is_none();
-        let message = keyed && words::carries_message(key_before(text, at - 1));
+        let message = keyed && words::carries_message(look::key_before(text, at - 1));
         let control = value.iter().any(|&b| CLASS[usize::from(b)] & CONTROL != 0);
         if control || message || !(single || keyed) || self.is_structured(text, at) {
             return None;
@@ -364,64 +376,4 @@ impl Scan {
 /// The glue that is this byte alone.
 fn single(byte: u8) -> u64 {
     u64::from(byte) ^ 0x100
-}
-
-/// Digits in groups of three: `1,234,567`.
-fn grouped_digits(text: &[u8], start: usize, end: usize) -> usize {
-    let mut end = end;
-    while end - start <= 3 || text[start..end].contains(&b',') {
-        let group = text.get(end + 1..end + 4).is_some_and(|g| g.iter().all(u8::is_ascii_digit));
-        let more = text.get(end + 4).is_some_and(|&b| b.is_ascii_digit() || is_alphanumeric(b));
-        if text.get(end) != Some(&b',') || !group || more {
-            break;
-        }
-        end += 4;
-    }
-    end
-}
-
-/// Whether the run is a plain decimal number, perhaps with a sign or a fraction.
-#[inline]
-fn is_decimal(run: &[u8]) -> bool {
-    let digits = match run {
-        [b'-' | b'+', digits @ ..] => digits,
-        digits => digits,
-    };
-    let mut dots = 0;
-    for byte in digits {
-        match byte {
-            b'0'..=b'9' => {}
-            b'.' => dots += 1,
-            _ => return false,
-        }
-    }
-    dots <= 1
-        && digits.first().is_some_and(u8::is_ascii_digit)
-        && digits.last().is_some_and(u8::is_ascii_digit)
-}
-
-/// Where the brace that opens at `open` is closed again: one past it.
-fn closing_brace(text: &[u8], open: usize) -> Option<usize> {
-    let mut depth = 0_u32;
-    for (at, &byte) in text.iter().enumerate().skip(open).take(MAX_VALUE_BYTES) {
-        match byte {
-            b'{' => depth += 1,
-            b'}' if depth == 1 => return Some(at + 1),
-            b'}' => depth -= 1,
-            _ if CLASS[usize::from(byte)] & CONTROL != 0 => return None,
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The word before the `=` at `at`.
-fn key_before(text: &[u8], at: usize) -> &[u8] {
-    let key = text[..at].iter().rev().take_while(|&&byte| is_alphanumeric(byte)).count();
-    &text[at - key..at]
-}
-
-/// Whether the byte at `at`, which may be part of something harmful, is not.
-fn is_harmless(text: &[u8], at: usize) -> bool {
-    text[at] == 0xc2 && text.get(at + 1).is_none_or(|next| !(0x80..=0x9f).contains(next))
 }

@@ -189,8 +189,8 @@ fn is_goroutine(line: &[u8]) -> bool {
 
 /// `java.lang.IllegalStateException: …`: a dotted name that ends as exceptions' names do.
 fn is_java_exception(line: &[u8]) -> bool {
-    let part = |b: &&u8| b.is_ascii_alphanumeric() || matches!(**b, b'.' | b'_' | b'$');
-    let length = line.iter().take_while(part).count();
+    let name_ends = |byte: &u8| matches!(byte, b':' | b' ' | b'=' | b'[' | b'(');
+    let length = line.iter().position(name_ends).unwrap_or(line.len());
     let (name, rest) = line.split_at(length);
     let ends = name.ends_with(b"Exception") || name.ends_with(b"Error");
     ends && memchr::memchr(b'.', name).is_some() && (rest.is_empty() || rest.starts_with(b": "))

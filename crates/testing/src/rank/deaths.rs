@@ -48,7 +48,7 @@ pub(super) fn hear_signal() -> io::Result<()> {
 }
 
 /// Ignores what can be ignored.
-pub(super) fn ignore_signals() {
+pub(crate) fn ignore_signals() {
     #[expect(unsafe_code, reason = "std cannot ignore a signal")]
     // SAFETY: no handler is installed.
     unsafe {

@@ -11,7 +11,10 @@ mod talks;
 use std::io::{self, Write};
 use std::path::Path;
 
+pub(crate) use deaths::ignore_signals;
 pub use floods::{Hashed, hash};
+
+use crate::soak::child;
 
 /// Where a rank leaves the hash of what it wrote to its stdout, in the directory that this
 /// variable names: `<rank>.hash`.
@@ -50,6 +53,7 @@ pub fn main() -> u8 {
         "gate" => talks::gate(args[0]),
         "prompt" => talks::prompt(),
         "on-command" => talks::on_command(Path::new(args[0])),
+        "soak" | "soak-hold" | "soak-copy" => return soak(behaviour, args),
         other => panic!("no behaviour `{other}`"),
     };
     match done {
@@ -59,6 +63,19 @@ pub fn main() -> u8 {
             1
         }
     }
+}
+
+/// The children of the runner of faults.
+fn soak(behaviour: &str, args: &[&str]) -> u8 {
+    let rank = u32::try_from(own_rank()).expect("a rank");
+    let place = |at: usize| Path::new(args[at]);
+    let done = match behaviour {
+        "soak" => child::rank(number(args, 0), place(1), rank),
+        "soak-hold" => child::holder(number(args, 0), place(1), rank),
+        _ => child::copy(),
+    };
+    // A rank whose outputs nobody takes any more has nobody to tell.
+    done.unwrap_or(1)
 }
 
 fn number(args: &[&str], at: usize) -> u64 {
@@ -78,7 +95,7 @@ fn say(line: &str) -> io::Result<()> {
 }
 
 /// Waits for a signal that ends this process.
-fn wait_for_ever() -> ! {
+pub(crate) fn wait_for_ever() -> ! {
     loop {
         std::thread::park();
     }

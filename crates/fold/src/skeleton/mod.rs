@@ -5,8 +5,14 @@
 //! comparing, which takes a fraction of a scan. It gives what a scan would have given, or nothing:
 //! a number may take another length only where that changes nothing in how it is read.
 
+mod bytes;
+mod number;
+
+use bytes::eight;
+pub(crate) use bytes::print;
+use number::{Number, open_numbers};
+
 use crate::miner::Place;
-use crate::statement::hash::mix;
 use crate::statement::scan::{Item, Kind};
 
 /// Longer lines are always scanned.
@@ -38,29 +44,6 @@ impl Default for Shifts {
     fn default() -> Self {
         Self([0; MAX_NUMBERS + 1])
     }
-}
-
-/// A number that is left open.
-#[derive(Clone, Copy, Debug)]
-struct Number {
-    start: u32,
-    end: u32,
-    width: Width,
-    /// How many bytes stand between the number before it and this one.
-    gap: u32,
-    /// The first eight of them, and which bits of these count.
-    gap_bytes: (u64, u64),
-}
-
-/// How many bytes an open number may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Width {
-    /// As many as in the first line, all digits.
-    Fixed,
-    /// Any: digits, and perhaps a fraction.
-    Free,
-    /// Any, and a sign.
-    Signed,
 }
 
 /// Where a variable is, in terms of the first line.
@@ -263,160 +246,4 @@ impl Skeleton {
             end: moved(mark.place.end, mark.before.1),
         }));
     }
-}
-
-impl Number {
-    fn open(start: usize, end: usize, width: Width) -> Self {
-        Self { start: start as u32, end: end as u32, width, gap: 0, gap_bytes: (0, 0) }
-    }
-
-    /// Where the number that starts at `at` ends, if one does.
-    #[inline]
-    fn read(self, line: &[u8], at: usize) -> Option<usize> {
-        if self.width == Width::Fixed {
-            let end = at + (self.end - self.start) as usize;
-            let digits = line.get(at..end)?;
-            return digits.iter().all(u8::is_ascii_digit).then_some(end);
-        }
-        let signed = self.width == Width::Signed && matches!(line.get(at), Some(b'-' | b'+'));
-        let at = at + usize::from(signed);
-        let end = end_of_digits(line, at);
-        if end == at {
-            return None;
-        }
-        if line.get(end) != Some(&b'.') {
-            return Some(end);
-        }
-        let fraction = end_of_digits(line, end + 1);
-        Some(if fraction > end + 1 { fraction } else { end })
-    }
-}
-
-/// One past the digits that start at `at`.
-#[inline]
-fn end_of_digits(line: &[u8], at: usize) -> usize {
-    match eight(line, at).map(leading_digits) {
-        Some(length) if length < 8 => at + length,
-        _ => end_of_many_digits(line, at),
-    }
-}
-
-#[cold]
-fn end_of_many_digits(line: &[u8], at: usize) -> usize {
-    let rest = line.get(at..).unwrap_or_default();
-    at + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
-}
-
-/// How many of eight bytes, from the lowest, are digits.
-#[inline]
-fn leading_digits(bytes: u64) -> usize {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    // A digit becomes 0 to 9; adding 0x76 to anything from 10 on sets the high bit.
-    let values = bytes ^ 0x3030_3030_3030_3030;
-    let others = (((values & !HIGH) + 0x7676_7676_7676_7676) | values) & HIGH;
-    (others.trailing_zeros() / 8) as usize
-}
-
-/// Opens the numbers in a variable or stem.
-fn open_numbers(line: &[u8], item: &Item, numbers: &mut Vec<Number>) {
-    let (start, end) = (item.varies as usize, item.end as usize);
-    let mut at = start;
-    while at < end {
-        if !line[at].is_ascii_digit() {
-            at += 1;
-            continue;
-        }
-        let stop = end_of_digits(line, at).min(end);
-        let free = free_width(line, item, at).map(|(width, from, to)| (width, from, to.min(end)));
-        let (width, from, to) = free.unwrap_or((Width::Fixed, at, stop));
-        numbers.push(Number::open(from, to, width));
-        at = to;
-    }
-}
-
-/// The whole number at `at`, sign included, when it may have any length: it is all that varies in
-/// its item but for a unit, and no commas next to it could make a group of it.
-fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usize)> {
-    let start = item.varies as usize;
-    let signed = at == start + 1 && matches!(line[start], b'-' | b'+');
-    let before = start.checked_sub(1).map(|before| line[before]);
-    let end = Number::open(0, 0, Width::Free).read(line, at)?;
-    let after = line.get(end).copied();
-    let alone = end == item.end as usize || end < item.end as usize && after == Some(b' ');
-    let ends = after
-        .is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b",_-#~%+$*&/\\:@".contains(&byte));
-    let comma = before == Some(b',');
-    if (at != start && !signed) || !alone || !ends || comma {
-        return None;
-    }
-    if item.kind == Kind::Stem {
-        let name = &line[item.start as usize..start];
-        let hexadecimal = name.iter().all(u8::is_ascii_hexdigit);
-        return (!hexadecimal && !signed).then_some((Width::Free, at, end));
-    }
-    match before {
-        None | Some(b' ' | b'\t' | b'=' | b'(' | b'[' | b'{' | b'|') => {
-            Some((Width::Signed, start, end))
-        }
-        Some(b'"' | b'\'') if !signed => Some((Width::Free, at, end)),
-        Some(b':' | b'#') if !signed && is_named(line, start) => Some((Width::Free, at, end)),
-        _ => None,
-    }
-}
-
-/// Whether the run that the number at `start` ends has more in it than hexadecimal numbers, so that
-/// no length of this one makes it an address or a time.
-fn is_named(line: &[u8], start: usize) -> bool {
-    let ends = |byte: &&u8| !byte.is_ascii_whitespace() && !b",=()[]{}<>\"'`|;!?".contains(byte);
-    let before = line[..start].iter().rev().take_while(ends);
-    let mut named = false;
-    for byte in before {
-        named |= !byte.is_ascii_hexdigit() && *byte != b':';
-    }
-    named
-}
-
-/// What lines that differ in numbers alone have in common, cheaply: the first stretch of four bytes
-/// or more without a digit, and the last bytes if none of them is one.
-#[inline]
-pub(crate) fn print(line: &[u8]) -> u64 {
-    const STRETCH: usize = 32;
-    let mut start = 0;
-    let mut hash = 0_u64;
-    while start < line.len() && start < 2 * STRETCH {
-        let mut at = start;
-        let most = start + STRETCH;
-        while let Some(bytes) = eight(line, at).filter(|_| at < most) {
-            let others = leading_others(bytes);
-            let kept = if others == 8 { bytes } else { bytes & !(u64::MAX << (8 * others)) };
-            hash = mix(hash ^ kept ^ 0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93);
-            at += others;
-            if others < 8 {
-                break;
-            }
-        }
-        if at - start >= 4 || eight(line, at).is_none() {
-            break;
-        }
-        hash = 0;
-        start = end_of_digits(line, at).max(start + 1);
-    }
-    let tail = line.len().checked_sub(8).and_then(|tail| eight(line, tail));
-    let tail = tail.filter(|&bytes| leading_others(bytes) == 8).unwrap_or(0);
-    mix(hash ^ tail, 0xa076_1d64_78bd_642f)
-}
-
-/// How many of eight bytes, from the lowest, are no digits.
-#[inline]
-fn leading_others(bytes: u64) -> usize {
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let values = bytes ^ 0x3030_3030_3030_3030;
-    let others = (((values & !HIGH) + 0x7676_7676_7676_7676) | values) & HIGH;
-    ((others ^ HIGH).trailing_zeros() / 8) as usize
-}
-
-#[inline]
-fn eight(text: &[u8], at: usize) -> Option<u64> {
-    let bytes = text.get(at..at + 8)?;
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }

@@ -1,0 +1,66 @@
+//! How values look: numbers, braces, keys.
+
+use super::class::{CLASS, CONTROL, is_alphanumeric};
+
+/// How long a quoted or braced value may be to be taken as one.
+pub(super) const MAX_VALUE_BYTES: usize = 256;
+
+/// Digits in groups of three: `1,234,567`.
+pub(super) fn grouped_digits(text: &[u8], start: usize, end: usize) -> usize {
+    let mut end = end;
+    while end - start <= 3 || text[start..end].contains(&b',') {
+        let group = text.get(end + 1..end + 4).is_some_and(|g| g.iter().all(u8::is_ascii_digit));
+        let more = text.get(end + 4).is_some_and(|&b| b.is_ascii_digit() || is_alphanumeric(b));
+        if text.get(end) != Some(&b',') || !group || more {
+            break;
+        }
+        end += 4;
+    }
+    end
+}
+
+/// Whether the run is a plain decimal number, perhaps with a sign or a fraction.
+#[inline]
+pub(super) fn is_decimal(run: &[u8]) -> bool {
+    let digits = match run {
+        [b'-' | b'+', digits @ ..] => digits,
+        digits => digits,
+    };
+    let mut dots = 0;
+    for byte in digits {
+        match byte {
+            b'0'..=b'9' => {}
+            b'.' => dots += 1,
+            _ => return false,
+        }
+    }
+    dots <= 1
+        && digits.first().is_some_and(u8::is_ascii_digit)
+        && digits.last().is_some_and(u8::is_ascii_digit)
+}
+
+/// Where the brace that opens at `open` is closed again: one past it.
+pub(super) fn closing_brace(text: &[u8], open: usize) -> Option<usize> {
+    let mut depth = 0_u32;
+    for (at, &byte) in text.iter().enumerate().skip(open).take(MAX_VALUE_BYTES) {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 1 => return Some(at + 1),
+            b'}' => depth -= 1,
+            _ if CLASS[usize::from(byte)] & CONTROL != 0 => return None,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The word before the `=` at `at`.
+pub(super) fn key_before(text: &[u8], at: usize) -> &[u8] {
+    let key = text[..at].iter().rev().take_while(|&&byte| is_alphanumeric(byte)).count();
+    &text[at - key..at]
+}
+
+/// Whether the byte at `at`, which may be part of something harmful, is not.
+pub(super) fn is_harmless(text: &[u8], at: usize) -> bool {
+    text[at] == 0xc2 && text.get(at + 1).is_none_or(|next| !(0x80..=0x9f).contains(next))
+}

@@ -361,9 +361,14 @@ def version(*argv):
     return (told.stdout or told.stderr).splitlines()[0]
 
 
+def load():
+    """The load of the last minute, one's own work included."""
+    return f"{os.getloadavg()[0]:.1f}"
+
+
 def describe(place):
     cores = os.sched_getaffinity(0)
-    print(f"{len(cores)} cores, load {os.getloadavg()[0]:.1f}, Linux {os.uname().release}")
+    print(f"{len(cores)} cores, load {load()}, Linux {os.uname().release}")
     tools = [("tee", "--version"), ("parallel", "--version"), ("mpirun", "--version")]
     print("; ".join(version(*tool) for tool in tools))
     kind = "a tmpfs" if str(place).startswith("/dev/shm") else "no tmpfs: a disk is measured too"
@@ -391,7 +396,7 @@ def main():
             if part.__name__.startswith(options.only):
                 part()
         missed = bench.table.missed
-        print(f"\n{missed or 'no'} target{'' if missed == 1 else 's'} missed")
+        print(f"\n{missed or 'no'} target{'' if missed == 1 else 's'} missed; load {load()} at the end")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,14 @@ impl Layout {
         self.pieces.get(after).map(|piece| piece.since(offset))
     }
 
+    /// Whether every byte of `span` stands in a file.
+    pub(crate) fn holds(&self, span: Span) -> bool {
+        let first = self.pieces.partition_point(|piece| piece.span.to <= span.from);
+        let over = self.pieces[first..].iter().take_while(|piece| piece.span.from < span.to);
+        self.end() >= span.to
+            && over.into_iter().all(|piece| matches!(piece.place, Place::Filed { .. }))
+    }
+
     /// Everything that stood in a file is missing from now on, because of `reason`.
     pub(crate) fn lose_file(&mut self, lost: u32, reason: Reason) -> Vec<Span> {
         let is_lost =
@@ -163,6 +171,19 @@ mod tests {
         assert_eq!(layout.find(Offset(21)), None);
         assert_eq!(layout.filed_bytes(), 16);
         assert_eq!(layout.gaps(|_| true).bytes(), 5);
+    }
+
+    #[test]
+    fn a_span_is_held_when_no_byte_of_it_is_missing() {
+        let mut layout = Layout::default();
+        layout.push(10, filed(1, 0));
+        layout.push(5, Place::Missing(Reason::Pruned));
+        layout.push(10, filed(2, 0));
+        let held = [(0, 10), (3, 7), (15, 25), (20, 25), (7, 7)];
+        let not_held = [(0, 11), (9, 16), (10, 15), (12, 13), (14, 16), (0, 25), (20, 26)];
+        let holds = |(from, to)| layout.holds(Span::new(Offset(from), Offset(to)));
+        assert!(held.into_iter().all(holds));
+        assert!(!not_held.into_iter().any(holds));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use lastline_line::{Offset, ReadBack, ReadOutcome, StreamId};
+use lastline_line::{Offset, ReadBack, ReadOutcome, Span, StreamId};
 
 use crate::Reason;
 use crate::layout::{Piece, Place};
@@ -85,5 +85,9 @@ impl ReadBack for Reader {
 
     fn filed(&self, stream: StreamId) -> Offset {
         self.shared.known(stream).map_or(Offset::ZERO, |state| state.filed.get())
+    }
+
+    fn holds(&self, stream: StreamId, span: Span) -> bool {
+        self.shared.known(stream).is_some_and(|state| state.book().layout.holds(span))
     }
 }

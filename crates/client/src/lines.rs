@@ -76,6 +76,11 @@ impl OpenLine {
         self.filed + self.text.len() as u64
     }
 
+    /// The first byte held.
+    pub(crate) fn held_from(&self) -> Offset {
+        self.start
+    }
+
     /// One past the last byte held.
     pub(crate) fn end(&self) -> Offset {
         self.start + self.text.len() as u64

@@ -123,7 +123,8 @@ impl Output<'_> {
         if line.held_bytes() <= held_line_bytes {
             return;
         }
-        let filed = read_back.as_ref().is_some_and(|files| files.filed(self.stream) >= line.end());
+        let held = Span::new(line.held_from(), line.end());
+        let filed = read_back.as_ref().is_some_and(|files| files.holds(self.stream, held));
         let whole = line.len() < whole_line_bytes as u64;
         if filed && whole {
             line.let_go();

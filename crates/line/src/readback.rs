@@ -1,6 +1,6 @@
 //! Reading a stream's bytes again.
 
-use crate::{Offset, StreamId};
+use crate::{Offset, Span, StreamId};
 
 /// What came of reading back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,12 @@ pub trait ReadBack: Send + Sync {
 
     /// Up to where `stream` is settled: filed, or known not to be.
     fn filed(&self, stream: StreamId) -> Offset;
+
+    /// Whether every byte of `span` can be read back: only then may who holds it let it go.
+    /// Default: whether it is settled, which will do where nothing is ever left out.
+    fn holds(&self, stream: StreamId, span: Span) -> bool {
+        self.filed(stream) >= span.to
+    }
 }
 
 impl<R: ReadBack + ?Sized> ReadBack for std::sync::Arc<R> {
@@ -50,5 +56,8 @@ impl<R: ReadBack + ?Sized> ReadBack for std::sync::Arc<R> {
     }
     fn filed(&self, stream: StreamId) -> Offset {
         (**self).filed(stream)
+    }
+    fn holds(&self, stream: StreamId, span: Span) -> bool {
+        (**self).holds(stream, span)
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use lastline_line::{Chunk, Message, Offset, Span, StreamId, Timestamp};
+use lastline_line::{Chunk, Message, Span, StreamId, Timestamp};
 
 /// Beyond this many items a lane joins spans whose arrival times differ.
 const EXACT_ITEMS: usize = 64;
@@ -85,18 +85,18 @@ impl Backlog {
         }
     }
 
-    /// Lets go of what `stream` holds in memory below `filed`, keeping its address.
-    pub(crate) fn release(&mut self, stream: StreamId, filed: Offset) {
+    /// Lets go of the chunks of `stream` that `filed` says can be read back, keeping their address.
+    pub(crate) fn release(&mut self, stream: StreamId, filed: impl Fn(Span) -> bool) {
         let at = self.lane(stream);
         let items = &mut self.lanes[at].items;
-        let is_held = |item: &Item| matches!(item, Item::Held(chunk) if chunk.end() <= filed);
+        let is_held = |item: &Item| matches!(item, Item::Held(chunk) if filed(chunk.span()));
         if !items.iter().any(is_held) {
             return;
         }
         let mut kept: VecDeque<Item> = VecDeque::with_capacity(items.len());
         for item in items.drain(..) {
             match item {
-                Item::Held(chunk) if chunk.end() <= filed => {
+                Item::Held(chunk) if filed(chunk.span()) => {
                     self.held_bytes -= cost(&chunk);
                     let exact = kept.len() < EXACT_ITEMS;
                     let item = Item::Filed { span: chunk.span(), time: chunk.time };
@@ -109,11 +109,11 @@ impl Backlog {
     }
 
     /// The same for every stream, as far as `filed` says.
-    pub(crate) fn release_all(&mut self, filed: impl Fn(StreamId) -> Offset) {
+    pub(crate) fn release_all(&mut self, filed: impl Fn(StreamId, Span) -> bool) {
         for at in 0..self.lanes.len() {
             let Lane { stream, waits, .. } = self.lanes[at];
             if waits {
-                self.release(stream, filed(stream));
+                self.release(stream, |span| filed(stream, span));
             }
         }
     }
@@ -210,7 +210,7 @@ fn push_filed(kept: &mut VecDeque<Item>, item: Item, exact: bool) {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use lastline_line::{Launch, Stream};
+    use lastline_line::{Launch, Offset, Stream};
     use proptest::prelude::*;
 
     use super::*;
@@ -253,7 +253,7 @@ mod tests {
                 let at = &mut read[rank as usize];
                 match action {
                     0 => take(&mut backlog)?,
-                    1 => backlog.release(id(rank), Offset(at.saturating_sub(5))),
+                    1 => backlog.release(id(rank), |span| span.to.0 <= at.saturating_sub(5)),
                     2 => if let Some((stream, item)) = backlog.front().map(|(s, i)| (s, i.clone())) {
                         backlog.pop();
                         backlog.put_back(stream, item);
@@ -277,7 +277,7 @@ mod tests {
         let mut backlog = Backlog::default();
         for at in 0..10_000 {
             backlog.push(id(0), data(0, at * 10, 10));
-            backlog.release(id(0), Offset((at + 1) * 10));
+            backlog.release(id(0), |span| span.to.0 <= (at + 1) * 10);
         }
         assert_eq!(backlog.held_bytes(), 0);
         assert!(backlog.lanes[0].items.len() <= EXACT_ITEMS + 1);

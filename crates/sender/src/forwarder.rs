@@ -107,8 +107,7 @@ impl Forwarder {
             && self.behind
             && let Some(files) = self.spool()
         {
-            let filed = files.filed(stream);
-            self.backlog.release(stream, filed);
+            self.backlog.release(stream, |span| files.holds(stream, span));
         }
     }
 
@@ -133,7 +132,7 @@ impl Forwarder {
         if self.behind
             && let Some(files) = self.spool()
         {
-            self.backlog.release_all(|stream| files.filed(stream));
+            self.backlog.release_all(|stream, span| files.holds(stream, span));
         }
     }
 
@@ -310,7 +309,7 @@ mod tests {
                 let message = Message::Data(chunk(stdout(0), at * 10, b"123456789\n"));
                 assert_eq!(forwarder.accept(&message).0, Accept::Taken);
             }
-            forwarder.backlog.release(stdout(0), Offset(40));
+            forwarder.backlog.release(stdout(0), |span| span.to <= Offset(40));
             let Step::ReadBack(stream, span) = forwarder.step() else {
                 panic!("the rest is in the file");
             };

@@ -50,9 +50,15 @@ impl Guardian {
         }
     }
 
-    /// A group has been started.
-    pub(crate) fn add(&self, group: Pid) {
-        self.tell(ADD, group.as_raw_nonzero().get());
+    /// What the leader of a new group does before it executes its program: it tells the guardian
+    /// of itself, so that there is no moment in which it runs and nobody would end it. For
+    /// `pre_exec`: it only makes system calls, as long as the guardian lives in the parent.
+    pub(crate) fn introduction(&self) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
+        let pipe = self.pipe.as_raw_fd();
+        move || {
+            introduce(pipe);
+            Ok(())
+        }
     }
 
     /// A group is over, or to be left alone: its id may soon be somebody else's.
@@ -72,13 +78,31 @@ impl Guardian {
     }
 
     fn tell(&self, word: u32, group: i32) {
-        let mut message = [0; MESSAGE_BYTES];
-        message[..4].copy_from_slice(&word.to_ne_bytes());
-        message[4..].copy_from_slice(&group.to_ne_bytes());
+        let message = message(word, group);
         // Below PIPE_BUF a write is whole or fails.
         if let Err(error) = rustix::io::write(&self.pipe, &message) {
             tracing::warn!(%error, "the guardian is gone; ranks will outlive a SIGKILL");
         }
+    }
+}
+
+fn message(word: u32, group: i32) -> [u8; MESSAGE_BYTES] {
+    let mut message = [0; MESSAGE_BYTES];
+    message[..4].copy_from_slice(&word.to_ne_bytes());
+    message[4..].copy_from_slice(&group.to_ne_bytes());
+    message
+}
+
+/// Adds the calling process. System calls only.
+fn introduce(pipe: i32) {
+    let message = message(ADD, rustix::process::getpid().as_raw_nonzero().get());
+    #[expect(unsafe_code, reason = "between fork and exec there are only system calls")]
+    // SAFETY: the message is valid, and the pipe is open: this is a copy of the process that holds
+    // it. A guardian that is gone must not end the rank with SIGPIPE.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::write(pipe, message.as_ptr().cast(), message.len());
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
     }
 }
 

@@ -57,7 +57,7 @@ pub trait Spawner: Send {
     fn spawn(&mut self, spec: RankSpec) -> io::Result<Spawned>;
 }
 
-/// Starts real processes, and tells the guardian of each.
+/// Starts real processes, each of which tells the guardian of itself.
 pub(crate) struct ProcessSpawner {
     guardian: Arc<Guardian>,
     /// The limit of open files that ranks are given back, where ours was raised.
@@ -88,12 +88,17 @@ impl Spawner for ProcessSpawner {
         if let Some(workdir) = &spec.workdir {
             command.current_dir(workdir);
         }
+        let introduction = self.guardian.introduction();
+        #[expect(unsafe_code, reason = "the guardian must know of a rank before it runs")]
+        // SAFETY: it only makes system calls, and `self` keeps what they use.
+        unsafe {
+            command.pre_exec(introduction);
+        }
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
         let child = command.spawn()?;
         // The command holds the write ends.
         drop(command);
         let pid = Pid::from_child(&child);
-        self.guardian.add(pid);
         if let Some(limit) = &self.files_limit {
             // Best effort: a rank that has ended meanwhile needs no limit.
             let _old = rustix::process::prlimit(Some(pid), Resource::Nofile, *limit);

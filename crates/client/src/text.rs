@@ -58,15 +58,15 @@ pub struct TextPrinter {
     labels: Labels,
     /// Rendered prefixes, where they do not hold the time.
     prefixes: HashMap<StreamId, Vec<u8>>,
-    /// This output stands in the middle of a line.
-    mid_line: Option<Stream>,
+    /// Which of stdout and stderr stand in the middle of a line.
+    mid_line: [bool; 2],
 }
 
 impl TextPrinter {
     /// A printer on two writers, one for each stream.
     pub fn new(stdout: BoxWrite, stderr: BoxWrite, labels: Labels, options: TextOptions) -> Self {
         let outputs = Outputs::new(stdout, stderr);
-        Self { outputs, options, labels, prefixes: HashMap::new(), mid_line: None }
+        Self { outputs, options, labels, prefixes: HashMap::new(), mid_line: [false; 2] }
     }
 
     fn render(&self, stream: StreamId, time: Timestamp) -> Vec<u8> {
@@ -146,13 +146,12 @@ impl TextPrinter {
         result
     }
 
-    /// Where an output stands now: what another output has of a line stays open, unless both are
-    /// one.
+    /// Where an output stands now; both where they are one.
     fn stand(&mut self, output: Stream, mid_line: bool) {
-        if mid_line {
-            self.mid_line = Some(output);
-        } else if self.options.shared || self.mid_line == Some(output) {
-            self.mid_line = None;
+        for other in Stream::ALL {
+            if self.options.shared || other == output {
+                self.mid_line[usize::from(other == Stream::Stderr)] = mid_line;
+            }
         }
     }
 }
@@ -183,9 +182,10 @@ impl Printer for TextPrinter {
     }
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
+        let [_, mid_line] = self.mid_line;
+        self.stand(Stream::Stderr, false);
         let (buffer, result) = self.outputs.switch(Stream::Stderr);
-        let mid_line = self.mid_line.take();
-        if mid_line == Some(Stream::Stderr) || (mid_line.is_some() && self.options.shared) {
+        if mid_line {
             buffer.push(b'\n');
         }
         buffer.extend_from_slice(format!("lastline: {text}\n").as_bytes());

@@ -134,7 +134,14 @@ impl Scenario {
         let on_failure = choose(rng, &["stop", "continue"]);
         let ranks = ranks(rng, !signals.is_empty());
         let count = ranks.len() as u32;
-        let reader = reader(rng);
+        let (mut reader, files) = (reader(rng), files(rng));
+        let when_full = choose(rng, &[None, Some("spool"), Some("block"), Some("drop")]);
+        let waits =
+            when_full == Some("block") || (files != Files::Kept && when_full != Some("drop"));
+        if reader == Reader::Never && waits && signals.is_empty() {
+            // The ranks would wait for it for ever, as they are told to.
+            reader = Reader::Fast;
+        }
         let hurried = reader == Reader::Never;
         Self {
             seed,
@@ -142,9 +149,9 @@ impl Scenario {
             stderr_closes: one_in(rng, 12).then(|| rng.u64(0..20_000)),
             format: format(rng, count),
             fold: choose(rng, &["off", "off", "off", "ranks", "similar"]),
-            when_full: choose(rng, &[None, Some("spool"), Some("block"), Some("drop")]),
+            when_full,
             buffer: choose(rng, &[1, 4 << 10, 64 << 10, 1 << 20, 8 << 20, 8 << 20]),
-            files: files(rng),
+            files,
             show_below: one_in(rng, 8).then(|| rng.u32(0..=count)),
             on_failure,
             fsync: choose(rng, &["never", "never", "end", "0.05"]),

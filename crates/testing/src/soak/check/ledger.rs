@@ -58,7 +58,7 @@ fn bounds(
     let read = found["read_bytes"].as_u64().unwrap_or(u64::MAX);
     let said = seen.said[facts.rank as usize].unwrap_or_default()
         [usize::from(facts.stream == lastline_line::Stream::Stderr)];
-    if facts.reader == Reader::Never && found["end"] == "aborted" {
+    if scenario.reader == Reader::Never && found["end"] == "aborted" {
         // Too little time to read what nobody prints.
         return;
     }

@@ -75,7 +75,10 @@ fn failures(report: &Value, wrong: &mut Vec<String>) {
 
 fn exit_code(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec<String>) {
     let Some(code) = seen.status.and_then(|status| status.code()) else {
-        wrong.push(format!("lastline ended with {:?}", seen.status));
+        // It may be killed when all is over but its own end.
+        if !scenario.is_killed() {
+            wrong.push(format!("lastline ended with {:?}", seen.status));
+        }
         return;
     };
     let failure = &report["first_failure"];

@@ -114,7 +114,7 @@ fn match_stream(facts: &Facts, pieces: &[Piece<'_>]) -> Result<Marks, String> {
         return if pieces.is_empty() { Ok(Marks::new()) } else { Err("it was not to be".into()) };
     }
     let mut marks = Marks::new();
-    let mut next = 0;
+    let (mut next, cut) = (0, !facts.reader.takes_all());
     for (from, to) in present(facts) {
         let mut at = from;
         let part = &facts.bytes[from as usize..to as usize];
@@ -130,7 +130,7 @@ fn match_stream(facts: &Facts, pieces: &[Piece<'_>]) -> Result<Marks, String> {
                 };
             }
             let starts = !pieces[next].continues || after_gap;
-            let took = starts.then(|| match_line(content, whole, &pieces[next..])).flatten();
+            let took = starts.then(|| match_line(content, whole, cut, &pieces[next..])).flatten();
             let Some(took) = took else {
                 let found = show(pieces[next].text);
                 return Err(format!("at byte {at} {:?} stands for {:?}", found, show(line)));
@@ -158,8 +158,9 @@ fn visible(text: &[u8]) -> &[u8] {
     &text[start..end]
 }
 
-/// The pieces that make up a line: how far each of them goes in it.
-fn match_line(content: &[u8], whole: bool, pieces: &[Piece<'_>]) -> Option<Vec<usize>> {
+/// The pieces that make up a line: how far each of them goes in it. Where they may be cut short,
+/// the last one there is need not end it.
+fn match_line(content: &[u8], whole: bool, cut: bool, pieces: &[Piece<'_>]) -> Option<Vec<usize>> {
     let (first, rest) = pieces.split_first()?;
     let more = rest.first().is_some_and(|piece| piece.continues);
     let plain = !content.contains(&b'\r');
@@ -173,15 +174,15 @@ fn match_line(content: &[u8], whole: bool, pieces: &[Piece<'_>]) -> Option<Vec<u
         let Some(part) = content.get(..end).filter(|part| visible(part) == first.text) else {
             continue;
         };
-        if more
-            && (part.len() < content.len() || whole)
-            && let Some(others) = match_line(&content[end..], whole, rest)
-        {
+        if more && let Some(others) = match_line(&content[part.len()..], whole, cut, rest) {
             let others = others.into_iter().map(|other| end + other);
             return Some(std::iter::once(end).chain(others).collect());
         }
         let left = &content[end..];
-        if left.is_empty() || (!whole && left.iter().all(|byte| *byte == b'\r')) {
+        if left.is_empty()
+            || (cut && rest.is_empty())
+            || (!whole && left.iter().all(|byte| *byte == b'\r'))
+        {
             return Some(vec![end]);
         }
     }

@@ -1,4 +1,7 @@
 //! Finding the program to run, before anything is started.
+//!
+//! A file that the kernel cannot execute and that names no interpreter is run by `sh`, as `execvp`
+//! has it, and `env` and `xargs` with it.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

@@ -16,3 +16,4 @@ mod stdin;
 mod stuck;
 mod support;
 mod usage;
+mod words;

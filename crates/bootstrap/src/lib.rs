@@ -55,6 +55,7 @@
 mod command;
 mod control;
 mod environment;
+mod failure;
 mod guardian;
 mod job_dir;
 mod jobs;
@@ -81,8 +82,8 @@ pub use plan::{Console, Files, OnFailure, Plan, StdinMode, StopCause};
 pub use processes::Holder;
 pub use rebuild::rebuild_report;
 pub use report::{
-    BarrierReport, FirstFailure, RankReport, Report, StageReport, StreamEnd, StreamReport, Totals,
-    signal_text,
+    BarrierReport, FirstFailure, OtherFailure, RankReport, Report, StageReport, StreamEnd,
+    StreamReport, Totals, signal_text,
 };
 pub use spawner::{RankSpec, Spawned, Spawner};
 

@@ -65,6 +65,19 @@ pub struct FirstFailure {
     /// The other ranks that failed by themselves with the same last lines.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub same_text: Vec<u32>,
+    /// Those that failed by themselves with other last words, by what they said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherFailure>,
+}
+
+/// Ranks that failed by themselves, and not as the first one did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OtherFailure {
+    /// The ranks, ascending.
+    pub ranks: Vec<u32>,
+    /// What the first of them said last: a whole traceback where there is one.
+    pub last_words: Vec<String>,
 }
 
 /// One rank.

@@ -11,11 +11,12 @@ use rustix::process::{Pid, Signal, pidfd_send_signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use crate::failure::first_failure;
 use crate::job_dir::{REPORT_FILE, write_report};
 use crate::plan::StopCause;
 use crate::processes::{group_exists, members, signal_group};
 use crate::rank::{Event, RankState, StreamState, until_exit};
-use crate::report::{FirstFailure, RankReport, Report, StreamEnd, StreamReport, rfc3339};
+use crate::report::{RankReport, Report, StreamEnd, StreamReport, rfc3339};
 use crate::stage::Stage;
 use crate::supervisor::{LAST_MOMENT, Supervisor, now};
 
@@ -273,54 +274,6 @@ fn rank_report(
         started: rfc3339(rank.started),
         ended: rank.ended.map(rfc3339),
         streams,
-    }
-}
-
-fn first_failure(job: &Supervisor) -> Option<FirstFailure> {
-    let rank = &job.ranks[job.first_failure? as usize];
-    let lines = last_lines(rank);
-    let same = |other: &&RankState| {
-        let failed = other.exit_code().is_some_and(|code| code != 0);
-        let own = failed && !other.stopped_by_lastline && other.rank != rank.rank;
-        own && same_last_words(&lines, &last_lines(other))
-    };
-    let same_text = job.ranks.iter().filter(same).map(|rank| rank.rank).collect();
-    let signal = match rank.exit {
-        Some(crate::processes::Exit::Signal(signal)) => Some(signal),
-        _ => None,
-    };
-    let ran = rank.ended.map_or(Duration::ZERO, |ended| ended.since(rank.started));
-    Some(FirstFailure {
-        rank: rank.rank,
-        host: job.inner.host.clone(),
-        code: if signal.is_some() { None } else { rank.exit_code() },
-        signal,
-        after_seconds: ran.as_secs_f64(),
-        last_lines: lines,
-        same_text,
-    })
-}
-
-/// The last lines of its stderr, or of its stdout when that is empty.
-fn last_lines(rank: &RankState) -> Vec<String> {
-    let recent = |stream: &StreamState| stream.tee.as_ref().map(lastline_tee::Tee::recent);
-    let lines = rank.streams.iter().rev().filter_map(recent).find(|lines| !lines.is_empty());
-    let text = |line: Vec<u8>| String::from_utf8_lossy(&line).into_owned();
-    lines.unwrap_or_default().into_iter().map(text).collect()
-}
-
-/// Whether two ranks ended with the same statement: a whole traceback where there is one.
-fn same_last_words(left: &[String], right: &[String]) -> bool {
-    let bytes = |lines: &'_ [String]| -> Vec<Vec<u8>> {
-        lines.iter().map(|line| line.clone().into_bytes()).collect()
-    };
-    let (left, right) = (bytes(left), bytes(right));
-    let (left, right): (Vec<&[u8]>, Vec<&[u8]>) =
-        (left.iter().map(Vec::as_slice).collect(), right.iter().map(Vec::as_slice).collect());
-    let last = |lines: &[&[u8]]| lastline_fold::units(lines).pop();
-    match (last(&left), last(&right)) {
-        (Some(l), Some(r)) => lastline_fold::same_statement(&left[l], &right[r]),
-        _ => false,
     }
 }
 

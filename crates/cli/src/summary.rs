@@ -46,12 +46,12 @@ fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>
     if !same.is_empty() {
         lines.push(format!("{} failed with the same text", ranks(&same)));
     }
-    let other = |rank: &RankReport| {
-        !rank.succeeded() && !rank.stopped_by_lastline && rank.rank != failure.rank
-    };
-    let others = of(&other).difference(&same);
-    if !others.is_empty() {
-        lines.push(format!("{} failed too", ranks(&others)));
+    for other in &failure.others {
+        let who = ranks(&other.ranks.iter().copied().collect());
+        match other.last_words.last() {
+            Some(words) => lines.push(format!("{who} failed otherwise: {words}")),
+            None => lines.push(format!("{who} failed otherwise, saying nothing")),
+        }
     }
     let stopped = of(&|rank: &RankReport| rank.stopped_by_lastline);
     if !stopped.is_empty() {

@@ -93,6 +93,24 @@ fn ranks_that_fail_by_themselves_are_not_called_stopped() {
     assert!(done.err().contains("failed with the same text"), "{}", done.err());
 }
 
+#[test]
+fn who_failed_otherwise_is_told_with_what_it_said() {
+    let place = Place::new();
+    let script =
+        "[ $RANK = 2 ] && { echo out of memory >&2; exit 4; }; echo lost peer $RANK >&2; exit 3";
+    let job =
+        ["run", "-n", "4", "--on-failure", "continue", "--job", "j", "--", "sh", "-c", script];
+    let done = place.lastline(&job);
+    let failure = &report(&place.job("j"))["first_failure"];
+    let (same, others) = (&failure["same_text"], &failure["others"]);
+    let first_is_odd = failure["rank"] == 2;
+    assert_eq!(same.as_array().map_or(0, Vec::len), if first_is_odd { 0 } else { 2 });
+    let odd = if first_is_odd { "lost peer" } else { "out of memory" };
+    assert!(others[0]["last_words"][0].as_str().unwrap().starts_with(odd), "{failure}");
+    assert_eq!(others.as_array().unwrap().len(), 1);
+    assert!(done.err().contains(&format!("failed otherwise: {odd}")), "{}", done.err());
+}
+
 /// As `env`, `xargs` and `nohup` do.
 #[test]
 fn a_script_that_names_no_interpreter_is_run_by_the_shell() {

@@ -7,6 +7,10 @@ use lastline_line::{Entry, Stream, StreamId};
 use crate::client::Shared;
 use crate::printer::{Block, PrintError, Printer};
 
+/// Before a block of so many bytes is printed, what was printed before it is flushed: a block may be
+/// written at once, and that may take for ever.
+const LARGE_BLOCK_BYTES: usize = 16 << 10;
+
 /// The printer, and what it was given since it was flushed.
 pub(crate) struct Console {
     printer: Box<dyn Printer>,
@@ -53,6 +57,7 @@ impl Console {
         if self.closed[index(self.printer.output_of(stream))].is_some() {
             return;
         }
+        self.turn_to(stream);
         let result = self.printer.print(entry);
         self.check(result);
         match entry {
@@ -64,9 +69,23 @@ impl Console {
     }
 
     pub(crate) fn print_block(&mut self, block: &Block<'_>) {
+        self.turn_to(block.stream.stream);
+        if block.bytes.len() >= LARGE_BLOCK_BYTES {
+            self.flush();
+        }
         let result = self.printer.print_block(block);
         self.check(result);
         self.credit(block.stream, block.bytes.len() as u64);
+    }
+
+    /// What the other output was given is flushed before this one is: when this one takes nothing,
+    /// ever, it is known all the same that the other has it.
+    fn turn_to(&mut self, stream: Stream) {
+        let output = self.printer.output_of(stream);
+        let last = self.credits.last().map(|(last, _)| self.printer.output_of(last.stream));
+        if last.is_some_and(|last| last != output) {
+            self.flush();
+        }
     }
 
     /// What was printed so far counts as shown once it is flushed.

@@ -21,6 +21,9 @@ const PIPE_BYTES: usize = 64 << 10;
 const MIN_PIPE_BYTES: usize = 4 << 10;
 /// What pipes under load may be enlarged by together, in bytes.
 const PIPE_GROWTH_BYTES: usize = 8 << 20;
+/// The least memory that a job is given for output, in bytes: with less, one chunk on its way would
+/// be all of it.
+const MIN_BUFFER_BYTES: usize = 256 << 10;
 /// What open lines may hold in memory together, in bytes.
 const OPEN_LINES_BYTES: usize = 8 << 20;
 
@@ -46,7 +49,10 @@ pub(crate) fn wire(plan: &Plan, console: Console) -> Result<(Wiring, Ends), Spaw
     });
     let appender = appender.transpose()?;
     let read_back = appender.as_ref().map(|appender| appender.read_back());
-    let share = plan.buffer_bytes / 4;
+    let memory = plan.buffer_bytes.max(MIN_BUFFER_BYTES);
+    // What is on its way and what waits before it pin at most twice their bytes, so that a console
+    // that takes nothing leaves memory for reading and filing.
+    let (share, held) = (memory / 4, memory / 8);
     let (direct, inbox) = channel(share);
 
     let mut options = lastline_client::Options::default();
@@ -58,7 +64,7 @@ pub(crate) fn wire(plan: &Plan, console: Console) -> Result<(Wiring, Ends), Spaw
     let client = client.map_err(|source| SpawnError::Thread { source })?;
 
     let mut options = lastline_sender::Options::default();
-    options.held_bytes = share;
+    options.held_bytes = held;
     options.when_full = match plan.when_full {
         WhenFull::Spool if read_back.is_none() => WhenFull::Block,
         policy => policy,
@@ -67,8 +73,8 @@ pub(crate) fn wire(plan: &Plan, console: Console) -> Result<(Wiring, Ends), Spaw
     let sender = Sender::with_detour(direct.clone(), Some(Box::new(direct.clone())), options);
 
     let mut tee_options = lastline_tee::Options::default();
-    tee_options.pool = Pool::new(Budget::new(plan.buffer_bytes));
-    tee_options.chunk_bytes = (plan.buffer_bytes / 8).clamp(4 << 10, 256 << 10);
+    tee_options.pool = Pool::new(Budget::new(memory));
+    tee_options.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
     tee_options.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
     let pipe_bytes = per_stream(PIPES_BYTES, plan.procs, MIN_PIPE_BYTES, PIPE_BYTES);
     let pipe_bytes = (pipe_bytes < PIPE_BYTES).then_some(pipe_bytes);

@@ -43,8 +43,6 @@ pub(crate) struct OpenLine {
     continues: bool,
     /// What was given out has been drawn over since.
     redraws: bool,
-    /// The line has been drawn over: it is a bar, and its text a state.
-    is_bar: bool,
     /// A part of the line moves the cursor up.
     moves: bool,
     bars: Bars,
@@ -59,7 +57,7 @@ impl OpenLine {
 
     /// Whether nothing is held and nothing of the line was given out.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.is_empty() && !self.continues && !self.is_bar && self.bars.is_empty()
+        self.is_empty() && !self.continues && self.bars.is_empty()
     }
 
     fn is_empty(&self) -> bool {
@@ -112,25 +110,6 @@ impl OpenLine {
         if at < bytes.len() {
             self.append(start + at as u64, &bytes[at..], out);
         }
-        if self.is_bar && !self.raw && self.filed == 0 && !self.is_empty() {
-            self.show_state(out);
-        }
-    }
-
-    /// Shows what a bar looks like now, unless it was shown a moment ago.
-    fn show_state(&mut self, out: &mut impl FnMut(Out<'_>)) {
-        let state = strip_returns(&self.text).len();
-        if state == 0 || !self.bars.is_due(self.time) {
-            return;
-        }
-        self.bars.end(out);
-        let (start, bytes) = (self.start, self.text.len() as u64);
-        let (filed, continuation, partial) = (0, self.continues, false);
-        let text = &self.text[..state];
-        out(Out::Line { start, bytes, text, filed, continuation, partial });
-        self.continues = self.text.len() == state;
-        self.text.clear();
-        self.start += bytes;
     }
 
     /// Gives out what is held, if anything, without its newline.
@@ -163,8 +142,6 @@ impl OpenLine {
             self.start += hidden as u64;
             self.filed = 0;
             self.redraws = self.continues && self.raw;
-            self.continues &= self.raw;
-            self.is_bar = true;
         }
     }
 
@@ -172,7 +149,6 @@ impl OpenLine {
         let bytes = self.len() + u64::from(!partial);
         let start = Offset(self.start.0 - self.filed);
         let mut text = std::mem::take(&mut self.text);
-        let returned = text.last() == Some(&b'\r') && !self.raw;
         if !(partial && self.raw) {
             text.truncate(strip_returns(&text).len());
         }
@@ -184,17 +160,12 @@ impl OpenLine {
             self.bars.offer(start, bytes, &text, self.time, out);
         } else {
             self.bars.end(out);
-            match self.is_bar && !self.raw && !partial && text.is_empty() && filed == 0 {
-                // The line's end draws nothing that was not shown as a state.
-                true => out(Out::Redrawn(bytes)),
-                false => out(Out::Line { start, bytes, text: &text, filed, continuation, partial }),
-            }
+            out(Out::Line { start, bytes, text: &text, filed, continuation, partial });
         }
         self.start = start + bytes;
         self.filed = 0;
-        self.continues = partial && !returned;
+        self.continues = partial;
         self.redraws = false;
-        self.is_bar &= partial;
         self.moves &= partial;
         text.clear();
         self.text = text;
@@ -268,8 +239,8 @@ mod tests {
             ["half~", "+ and half", "next"]
         );
         assert_eq!(shown(&["half", "<barrier>", "\n", "next\n"]), ["half~", "+", "next"]);
-        assert_eq!(shown(&["10%", "<barrier>", "\r20%\n"]), ["10%~", "20%"]);
-        assert_eq!(shown(&["10%\r", "<barrier>", "20%\n"]), ["10%~", "20%"]);
+        assert_eq!(shown(&["10%", "<barrier>", "\r20%\n"]), ["10%~", "+20%"]);
+        assert_eq!(shown(&["10%\r", "<barrier>", "20%\n"]), ["10%~", "+20%"]);
     }
 
     /// What is shown of pieces that arrive a tenth of a second apart.
@@ -291,15 +262,11 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_shown_a_few_times_a_second_and_once_when_it_ends() {
+    fn a_bar_is_shown_when_it_ends() {
         let percents: Vec<String> = (0..10).map(|at| format!("\r{at}0%")).collect();
         let mut pieces: Vec<&str> = percents.iter().map(String::as_str).collect();
         pieces.push("\ndone\n");
-        assert_eq!(shown_slowly(&pieces), ["30%", "60%", "90%", "done"]);
-        let trailing: Vec<String> = (0..10).map(|at| format!("{at}0%\r")).collect();
-        let mut pieces: Vec<&str> = trailing.iter().map(String::as_str).collect();
-        pieces.push("100%\n");
-        assert_eq!(shown_slowly(&pieces), ["40%", "70%", "100%"]);
+        assert_eq!(shown_slowly(&pieces), ["90%", "done"]);
         assert_eq!(shown_slowly(&["1%\r", "2%\r", "3%\r", "4%\r", "5%\r", "\n"]), ["5%"]);
     }
 
@@ -310,8 +277,8 @@ mod tests {
         pieces.extend(inner.iter().map(String::as_str));
         pieces.push("\n\nend\n");
         let shown = shown_slowly(&pieces);
-        assert_eq!(shown[..4], ["outer 1/3", "inner 10%", "inner 40%", "inner 70%"]);
-        assert_eq!(shown[4..], ["inner 90%", "", "end"]);
+        assert_eq!(shown[..4], ["outer 1/3", "inner 30%", "inner 60%", "inner 90%"]);
+        assert_eq!(shown[4..], ["", "end"]);
     }
 
     #[test]

@@ -104,19 +104,28 @@ impl Lease {
     }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.bytes == 0 {
+impl Lease {
+    /// Gives back all but `bytes`; one that holds less keeps what it has.
+    pub fn shrink_to(&mut self, bytes: usize) {
+        let back = self.bytes.saturating_sub(bytes);
+        self.bytes -= back;
+        if back == 0 {
             return;
         }
         let waiting = {
             let mut state = self.shared.state();
-            state.held_bytes -= self.bytes;
+            state.held_bytes -= back;
             std::mem::take(&mut state.waiting)
         };
         for waker in waiting {
             waker.wake();
         }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shrink_to(0);
     }
 }
 
@@ -146,8 +155,13 @@ mod tests {
         let mut context = Context::from_waker(&waker);
         assert!(budget.poll_acquire(&mut context, 4).is_pending());
         assert!(budget.poll_acquire(&mut context, 4).is_pending());
-        drop(held);
+        let mut held = held;
+        held.shrink_to(8);
+        assert_eq!((held.bytes(), woken.0.load(Ordering::SeqCst)), (7, 0));
+        held.shrink_to(5);
+        assert_eq!((held.bytes(), budget.held_bytes()), (5, 5));
         assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        drop(held);
         assert!(budget.poll_acquire(&mut context, 4).is_ready());
         assert_eq!((budget.held_bytes(), budget.peak_bytes()), (0, 7));
     }

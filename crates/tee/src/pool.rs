@@ -46,7 +46,7 @@ impl Pool {
         let lease = self.shared.budget.acquire(capacity).await;
         let kept = class_of(bytes).and_then(|class| self.free(class).pop());
         let bytes = kept.unwrap_or_else(|| Vec::with_capacity(capacity));
-        Buffer { bytes, pool: Arc::clone(&self.shared), _lease: lease }
+        Buffer { bytes, pool: Arc::clone(&self.shared), lease }
     }
 
     fn free(&self, class: usize) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
@@ -88,12 +88,18 @@ const fn class_bytes(class: usize) -> usize {
 pub(crate) struct Buffer {
     pub(crate) bytes: Vec<u8>,
     pool: Arc<Shared>,
-    _lease: Lease,
+    lease: Lease,
 }
 
 impl Buffer {
-    /// Shares what it holds; the buffer comes back when the last share is dropped.
-    pub(crate) fn freeze(self) -> Bytes {
+    /// Shares what it holds; the buffer comes back when the last share is dropped. One that is
+    /// more than half empty is cut to size first: whoever holds the bytes would hold the rest of
+    /// it, too, and bounds that count bytes would not bound memory.
+    pub(crate) fn freeze(mut self) -> Bytes {
+        if self.bytes.len() < self.bytes.capacity() / 2 {
+            self.bytes.shrink_to_fit();
+            self.lease.shrink_to(self.bytes.capacity());
+        }
         Bytes::from_owner(self)
     }
 }
@@ -131,7 +137,7 @@ mod tests {
         let pool = Pool::new(Budget::new(1 << 20));
         let mut buffer = pool.take(5000).await;
         assert_eq!(buffer.bytes.capacity(), 16 << 10);
-        buffer.bytes.extend_from_slice(b"abc");
+        buffer.bytes.extend_from_slice(&[b'x'; 9000]);
         let place = buffer.bytes.as_ptr();
         let (whole, part) = {
             let whole = buffer.freeze();
@@ -144,6 +150,17 @@ mod tests {
         assert_eq!(pool.budget().held_bytes(), 0);
         let again = pool.take(16 << 10).await;
         assert_eq!((again.bytes.as_ptr(), again.bytes.len()), (place, 0));
+    }
+
+    #[tokio::test]
+    async fn what_is_shared_holds_at_most_twice_its_size() {
+        let pool = Pool::new(Budget::new(1 << 20));
+        let mut buffer = pool.take(64 << 10).await;
+        buffer.bytes.extend_from_slice(b"the end of a long line\n");
+        let shared = buffer.freeze();
+        assert!(pool.budget().held_bytes() <= 2 * shared.len());
+        drop(shared);
+        assert_eq!(pool.budget().held_bytes(), 0);
     }
 
     #[tokio::test]

@@ -298,6 +298,9 @@ impl Supervisor {
             let since = Instant::now();
             self.stop = Some(Stop { cause, since, kill_at: Some(since + self.plan.grace) });
             self.teardown.renew();
+        } else if let Some(stop) = &mut self.stop {
+            // Said twice: the grace is over for what the ranks left, too.
+            stop.kill_at = None;
         }
         first
     }

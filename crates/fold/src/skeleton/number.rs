@@ -123,9 +123,14 @@ fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usiz
 fn is_named(line: &[u8], start: usize) -> bool {
     let ends = |byte: &&u8| !byte.is_ascii_whitespace() && !b",=()[]{}<>\"'`|;!?".contains(byte);
     let before = line[..start].iter().rev().take_while(ends);
-    let mut named = false;
+    let mut marked = false;
     for byte in before {
-        named |= !byte.is_ascii_hexdigit() && *byte != b':';
+        let letter = byte.is_ascii_alphanumeric();
+        // Marks at the start of a run are cut off before it is looked at.
+        if letter && (marked || !byte.is_ascii_hexdigit()) {
+            return true;
+        }
+        marked |= !letter && *byte != b':';
     }
-    named
+    false
 }

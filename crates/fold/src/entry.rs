@@ -213,8 +213,15 @@ pub(crate) fn lines(said: Said<'_>, emit: &mut Emit<'_>) {
 }
 
 /// The ranks that live and are not in `ranks`, when naming them is the shorter way to say who is:
-/// one for every three that are, at most.
+/// one for every three that are, at most. When ranks have ended, those that live may be no range any
+/// more; then only if that leaves fewer ranges to name.
 fn missing(ranks: &RankSet, live: &RankSet) -> Option<RankSet> {
     let missing = live.difference(ranks);
-    (!missing.is_empty() && missing.len() * 3 <= ranks.len()).then_some(missing)
+    if missing.is_empty() || missing.len() * 3 > ranks.len() {
+        return None;
+    }
+    let all: RankSet = ranks.iter().chain(missing.iter()).collect();
+    let from_zero_on = all.len() == all.iter().last()? as usize + 1;
+    let shorter = all.ranges().count() < ranks.ranges().count();
+    (from_zero_on || shorter).then_some(missing)
 }

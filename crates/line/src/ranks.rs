@@ -75,6 +75,19 @@ impl RankSet {
         })
     }
 
+    /// The ranges that make it up, in ascending order: the first and the last rank of each.
+    pub fn ranges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let mut ranks = self.iter().peekable();
+        std::iter::from_fn(move || {
+            let first = ranks.next()?;
+            let mut last = first;
+            while ranks.next_if_eq(&(last + 1)).is_some() {
+                last += 1;
+            }
+            Some((first, last))
+        })
+    }
+
     /// The ranks that are here and not in `other`.
     pub fn difference(&self, other: &Self) -> Self {
         let words = self.words.iter().enumerate();
@@ -113,14 +126,8 @@ impl FromIterator<u32> for RankSet {
 
 impl fmt::Display for RankSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut ranks = self.iter().peekable();
         let mut separator = "";
-        while let Some(first) = ranks.next() {
-            let mut last = first;
-            while ranks.peek() == Some(&(last + 1)) {
-                last += 1;
-                ranks.next();
-            }
+        for (first, last) in self.ranges() {
             write!(f, "{separator}{first}")?;
             match last - first {
                 0 => {}

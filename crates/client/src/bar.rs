@@ -1,7 +1,10 @@
 //! Progress bars: text that is drawn again and again is a state, not a line. Pure.
 //!
 //! A state is shown a few times a second, and once when it ends; the ones between were drawn over.
+//! Within a line, where `\r` redraws, only a state that has been drawn over is known to be complete, so
+//! what is shown is one behind what was drawn last; the end of the line shows that.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use lastline_line::{Offset, Timestamp};
@@ -53,9 +56,7 @@ impl Bars {
         now: Timestamp,
         out: &mut impl FnMut(Out<'_>),
     ) {
-        if let Some(held) = self.held.take() {
-            out(Out::Redrawn(held.bytes));
-        }
+        self.draw_over(out);
         self.held = Some(Held { start, bytes, text: without_moves(text).to_vec() });
         if self.is_due(now) {
             self.end(out);
@@ -67,9 +68,34 @@ impl Bars {
         let Some(Held { start, bytes, text }) = self.held.take() else {
             return;
         };
-        let (filed, continuation, partial) = (0, false, false);
-        out(Out::Line { start, bytes, text: &text, filed, continuation, partial });
+        let (filed, continuation, partial, redrawn) = (0, false, false, false);
+        out(Out::Line { start, bytes, text: &text, filed, continuation, partial, redrawn });
     }
+
+    /// A newer state is shown instead of the one that is held.
+    pub(crate) fn draw_over(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        if let Some(held) = self.held.take() {
+            out(Out::Redrawn(held.bytes));
+        }
+    }
+}
+
+/// Where, in text that ends with a carriage return, the last state stands that says anything: without
+/// the returns after it, and without what erases or moves the cursor at its ends.
+pub(crate) fn newest_state(text: &[u8]) -> Range<usize> {
+    let state = strip_returns(text);
+    let from = memchr::memrchr(b'\r', state).map_or(0, |at| at + 1);
+    let (inner, _) = without_sequences(&state[from..]);
+    if state[from..][inner.clone()].trim_ascii().is_empty() {
+        return from..from;
+    }
+    from + inner.start..from + inner.end
+}
+
+/// `text` without the carriage returns at its end.
+pub(crate) fn strip_returns(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|&byte| byte != b'\r').map_or(0, |at| at + 1);
+    &text[..end]
 }
 
 /// Whether lines of `text` are drawn over by what follows, or draw over what came before: one that
@@ -85,6 +111,13 @@ pub(crate) fn moves_up(text: &[u8]) -> bool {
 /// `line` without the sequences at its ends that move the cursor or erase, if one of them moves it
 /// up; otherwise as it is.
 fn without_moves(line: &[u8]) -> &[u8] {
+    let (inner, up) = without_sequences(line);
+    if up { &line[inner] } else { line }
+}
+
+/// What is between the sequences at the ends of `line` that move the cursor or erase, and whether one
+/// of them moves it up.
+fn without_sequences(line: &[u8]) -> (Range<usize>, bool) {
     let (mut start, mut end, mut up) = (0, line.len(), false);
     let moves: Vec<_> = sequences(line).filter(|(_, _, last)| *last != b'm').collect();
     for &(from, to, last) in &moves {
@@ -97,7 +130,7 @@ fn without_moves(line: &[u8]) -> &[u8] {
             (end, up) = (from, up || is_up(last));
         }
     }
-    if up { &line[start..end] } else { line }
+    (start..end, up)
 }
 
 /// Cursor up, or to the start of a line above.

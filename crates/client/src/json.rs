@@ -9,7 +9,7 @@ use crate::printer::{PrintError, Printer};
 /// Prints one JSON object a line.
 ///
 /// A line has `rank, stream, offset, time, line`, or `line_base64` where it is not UTF-8, and
-/// `"partial": true` where it had no newline, `"continuation": true` where its start was printed
+/// `"partial": true` where it had no newline (also a state of a progress bar), `"continuation": true` where its start was printed
 /// before. A folded entry has `ranks, count, fields, first, last` beside its `line`.
 pub struct JsonPrinter {
     outputs: Outputs,
@@ -96,7 +96,8 @@ fn line_object<'a>(line: &Line<'a>) -> Object<'a> {
         stream: line.stream.stream,
         offset: line.start.0,
         time: rfc3339(line.time),
-        partial: line.partial,
+        // Neither has a newline of its own.
+        partial: line.partial || line.redrawn,
         continuation: line.continuation,
         entry: None,
         ..text_of(line.text)

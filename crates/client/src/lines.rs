@@ -1,11 +1,12 @@
 //! From a stream's bytes to the lines that a console shows. Pure.
 //!
 //! A trailing carriage return belongs to the line ending; before that, what follows the last
-//! carriage return is what a terminal would show, and the rest was redrawn.
+//! carriage return is what a terminal would show, and the rest was redrawn: states of a progress bar,
+//! a few of which are lines too.
 
 use lastline_line::{Offset, Timestamp};
 
-use crate::bar::{Bars, moves_up};
+use crate::bar::{Bars, moves_up, newest_state, strip_returns};
 
 /// What came out of a stream's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) enum Out<'a> {
         filed: u64,
         continuation: bool,
         partial: bool,
+        /// A state that a later part of the line was drawn over.
+        redrawn: bool,
     },
 }
 
@@ -136,13 +139,34 @@ impl OpenLine {
             return;
         }
         if let Some(at) = memchr::memrchr(b'\r', strip_returns(&self.text)) {
-            let hidden = at + 1;
-            out(Out::Redrawn(self.filed + hidden as u64));
-            self.text.drain(..hidden);
-            self.start += hidden as u64;
-            self.filed = 0;
-            self.redraws = self.continues && self.raw;
+            self.draw_over(at + 1, out);
         }
+    }
+
+    /// What stands before `hidden` is drawn over. Its newest state is shown when it is time.
+    fn draw_over(&mut self, hidden: usize, out: &mut impl FnMut(Out<'_>)) {
+        let state = if self.raw { 0..0 } else { newest_state(&self.text[..hidden]) };
+        // A state whose start was let go is no state of a bar.
+        let whole = self.filed == 0 || self.text[..state.start].contains(&b'\r');
+        if !state.is_empty() && whole && self.bars.is_due(self.time) {
+            self.bars.draw_over(out);
+            out(Out::Redrawn(self.filed + state.start as u64));
+            out(Out::Line {
+                start: self.start + state.start as u64,
+                bytes: (hidden - state.start) as u64,
+                text: &self.text[state],
+                filed: 0,
+                continuation: self.continues,
+                partial: false,
+                redrawn: true,
+            });
+        } else {
+            out(Out::Redrawn(self.filed + hidden as u64));
+        }
+        self.text.drain(..hidden);
+        self.start += hidden as u64;
+        self.filed = 0;
+        self.redraws = self.continues && self.raw;
     }
 
     fn give(&mut self, partial: bool, out: &mut impl FnMut(Out<'_>)) {
@@ -160,7 +184,8 @@ impl OpenLine {
             self.bars.offer(start, bytes, &text, self.time, out);
         } else {
             self.bars.end(out);
-            out(Out::Line { start, bytes, text: &text, filed, continuation, partial });
+            let redrawn = false;
+            out(Out::Line { start, bytes, text: &text, filed, continuation, partial, redrawn });
         }
         self.start = start + bytes;
         self.filed = 0;
@@ -185,12 +210,8 @@ fn whole_line(start: Offset, raw: &[u8], out: &mut impl FnMut(Out<'_>)) {
         filed: 0,
         continuation: false,
         partial: false,
+        redrawn: false,
     });
-}
-
-fn strip_returns(text: &[u8]) -> &[u8] {
-    let end = text.iter().rposition(|&byte| byte != b'\r').map_or(0, |at| at + 1);
-    &text[..end]
 }
 
 #[cfg(test)]
@@ -262,12 +283,49 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_shown_when_it_ends() {
+    fn a_bar_is_shown_now_and_then_and_when_it_ends() {
         let percents: Vec<String> = (0..10).map(|at| format!("\r{at}0%")).collect();
         let mut pieces: Vec<&str> = percents.iter().map(String::as_str).collect();
         pieces.push("\ndone\n");
-        assert_eq!(shown_slowly(&pieces), ["90%", "done"]);
-        assert_eq!(shown_slowly(&["1%\r", "2%\r", "3%\r", "4%\r", "5%\r", "\n"]), ["5%"]);
+        assert_eq!(shown_slowly(&pieces), ["30%", "60%", "90%", "done"]);
+        let pieces = ["1%\r", "2%\r", "3%\r", "4%\r", "5%\r", "\n"];
+        assert_eq!(shown_slowly(&pieces), ["4%", "5%"]);
+    }
+
+    #[test]
+    fn a_bar_that_is_wiped_away_leaves_no_empty_line() {
+        let mut pieces = vec!["\r10%"; 5];
+        pieces.extend(["\r    ", "\r\x1b[2K", "\r", "done\n"]);
+        assert_eq!(shown_slowly(&pieces), ["10%", "done"]);
+    }
+
+    #[test]
+    fn a_state_after_a_barrier_goes_on_with_the_line() {
+        let (mut line, mut lines) = (OpenLine::default(), Vec::new());
+        let mut out = |out: Out<'_>| {
+            if let Out::Line { start, text, continuation, redrawn, .. } = out {
+                let text = String::from_utf8(text.to_vec()).unwrap();
+                lines.push((start.0, text, continuation, redrawn));
+            }
+        };
+        line.push(Offset(0), b"\r10%", &mut out);
+        line.give_partial(&mut out);
+        for (at, state) in ["\r20%", "\r30%", "\r40%", "\r50%"].iter().enumerate() {
+            line.time = line.time.after(std::time::Duration::from_millis(200));
+            line.push(Offset(4 + 4 * at as u64), state.as_bytes(), &mut out);
+        }
+        line.push(Offset(20), b"\n", &mut out);
+        let line = |start, text: &str, continuation, redrawn| {
+            (start, text.to_owned(), continuation, redrawn)
+        };
+        assert_eq!(
+            lines,
+            [
+                line(1, "10%", false, false),
+                line(13, "40%", true, true),
+                line(17, "50%", true, false)
+            ]
+        );
     }
 
     #[test]

@@ -76,9 +76,10 @@ impl Output<'_> {
             Out::Redrawn(bytes) => {
                 self.account(|account| account.withhold(Withheld::Redrawn, bytes));
             }
-            Out::Line { start, bytes, text, filed, continuation, partial } => {
+            Out::Line { start, bytes, text, filed, continuation, partial, redrawn } => {
                 let (stream, time) = (self.stream, self.time);
-                let line = Line { stream, start, bytes, time, text, continuation, partial };
+                let line =
+                    Line { stream, start, bytes, time, text, continuation, partial, redrawn };
                 if filed == 0 {
                     self.push(&line);
                 } else {

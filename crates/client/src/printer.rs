@@ -27,7 +27,16 @@ impl<'a> Block<'a> {
             let start = start + at as u64;
             at = end + 1;
             let bytes = text.len() as u64 + 1;
-            Line { stream, start, bytes, time, text, continuation: false, partial: false }
+            Line {
+                stream,
+                start,
+                bytes,
+                time,
+                text,
+                continuation: false,
+                partial: false,
+                redrawn: false,
+            }
         })
     }
 }

@@ -44,6 +44,7 @@ fn feed(fold: &mut dyn Fold, lines: &[(u32, String)]) -> u64 {
             text: text.as_bytes(),
             continuation: false,
             partial: false,
+            redrawn: false,
         };
         fold.push(&line, line.time, &mut |_| given += 1);
     }

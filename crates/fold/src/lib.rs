@@ -31,6 +31,7 @@
 //!         text: text.as_bytes(),
 //!         continuation: false,
 //!         partial: false,
+//!         redrawn: false,
 //!     };
 //!     fold.push(&line, line.time, &mut |entry| {
 //!         if let Entry::Folded(folded) = entry {

@@ -85,6 +85,7 @@ fn meta(text: &[u8], compares: Match) -> Meta {
         text,
         continuation: false,
         partial: false,
+        redrawn: false,
     };
     Meta { compares, ..Meta::of(&line) }
 }

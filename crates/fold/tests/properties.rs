@@ -115,6 +115,7 @@ fn play(fold: &mut dyn Fold, events: &[Event], in_order: bool) {
                     text: text.as_bytes(),
                     continuation: false,
                     partial: *partial,
+                    redrawn: false,
                 };
                 account.say(&line);
                 fold.push(&line, now, &mut |entry| account.give(entry, in_order));
@@ -248,6 +249,7 @@ proptest! {
                     text: text.as_bytes(),
                     continuation: false,
                     partial: false,
+                    redrawn: false,
                 };
                 fold.push(&line, line.time, &mut |entry| {
                     entries += 1;

@@ -48,6 +48,7 @@ impl Console {
             text: text.as_bytes(),
             continuation: false,
             partial: false,
+            redrawn: false,
         };
         let shown = &mut self.shown;
         self.fold.push(&line, line.time, &mut |entry| shown.push(show(entry)));
@@ -217,6 +218,7 @@ fn an_entry_says_what_it_stands_for() {
             text: text.as_bytes(),
             continuation: false,
             partial: false,
+            redrawn: false,
         };
         fold.push(&line, line.time, &mut |entry| {
             let Entry::Folded(folded) = entry else { panic!("a line alone") };
@@ -229,4 +231,32 @@ fn an_entry_says_what_it_stands_for() {
         });
     }
     assert_eq!(seen, 1);
+}
+
+#[test]
+fn when_ranks_have_ended_the_shorter_way_names_who_said_it() {
+    let mut console = Console::new(9);
+    for rank in [0, 1, 2] {
+        console.end(rank);
+    }
+    for rank in 3..8 {
+        console.say(rank, "still here");
+    }
+    assert_eq!(console.finish(), ["[3-7] still here"]);
+    for rank in [3, 4, 6, 7, 8] {
+        console.say(rank, "still here");
+    }
+    assert_eq!(console.finish(), ["[3-8 except 5] still here"]);
+}
+
+#[test]
+fn progress_bars_are_one_statement_however_full_they_are() {
+    let mut console = Console::new(3);
+    console.say(0, " 45%|████▌     | 45/100 [00:01<00:02, 19.90it/s]");
+    console.say(1, "  9%|▉         | 9/100 [00:01<00:10, 4.10it/s]");
+    console.say(2, "  0%|          | 0/100 [00:01<00:30, 1.10it/s]");
+    assert_eq!(
+        console.finish(),
+        ["[0-2]  {0..45}%|████▌     | {45/100,9/100,0/100} [00:01<00:{02..30}, {1.10..19.90}it/s]"]
+    );
 }

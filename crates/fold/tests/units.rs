@@ -64,6 +64,7 @@ fn line<'a>(rank: u32, text: &'a str, now: u64) -> Line<'a> {
         text: text.as_bytes(),
         continuation: false,
         partial: false,
+        redrawn: false,
     }
 }
 

@@ -19,6 +19,9 @@ pub struct Line<'a> {
     pub continuation: bool,
     /// It had no newline yet when it had to be printed.
     pub partial: bool,
+    /// A state of a progress bar that the rank has drawn over since, in the same line; it stands for
+    /// itself.
+    pub redrawn: bool,
 }
 
 /// Lines and bytes of one stream that an entry stands for.

@@ -25,6 +25,7 @@ pub(crate) struct Meta {
     pub(crate) len: usize,
     pub(crate) continuation: bool,
     pub(crate) partial: bool,
+    pub(crate) redrawn: bool,
     /// How it is compared, in a unit.
     pub(crate) compares: Match,
 }
@@ -41,6 +42,7 @@ impl Meta {
             len: line.text.len(),
             continuation: line.continuation,
             partial: line.partial,
+            redrawn: line.redrawn,
             compares: Match::Statement,
         }
     }
@@ -55,6 +57,7 @@ impl Meta {
             text,
             continuation: self.continuation,
             partial: self.partial,
+            redrawn: self.redrawn,
         }
     }
 }

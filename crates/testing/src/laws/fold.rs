@@ -163,5 +163,6 @@ fn line(stream: StreamId, step: u64, text: &str) -> Line<'_> {
         text: text.as_bytes(),
         continuation: false,
         partial: false,
+        redrawn: false,
     }
 }

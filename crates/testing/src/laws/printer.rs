@@ -151,5 +151,6 @@ fn line(step: u64, text: &[u8]) -> Line<'_> {
         text,
         continuation: false,
         partial: false,
+        redrawn: false,
     }
 }

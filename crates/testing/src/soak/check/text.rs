@@ -162,7 +162,7 @@ fn visible(text: &[u8]) -> &[u8] {
 /// the last one there is need not end it.
 fn match_line(content: &[u8], whole: bool, cut: bool, pieces: &[Piece<'_>]) -> Option<Vec<usize>> {
     let (first, rest) = pieces.split_first()?;
-    let more = rest.first().is_some_and(|piece| piece.continues);
+    let continues = rest.first().is_some_and(|piece| piece.continues);
     let plain = !content.contains(&b'\r');
     let ends = if plain {
         let end = first.text.len();
@@ -171,14 +171,16 @@ fn match_line(content: &[u8], whole: bool, cut: bool, pieces: &[Piece<'_>]) -> O
         0..=content.len()
     };
     for end in ends.rev() {
-        let Some(part) = content.get(..end).filter(|part| visible(part) == first.text) else {
+        if content.get(..end).is_none_or(|part| visible(part) != first.text) {
             continue;
-        };
-        if more && let Some(others) = match_line(&content[part.len()..], whole, cut, rest) {
+        }
+        let left = &content[end..];
+        // A bar's state is a line of its own, and what draws over it another.
+        let more = continues || (left.starts_with(b"\r") && !rest.is_empty());
+        if more && let Some(others) = match_line(left, whole, cut, rest) {
             let others = others.into_iter().map(|other| end + other);
             return Some(std::iter::once(end).chain(others).collect());
         }
-        let left = &content[end..];
         if left.is_empty()
             || (cut && rest.is_empty())
             || (!whole && left.iter().all(|byte| *byte == b'\r'))

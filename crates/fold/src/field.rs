@@ -5,7 +5,7 @@ use rustc_hash::FxHashSet;
 
 use crate::miner::Place;
 use crate::range::Range;
-use crate::statement::hash;
+use crate::statement::{hash, is_bar};
 
 /// How many different values are shown.
 const SHOWN: usize = 3;
@@ -82,6 +82,8 @@ impl Variable {
                 into.push(b'}');
                 into.extend_from_slice(range.unit(first));
             }
+            // How far it is stands in the numbers beside it.
+            Self::Samples(_) if is_bar(first) => into.extend_from_slice(first),
             Self::Samples(samples) => samples.write(into),
         }
     }

@@ -33,13 +33,13 @@ fn numbers() -> impl Strategy<Value = String> {
 }
 
 /// What stands before a number in a line.
-const BEFORE: [&str; 16] = [
+const BEFORE: [&str; 18] = [
     "step ", "loss=", "node-", "ab", "took ", ", ", " (", "at <", " ", ":", "/", "e", "[", "#",
-    " -", "x\"",
+    " -", "x\"", "[##", "% |#### ",
 ];
 /// What stands after one.
-const AFTER: [&str; 12] =
-    [" done", " GB", "ms ", ",", " Jun ", "]", ")", ".", " s", ":", "%", "\" is"];
+const AFTER: [&str; 14] =
+    [" done", " GB", "ms ", ",", " Jun ", "]", ")", ".", " s", ":", "%", "\" is", "   ]", "## | "];
 
 proptest! {
     #[test]

@@ -1,9 +1,12 @@
 //! From a line to its statement: which words stay, what varies.
 
 mod class;
+mod drawn;
 pub(crate) mod hash;
 mod look;
 pub(crate) mod plain;
 mod run;
 pub(crate) mod scan;
 pub(crate) mod words;
+
+pub(crate) use drawn::is_bar;

@@ -13,11 +13,12 @@
 //! - After `=` what all languages write for a value: `true`, `null`, a dotted name, an object in
 //!   braces, a quoted string. Not after the keys under which structured logs put the statement
 //!   itself, and not in notation like JSON's, where everything is quoted.
+//! - A progress bar in its brackets, however full it is.
 //! - ` ()`: what would stand in the brackets is absent in this line.
 
 use super::class::{CLASS, CONTROL, PUNCT, RUN, SPACE, is_alphanumeric};
 use super::run::{self, Piece};
-use super::{hash, look, words};
+use super::{drawn, hash, look, words};
 
 /// What stands at a place of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,6 +226,15 @@ impl Scan {
         match byte {
             b'"' | b'\'' | b'`' => {
                 if let Some(end) = self.quoted(text, at) {
+                    return end;
+                }
+            }
+            b'|' | b'[' => {
+                if let Some(end) = drawn::end_of_bar(text, at) {
+                    self.stick(text, at, at + 1);
+                    self.variable(at + 1, end);
+                    // Where there is nothing but numbers beside it, it tells what the line says.
+                    self.words += 1;
                     return end;
                 }
             }

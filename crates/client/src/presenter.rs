@@ -125,12 +125,13 @@ impl Output<'_> {
             return;
         }
         let held = Span::new(line.held_from(), line.end());
-        let filed = read_back.as_ref().is_some_and(|files| files.holds(self.stream, held));
-        let whole = line.len() < whole_line_bytes as u64;
-        if filed && whole {
-            line.let_go();
-        } else if read_back.is_none() || !whole || line.held_bytes() > 16 * held_line_bytes {
-            line.give_partial(&mut |piece| self.take(piece));
+        let files = read_back.as_ref().filter(|_| line.len() < whole_line_bytes as u64);
+        match files {
+            Some(files) if files.holds(self.stream, held) => line.let_go(),
+            // What is on its way to the file is in the memory that reading may take; so this copy of
+            // it is bounded, too.
+            Some(files) if files.filed(self.stream) < held.to => {}
+            _ => line.give_partial(&mut |piece| self.take(piece)),
         }
     }
 }

@@ -75,3 +75,14 @@ async fn what_the_file_lost_of_it_is_declared() {
     assert_eq!(account.lost.as_slice()[0].cause, "no space left on device");
     assert_eq!(account.shown_bytes + account.lost.bytes(), line.len() as u64 + 6);
 }
+
+#[tokio::test]
+async fn while_the_file_is_behind_it_is_held_and_printed_whole() {
+    let (files, printer) = (Files::new(), PrintRecorder::new());
+    let mut job = Job::new(printer.clone(), reading(&files));
+    let line = say_a_long_line(&mut job);
+    job.finish().await;
+    let flushed = printer.flushed();
+    let lines: Vec<_> = flushed.iter().filter(|line| line.stream == stdout(0)).collect();
+    assert!(lines.len() == 2 && lines[0].text == line && !lines[0].partial);
+}

@@ -103,6 +103,9 @@ pub(crate) struct RunOptions {
     /// Whether ranks and stderr are told apart by colours
     #[arg(long, value_enum, default_value_t, value_name = "WHEN", env = "LASTLINE_RUN_COLOR")]
     pub(crate) color: When,
+    /// Show control sequences of the ranks as `^[[2J` instead of sending them; colours pass
+    #[arg(long, env = "LASTLINE_RUN_SANITIZE", value_parser = flag())]
+    pub(crate) sanitize: bool,
     /// What happens to the others when a rank fails
     #[arg(
         long,
@@ -211,6 +214,9 @@ pub(crate) struct LogsOptions {
     /// Whether ranks and stderr are told apart by colours
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: When,
+    /// Show control sequences as `^[[2J` instead of sending them; colours pass
+    #[arg(long)]
+    pub(crate) sanitize: bool,
 }
 
 #[derive(Debug, Args)]

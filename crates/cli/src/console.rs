@@ -24,27 +24,32 @@ pub(crate) fn wants_color(when: When) -> bool {
     }
 }
 
+/// What lines look like.
+pub(crate) struct Look {
+    pub(crate) format: Format,
+    pub(crate) prefix: Template,
+    pub(crate) color: When,
+    pub(crate) sanitize: bool,
+    /// One rank alone has the console.
+    pub(crate) raw_partials: bool,
+}
+
 /// A printer on this process's own outputs.
-pub(crate) fn printer(
-    format: Format,
-    prefix: Template,
-    color: When,
-    labels: Labels,
-    raw_partials: bool,
-) -> Box<dyn Printer> {
+pub(crate) fn printer(look: Look, labels: Labels) -> Box<dyn Printer> {
     let one = are_one();
     let stderr = Box::new(Lines(Inherited::stderr()));
     let stdout: Box<dyn std::io::Write + Send> = match one {
         true => Box::new(Lines(Inherited::stdout())),
         false => Box::new(Inherited::stdout()),
     };
-    match format {
+    match look.format {
         Format::Json => Box::new(JsonPrinter::new(stdout, stderr)),
         Format::Text => {
             let mut options = TextOptions::default();
-            options.prefix = prefix;
-            options.color = wants_color(color);
-            options.raw_partials = raw_partials;
+            options.prefix = look.prefix;
+            options.color = wants_color(look.color);
+            options.raw_partials = look.raw_partials;
+            options.sanitize = look.sanitize;
             options.shared = one;
             Box::new(TextPrinter::new(stdout, stderr, labels, options))
         }

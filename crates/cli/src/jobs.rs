@@ -7,6 +7,7 @@ use lastline_bootstrap::{FoundJob, JobState, JobsPlace, Retention, rebuild_repor
 
 use crate::args::PruneOptions;
 use crate::exit;
+use crate::summary::harmless;
 use crate::units::bytes;
 
 /// Lists the jobs, oldest first: id, when, ranks, exit, size, command.
@@ -45,7 +46,7 @@ fn row(job: &FoundJob) -> [String; 6] {
         at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
     };
     let started = started.map_or_else(|_| job.info.started.clone(), local);
-    let command = job.info.command.join(" ");
+    let command = harmless(&job.info.command.join(" "));
     let size = bytes(job.bytes());
     [job.info.job.clone(), started, job.info.world_size.to_string(), exit, size, command]
 }

@@ -14,6 +14,7 @@ use lastline_line::{
 };
 
 use crate::args::{FoldMode, LogsOptions};
+use crate::console::Look;
 use crate::{console, exit, folding};
 
 /// How much is read at once, in bytes.
@@ -27,8 +28,14 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     let archive = Archive::open(&job.dir).context("cannot read the job's files")?;
     let labels = Labels::default();
     set_labels(&job, &labels);
-    let prefix = options.prefix.template(job.info.world_size);
-    let printer = console::printer(options.format, prefix, options.color, labels, false);
+    let look = Look {
+        format: options.format,
+        prefix: options.prefix.template(job.info.world_size),
+        color: options.color,
+        sanitize: options.sanitize,
+        raw_partials: false,
+    };
+    let printer = console::printer(look, labels);
     let ranks = options.rank.clone().unwrap_or_else(|| RankSet::first(job.info.world_size));
     let fold = folding::fold(options.fold.unwrap_or(FoldMode::Off), ranks, None);
     let inbox = ArchiveInbox::new(archive, job, options)?;

@@ -12,6 +12,7 @@ use lastline_client::Labels;
 use lastline_line::RankSet;
 
 use crate::args::{FoldMode, Format, OnFailure, RunOptions, StdinMode, WhenFull};
+use crate::console::Look;
 use crate::signals::Signals;
 use crate::{console, exit, folding, notices, summary};
 
@@ -104,9 +105,14 @@ async fn drive(
     let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
     let raw_partials =
         options.procs == 1 && options.format == Format::Text && mode == FoldMode::Off;
-    let prefix = options.prefix.template(options.procs);
-    let printer =
-        console::printer(options.format, prefix, options.color, labels.clone(), raw_partials);
+    let look = Look {
+        format: options.format,
+        prefix: options.prefix.template(options.procs),
+        color: options.color,
+        sanitize: options.sanitize,
+        raw_partials,
+    };
+    let printer = console::printer(look, labels.clone());
     let place = dir.map_or_else(
         || String::from("--fold off shows every line"),
         |dir| format!("every line is in {}", dir.path().display()),

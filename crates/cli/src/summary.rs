@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lastline_bootstrap::{FirstFailure, RankReport, Report, StreamEnd, signal_text};
-use lastline_line::RankSet;
+use lastline_line::{Colours, RankSet, plain_text};
 
 use crate::notices;
 use crate::units::bytes;
@@ -25,7 +25,14 @@ pub(crate) fn text(report: &Report, dir: Option<&Path>) -> String {
     }
     lines.extend(report.imbalances.iter().map(|why| format!("the ledger does not balance: {why}")));
     lines.push(totals(report, dir));
-    lines.into_iter().map(|line| format!("lastline: {line}\n")).collect()
+    lines.into_iter().map(|line| format!("lastline: {}\n", harmless(&line))).collect()
+}
+
+/// Words that may be a rank's own, without what they would do to a terminal.
+pub(crate) fn harmless(words: &str) -> String {
+    let mut shown = Vec::new();
+    plain_text(words.as_bytes(), Colours::Drop, &mut shown);
+    String::from_utf8_lossy(&shown).into_owned()
 }
 
 fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>) {

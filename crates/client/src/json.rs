@@ -1,5 +1,7 @@
 //! Lines as JSON: one object a line, all on stdout.
 
+use std::io;
+
 use lastline_line::{Entry, Field, Folded, Line, Stream, Timestamp};
 use serde::Serialize;
 
@@ -52,6 +54,29 @@ struct Address {
     offset: u64,
 }
 
+/// Compact, and with every control character as `\u009b`: also those that JSON would let pass, which
+/// some terminals act on.
+struct Harmless;
+
+impl serde_json::ser::Formatter for Harmless {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + io::Write,
+    {
+        let mut rest = fragment;
+        // Nearly all have none: DEL is one byte, the others begin with this one.
+        if memchr::memchr2(0x7f, 0xc2, fragment.as_bytes()).is_none() {
+            return writer.write_all(fragment.as_bytes());
+        }
+        while let Some((at, found)) = rest.char_indices().find(|(_, c)| c.is_control()) {
+            writer.write_all(&rest.as_bytes()[..at])?;
+            write!(writer, "\\u{:04x}", found as u32)?;
+            rest = &rest[at + found.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
 impl JsonPrinter {
     /// A printer whose objects go to `stdout`, and whose notes go to `stderr`.
     pub fn new(stdout: BoxWrite, stderr: BoxWrite) -> Self {
@@ -60,8 +85,8 @@ impl JsonPrinter {
 
     fn put(&mut self, object: &Object<'_>) -> Result<(), PrintError> {
         let (buffer, result) = self.outputs.switch(Stream::Stdout);
-        serde_json::to_writer(&mut *buffer, object)
-            .expect("BUG: strings and numbers become JSON in memory");
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *buffer, Harmless);
+        object.serialize(&mut serializer).expect("BUG: strings and numbers become JSON in memory");
         buffer.push(b'\n');
         result
     }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lastline_line::{Entry, Folded, Line, Stream, StreamId, Timestamp};
+use lastline_line::{
+    Colours, Entry, Folded, Line, Stream, StreamId, Timestamp, is_plain, plain_text,
+};
 
 use crate::output::{BoxWrite, Outputs};
 use crate::prefix::{Label, Template};
@@ -37,6 +39,9 @@ pub struct TextOptions {
     /// alone on the console. Otherwise it gets a newline, and what comes later is marked as its
     /// continuation. Default: false.
     pub raw_partials: bool,
+    /// Everything but text and colours is shown instead of sent, so that no rank does anything to the
+    /// terminal. Default: off.
+    pub sanitize: bool,
     /// Both outputs are one file, a terminal as a rule, so that a note must not follow an open line
     /// of either. Default: false.
     pub shared: bool,
@@ -60,13 +65,16 @@ pub struct TextPrinter {
     prefixes: HashMap<StreamId, Vec<u8>>,
     /// Which of stdout and stderr stand in the middle of a line.
     mid_line: [bool; 2],
+    /// The harmless form of what is printed now.
+    harmless: Vec<u8>,
 }
 
 impl TextPrinter {
     /// A printer on two writers, one for each stream.
     pub fn new(stdout: BoxWrite, stderr: BoxWrite, labels: Labels, options: TextOptions) -> Self {
         let outputs = Outputs::new(stdout, stderr);
-        Self { outputs, options, labels, prefixes: HashMap::new(), mid_line: [false; 2] }
+        let (prefixes, mid_line, harmless) = (HashMap::new(), [false; 2], Vec::new());
+        Self { outputs, options, labels, prefixes, mid_line, harmless }
     }
 
     fn render(&self, stream: StreamId, time: Timestamp) -> Vec<u8> {
@@ -100,7 +108,33 @@ impl TextPrinter {
         with(&mut self.outputs, &self.prefixes[&stream])
     }
 
+    /// Prints what `print` does, with the text as it may be shown.
+    fn with_text(
+        &mut self,
+        text: &[u8],
+        print: impl FnOnce(&mut Self, &[u8]) -> Result<(), PrintError>,
+    ) -> Result<(), PrintError> {
+        if !self.options.sanitize || is_plain(text) {
+            return print(self, text);
+        }
+        let mut harmless = std::mem::take(&mut self.harmless);
+        harmless.clear();
+        // On a console of its own a rank may draw its line again.
+        let is_return = |byte: &u8| *byte == b'\r' && self.options.raw_partials;
+        for (at, part) in text.split(is_return).enumerate() {
+            harmless.extend_from_slice(if at > 0 { b"\r" } else { b"" });
+            plain_text(part, Colours::Keep, &mut harmless);
+        }
+        let result = print(self, &harmless);
+        self.harmless = harmless;
+        result
+    }
+
     fn print_line(&mut self, line: &Line<'_>) -> Result<(), PrintError> {
+        self.with_text(line.text, |printer, text| printer.print_text(&Line { text, ..*line }))
+    }
+
+    fn print_text(&mut self, line: &Line<'_>) -> Result<(), PrintError> {
         let raw = self.options.raw_partials;
         let newline = !(raw && line.partial);
         self.stand(line.stream.stream, !newline);
@@ -119,6 +153,12 @@ impl TextPrinter {
     }
 
     fn print_folded(&mut self, folded: &Folded<'_>) -> Result<(), PrintError> {
+        self.with_text(folded.text, |printer, text| {
+            printer.print_folded_text(&Folded { text, ..*folded })
+        })
+    }
+
+    fn print_folded_text(&mut self, folded: &Folded<'_>) -> Result<(), PrintError> {
         let mut ranks = match folded.except {
             Some(except) => {
                 let all =
@@ -169,6 +209,9 @@ impl Printer for TextPrinter {
     }
 
     fn print_block(&mut self, block: &Block<'_>) -> Result<(), PrintError> {
+        if self.options.sanitize && !is_plain(block.bytes) {
+            return block.lines().try_for_each(|line| self.print_line(&line));
+        }
         let target = block.stream.stream;
         self.stand(target, false);
         if self.options.prefix.is_empty() {

@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use lastline_line::{Emit, Fold, Line, Stream, Timestamp};
+use lastline_line::{Colours, Emit, Fold, Line, Stream, Timestamp, plain_text};
 
 use crate::entry;
 use crate::nearest::Nearest;
 use crate::options::Bounds;
 use crate::read::Reading;
-use crate::statement::plain;
 use crate::unit::{Said, Units};
 use crate::window::Windows;
 
@@ -110,7 +109,8 @@ impl Core {
         if long || !self.bounds.may_fold(said) {
             return entry::lines(said, emit);
         }
-        let control = plain::write(said.text, &mut self.plain);
+        self.plain.clear();
+        let control = plain_text(said.text, Colours::Drop, &mut self.plain);
         let control = (self.plain != said.text).then_some(control);
         let text: Cow<'_, str> = String::from_utf8_lossy(&self.plain);
         let side = match said.stream().stream {

@@ -1,12 +1,11 @@
 //! An entry that is being gathered.
 
-use lastline_line::{Address, Emit, Entry, Field, Folded, Member, RankSet, StreamId};
+use lastline_line::{Address, Controls, Emit, Entry, Field, Folded, Member, RankSet, StreamId};
 use rustc_hash::FxHashMap;
 
 use crate::field::Variable;
 use crate::miner::Place;
 use crate::read::Reading;
-use crate::statement::plain::Control;
 use crate::unit::{Meta, Said};
 
 /// From how many streams on an entry looks them up in a table.
@@ -23,7 +22,7 @@ pub(crate) struct Gathered {
     text: Vec<u8>,
     /// Its text without control sequences, where that is another one.
     plain: Option<Vec<u8>>,
-    control: Option<Control>,
+    control: Option<Controls>,
     places: Vec<Place>,
     variables: Vec<Variable>,
     /// Every statement had the same bytes.
@@ -184,7 +183,7 @@ impl Gathered {
 
     /// The text, when all have the same and it may be shown.
     fn shown_as_it_is(&self) -> Option<&[u8]> {
-        (self.equal && self.control != Some(Control::Other)).then_some(&self.text)
+        (self.equal && self.control != Some(Controls::Other)).then_some(&self.text)
     }
 
     fn render(&self, into: &mut Vec<u8>) {

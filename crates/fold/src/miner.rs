@@ -1,9 +1,10 @@
 //! The template miner: which lines make the same statement.
 
+use lastline_line::{Colours, Controls, plain_text};
+
 use crate::generations::Generations;
 use crate::skeleton::{self, Found, Skeletons};
 use crate::statement::hash;
-use crate::statement::plain::{self, Control};
 use crate::statement::scan::{Item, Kind, Scan, VARIABLE};
 use crate::wander::{Verdict, Wander};
 
@@ -54,7 +55,7 @@ pub struct Statement<'a> {
     /// What varies, from left to right.
     pub variables: &'a [Place],
     /// What had to be taken out of the line or made visible to get `text`, if anything.
-    pub(crate) control: Option<Control>,
+    pub(crate) control: Option<Controls>,
 }
 
 /// What is known of a statement, by its key.
@@ -152,7 +153,8 @@ impl Miner {
         let text = if self.scan.read(line, false) {
             line
         } else {
-            control = Some(plain::write(line, &mut self.plain));
+            self.plain.clear();
+            control = Some(plain_text(line, Colours::Drop, &mut self.plain));
             self.scan.read(&self.plain, true);
             &self.plain
         };

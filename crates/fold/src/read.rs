@@ -1,8 +1,9 @@
 //! What a rank said, as a fold compares it.
 
+use lastline_line::{Colours, Controls, plain_text};
+
 use crate::miner::{Miner, Place};
 use crate::statement::hash::{mix, placed, word};
-use crate::statement::plain::{self, Control};
 use crate::unit::{Match, Said};
 
 /// What a rank said, read.
@@ -15,7 +16,7 @@ pub(crate) struct Reading<'a> {
     /// What varies in `plain`.
     pub(crate) places: &'a [Place],
     /// What control sequences the text had.
-    pub(crate) control: Option<Control>,
+    pub(crate) control: Option<Controls>,
 }
 
 /// Reads lines and units with one miner.
@@ -67,7 +68,7 @@ impl Reader {
     }
 
     /// Reads one line of a unit as a statement, onto the end of what was read.
-    fn read_statement(&mut self, text: &[u8]) -> (u64, Option<Control>) {
+    fn read_statement(&mut self, text: &[u8]) -> (u64, Option<Controls>) {
         let statement = self.miner.statement(text);
         let from = self.plain.len() as u32;
         self.plain.extend_from_slice(statement.text);
@@ -77,8 +78,9 @@ impl Reader {
     }
 
     /// Reads one line of a unit as a place in a program: only addresses may differ.
-    fn read_place(&mut self, text: &[u8]) -> (u64, Option<Control>) {
-        let control = plain::write(text, &mut self.line);
+    fn read_place(&mut self, text: &[u8]) -> (u64, Option<Controls>) {
+        self.line.clear();
+        let control = plain_text(text, Colours::Drop, &mut self.line);
         let from = self.plain.len() as u32;
         self.plain.extend_from_slice(&self.line);
         let (mut hash, mut at) = (3, 0);

@@ -106,3 +106,24 @@ fn with_argument(argument: &str, place: &Place) -> Vec<u32> {
     };
     pids.filter(given).collect()
 }
+
+#[test]
+fn a_ranks_escapes_reach_no_terminal_when_sanitized_nor_in_lastlines_words() {
+    let place = Place::new();
+    let script = r"printf '\033[2Jwiped\n' >&2; printf '\033]0;title\007mine\r\n'; exit 3";
+    let options = ["run", "-n", "2", "--job", "j", "--on-failure", "continue"];
+    let run = |more: &[&str]| {
+        let words = [&options[..], more, &["--", "sh", "-c", script]].concat();
+        place.lastline(&words)
+    };
+    let done = run(&["--sanitize"]);
+    assert_eq!(done.of_rank(1), b"^[]0;title^Gmine\n");
+    assert!(done.err().contains("] ^[[2Jwiped\n"), "{}", done.err());
+    assert!(!done.err().contains('\x1b') && !done.out().contains('\x1b'));
+    assert_eq!(file(&place.job("j"), 0, "stderr"), b"\x1b[2Jwiped\n");
+    let done = run(&["--overwrite"]);
+    assert!(done.out().contains("\x1b]0;title\x07mine\n"), "it passes otherwise");
+    assert!(done.err().contains("lastline:   ^[[2Jwiped\n"), "{}", done.err());
+    let logs = place.lastline(&["logs", "j", "--sanitize", "--stream", "stderr", "--rank", "0"]);
+    assert_eq!(logs.err(), "[0] ^[[2Jwiped\n");
+}

@@ -247,3 +247,28 @@ async fn another_fold_takes_over_between_lines() {
     assert_eq!(screen.text(), "[0] held\n[1] passed\n");
     assert_eq!(of(&accounts, stdout(0)).received, Offset(5));
 }
+
+#[tokio::test]
+async fn what_a_rank_would_do_to_the_terminal_is_shown_instead() {
+    let screen = Screen::new();
+    let mut text = TextOptions::default();
+    (text.prefix, text.sanitize) = (Template::rank(), true);
+    let mut job = Job::new(text_on([&screen, &screen], text), Options::default());
+    job.say(stdout(0), b"plain\n\x1b[31mred\x1b[2J\n\x1b]0;title\x07\xff\xc2\x9b\n");
+    job.finish().await;
+    assert_snapshot!(visible(&screen), @r"
+    [0] plain
+    [0] <esc>[31mred^[[2J<esc>[0m
+    [0] ^[]0;title^G\xff\x9b
+    ");
+}
+
+#[tokio::test]
+async fn json_has_no_byte_that_a_terminal_acts_on() {
+    let screen = Screen::new();
+    let mut job = Job::new(json_on([&screen, &screen]), Options::default());
+    job.say(stdout(0), b"\x1b[2J \x7f \xc2\x9b2J \xc2\xb5s\n");
+    job.finish().await;
+    let text = screen.text();
+    assert!(text.contains(r#""line":"\u001b[2J \u007f \u009b2J µs""#), "{text}");
+}

@@ -4,7 +4,6 @@ mod class;
 mod drawn;
 pub(crate) mod hash;
 mod look;
-pub(crate) mod plain;
 mod run;
 pub(crate) mod scan;
 pub(crate) mod words;

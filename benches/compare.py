@@ -23,6 +23,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import pressure
+
 ROOT = Path(__file__).resolve().parent.parent
 MB = 1_000_000
 MIB = 1 << 20
@@ -90,6 +92,8 @@ class Bench:
         self.programs = (ROOT / target) / "release"
         # Where another user may run it.
         self.lastline = place / "lastline"
+        # Where files are on a disk.
+        self.disk = self.programs
         shutil.copy2(self.programs / "lastline", self.lastline)
         for name in ("state", "runtime"):
             (place / name).mkdir()
@@ -238,6 +242,15 @@ class Bench:
             found.append(json.loads(done.stdout))
         return [statistics.median(one[key] for one in found) for key in ("p50_ms", "p99_ms")]
 
+    def pressure(self):
+        size = (5 if self.options.quick else 25) * MB
+        file = self.lines(100, size)
+        pressure.stopped_console(self, file, size)
+        pressure.kept_files(self, file, size)
+
+    def long(self):
+        pressure.long_run(self)
+
     def memory(self):
         self.table.head("peak memory of the lastline process (VmHWM)")
         self.memory_as(None)
@@ -379,7 +392,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="less data, two rounds, no warm-up")
     parser.add_argument("--rounds", type=int, help="how often each contender runs (default: 5)")
-    parser.add_argument("--only", default="", help="floods, one_rank, starts, waits or memory")
+    parser.add_argument("--only", default="", help="floods, one_rank, starts, waits, pressure, memory or long")
     parser.add_argument("--no-build", action="store_true", help="take the binary that is there")
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 5)
@@ -392,7 +405,10 @@ def main():
         place.chmod(0o755)
         describe(place)
         bench = Bench(options, place)
-        for part in (bench.floods, bench.one_rank, bench.starts, bench.waits, bench.memory):
+        parts = [bench.floods, bench.one_rank, bench.starts, bench.waits, bench.pressure, bench.memory]
+        # 50 GB take minutes: only when asked for.
+        parts += [bench.long] if options.only else []
+        for part in parts:
             if part.__name__.startswith(options.only):
                 part()
         missed = bench.table.missed

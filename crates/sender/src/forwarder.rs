@@ -46,6 +46,9 @@ pub(crate) struct Forwarder {
     closed: bool,
     /// The client has been behind for longer than the patience: what is filed is let go at once.
     behind: bool,
+    /// How much of the backlog has been sent, and when that was seen to change last.
+    moved: u64,
+    seen_to_move: (u64, Timestamp),
     streams: HashMap<StreamId, Sent>,
 }
 
@@ -62,6 +65,8 @@ impl Forwarder {
             stream_to_client: true,
             closed: false,
             behind: options.patience.is_zero(),
+            moved: 0,
+            seen_to_move: (0, Timestamp::default()),
             options,
             streams: HashMap::new(),
         }
@@ -128,7 +133,13 @@ impl Forwarder {
     pub(crate) fn let_go(&mut self, now: Timestamp) {
         let waits_since = self.backlog.front().and_then(|(_, item)| item.time());
         let waited = waits_since.map(|since| now.since(since));
-        self.behind |= waited.is_some_and(|waited| waited >= self.options.patience);
+        if self.seen_to_move.0 != self.moved {
+            self.seen_to_move = (self.moved, now);
+        }
+        let stands_still = now.since(self.seen_to_move.1) >= self.options.patience / 2;
+        self.behind |= waited.is_some_and(|waited| {
+            waited >= self.options.patience || stands_still && waited >= self.options.patience / 2
+        });
         if self.behind
             && let Some(files) = self.spool()
         {
@@ -219,7 +230,10 @@ impl Forwarder {
                 Item::Mark(message) => message.clone(),
             };
             match self.send(message) {
-                Ok(()) => drop(self.backlog.pop()),
+                Ok(()) => {
+                    self.backlog.pop();
+                    self.moved += 1;
+                }
                 Err(refused) if refused.reason == Reason::Full => return Step::Full,
                 Err(_) => {}
             }

@@ -29,8 +29,9 @@ pub struct Options {
     pub when_full: WhenFull,
     /// How many bytes of chunks wait in memory before that happens. Default: 2 MiB.
     pub held_bytes: usize,
-    /// How long a chunk waits, with too much held, before memory is let go of. A client that is
-    /// behind for a moment is not worth a file's reading; until then ranks may wait; zero lets go at once. Default: 50 ms.
+    /// How long a chunk waits, with too much held, before memory is let go of; half as long while
+    /// the client takes nothing at all. A client that is behind for a moment is not worth a file's
+    /// reading; until then ranks may wait; zero lets go at once. Default: 50 ms.
     pub patience: Duration,
     /// Where to read again what was let go. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,

@@ -10,7 +10,7 @@ const SMALLEST_KEPT: usize = 4 << 10;
 /// The classes of kept buffers: 4, 16, 64, 256 KiB and 1 MiB.
 const CLASSES: usize = 5;
 /// How many free bytes a class keeps.
-const KEPT_BYTES_PER_CLASS: usize = 1 << 20;
+const KEPT_BYTES_PER_CLASS: usize = 4 << 20;
 
 /// Buffers for reading, bounded in bytes by a [`Budget`], used again when the last sink has let
 /// them go. Clones share them.

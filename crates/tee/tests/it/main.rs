@@ -1,0 +1,4 @@
+//! Tees of everything that can be read.
+
+mod readers;
+mod support;

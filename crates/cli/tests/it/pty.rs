@@ -159,29 +159,6 @@ fn signals_reach_the_ranks_and_the_grace_ends() {
     assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
 }
 
-/// The state of a process, as in `ps`.
-fn state(pid: u32) -> Option<char> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
-}
-
-#[test]
-fn a_pause_reaches_sessions_of_their_own() {
-    let place = Place::new();
-    let (gate, path) = place.gate();
-    let run = place.start_ranks(&["--pty", "--no-files"], &["gate", &path]);
-    assert_eq!(run.line(), "ready");
-    let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    let rank = run.children().into_iter().find(|pid| name(pid) == "rank\n").unwrap();
-    run.signal(Signal::TSTP);
-    wait_until("the rank stands", || state(rank) == Some('T'));
-    wait_until("lastline stands", || run.stands());
-    run.signal(Signal::CONT);
-    wait_until("the rank goes on", || state(rank) != Some('T'));
-    drop(gate);
-    run.wait().expect(0);
-}
-
 #[test]
 fn when_lastline_is_killed_the_ranks_end() {
     let place = Place::new();

@@ -43,7 +43,8 @@ impl TerminalSize {
 pub(crate) fn open(size: TerminalSize) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).map_err(|error| match error {
-        Errno::NOSPC => io::Error::other("the system has no terminal left (kernel.pty.max)"),
+        // What `posix_openpt` makes of the kernel's ENOSPC.
+        Errno::AGAIN => io::Error::other("the system has no terminal left (kernel.pty.max)"),
         error => error.into(),
     })?;
     unlockpt(&master)?;

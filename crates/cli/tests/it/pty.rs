@@ -265,3 +265,26 @@ fn three_hundred_ranks_have_a_terminal_each() {
     assert!(done.out().lines().all(|line| line.ends_with("[false, true, true] 24x80 true")));
     report(&place.job("j"));
 }
+
+#[test]
+fn where_there_are_too_few_terminals_that_is_said() {
+    let place = Place::new();
+    let script = "mount -t devpts -o newinstance,ptmxmode=0666,max=2 devpts /dev/pts \
+        && mount --bind /dev/pts/ptmx /dev/ptmx || exit 99; exec \"$@\"";
+    let rank = rank();
+    let run = ["run", "-n", "3", "--job", "j", "--pty", "--", &rank, "wait"];
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let args = [&["-m", "sh", "-c", script, "sh", lastline], &run[..]].concat();
+    if !place.has("unshare") {
+        return println!("not run: without `unshare` there are as many terminals as there are");
+    }
+    let done = Running::start(place.wrap("unshare", &args)).wait();
+    if [Some(1), Some(99)].contains(&done.status.code()) {
+        return println!("not run: terminals of one's own take a mount: {}", done.err());
+    }
+    let report = report(&place.job("j"));
+    let error = "could not be started: the system has no terminal left (kernel.pty.max)";
+    assert_eq!(report["ranks"][2]["error"], error, "{}", done.err());
+    assert_eq!(report["first_failure"]["rank"], 2);
+    assert_eq!(done.code(), 126);
+}

@@ -34,8 +34,8 @@
 //! stops the ranks when it is told to or when one has failed.
 //!
 //! Leaders that have exited stay zombies until the end, so that the id of a group is nobody
-//! else's. A pipe that stays open after its rank's exit is given up after a time of silence, and
-//! who holds it is named.
+//! else's. A pipe, or a terminal, that stays open after its rank's exit is given up after a time of
+//! silence, and who holds it is named.
 //!
 //! The way out is a row of stages with one budget: *signal* (when the job is stopped), *eof*,
 //! *flush*, *abort*, *drop*, *print*. A stage that is not done in time is told in the report, and
@@ -71,6 +71,7 @@ mod start;
 mod stdin;
 mod supervisor;
 mod teardown;
+mod terminal;
 mod wiring;
 
 pub use command::CommandError;
@@ -85,7 +86,8 @@ pub use report::{
     BarrierReport, FirstFailure, OtherFailure, RankReport, Report, StageReport, StreamEnd,
     StreamReport, Totals, signal_text,
 };
-pub use spawner::{RankSpec, Spawned, Spawner};
+pub use spawner::{Output, RankSpec, Spawned, Spawner};
+pub use terminal::TerminalSize;
 
 /// Why a job could not be started or waited for.
 #[derive(Debug, thiserror::Error)]

@@ -66,6 +66,14 @@ pub struct Plan {
     pub workdir: Option<PathBuf>,
     /// What ranks read. Default: nothing.
     pub stdin: StdinMode,
+    /// Each rank gets a terminal of its own, which its stdout and its stderr are: one stream, told
+    /// as stdout. Default: false.
+    ///
+    /// The terminal leaves bytes alone and echoes nothing; it is as large as the driver's, or has
+    /// 24 rows of 80 columns. The rank leads a session with it, so that the kernel sends SIGHUP to
+    /// the rank's group when the rank ends, and to the rank when the driver is killed. `stdin` is
+    /// not part of it, and nobody types: a rank that reads from `/dev/tty` waits.
+    pub pty: bool,
     /// Do not set `PYTHONUNBUFFERED`. Default: false.
     pub buffered: bool,
     /// Whether one failure ends all. Default: it does.
@@ -105,6 +113,7 @@ impl Plan {
             env: Vec::new(),
             workdir: None,
             stdin: StdinMode::Null,
+            pty: false,
             buffered: false,
             on_failure: OnFailure::Stop,
             grace: Duration::from_secs(10),

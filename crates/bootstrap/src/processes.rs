@@ -1,9 +1,11 @@
-//! What `/proc` and the process table say of ranks: exits, holders of a pipe, members of a group.
+//! What `/proc` and the process table say of ranks: exits, holders of a pipe or a terminal,
+//! members of a group.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
@@ -55,7 +57,7 @@ pub(crate) fn group_exists(group: Pid) -> bool {
     rustix::process::test_kill_process_group(group) != Err(rustix::io::Errno::SRCH)
 }
 
-/// A process that holds a pipe.
+/// A process that holds a pipe or a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Its id.
@@ -64,17 +66,33 @@ pub struct Holder {
     pub command: String,
 }
 
-/// The number by which `/proc` names a pipe.
-pub(crate) fn pipe_inode(pipe: &impl AsFd) -> io::Result<u64> {
-    Ok(rustix::fs::fstat(pipe)?.st_ino)
+/// What a stream is read from, as others that hold the other end are known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Held {
+    /// The number by which `/proc` names a pipe.
+    Pipe(u64),
+    /// The file of a terminal, in one of the file systems that have terminals.
+    Terminal { device: u64, inode: u64 },
 }
 
-/// Who else holds the pipes with these numbers, as far as `/proc` may be read.
-pub(crate) fn holders(inodes: &HashSet<u64>) -> HashMap<u64, Vec<Holder>> {
-    let mut found: HashMap<u64, Vec<Holder>> = HashMap::new();
+impl Held {
+    pub(crate) fn pipe(pipe: &impl AsFd) -> io::Result<Self> {
+        Ok(Self::Pipe(rustix::fs::fstat(pipe)?.st_ino))
+    }
+
+    /// By the end that is written to.
+    pub(crate) fn terminal(slave: &impl AsFd) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(slave)?;
+        Ok(Self::Terminal { device: stat.st_dev, inode: stat.st_ino })
+    }
+}
+
+/// Who else holds these, as far as `/proc` may be read.
+pub(crate) fn holders(wanted: &HashSet<Held>) -> HashMap<Held, Vec<Holder>> {
+    let mut found: HashMap<Held, Vec<Holder>> = HashMap::new();
     for pid in pids().filter(|&pid| pid != std::process::id()) {
-        for inode in open_pipes(pid).intersection(inodes) {
-            found.entry(*inode).or_default().push(Holder { pid, command: command_of(pid) });
+        for held in held_by(pid).intersection(wanted) {
+            found.entry(*held).or_default().push(Holder { pid, command: command_of(pid) });
         }
     }
     found
@@ -95,14 +113,22 @@ fn pids() -> impl Iterator<Item = u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-fn open_pipes(pid: u32) -> HashSet<u64> {
+fn held_by(pid: u32) -> HashSet<Held> {
     let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    fds.filter_map(|fd| pipe_of(&fd.path())).collect()
+    fds.filter_map(|fd| held_through(&fd.path())).collect()
 }
 
-fn pipe_of(fd: &Path) -> Option<u64> {
+fn held_through(fd: &Path) -> Option<Held> {
     let target = fs::read_link(fd).ok()?;
-    target.to_str()?.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
+    let target = target.to_str()?;
+    if let Some(pipe) = target.strip_prefix("pipe:[") {
+        return pipe.strip_suffix(']')?.parse().ok().map(Held::Pipe);
+    }
+    // A container may have a terminal of the same name. Only what is named like one is looked at:
+    // a file of a network file system might keep who asks waiting.
+    target.strip_prefix("/dev/pts/")?;
+    let file = fs::metadata(fd).ok()?;
+    Some(Held::Terminal { device: file.dev(), inode: file.ino() })
 }
 
 fn command_of(pid: u32) -> String {
@@ -131,12 +157,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_is_in_its_group_and_holds_its_pipes() {
+    fn this_process_is_in_its_group_and_holds_its_pipes_and_terminals() {
         let group = rustix::process::getpgrp().as_raw_nonzero().get().unsigned_abs();
         assert_eq!(group_of(std::process::id()), Some(group));
         let (read, _write) = std::io::pipe().unwrap();
-        let inode = pipe_inode(&read).unwrap();
-        assert!(open_pipes(std::process::id()).contains(&inode));
-        assert!(holders(&HashSet::from([inode])).is_empty(), "only others are named");
+        let (_master, slave) = crate::terminal::open(Default::default()).unwrap();
+        let held = [Held::pipe(&read).unwrap(), Held::terminal(&slave).unwrap()];
+        assert!(HashSet::from(held).is_subset(&held_by(std::process::id())));
+        assert!(holders(&HashSet::from(held)).is_empty(), "only others are named");
     }
 }

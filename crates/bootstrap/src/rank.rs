@@ -13,12 +13,16 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use crate::plan::StopCause;
-use crate::processes::{Exit, Holder, poll_exit};
+use crate::processes::{Exit, Held, Holder, poll_exit};
 use crate::report::StreamEnd;
 use crate::spawner::Spawned;
 
 /// How many times the drain's silence a stream is waited for in all.
 const DRAIN_TIMES: u32 = 10;
+
+/// How often a stream that never pauses is looked at after that, to find its reader waiting for it:
+/// in a flood it seldom is.
+const LATE_LOOK: Duration = Duration::from_millis(10);
 
 /// What the supervisor hears. There are a few for each rank, so the queue needs no bound.
 pub(crate) enum Event {
@@ -42,7 +46,7 @@ pub(crate) enum Event {
 pub(crate) struct StreamState {
     pub(crate) id: StreamId,
     pub(crate) tee: Option<Tee>,
-    pub(crate) inode: u64,
+    pub(crate) held: Option<Held>,
     pub(crate) end: Option<StreamEnd>,
     pub(crate) leaked_to: Vec<Holder>,
     /// It was found to be held by others, and told to stop.
@@ -51,8 +55,8 @@ pub(crate) struct StreamState {
 
 impl StreamState {
     fn new(id: StreamId) -> Self {
-        let (tee, end) = (None, None);
-        Self { id, tee, inode: 0, end, leaked_to: Vec::new(), given_up: false }
+        let (tee, held, end) = (None, None, None);
+        Self { id, tee, held, end, leaked_to: Vec::new(), given_up: false }
     }
 
     /// Whether nothing more is to come.
@@ -80,6 +84,9 @@ pub(crate) struct RankState {
     pub(crate) ended: Option<Timestamp>,
     pub(crate) stopped_by_lastline: bool,
     pub(crate) streams: [StreamState; 2],
+    /// The rank's own end of its terminal, held until it has exited: a terminal that nobody has
+    /// open has ended, and one that is let go of is hung up, which would end the rank.
+    pub(crate) terminal: Option<OwnedFd>,
 }
 
 impl RankState {
@@ -96,6 +103,7 @@ impl RankState {
             stopped_by_lastline: false,
             streams: Stream::ALL
                 .map(|stream| StreamState::new(StreamId::new(launch, rank, stream))),
+            terminal: None,
         }
     }
 
@@ -172,14 +180,15 @@ pub(crate) async fn watch_end(tee: Tee, events: UnboundedSender<Event>) {
 /// that. Only time in which the reader waits for the stream counts, not for room.
 pub(crate) async fn watch_silence(tee: Tee, silence: Duration, events: UnboundedSender<Event>) {
     let total = Instant::now() + silence * DRAIN_TIMES;
-    let mut read = tee.read();
+    let (mut read, mut late) = (tee.read(), false);
     loop {
-        let ended = tokio::time::timeout(silence, tee.join()).await;
+        let pause = if late { silence.min(LATE_LOOK) } else { silence };
+        let ended = tokio::time::timeout(pause, tee.join()).await;
         if ended.is_ok() {
             return;
         }
-        let (before, late) = (read, Instant::now() >= total);
-        read = tee.read();
+        let before = read;
+        (read, late) = (tee.read(), Instant::now() >= total);
         if tee.waits_for_input() && (read == before || late) {
             let StreamId { rank, stream, .. } = tee.stream();
             return tell(&events, Event::Silent(rank, stream));

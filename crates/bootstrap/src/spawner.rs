@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit};
 
 use crate::guardian::Guardian;
+use crate::terminal::{self, TerminalSize};
 
 /// What a rank is started from.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct RankSpec {
     pub stdin: Option<OwnedFd>,
     /// The size of its pipes in bytes; the system's own when `None`.
     pub pipe_bytes: Option<usize>,
+    /// It gets a terminal of this size for its outputs; two pipes when `None`.
+    pub terminal: Option<TerminalSize>,
 }
 
 /// A rank that runs.
@@ -38,10 +41,28 @@ pub struct Spawned {
     pub pid: u32,
     /// Becomes readable when it exits.
     pub pidfd: OwnedFd,
-    /// The read end of its stdout.
-    pub stdout: OwnedFd,
-    /// The read end of its stderr.
-    pub stderr: OwnedFd,
+    /// Where what it writes is read.
+    pub output: Output,
+}
+
+/// Where what a rank writes is read.
+#[derive(Debug)]
+pub enum Output {
+    /// The read ends of two pipes.
+    Pipes {
+        /// That of its stdout.
+        stdout: OwnedFd,
+        /// That of its stderr.
+        stderr: OwnedFd,
+    },
+    /// One terminal.
+    Terminal {
+        /// The end that is read.
+        master: OwnedFd,
+        /// The end that is stdout and stderr of the rank. While it is held here, the rank may
+        /// close its own and open `/dev/tty` again without ending the stream.
+        slave: OwnedFd,
+    },
 }
 
 /// Starts ranks, one at a time.
@@ -49,7 +70,8 @@ pub struct Spawned {
 /// # Laws
 ///
 /// 1. The rank leads a process group whose id is its pid.
-/// 2. When it returns, this process has no copy of a write end of the rank's pipes.
+/// 2. When it returns, this process has no copy of a write end of the rank's pipes, and one of its
+///    terminal's: the one that is returned.
 /// 3. An error means that nothing runs.
 /// 4. It is called on one thread, which lives as long as the process does.
 pub trait Spawner: Send {
@@ -72,13 +94,14 @@ impl ProcessSpawner {
 
 impl Spawner for ProcessSpawner {
     fn spawn(&mut self, spec: RankSpec) -> io::Result<Spawned> {
-        let (stdout, stdout_end) = pipe(spec.pipe_bytes)?;
-        let (stderr, stderr_end) = pipe(spec.pipe_bytes)?;
         let (name, args) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(&spec.program);
-        command.arg0(name).args(args).process_group(0);
+        command.arg0(name).args(args);
         command.stdin(spec.stdin.map_or_else(Stdio::null, Stdio::from));
-        command.stdout(stdout_end).stderr(stderr_end);
+        let output = match spec.terminal {
+            None => with_pipes(&mut command, spec.pipe_bytes)?,
+            Some(size) => with_terminal(&mut command, size)?,
+        };
         for (name, value) in &spec.env {
             match value {
                 Some(value) => command.env(name, value),
@@ -104,8 +127,29 @@ impl Spawner for ProcessSpawner {
             let _old = rustix::process::prlimit(Some(pid), Resource::Nofile, *limit);
         }
         let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Spawned { pid: child.id(), pidfd, stdout, stderr })
+        Ok(Spawned { pid: child.id(), pidfd, output })
     }
+}
+
+/// Gives the rank a pipe for each of its outputs, and a group of its own.
+fn with_pipes(command: &mut Command, bytes: Option<usize>) -> io::Result<Output> {
+    let (stdout, stdout_end) = pipe(bytes)?;
+    let (stderr, stderr_end) = pipe(bytes)?;
+    command.stdout(stdout_end).stderr(stderr_end).process_group(0);
+    Ok(Output::Pipes { stdout, stderr })
+}
+
+/// Gives the rank a terminal for both of its outputs, and a session of its own, which is a group
+/// of its own, too.
+fn with_terminal(command: &mut Command, size: TerminalSize) -> io::Result<Output> {
+    let (master, slave) = terminal::open(size)?;
+    command.stdout(slave.try_clone()?).stderr(slave.try_clone()?);
+    #[expect(unsafe_code, reason = "a session is made between fork and exec")]
+    // SAFETY: it only makes system calls.
+    unsafe {
+        command.pre_exec(terminal::lead_session);
+    }
+    Ok(Output::Terminal { master, slave })
 }
 
 /// A pipe that no other program inherits: its read end and its write end.

@@ -14,9 +14,11 @@ use crate::environment::{Environment, free_port};
 use crate::plan::Plan;
 use crate::rank::{Event, tell};
 use crate::spawner::{RankSpec, Spawner};
+use crate::terminal::TerminalSize;
 use crate::wiring::Wiring;
 
-/// Descriptors that a rank takes here: two pipes, two files, one for its exit.
+/// Descriptors that a rank takes here: two pipes or the two ends of a terminal, two files, one for
+/// its exit.
 const FILES_PER_RANK: u64 = 5;
 /// Descriptors for everything else.
 const OTHER_FILES: u64 = 64;
@@ -43,6 +45,7 @@ pub(crate) struct Specs {
     inherited: Vec<(OsString, OsString)>,
     workdir: Option<std::path::PathBuf>,
     pipe_bytes: Option<usize>,
+    terminal: Option<TerminalSize>,
     stdins: Vec<Option<std::os::fd::OwnedFd>>,
 }
 
@@ -67,6 +70,7 @@ impl Specs {
             inherited: std::env::vars_os().collect(),
             workdir: plan.workdir.clone(),
             pipe_bytes: wiring.pipe_bytes,
+            terminal: plan.pty.then(TerminalSize::of_driver),
             stdins,
         }
     }
@@ -79,6 +83,7 @@ impl Specs {
             workdir: self.workdir.clone(),
             stdin: self.stdins.get_mut(rank as usize).and_then(Option::take),
             pipe_bytes: self.pipe_bytes,
+            terminal: self.terminal,
         }
     }
 }

@@ -5,8 +5,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lastline_line::{Stream, Timestamp};
-use lastline_tee::Tee;
+use lastline_line::{Stream, StreamId, Timestamp};
+use lastline_tee::{BoxSink, Tee, TeeError};
 use rustix::process::{Pid, Signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
@@ -14,10 +14,10 @@ use tokio::time::Instant;
 use crate::guardian::Guardian;
 use crate::mesh::Inner;
 use crate::plan::{OnFailure, Plan, StopCause};
-use crate::processes::{Exit, holders, pipe_inode, signal_group};
+use crate::processes::{Exit, Held, holders, signal_group};
 use crate::rank::{Event, RankState, watch_end, watch_exit, watch_silence};
 use crate::report::Report;
-use crate::spawner::Spawned;
+use crate::spawner::{Output, Spawned};
 use crate::stage::Teardown;
 use crate::start::Running;
 use crate::wiring::Wiring;
@@ -163,25 +163,48 @@ impl Supervisor {
         state.pid = i32::try_from(spawned.pid).ok().and_then(Pid::from_raw);
         let pidfd = Arc::new(spawned.pidfd);
         state.pidfd = Some(Arc::clone(&pidfd));
-        for (stream, pipe) in Stream::ALL.into_iter().zip([spawned.stdout, spawned.stderr]) {
-            let inode = pipe_inode(&pipe).unwrap_or_default();
-            let id = state.stream(stream).id;
-            let options = self.wiring.tee_options.clone();
-            let sinks = self.inner.with_sender(|sender| self.wiring.sinks(id, sender));
-            match Tee::start_pipe(id, pipe, sinks.unwrap_or_default(), options) {
-                Ok(tee) => {
-                    let slot = state.stream(stream);
-                    (slot.inode, slot.tee) = (inode, Some(tee.clone()));
-                    self.inner.add_tee(tee.clone());
-                    tokio::spawn(watch_end(tee, self.inner.events.clone()));
+        match spawned.output {
+            Output::Pipes { stdout, stderr } => {
+                for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+                    let held = Held::pipe(&pipe).ok();
+                    self.read_stream(rank, stream, held, |id, sinks, options| {
+                        Tee::start_pipe(id, pipe, sinks, options)
+                    });
                 }
-                Err(error) => tracing::error!(%error, rank, "its output is not read"),
+            }
+            Output::Terminal { master, slave } => {
+                let held = Held::terminal(&slave).ok();
+                state.terminal = Some(slave);
+                self.read_stream(rank, Stream::Stdout, held, |id, sinks, options| {
+                    Tee::start_pty(id, master, sinks, options)
+                });
             }
         }
         tokio::spawn(watch_exit(rank, pidfd, self.inner.events.clone()));
+        let state = &mut self.ranks[rank as usize];
         if let (Some(stop), Some(group)) = (&self.stop, state.pid) {
             state.stopped_by_lastline = !state.has_exited();
             signal_group(group, stop.cause.for_ranks());
+        }
+    }
+
+    /// Starts the tee of one stream of a rank.
+    fn read_stream(
+        &mut self,
+        rank: u32,
+        stream: Stream,
+        held: Option<Held>,
+        start: impl FnOnce(StreamId, Vec<BoxSink>, lastline_tee::Options) -> Result<Tee, TeeError>,
+    ) {
+        let slot = self.ranks[rank as usize].stream(stream);
+        let sinks = self.inner.with_sender(|sender| self.wiring.sinks(slot.id, sender));
+        match start(slot.id, sinks.unwrap_or_default(), self.wiring.tee_options.clone()) {
+            Ok(tee) => {
+                (slot.held, slot.tee) = (held, Some(tee.clone()));
+                self.inner.add_tee(tee.clone());
+                tokio::spawn(watch_end(tee, self.inner.events.clone()));
+            }
+            Err(error) => tracing::error!(%error, rank, "its output is not read"),
         }
     }
 
@@ -201,6 +224,8 @@ impl Supervisor {
     fn rank_exited(&mut self, rank: u32, exit: Exit) {
         let state = &mut self.ranks[rank as usize];
         (state.exit, state.ended) = (Some(exit), Some(now()));
+        // Who else has it open keeps it open.
+        state.terminal = None;
         for tee in state.streams.iter().filter(|s| !s.is_over()).filter_map(|s| s.tee.clone()) {
             tokio::spawn(watch_silence(tee, self.plan.drain, self.inner.events.clone()));
         }
@@ -228,16 +253,16 @@ impl Supervisor {
                 other => others.push(other),
             }
         }
-        let inode = |(rank, stream): &(u32, Stream)| {
-            self.ranks[*rank as usize].streams[usize::from(*stream == Stream::Stderr)].inode
+        let held = |(rank, stream): &(u32, Stream)| {
+            self.ranks[*rank as usize].streams[usize::from(*stream == Stream::Stderr)].held
         };
-        let inodes: HashSet<u64> = silent.iter().map(inode).collect();
-        let look_up = tokio::task::spawn_blocking(move || holders(&inodes));
+        let held: HashSet<Held> = silent.iter().filter_map(held).collect();
+        let look_up = tokio::task::spawn_blocking(move || holders(&held));
         let mut found = look_up.await.unwrap_or_default();
         for (rank, stream) in silent {
             let slot = self.ranks[rank as usize].stream(stream);
             slot.given_up = true;
-            slot.leaked_to = found.remove(&slot.inode).unwrap_or_default();
+            slot.leaked_to = slot.held.and_then(|held| found.remove(&held)).unwrap_or_default();
             if let Some(tee) = &slot.tee {
                 tee.stop();
             }

@@ -161,6 +161,10 @@ pub(crate) struct RunOptions {
     /// Who reads lastline's own stdin
     #[arg(long, value_enum, default_value_t, value_name = "WHO", env = "LASTLINE_RUN_STDIN")]
     pub(crate) stdin: StdinMode,
+    /// Give each rank a terminal: its stdout and stderr become one stream, told as stdout. Its stdin
+    /// stays what `--stdin` says; what it leaves in the background gets SIGHUP when it ends
+    #[arg(long, env = "LASTLINE_RUN_PTY", value_parser = flag())]
+    pub(crate) pty: bool,
     /// A variable for every rank; may be given several times
     #[arg(long, value_name = "K=V", value_parser = variable)]
     pub(crate) env: Vec<(OsString, OsString)>,
@@ -385,6 +389,7 @@ mod tests {
         assert_eq!(seconds.map(|duration| duration.as_secs()), [10, 2, 30, 5]);
         assert_eq!((options.format, options.on_failure), (Format::Text, OnFailure::Stop));
         assert_eq!((options.fsync, options.stdin), (Fsync::Never, StdinMode::Null));
+        assert!(!options.pty);
     }
 
     #[test]

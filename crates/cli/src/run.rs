@@ -155,6 +155,7 @@ fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
     plan.procs = options.procs;
     plan.env = options.env;
     plan.workdir = options.workdir;
+    plan.pty = options.pty;
     plan.buffered = options.buffered;
     plan.grace = options.grace;
     plan.drain = options.drain;

@@ -81,12 +81,19 @@ async fn stop(kind: SignalKind, mut heard: Signal, stopper: Stopper, told: Told)
 async fn suspend(mut heard: Signal, stopper: Stopper) {
     while heard.recv().await.is_some() {
         stopper.suspend().await;
-        let own = rustix::process::getpid();
-        // Returns when somebody has sent SIGCONT.
-        if let Err(error) = rustix::process::kill_process(own, rustix::process::Signal::STOP) {
-            tracing::debug!(%error, "lastline itself does not pause");
-        }
+        stop_here();
         stopper.resume();
+    }
+}
+
+/// Pauses this process; returns when somebody has sent SIGCONT. The signal is for the calling
+/// thread: had it been for the process, another thread might take it while this one goes on.
+fn stop_here() {
+    #[expect(unsafe_code, reason = "std raises no signals")]
+    // SAFETY: it is a plain system call.
+    let raised = unsafe { libc::raise(libc::SIGSTOP) };
+    if raised != 0 {
+        tracing::debug!("lastline itself does not pause");
     }
 }
 

@@ -1,4 +1,4 @@
-//! A flood through a pipe, read by a tee, beside a bare read loop.
+//! A flood through a pipe and through a terminal, read by a tee, beside a bare read loop.
 #![expect(missing_docs, reason = "criterion's macro makes a public function")]
 
 use std::io::{Read, Write};
@@ -35,6 +35,33 @@ fn flooded<T>(text: &[u8], read: impl FnOnce(std::io::PipeReader) -> T) -> T {
     })
 }
 
+/// The same with the master of a terminal.
+fn flooded_terminal<T>(text: &[u8], read: impl FnOnce(OwnedFd) -> T) -> T {
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+    use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
+    let master = openpt(flags).expect("a terminal");
+    unlockpt(&master).expect("its other end");
+    let slave = ioctl_tiocgptpeer(&master, flags).expect("its other end");
+    let mut modes = tcgetattr(&slave).expect("its modes");
+    modes.output_modes.remove(OutputModes::OPOST);
+    tcsetattr(&slave, OptionalActions::Now, &modes).expect("modes");
+    let mut slave = std::fs::File::from(slave);
+    std::thread::scope(|scope| {
+        scope.spawn(move || slave.write_all(text).expect("the reader is there"));
+        read(master)
+    })
+}
+
+async fn read_to_end(tee: Result<Tee, lastline_tee::TeeError>, bytes: usize) {
+    let outcome = tee.expect("a tee").join().await.expect("it ends");
+    assert_eq!(outcome.read_bytes, bytes as u64);
+}
+
+fn sinks() -> Vec<lastline_tee::BoxSink> {
+    vec![Box::new(Nothing)]
+}
+
 fn flood(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -48,13 +75,34 @@ fn flood(criterion: &mut Criterion) {
                 flooded(text, |reader| {
                     runtime.block_on(async {
                         let (pipe, options) = (OwnedFd::from(reader), Options::default());
-                        let sinks: Vec<lastline_tee::BoxSink> = vec![Box::new(Nothing)];
-                        let tee = Tee::start_pipe(stdout(0), pipe, sinks, options);
-                        let outcome = tee.expect("a pipe").join().await.expect("it ends");
-                        assert_eq!(outcome.read_bytes, text.len() as u64);
+                        let tee = Tee::start_pipe(stdout(0), pipe, sinks(), options);
+                        read_to_end(tee, text.len()).await;
                     });
                 });
             });
+        });
+        group.bench_with_input(BenchmarkId::new("terminal", line_bytes), &text, |bench, text| {
+            bench.iter(|| {
+                flooded_terminal(text, |master| {
+                    runtime.block_on(async {
+                        let tee = Tee::start_pty(stdout(0), master, sinks(), Options::default());
+                        read_to_end(tee, text.len()).await;
+                    });
+                });
+            });
+        });
+        group.bench_with_input(BenchmarkId::new("terminal-no-op", line_bytes), &text, {
+            |bench, text| {
+                bench.iter(|| {
+                    flooded_terminal(text, |master| {
+                        let mut buffer = vec![0; 64 << 10];
+                        // EIO is a terminal's end.
+                        while rustix::io::read(&master, &mut buffer[..]).is_ok_and(|read| read > 0)
+                        {
+                        }
+                    });
+                });
+            }
         });
         group.bench_with_input(BenchmarkId::new("no-op", line_bytes), &text, |bench, text| {
             bench.iter(|| {

@@ -10,6 +10,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+use crate::pty::PtySource;
 use crate::recent::Recent;
 use crate::source::{PipeSource, ReaderSource, Source};
 use crate::task::{BoxSink, Task};
@@ -142,6 +143,28 @@ impl Tee {
     ) -> Result<Self, TeeError> {
         let source = PipeSource::new(pipe, options.pipe_bytes, options.pipe_budget.clone())
             .map_err(|source| TeeError::Watch { stream, source })?;
+        Ok(Self::start_source(stream, source, sinks, options))
+    }
+
+    /// Reads the master of a pseudo terminal into every sink, until the other end is closed by the
+    /// last process that has it open. Who wants to read on when nobody has, because somebody will
+    /// open it, holds the other end open too. Sets the master non-blocking. Must be called on a
+    /// tokio runtime.
+    ///
+    /// The bytes are those that the terminal makes of what is written to it: it leaves them alone
+    /// when `OPOST` is off. When the tee ends it closes the master, which hangs the terminal up:
+    /// a session that has it as its controlling terminal gets SIGHUP.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor cannot be watched.
+    pub fn start_pty(
+        stream: StreamId,
+        master: OwnedFd,
+        sinks: Vec<BoxSink>,
+        options: Options,
+    ) -> Result<Self, TeeError> {
+        let source = PtySource::new(master).map_err(|source| TeeError::Watch { stream, source })?;
         Ok(Self::start_source(stream, source, sinks, options))
     }
 

@@ -1,7 +1,7 @@
 //! Reads one stream of one child process to its end, and hands every byte to every sink.
 //!
-//! [`Tee::start`] takes any `AsyncRead`, [`Tee::start_pipe`] a pipe; both give a [`Tee`], the
-//! handle of a task that reads whole lines into [`Chunk`](lastline_line::Chunk)s and offers them to
+//! [`Tee::start`] takes any `AsyncRead`, [`Tee::start_pipe`] a pipe, [`Tee::start_pty`] the master
+//! of a pseudo terminal; all give a [`Tee`], the handle of a task that reads whole lines into [`Chunk`](lastline_line::Chunk)s and offers them to
 //! its [`Sink`](lastline_line::Sink)s. [`Options`] hold the buffers' [`Pool`] and the bounds.
 //!
 //! ```
@@ -40,6 +40,9 @@
 //! barrier was asked for is in front of the barrier's message, and a child that goes on writing
 //! cannot hold it.
 //!
+//! Of a terminal `FIONREAD` tells less than what waits. There the barrier is reached when the kernel
+//! says that nothing waits, or when more has been read than a terminal can hold.
+//!
 //! # Laws
 //!
 //! 1. Every sink gets every byte once, in order; chunks of a stream meet at their offsets.
@@ -51,13 +54,14 @@
 //! # What it does not do
 //!
 //! It parses no line, opens no file, knows no process. It does not see what a child holds in its
-//! own buffers.
+//! own buffers, and what it takes back from a terminal's (`tcflush`).
 
 mod framing;
 mod handle;
 mod options;
 mod pipe_size;
 mod pool;
+mod pty;
 mod recent;
 mod source;
 mod task;

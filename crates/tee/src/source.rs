@@ -16,11 +16,17 @@ pub(crate) trait Source: Send {
     /// Ready with the number of bytes that wait; with zero at the end of the stream. Cancel-safe.
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>>;
 
-    /// How many bytes wait now. Zero also at the end.
+    /// How many bytes wait now, one or more of them; zero is the proof that none do, or the end.
     fn waiting_now(&mut self) -> io::Result<usize>;
 
+    /// How many bytes wait now at most: once so many have been read, or once none wait, all of
+    /// them have been.
+    fn waiting_at_most(&mut self) -> io::Result<usize> {
+        self.waiting_now()
+    }
+
     /// Appends what waits, as far as `into` has spare capacity (at least one byte); zero only at
-    /// the end.
+    /// the end. `WouldBlock` when it turns out that nothing waits.
     fn read(&mut self, into: &mut Vec<u8>) -> io::Result<usize>;
 }
 
@@ -37,9 +43,6 @@ pub(crate) struct PipeSource {
 
 impl PipeSource {
     pub(crate) fn new(fd: OwnedFd, grown_bytes: usize, budget: Budget) -> io::Result<Self> {
-        let flags = rustix::fs::fcntl_getfl(&fd)?;
-        // The read end's open file is the parent's alone, so its flags are nobody else's.
-        rustix::fs::fcntl_setfl(&fd, flags | rustix::fs::OFlags::NONBLOCK)?;
         let first_bytes = rustix::pipe::fcntl_getpipe_size(&fd).unwrap_or(0);
         let fd = watch(fd)?;
         let capacity = first_bytes;
@@ -110,8 +113,11 @@ impl Source for PipeSource {
     }
 }
 
-/// Registers `fd` with the reactor.
-fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+/// Sets `fd` non-blocking and registers it with the reactor.
+pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    let flags = rustix::fs::fcntl_getfl(&fd)?;
+    // The open file of a read end is the parent's alone, so its flags are nobody else's.
+    rustix::fs::fcntl_setfl(&fd, flags | rustix::fs::OFlags::NONBLOCK)?;
     #[expect(unsafe_code, reason = "tokio cannot see that an `OwnedFd` stays what it is")]
     // SAFETY: an `OwnedFd` gives the same open descriptor until it is dropped, which the `AsyncFd`
     // does after it has deregistered it.
@@ -119,7 +125,7 @@ fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     watched.map_err(|error| error.into_parts().1)
 }
 
-fn to_usize(bytes: u64) -> usize {
+pub(crate) fn to_usize(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 

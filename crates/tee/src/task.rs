@@ -34,7 +34,7 @@ pub(crate) struct Task<S> {
     pub(crate) carry: Vec<u8>,
     /// When the start of that line must go.
     pub(crate) carry_due: Option<Instant>,
-    /// Marks that are not reached yet, ascending.
+    /// Marks that are not reached yet, ascending. At most so far: see `Source::waiting_at_most`.
     pub(crate) marks: VecDeque<(Version, Offset)>,
     /// Once stop was asked for: read up to here.
     pub(crate) stop_at: Option<Offset>,
@@ -43,6 +43,8 @@ pub(crate) struct Task<S> {
 enum Wake {
     Control,
     Waiting(usize),
+    /// While marks were waited for: nothing waits in the source.
+    Drained,
     PartialDue,
 }
 
@@ -70,8 +72,15 @@ impl<S: Source> Task<S> {
             match self.next_wake().await? {
                 Wake::Control => self.take_control().await?,
                 Wake::PartialDue => self.send_carry().await,
+                Wake::Drained => {
+                    // What waited when a mark was taken has been read, wherever the mark is.
+                    self.pass_marks(true).await;
+                    if self.stop_at.is_some() {
+                        return Ok(End::Stopped);
+                    }
+                }
                 Wake::Waiting(waiting) => {
-                    if self.read_some(waiting).await? == 0 {
+                    if !self.read_some(waiting).await? {
                         return Ok(End::Eof);
                     }
                     self.pass_marks(false).await;
@@ -89,10 +98,10 @@ impl<S: Source> Task<S> {
         // What is known to wait is read without asking the reactor: readiness that says "would
         // block" is no proof of an empty pipe.
         if !self.marks.is_empty() || self.stop_at.is_some() {
-            let waiting = self.source.waiting_now()?;
-            if waiting > 0 {
-                return Ok(Wake::Waiting(waiting));
-            }
+            return Ok(match self.source.waiting_now()? {
+                0 => Wake::Drained,
+                waiting => Wake::Waiting(waiting),
+            });
         }
         let source = &mut self.source;
         let partial_due = self.carry_due;
@@ -108,7 +117,7 @@ impl<S: Source> Task<S> {
     /// Takes the marks of new barriers and a stop: both cover what has been read and what waits.
     async fn take_control(&mut self) -> io::Result<()> {
         let (versions, stop) = self.shared.take_requests();
-        let mark = self.read + self.source.waiting_now()? as u64;
+        let mark = self.read + self.source.waiting_at_most()? as u64;
         self.marks.extend(versions.into_iter().map(|version| (version, mark)));
         if stop && self.stop_at.is_none() {
             self.stop_at = Some(mark);
@@ -117,21 +126,23 @@ impl<S: Source> Task<S> {
         Ok(())
     }
 
-    /// Reads once and sends the whole lines; how many bytes were read.
-    async fn read_some(&mut self, waiting: usize) -> io::Result<usize> {
+    /// Reads once and sends the whole lines; false at the end of the stream.
+    async fn read_some(&mut self, waiting: usize) -> io::Result<bool> {
         let room = room_for(self.carry.len(), waiting, self.options.chunk_bytes);
         let mut buffer = self.options.pool.take(room).await;
         buffer.bytes.extend_from_slice(&self.carry);
-        let read = self.source.read(&mut buffer.bytes)?;
-        if read == 0 {
-            return Ok(0);
-        }
+        let read = match self.source.read(&mut buffer.bytes) {
+            Ok(0) => return Ok(false),
+            // The writer of a terminal may have discarded what waited (`tcflush`).
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            read => read?,
+        };
         let fresh = &buffer.bytes[self.carry.len()..];
         let newlines = memchr::memchr_iter(b'\n', fresh).count();
         self.read += read as u64;
         self.shared.count(fresh, newlines);
         self.send_lines(buffer).await;
-        Ok(read)
+        Ok(true)
     }
 
     async fn send_lines(&mut self, mut buffer: Buffer) {
@@ -178,10 +189,10 @@ impl<S: Source> Task<S> {
         self.deliver(Message::Data(chunk)).await;
     }
 
-    /// Posts every barrier whose mark is reached; at the end of the stream all of them.
-    async fn pass_marks(&mut self, at_end: bool) {
+    /// Posts every barrier whose mark is reached; all of them when nothing waits before them.
+    async fn pass_marks(&mut self, all: bool) {
         while let Some(&(version, mark)) = self.marks.front() {
-            if mark > self.read && !at_end {
+            if mark > self.read && !all {
                 return;
             }
             self.send_carry().await;

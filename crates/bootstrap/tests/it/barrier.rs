@@ -1,7 +1,7 @@
 //! The barrier starts at the pipe: what was written before it was asked for has been printed when
 //! it returns. There is no sleep here: a line is written, then the barrier is asked for at once.
 
-use lastline_bootstrap::StopCause;
+use lastline_bootstrap::{Plan, StopCause};
 use tokio::runtime::Builder;
 
 use crate::support::{Commander, Counter, spawn};
@@ -12,14 +12,24 @@ const TIMES: u64 = 25_000;
 /// Ranks that print without end beside the one that is watched.
 const FLOODS: u32 = 2;
 
-fn run(mut runtime: Builder, floods: u32) {
+fn run(runtime: Builder, floods: u32) {
+    run_with(runtime, floods, TIMES, |_| {});
+}
+
+/// The same over terminals, of which the kernel does not say how much waits in them.
+fn run_on_terminals(runtime: Builder, floods: u32) {
+    run_with(runtime, floods, TIMES / 5, |plan| plan.pty = true);
+}
+
+fn run_with(mut runtime: Builder, floods: u32, times: u64, change: fn(&mut Plan)) {
     runtime.enable_all().build().unwrap().block_on(async {
         let (commander, mut plan) = Commander::new();
         plan.procs = 1 + floods;
+        change(&mut plan);
         let printer = Counter::default();
         let mesh = spawn(plan, printer.clone());
         let mut commands = commander.connect();
-        for time in 1..=TIMES {
+        for time in 1..=times {
             commands.print();
             let verdicts = mesh.flush().await;
             assert!(verdicts.all_reached(), "{time}: {verdicts:?}");
@@ -54,6 +64,26 @@ fn under_a_flood_on_one_thread() {
 #[test]
 fn under_a_flood_on_many_threads() {
     run(Builder::new_multi_thread(), FLOODS);
+}
+
+#[test]
+fn idle_terminals_on_one_thread() {
+    run_on_terminals(Builder::new_current_thread(), 0);
+}
+
+#[test]
+fn idle_terminals_on_many_threads() {
+    run_on_terminals(Builder::new_multi_thread(), 0);
+}
+
+#[test]
+fn terminals_under_a_flood_on_one_thread() {
+    run_on_terminals(Builder::new_current_thread(), FLOODS);
+}
+
+#[test]
+fn terminals_under_a_flood_on_many_threads() {
+    run_on_terminals(Builder::new_multi_thread(), FLOODS);
 }
 
 #[test]

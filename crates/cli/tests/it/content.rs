@@ -4,16 +4,20 @@ use lastline_testing::rank::{HASH_DIR, hash};
 
 use crate::support::{Done, Place, file, report, stream};
 
-const RANKS: u32 = 8;
+pub(crate) const RANKS: u32 = 8;
 /// How often a rank kills itself after a megabyte: a race at the exit shows in one of a few dozen.
 const KILLS: u32 = 200;
 const KILLS_AT_ONCE: u32 = 4;
 
-/// Runs eight ranks; checks each file against the hash that the rank left.
 fn run(behaviour: &[&str]) -> (Place, Done) {
+    run_with(&[], behaviour)
+}
+
+/// Runs eight ranks; checks each file against the hash that the rank left.
+pub(crate) fn run_with(options: &[&str], behaviour: &[&str]) -> (Place, Done) {
     let place = Place::new();
     let hashes = format!("{HASH_DIR}={}", place.path("").display());
-    let options = ["-n", "8", "--log-dir", "logs", "--env", &hashes];
+    let options = [&["-n", "8", "--log-dir", "logs", "--env", &hashes], options].concat();
     let done = place.ranks(&options, behaviour).expect(0);
     check_files(&place, RANKS);
     (place, done)
@@ -32,7 +36,7 @@ fn check_files(place: &Place, ranks: u32) {
 }
 
 /// The console has the lines of each rank in order, whole, once, and nothing else.
-fn check_console(place: &Place, done: &Done, ranks: u32) {
+pub(crate) fn check_console(place: &Place, done: &Done, ranks: u32) {
     let mut bytes = 0;
     for rank in 0..ranks {
         let filed = file(&place.path("logs"), rank, "stdout");
@@ -91,11 +95,15 @@ fn a_stream_without_any_newline_is_filed_and_shown() {
 
 #[test]
 fn a_rank_that_kills_itself_after_a_megabyte_loses_nothing() {
-    for round in 0..KILLS / KILLS_AT_ONCE {
+    kill_after_a_megabyte(KILLS, &[]);
+}
+
+pub(crate) fn kill_after_a_megabyte(kills: u32, options: &[&str]) {
+    for round in 0..kills / KILLS_AT_ONCE {
         let place = Place::new();
         let hashes = format!("{HASH_DIR}={}", place.path("").display());
-        let options = ["-n", "4", "--log-dir", "logs", "--env", &hashes];
-        let options = [&options[..], &["--on-failure", "continue"]].concat();
+        let all = ["-n", "4", "--log-dir", "logs", "--env", &hashes, "--on-failure", "continue"];
+        let options = [&all[..], options].concat();
         let done = place.ranks(&options, &["kill-after", &round.to_string(), "1000000"]);
         let done = done.expect(128 + 9);
         check_files(&place, KILLS_AT_ONCE);

@@ -11,6 +11,7 @@ mod holders;
 mod jobs;
 mod logs;
 mod options;
+mod pty;
 mod signals;
 mod stdin;
 mod stuck;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::{Place, Running, rank, report, runs};
+use crate::support::{Place, Running, rank, report, runs, wait_until};
 
 #[test]
 fn the_ranks_get_the_signal_at_once_and_the_code_says_which() {
@@ -76,7 +76,7 @@ fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
     run.signal(Signal::CONT);
     let code = run.wait_exit().code();
     assert!(code.is_some_and(|code| [130, 143].contains(&code)), "{code:?}");
-    crate::support::wait_until("the ranks end", || child.iter().all(|pid| !runs(*pid)));
+    wait_until("the ranks end", || child.iter().all(|pid| !runs(*pid)));
 }
 
 #[test]
@@ -157,4 +157,34 @@ fn the_grace_is_given_once() {
     run.signal(Signal::TERM);
     run.wait().expect(143);
     assert!(told.elapsed() < Duration::from_millis(2800), "{:?}", told.elapsed());
+}
+
+/// The state of a process, as in `ps`.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+}
+
+#[test]
+fn a_pause_stops_ranks_and_lastline_until_somebody_continues() {
+    // Who goes on before it stands itself lets the ranks go on: that showed in every other run.
+    for time in 0..10 {
+        pause(if time % 2 == 0 { &["--no-files"] } else { &["--no-files", "--pty"] });
+    }
+}
+
+fn pause(options: &[&str]) {
+    let place = Place::new();
+    let (gate, path) = place.gate();
+    let run = place.start_ranks(options, &["gate", &path]);
+    assert_eq!(run.line(), "ready");
+    let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let rank = run.children().into_iter().find(|pid| name(pid) == "rank\n").unwrap();
+    run.signal(Signal::TSTP);
+    wait_until("lastline stands", || run.stands());
+    wait_until("the rank stands", || state(rank) == Some('T'));
+    run.signal(Signal::CONT);
+    wait_until("the rank goes on", || state(rank) != Some('T'));
+    drop(gate);
+    run.wait().expect(0);
 }

@@ -51,6 +51,8 @@ pub fn main() -> u8 {
         "talk" => talks::for_ever(),
         "wait" => talks::wait(),
         "gate" => talks::gate(args[0]),
+        "terminals" => talks::terminals(),
+        "both" => talks::both(number(args, 0)),
         "prompt" => talks::prompt(),
         "on-command" => talks::on_command(Path::new(args[0])),
         "soak" | "soak-hold" | "soak-copy" => return soak(behaviour, args),

@@ -31,6 +31,30 @@ pub(super) fn gate(gate: &str) -> io::Result<()> {
     say("passed")
 }
 
+/// Says which of its three are terminals, how large its stdout is, and whether it leads a session
+/// whose terminal that is.
+pub(super) fn terminals() -> io::Result<()> {
+    use rustix::stdio::{stderr, stdin, stdout};
+    use rustix::termios::{isatty, tcgetpgrp, tcgetsid, tcgetwinsize};
+    let own = rustix::process::getpid();
+    let leads = tcgetsid(stdout()) == Ok(own) && tcgetpgrp(stdout()) == Ok(own);
+    let size = tcgetwinsize(stdout()).map(|size| format!("{}x{}", size.ws_row, size.ws_col));
+    let size = size.unwrap_or_default();
+    say(&format!("{:?} {size} {leads}", [stdin(), stdout(), stderr()].map(isatty)))
+}
+
+/// Writes numbered lines to stdout and stderr in turn.
+pub(super) fn both(lines: u64) -> io::Result<()> {
+    for number in 0..lines {
+        let line = format!("{number}\n");
+        match number % 2 {
+            0 => io::stdout().write_all(line.as_bytes())?,
+            _ => io::stderr().write_all(line.as_bytes())?,
+        }
+    }
+    Ok(())
+}
+
 /// Asks for a name and greets it.
 pub(super) fn prompt() -> io::Result<()> {
     let mut out = io::stdout();

@@ -1,42 +1,14 @@
 //! A tee over scripted readers and real pipes.
 
 use std::io::Write;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use lastline_line::{Budget, Message, Offset, Version};
-use lastline_tee::{BoxSink, End, Options, Pool, Tee};
+use lastline_tee::{End, Options, Pool, Tee};
 use lastline_testing::{Recorder, stdout};
 use tokio::io::AsyncWriteExt;
 
-/// A real pipe: the read end, and a file to write to.
-fn pipe() -> (OwnedFd, std::fs::File) {
-    let (read, write) = std::io::pipe().expect("a pipe");
-    (read.into(), OwnedFd::from(write).into())
-}
-
-fn sinks(recorders: &[&Recorder]) -> Vec<BoxSink> {
-    recorders.iter().map(|&recorder| Box::new(recorder.clone()) as BoxSink).collect()
-}
-
-/// Lets other tasks run until `predicate` holds.
-async fn until(predicate: impl Fn() -> bool) {
-    let held = async {
-        while !predicate() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), held).await.expect("it does not come true");
-}
-
-fn assert_contiguous(recorder: &Recorder) {
-    let mut at = Offset::ZERO;
-    for chunk in recorder.chunks() {
-        assert_eq!(chunk.start, at);
-        assert_eq!(chunk.unterminated, chunk.bytes.last() != Some(&b'\n'));
-        at = chunk.end();
-    }
-}
+use crate::support::{assert_contiguous, pipe, sinks, until};
 
 #[tokio::test]
 async fn every_sink_gets_every_byte_and_one_end() {

@@ -59,6 +59,8 @@ mod failure;
 mod guardian;
 mod job_dir;
 mod jobs;
+mod memory_tally;
+mod memory_watch;
 mod mesh;
 mod plan;
 mod processes;
@@ -82,8 +84,8 @@ pub use plan::{Console, Files, OnFailure, Plan, StdinMode, StopCause};
 pub use processes::Holder;
 pub use rebuild::rebuild_report;
 pub use report::{
-    BarrierReport, FirstFailure, OtherFailure, RankReport, Report, StageReport, StreamEnd,
-    StreamReport, Totals, signal_text,
+    BarrierReport, FirstFailure, MemoryKills, OtherFailure, RankReport, Report, StageReport,
+    StreamEnd, StreamReport, Totals, signal_text,
 };
 pub use spawner::{RankSpec, Spawned, Spawner};
 

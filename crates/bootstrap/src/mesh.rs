@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::guardian::Guardian;
+use crate::memory_watch::MemoryWatch;
 use crate::plan::{Console, Plan, StopCause};
 use crate::rank::{Event, tell};
 use crate::report::{BarrierReport, Report};
@@ -93,12 +94,13 @@ impl LoggingMesh {
         let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
         let begun = Arc::clone(&inner.begun);
+        let memory = MemoryWatch::start();
         // A rank may ask as soon as it runs.
         serve_control(&plan, &inner);
         let started = start_spawning(specs, Box::new(spawner), begun, inner.events.clone());
         let running = started.inspect_err(|_| inner.close_control())?;
         let supervisor =
-            Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, heard);
+            Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, memory, heard);
         Ok(Self { inner, supervisor: tokio::spawn(supervisor.run()) })
     }
 

@@ -79,6 +79,8 @@ pub(crate) struct RankState {
     pub(crate) started: Timestamp,
     pub(crate) ended: Option<Timestamp>,
     pub(crate) stopped_by_lastline: bool,
+    /// It was sent SIGKILL from here.
+    pub(crate) killed_by_lastline: bool,
     pub(crate) streams: [StreamState; 2],
 }
 
@@ -94,6 +96,7 @@ impl RankState {
             started: Timestamp::default(),
             ended: None,
             stopped_by_lastline: false,
+            killed_by_lastline: false,
             streams: Stream::ALL
                 .map(|stream| StreamState::new(StreamId::new(launch, rank, stream))),
         }

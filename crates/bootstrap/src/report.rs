@@ -37,6 +37,9 @@ pub struct Report {
     /// Lastline was killed: this was rebuilt from the files, and reaches as far as they do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broken_off: bool,
+    /// Where the kernel killed processes for want of memory, cgroup by cgroup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory_kills: Vec<MemoryKills>,
     /// One per rank, in order.
     pub ranks: Vec<RankReport>,
     /// One per barrier, in order.
@@ -44,6 +47,18 @@ pub struct Report {
     /// The stages of the teardown, in order.
     #[serde(default)]
     pub teardown: Vec<StageReport>,
+}
+
+/// A memory cgroup of ranks in which the kernel killed processes while the job ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MemoryKills {
+    /// Its directory.
+    pub cgroup: String,
+    /// How many processes, by its own counter; they need not be ranks.
+    pub processes: u64,
+    /// The ranks there that were ended meanwhile by a SIGKILL which lastline did not send.
+    pub ranks: Vec<u32>,
 }
 
 /// The rank that failed first.
@@ -58,6 +73,9 @@ pub struct FirstFailure {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// The kernel killed it for want of memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed_for_memory: bool,
     /// How long it had run.
     pub after_seconds: f64,
     /// Its last lines of stderr, or of stdout when stderr is empty.
@@ -94,6 +112,10 @@ pub struct RankReport {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// The kernel killed it for want of memory: the counter of its cgroup says so of no fewer
+    /// processes than ranks were killed there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed_for_memory: bool,
     /// Lastline told it to end before it had.
     pub stopped_by_lastline: bool,
     /// Why it could not be started.
@@ -113,11 +135,15 @@ impl RankReport {
         self.code == Some(0)
     }
 
-    /// `exit code 3`, `signal 9 (SIGKILL)`, or why it could not be started.
+    /// `exit code 3`, `signal 9 (SIGKILL)` and whether for want of memory, or why it could not be
+    /// started.
     pub fn how(&self) -> String {
         match (&self.error, self.code, self.signal) {
             (Some(error), _, _) => error.clone(),
             (None, Some(code), _) => format!("exit code {code}"),
+            (None, None, Some(signal)) if self.killed_for_memory => {
+                format!("{}, killed by the kernel for want of memory", signal_text(signal))
+            }
             (None, None, Some(signal)) => signal_text(signal),
             (None, None, None) => String::from("did not end"),
         }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use crate::guardian::Guardian;
+use crate::memory_watch::MemoryWatch;
 use crate::mesh::Inner;
 use crate::plan::{OnFailure, Plan, StopCause};
 use crate::processes::{Exit, holders, pipe_inode, signal_group};
@@ -28,6 +29,7 @@ pub(crate) struct Supervisor {
     pub(crate) wiring: Wiring,
     pub(crate) guardian: Arc<Guardian>,
     running: Running,
+    pub(crate) memory: MemoryWatch,
     pub(crate) events: UnboundedReceiver<Event>,
     pub(crate) ranks: Vec<RankState>,
     /// Ranks of which it is not known yet whether they run.
@@ -56,6 +58,7 @@ impl Supervisor {
         wiring: Wiring,
         guardian: Arc<Guardian>,
         running: Running,
+        memory: MemoryWatch,
         events: UnboundedReceiver<Event>,
     ) -> Self {
         let ranks = (0..plan.procs).map(RankState::new).collect();
@@ -67,6 +70,7 @@ impl Supervisor {
             wiring,
             guardian,
             running,
+            memory,
             events,
             ranks,
             started: now(),
@@ -161,6 +165,9 @@ impl Supervisor {
         let state = &mut self.ranks[rank as usize];
         state.started = now();
         state.pid = i32::try_from(spawned.pid).ok().and_then(Pid::from_raw);
+        if let Some(pid) = state.pid {
+            self.memory.rank_started(rank, pid);
+        }
         let pidfd = Arc::new(spawned.pidfd);
         state.pidfd = Some(Arc::clone(&pidfd));
         for (stream, pipe) in Stream::ALL.into_iter().zip([spawned.stdout, spawned.stderr]) {
@@ -203,6 +210,12 @@ impl Supervisor {
         (state.exit, state.ended) = (Some(exit), Some(now()));
         for tee in state.streams.iter().filter(|s| !s.is_over()).filter_map(|s| s.tee.clone()) {
             tokio::spawn(watch_silence(tee, self.plan.drain, self.inner.events.clone()));
+        }
+        if exit == Exit::Signal(libc::SIGKILL)
+            && !state.killed_by_lastline
+            && let Some(pid) = state.pid
+        {
+            self.memory.rank_killed(rank, pid);
         }
         let stopped = state.stopped_by_lastline;
         if !exit.is_success() && !stopped {
@@ -318,6 +331,9 @@ impl Supervisor {
         if let Some(stop) = &mut self.stop {
             stop.kill_at = None;
             tracing::debug!(after = ?stop.since.elapsed(), "the grace is over");
+        }
+        for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
+            rank.killed_by_lastline = !rank.has_exited();
         }
         self.signal_running(Signal::KILL);
     }

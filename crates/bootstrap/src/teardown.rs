@@ -176,6 +176,8 @@ fn report(mut job: Supervisor, written: Option<Written>) -> Report {
     let accounts: BTreeMap<StreamId, _> = job.inner.client.accounts().into_iter().collect();
     let host = job.inner.host.clone();
     let files = job.wiring.appender.is_some();
+    job.memory.look_again();
+    let memory = job.memory.tally();
     let ranks = job.ranks.iter().map(|rank| {
         let streams = rank.streams.iter().map(|stream| {
             let account = accounts.get(&stream.id).cloned().unwrap_or_default();
@@ -183,7 +185,8 @@ fn report(mut job: Supervisor, written: Option<Written>) -> Report {
             file_side(&mut ledger, stream.id, written.as_ref(), files);
             (stream.id.stream, stream_report(stream, ledger))
         });
-        rank_report(rank, &host, streams.collect())
+        let killed_for_memory = memory.has(rank.rank);
+        RankReport { killed_for_memory, ..rank_report(rank, &host, streams.collect()) }
     });
     let ranks = ranks.collect();
     let command = job.plan.command.iter().map(|word| word.to_string_lossy().into_owned());
@@ -199,6 +202,7 @@ fn report(mut job: Supervisor, written: Option<Written>) -> Report {
         first_failure: first_failure(&job),
         stopped_by: stopped_by(&job),
         broken_off: false,
+        memory_kills: memory.reports(),
         ranks,
         barriers: job.inner.take_barriers(),
         teardown: Vec::new(),
@@ -269,6 +273,7 @@ fn rank_report(
         pid: rank.pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs()),
         code,
         signal,
+        killed_for_memory: false,
         stopped_by_lastline: rank.stopped_by_lastline,
         error: rank.error.as_ref().map(|(error, _)| error.clone()),
         started: rfc3339(rank.started),

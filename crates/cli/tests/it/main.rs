@@ -10,6 +10,7 @@ mod guardian;
 mod holders;
 mod jobs;
 mod logs;
+mod memory;
 mod options;
 mod signals;
 mod stdin;

@@ -52,6 +52,7 @@
 //! It reads no arguments and chooses no places. It does not see what a rank holds in its own
 //! buffers.
 
+mod account;
 mod command;
 mod control;
 mod environment;

@@ -1,17 +1,18 @@
 //! The report of a job, put together from what its parts say.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use lastline_appender::Written;
 use lastline_line::{Offset, Span, Stream, StreamId, StreamLedger};
+use tokio::time::Instant;
 
 use crate::failure::first_failure;
-use crate::job_dir::{REPORT_FILE, write_report};
+use crate::job_dir::{REPORT_FILE, report_text, write_report};
 use crate::plan::StopCause;
 use crate::rank::{RankState, StreamState};
 use crate::report::{RankReport, Report, StreamEnd, StreamReport, rfc3339};
-use crate::supervisor::{Supervisor, now};
+use crate::supervisor::{LAST_MOMENT, Supervisor, now};
 
 /// Why nothing is filed when nobody wants files.
 const FILES_OFF: &str = "files are off (--no-files)";
@@ -20,7 +21,37 @@ const NOT_SHOWN: &str = "not shown before the deadline of the teardown";
 /// Why bytes are not filed that no writer speaks of.
 const NOT_FILED: &str = "not filed before the deadline of the teardown";
 
-pub(crate) fn report(mut job: Supervisor, written: Option<Written>) -> Report {
+/// The report, written wherever it is wanted; the job is over with it.
+pub(crate) async fn report(mut job: Supervisor, written: Option<Written>) -> Report {
+    let report = put_together(&mut job, written.as_ref());
+    file(&report, &job).await;
+    job.say_farewell();
+    report
+}
+
+/// Writes the report among the job's files, and where else it was asked for. A place that does
+/// not answer in time is told and left alone: its disk may hang for ever.
+async fn file(report: &Report, job: &Supervisor) {
+    let text: Arc<[u8]> = report_text(report).into();
+    let beside_files = job.plan.files.as_ref().map(|files| files.dir.join(REPORT_FILE));
+    let asked = job.plan.report.clone().filter(|path| Some(path) != beside_files.as_ref());
+    let writing = asked.into_iter().chain(beside_files).map(|path| {
+        let (text, place) = (Arc::clone(&text), path.clone());
+        (path, tokio::task::spawn_blocking(move || write_report(&text, &place)))
+    });
+    let until = Instant::now() + job.teardown.left().max(LAST_MOMENT);
+    for (path, written) in writing.collect::<Vec<_>>() {
+        let path = path.display();
+        match tokio::time::timeout_at(until, written).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
+            Ok(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
+            Err(_) => tracing::warn!(%path, "the report was not written: its disk does not answer"),
+        }
+    }
+}
+
+fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
     let accounts: BTreeMap<StreamId, _> = job.inner.client.accounts().into_iter().collect();
     let host = job.inner.host.clone();
     let files = job.wiring.appender.is_some();
@@ -30,7 +61,7 @@ pub(crate) fn report(mut job: Supervisor, written: Option<Written>) -> Report {
         let streams = rank.streams.iter().map(|stream| {
             let account = accounts.get(&stream.id).cloned().unwrap_or_default();
             let mut ledger = ledger(stream, account);
-            file_side(&mut ledger, stream.id, written.as_ref(), files);
+            file_side(&mut ledger, stream.id, written, files);
             (stream.id.stream, stream_report(stream, ledger))
         });
         let killed_for_memory = memory.has(rank.rank);
@@ -47,26 +78,15 @@ pub(crate) fn report(mut job: Supervisor, written: Option<Written>) -> Report {
         world_size: job.plan.procs,
         balanced: false,
         imbalances: Vec::new(),
-        first_failure: first_failure(&job),
-        stopped_by: stopped_by(&job),
+        first_failure: first_failure(job),
+        stopped_by: stopped_by(job),
         broken_off: false,
         memory_kills: memory.reports(),
         ranks,
         barriers: job.inner.take_barriers(),
-        teardown: Vec::new(),
+        teardown: job.teardown.reports(),
     };
-    let teardown =
-        std::mem::replace(&mut job.teardown, crate::stage::Teardown::new(Duration::ZERO));
-    report.teardown = teardown.into_reports();
     report.check_balance();
-    let beside_files = job.plan.files.as_ref().map(|files| files.dir.join(REPORT_FILE));
-    let asked = job.plan.report.as_ref().filter(|path| Some(*path) != beside_files.as_ref());
-    for path in beside_files.iter().chain(asked) {
-        if let Err(error) = write_report(&report, path) {
-            tracing::warn!(%error, path = %path.display(), "the report was not written");
-        }
-    }
-    job.say_farewell();
     report
 }
 

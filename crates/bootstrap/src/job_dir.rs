@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SendError, sync_channel};
+use std::time::Duration;
 
 use lastline_line::Timestamp;
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -37,6 +39,14 @@ pub enum JobDirError {
     Running {
         /// The directory.
         dir: PathBuf,
+    },
+    /// The disk hangs.
+    #[error("{} does not answer: gave up after {} s, and nothing was started", dir.display(), waited.as_secs())]
+    NoAnswer {
+        /// The directory.
+        dir: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// A finished job is there.
     #[error("{} holds a finished job; choose another directory, or say --overwrite", dir.display())]
@@ -164,6 +174,32 @@ impl JobDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// As [`create`](Self::create), for `patience` at most: a disk may hang for ever. What is made
+    /// after that is taken away again.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), or when nothing answers.
+    pub fn create_within(
+        patience: Duration,
+        dir: &Path,
+        overwrite: bool,
+        info: &JobInfo,
+    ) -> Result<Self, JobDirError> {
+        let (made, answer) = sync_channel(0);
+        let (at, job) = (dir.to_owned(), info.clone());
+        let thread = std::thread::Builder::new().name("lastline-dir".into());
+        let started = thread.spawn(move || {
+            if let Err(SendError(Ok(late))) = made.send(Self::create(&at, overwrite, &job)) {
+                late.discard();
+            }
+        });
+        started.map_err(failed("make", dir))?;
+        answer.recv_timeout(patience).unwrap_or_else(|_| {
+            Err(JobDirError::NoAnswer { dir: dir.to_owned(), waited: patience })
+        })
+    }
+
     /// The job could not be started: takes away what it has made, and the directory when nothing
     /// else is in it.
     pub fn discard(self) {
@@ -201,9 +237,15 @@ pub(crate) fn job_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes `report` to `path`, whole or not at all, mode 0600.
-pub(crate) fn write_report(report: &Report, path: &Path) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(report)?;
+/// A report as it stands in its file.
+pub(crate) fn report_text(report: &Report) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(report).expect("BUG: a report becomes JSON");
+    text.push(b'\n');
+    text
+}
+
+/// Writes a report's text to `path`, whole or not at all, mode 0600. Blocks for the disk.
+pub(crate) fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
@@ -211,7 +253,6 @@ pub(crate) fn write_report(report: &Report, path: &Path) -> io::Result<()> {
     options.write(true).create(true).truncate(true).mode(0o600);
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let mut file = options.open(&new)?;
-    file.write_all(&text)?;
-    file.write_all(b"\n")?;
+    file.write_all(text)?;
     fs::rename(&new, path)
 }

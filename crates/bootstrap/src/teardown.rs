@@ -25,7 +25,7 @@ pub(crate) async fn take_down(mut job: Supervisor) -> Report {
     job.inner.close_control();
     let printing = Instant::now();
     job.teardown.record("print", printing, false);
-    report(job, written)
+    report(job, written).await
 }
 
 /// A last barrier over all streams. A job that ends by itself waits as long as the console moves.
@@ -146,19 +146,22 @@ async fn close(job: &mut Supervisor) -> Option<Written> {
     let deadline = job.teardown.left().max(LAST_MOMENT);
     let sending = deadline.saturating_sub(2 * LAST_MOMENT).max(LAST_MOMENT);
     let stage = Stage { name: "drop", deadline: deadline + 2 * LAST_MOMENT };
+    let until = Instant::now() + deadline;
+    let left = |until: Instant| until.saturating_duration_since(Instant::now()).max(LAST_MOMENT);
     let (inner, wiring) = (&job.inner, &job.wiring);
     let mut written = None;
     let closed = job.teardown.run(stage, async {
         if let Some(sender) = inner.close_ways() {
             let _sent = sender.close(sending).await;
         }
-        written = wiring.close_files(deadline).await;
-        if !inner.client.finished(deadline).await {
+        written = wiring.close_files(left(until)).await;
+        if !inner.client.finished(left(until)).await {
             tracing::debug!("the console did not take everything");
         }
     });
     if closed.await.is_none() {
         tracing::debug!("not everything was closed in time");
     }
-    written
+    // Files that could not be closed in time still say what they have.
+    written.or_else(|| Some(job.wiring.appender.as_ref()?.written()))
 }

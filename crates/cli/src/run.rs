@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
@@ -14,6 +15,10 @@ use lastline_line::RankSet;
 use crate::args::{FoldMode, Format, OnFailure, RunOptions, StdinMode, WhenFull};
 use crate::signals::Signals;
 use crate::{console, exit, folding, notices, summary};
+
+/// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
+/// is better told than kept.
+const DIR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the job; its exit code.
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
@@ -47,8 +52,10 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
             notices::finish(way_out);
         }
     }
-    // Threads that a console or a disk holds for ever end with the process.
+    // Threads that a console or a disk holds for ever end with the process, and so does the lock:
+    // even to close a file may be to wait for a disk.
     runtime.shutdown_background();
+    std::mem::forget(dir);
     Ok(exit::of_report(&report, told, strict))
 }
 
@@ -66,7 +73,7 @@ fn job_dir(options: &RunOptions, info: &JobInfo) -> anyhow::Result<Option<JobDir
         Some(dir) => dir.clone(),
         None => JobsPlace::of_user()?.dir_of(&info.job),
     };
-    Ok(Some(JobDir::create(&path, options.overwrite, info)?))
+    Ok(Some(JobDir::create_within(DIR_PATIENCE, &path, options.overwrite, info)?))
 }
 
 /// Puts a job that runs on the list of jobs, and tidies the place that it is in.

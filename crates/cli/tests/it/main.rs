@@ -5,6 +5,7 @@
 mod codes;
 mod console;
 mod content;
+mod disks;
 mod environment;
 mod guardian;
 mod holders;

@@ -48,6 +48,7 @@ struct State {
     content: Content,
     failing: Option<i32>,
     failing_syncs: Option<i32>,
+    refusals: usize,
     hang: Option<Hang>,
     /// Whether somebody waits for it.
     is_waited_for: bool,
@@ -82,6 +83,11 @@ impl Disk {
     /// From now on nothing can be forced to disk, with this error number, or everything can.
     pub fn fail_syncs(&self, number: Option<i32>) {
         self.shared.state().failing_syncs = number;
+    }
+
+    /// How many requests have failed as they were told to.
+    pub fn refusals(&self) -> usize {
+        self.shared.state().refusals
     }
 
     /// From now on nothing is answered.
@@ -187,6 +193,7 @@ impl Shared {
             FSYNC | FSYNCDIR => state.failing_syncs,
             _ => None,
         };
+        state.refusals += usize::from(failing.is_some());
         let answer = match failing {
             Some(number) => Err(number),
             None => state.content.answer(&request),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lastline_appender::Written;
-use lastline_line::{Offset, Span, Stream, StreamId, StreamLedger};
+use lastline_line::{Gaps, Offset, Span, Stream, StreamId, StreamLedger};
 use tokio::time::Instant;
 
 use crate::failure::first_failure;
@@ -62,7 +62,8 @@ fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
             let account = accounts.get(&stream.id).cloned().unwrap_or_default();
             let mut ledger = ledger(stream, account);
             file_side(&mut ledger, stream.id, written, files);
-            (stream.id.stream, stream_report(stream, ledger))
+            let not_synced = not_synced(stream.id, written);
+            (stream.id.stream, stream_report(stream, ledger, not_synced))
         });
         let killed_for_memory = memory.has(rank.rank);
         RankReport { killed_for_memory, ..rank_report(rank, &host, streams.collect()) }
@@ -81,6 +82,7 @@ fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
         first_failure: first_failure(job),
         stopped_by: stopped_by(job),
         broken_off: false,
+        not_synced: others_not_synced(written),
         memory_kills: memory.reports(),
         ranks,
         barriers: job.inner.take_barriers(),
@@ -116,13 +118,27 @@ fn file_side(ledger: &mut StreamLedger, stream: StreamId, written: Option<&Writt
     ledger.not_filed.declare(rest, if files { NOT_FILED } else { FILES_OFF });
 }
 
-fn stream_report(stream: &StreamState, ledger: StreamLedger) -> StreamReport {
+fn not_synced(stream: StreamId, written: Option<&Written>) -> Gaps {
+    let known = written.and_then(|written| written.streams.get(&stream));
+    known.map(|known| known.not_synced.clone()).unwrap_or_default()
+}
+
+/// The index and the directory, where they could not be forced to disk.
+fn others_not_synced(written: Option<&Written>) -> BTreeMap<String, String> {
+    let reasons = written.map(|written| {
+        [("index", written.index_not_synced), ("directory", written.directory_not_synced)]
+    });
+    let failed = reasons.into_iter().flatten().filter_map(|(what, reason)| Some((what, reason?)));
+    failed.map(|(what, reason)| (what.to_owned(), reason.words().into_owned())).collect()
+}
+
+fn stream_report(stream: &StreamState, ledger: StreamLedger, not_synced: Gaps) -> StreamReport {
     let end = match stream.end {
         Some(end) => end,
         // It was never started: there was nothing to read.
         None => StreamEnd::Eof,
     };
-    StreamReport { ledger, end, leaked_to: stream.leaked_to.clone() }
+    StreamReport { ledger, not_synced, end, leaked_to: stream.leaked_to.clone() }
 }
 
 fn rank_report(

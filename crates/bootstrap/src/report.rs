@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lastline_client::Verdicts;
-use lastline_line::{Imbalance, Stream, StreamLedger, Timestamp};
+use lastline_line::{Gaps, Imbalance, Stream, StreamLedger, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::processes::Holder;
@@ -37,6 +37,10 @@ pub struct Report {
     /// Lastline was killed: this was rebuilt from the files, and reaches as far as they do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broken_off: bool,
+    /// What beside the streams could not be forced to disk although that was wanted, `index` or
+    /// `directory`, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_synced: BTreeMap<String, String>,
     /// Where the kernel killed processes for want of memory, cgroup by cgroup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory_kills: Vec<MemoryKills>,
@@ -157,6 +161,9 @@ pub struct StreamReport {
     /// What became of its bytes.
     #[serde(flatten)]
     pub ledger: StreamLedger,
+    /// Filed, but not forced to disk although that was wanted.
+    #[serde(default, skip_serializing_if = "Gaps::is_empty")]
+    pub not_synced: Gaps,
     /// How it ended.
     pub end: StreamEnd,
     /// Who still held it, when it leaked.
@@ -218,6 +225,8 @@ pub struct Totals {
     pub lost_bytes: u64,
     /// Bytes that no file has.
     pub not_filed_bytes: u64,
+    /// Bytes that are filed and could not be forced to disk.
+    pub not_synced_bytes: u64,
 }
 
 impl Report {
@@ -234,6 +243,7 @@ impl Report {
             bytes: sum.bytes + stream.ledger.read_bytes,
             lost_bytes: sum.lost_bytes + stream.ledger.lost.bytes(),
             not_filed_bytes: sum.not_filed_bytes + stream.ledger.not_filed.bytes(),
+            not_synced_bytes: sum.not_synced_bytes + stream.not_synced.bytes(),
         })
     }
 

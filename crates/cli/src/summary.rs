@@ -121,6 +121,11 @@ fn totals(report: &Report, dir: Option<&Path>) -> String {
         if totals.not_filed_bytes > 0 {
             parts.push(format!("{} NOT FILED", bytes(totals.not_filed_bytes)));
         }
+        match totals.not_synced_bytes {
+            0 if report.not_synced.is_empty() => {}
+            0 => parts.push(String::from("the files' directory NOT FORCED TO DISK")),
+            not_synced => parts.push(format!("{} NOT FORCED TO DISK", bytes(not_synced))),
+        }
         place = format!("; logs in {}", dir.display());
     }
     let stopped = report.stopped_by.as_ref();

@@ -142,6 +142,28 @@ fn a_full_disk_is_a_gap_and_filing_resumes() -> ExitCode {
 }
 
 #[test]
+fn what_cannot_be_forced_to_disk_is_in_the_report_and_in_the_summary() -> ExitCode {
+    with_disk(|place, disk| {
+        disk.fail_syncs(Some(libc::EIO));
+        let mut echo = Echo::start(place, "disk", &["--fsync", "end", "--strict"]);
+        echo.say("filed");
+        let done = echo.end();
+        assert_eq!(disk.bytes(FILE), b"filed\n");
+        let stream = report(place);
+        assert_eq!(
+            (&stream["filed_bytes"], &stream["not_synced"][0]["to"]),
+            (&6.into(), &6.into())
+        );
+        assert_eq!(stream["not_synced"][0]["cause"], "input/output error");
+        let report = json(&place.path("report.json"));
+        assert_eq!(report["not_synced"]["directory"], "input/output error");
+        let told = done.err().matches("cannot force files to disk").count();
+        assert_eq!(told, 1, "{}", done.err());
+        assert!(done.err().contains("6 B NOT FORCED TO DISK"), "{}", done.err());
+    })
+}
+
+#[test]
 fn a_removed_directory_is_a_gap_and_one_in_its_place_is_used() {
     let place = Place::new();
     let (dir, file) = (place.path("logs"), place.path("logs").join(FILE));

@@ -60,13 +60,15 @@ pub trait Spawner: Send {
 /// Starts real processes, each of which tells the guardian of itself.
 pub(crate) struct ProcessSpawner {
     guardian: Arc<Guardian>,
+    /// How many ranks it was asked for: each has a slot of the guardian's.
+    asked: u32,
     /// The limit of open files that ranks are given back, where ours was raised.
     files_limit: Option<Rlimit>,
 }
 
 impl ProcessSpawner {
     pub(crate) fn new(guardian: Arc<Guardian>, files_limit: Option<Rlimit>) -> Self {
-        Self { guardian, files_limit }
+        Self { guardian, asked: 0, files_limit }
     }
 }
 
@@ -88,14 +90,16 @@ impl Spawner for ProcessSpawner {
         if let Some(workdir) = &spec.workdir {
             command.current_dir(workdir);
         }
-        let introduction = self.guardian.introduction();
+        let slot = self.asked;
+        self.asked += 1;
+        let introduction = self.guardian.introduction(slot);
         #[expect(unsafe_code, reason = "the guardian must know of a rank before it runs")]
         // SAFETY: it only makes system calls, and `self` keeps what they use.
         unsafe {
             command.pre_exec(introduction);
         }
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        let child = command.spawn()?;
+        let mut child = command.spawn().inspect_err(|_| self.guardian.forget(slot))?;
         // The command holds the write ends.
         drop(command);
         let pid = Pid::from_child(&child);
@@ -103,7 +107,15 @@ impl Spawner for ProcessSpawner {
             // Best effort: a rank that has ended meanwhile needs no limit.
             let _old = rustix::process::prlimit(Some(pid), Resource::Nofile, *limit);
         }
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+        let pidfd = match rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => pidfd,
+            Err(error) => {
+                // Nobody would hear of its end: it must not run.
+                child.kill().and_then(|()| child.wait())?;
+                self.guardian.forget(slot);
+                return Err(error.into());
+            }
+        };
         Ok(Spawned { pid: child.id(), pidfd, stdout, stderr })
     }
 }

@@ -70,6 +70,7 @@ fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
     });
     let ranks = ranks.collect();
     let command = job.plan.command.iter().map(|word| word.to_string_lossy().into_owned());
+    let (barriers, barriers_left_out) = job.inner.take_barriers();
     let mut report = Report {
         lastline: env!("CARGO_PKG_VERSION").into(),
         job: job.plan.job.clone(),
@@ -85,7 +86,8 @@ fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
         not_synced: others_not_synced(written),
         memory_kills: memory.reports(),
         ranks,
-        barriers: job.inner.take_barriers(),
+        barriers,
+        barriers_left_out,
         teardown: job.teardown.reports(),
     };
     report.check_balance();

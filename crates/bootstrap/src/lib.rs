@@ -53,6 +53,7 @@
 //! buffers.
 
 mod account;
+mod barriers;
 mod command;
 mod control;
 mod environment;

@@ -1,5 +1,6 @@
 //! The handle of a running job.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::barriers::Barriers;
 use crate::guardian::Guardian;
 use crate::memory_watch::MemoryWatch;
 use crate::plan::{Console, Plan, StopCause};
@@ -38,7 +40,7 @@ pub(crate) struct Inner {
     direct: Mutex<Option<ChannelTransport>>,
     tees: Mutex<Vec<Tee>>,
     versions: AtomicU64,
-    barriers: Mutex<Vec<BarrierReport>>,
+    barriers: Mutex<Barriers>,
     flush_timeout: Duration,
     pub(crate) labels: Labels,
     pub(crate) host: String,
@@ -275,10 +277,8 @@ impl Inner {
         }
     }
 
-    pub(crate) fn take_barriers(&self) -> Vec<BarrierReport> {
-        let mut barriers = std::mem::take(&mut *lock(&self.barriers));
-        barriers.sort_by_key(|barrier| barrier.version);
-        barriers
+    pub(crate) fn take_barriers(&self) -> (Vec<BarrierReport>, BTreeMap<String, u64>) {
+        lock(&self.barriers).take()
     }
 }
 

@@ -55,6 +55,7 @@ pub fn rebuild_report(job: &FoundJob) -> io::Result<Report> {
         memory_kills: Vec::new(),
         ranks: ranks.collect::<io::Result<_>>()?,
         barriers: Vec::new(),
+        barriers_left_out: BTreeMap::new(),
         teardown: Vec::new(),
     };
     report.check_balance();

@@ -46,8 +46,11 @@ pub struct Report {
     pub memory_kills: Vec<MemoryKills>,
     /// One per rank, in order.
     pub ranks: Vec<RankReport>,
-    /// One per barrier, in order.
+    /// One per barrier, in order: the first hundred and the last.
     pub barriers: Vec<BarrierReport>,
+    /// How many barriers there were between those, by their verdicts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub barriers_left_out: BTreeMap<String, u64>,
     /// The stages of the teardown, in order.
     #[serde(default)]
     pub teardown: Vec<StageReport>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use lastline_client::{Client, Label, Labels, Verdicts};
@@ -150,7 +150,7 @@ impl LoggingMesh {
 
     /// A handle that can stop the job while somebody waits for it.
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.inner.events.clone())
+        Stopper { events: self.inner.events.clone(), inner: Arc::downgrade(&self.inner) }
     }
 
     /// Waits for the end of the job and of its teardown.
@@ -165,31 +165,42 @@ impl LoggingMesh {
 
 /// Stops a job.
 #[derive(Clone)]
-pub struct Stopper(UnboundedSender<Event>);
+pub struct Stopper {
+    events: UnboundedSender<Event>,
+    inner: Weak<Inner>,
+}
 
 impl Stopper {
     /// As [`LoggingMesh::stop`].
     pub fn stop(&self, cause: StopCause) {
-        tell(&self.0, Event::Stop(cause));
+        tell(&self.events, Event::Stop(cause));
     }
 
     /// Pauses the ranks' groups (SIGSTOP); returns when they have been told.
     pub async fn suspend(&self) {
         let (done, told) = tokio::sync::oneshot::channel();
-        tell(&self.0, Event::Suspend(done));
+        tell(&self.events, Event::Suspend(done));
         // A job that is over has nobody to pause.
         drop(told.await);
     }
 
     /// Lets them go on (SIGCONT). No deadline counts the time in between.
     pub fn resume(&self) {
-        tell(&self.0, Event::Resume);
+        tell(&self.events, Event::Resume);
+    }
+
+    /// Takes away what only a running job has, its control socket: for a process that exits now
+    /// and waits for nothing. The guardian ends the ranks.
+    pub fn leave(&self) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.close_control();
+        }
     }
 }
 
 impl std::fmt::Debug for Stopper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Stopper").finish()
+        f.debug_struct("Stopper").finish_non_exhaustive()
     }
 }
 

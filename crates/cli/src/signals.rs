@@ -72,6 +72,7 @@ async fn stop(kind: SignalKind, mut heard: Signal, stopper: Stopper, told: Told)
             _ => libc::SIGTERM,
         };
         if told.note(number) > 2 {
+            stopper.leave();
             std::process::exit(128 + number);
         }
         stopper.stop(StopCause::Signal(number));

@@ -77,6 +77,8 @@ fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
     let code = run.wait_exit().code();
     assert!(code.is_some_and(|code| [130, 143].contains(&code)), "{code:?}");
     crate::support::wait_until("the ranks end", || child.iter().all(|pid| !runs(*pid)));
+    let left: Vec<_> = std::fs::read_dir(place.path("run/lastline")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "the socket is left: {left:?}");
 }
 
 #[test]

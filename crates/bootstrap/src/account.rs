@@ -52,6 +52,7 @@ async fn file(report: &Report, job: &Supervisor) {
 }
 
 fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
+    let stopped_by = job.told_to_stop().and_then(stopped_by);
     let accounts: BTreeMap<StreamId, _> = job.inner.client.accounts().into_iter().collect();
     let host = job.inner.host.clone();
     let files = job.wiring.appender.is_some();
@@ -81,7 +82,7 @@ fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
         balanced: false,
         imbalances: Vec::new(),
         first_failure: first_failure(job),
-        stopped_by: stopped_by(job),
+        stopped_by,
         broken_off: false,
         not_synced: others_not_synced(written),
         memory_kills: memory.reports(),
@@ -168,8 +169,8 @@ fn rank_report(
     }
 }
 
-fn stopped_by(job: &Supervisor) -> Option<String> {
-    match job.stop.as_ref()?.cause {
+fn stopped_by(cause: StopCause) -> Option<String> {
+    match cause {
         StopCause::Signal(signal) => Some(crate::report::signal_text(signal)),
         StopCause::Owner => Some("owner".into()),
         StopCause::Failure => None,

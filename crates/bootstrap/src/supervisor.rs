@@ -37,6 +37,8 @@ pub(crate) struct Supervisor {
     pub(crate) started: Timestamp,
     pub(crate) first_failure: Option<u32>,
     pub(crate) stop: Option<Stop>,
+    /// The first time that somebody asked for the end, whether or not a failure had begun it.
+    told: Option<StopCause>,
     pub(crate) teardown: Teardown,
     /// What had been read and shown when the budget of the way out began last.
     progress: u64,
@@ -46,7 +48,7 @@ pub(crate) struct Supervisor {
 
 /// The job is being stopped.
 pub(crate) struct Stop {
-    pub(crate) cause: StopCause,
+    cause: StopCause,
     since: Instant,
     kill_at: Option<Instant>,
 }
@@ -76,6 +78,7 @@ impl Supervisor {
             started: now(),
             first_failure: None,
             stop: None,
+            told: None,
             teardown,
             progress: 0,
             suspended_at: None,
@@ -263,6 +266,7 @@ impl Supervisor {
     /// The first stop signals every group at once, and a barrier starts at the same moment; a
     /// second one ends the grace.
     fn stop(&mut self, cause: StopCause) {
+        self.note_told(cause);
         if self.stop.is_some() {
             return if matches!(cause, StopCause::Failure) {
             } else {
@@ -287,6 +291,22 @@ impl Supervisor {
         tokio::spawn(async move { inner.flush().await });
     }
 
+    fn note_told(&mut self, cause: StopCause) {
+        if cause != StopCause::Failure {
+            self.told.get_or_insert(cause);
+        }
+    }
+
+    /// Who asked for the end first, those included who did so while nobody listened.
+    pub(crate) fn told_to_stop(&mut self) -> Option<StopCause> {
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Stop(cause) = event {
+                self.note_told(cause);
+            }
+        }
+        self.told
+    }
+
     /// The ranks go on, and no deadline counts the time in between.
     fn resume(&mut self) {
         let paused = self.suspended_at.take().map_or(Duration::ZERO, |at| at.elapsed());
@@ -306,6 +326,7 @@ impl Supervisor {
     /// Somebody asks for the end when the ranks have ended: whether for the first time. The way
     /// out may then take its budget once more.
     pub(crate) fn stop_late(&mut self, cause: StopCause) -> bool {
+        self.note_told(cause);
         let first = self.stop.is_none();
         if first {
             let since = Instant::now();

@@ -38,7 +38,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         .context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
     let driven = runtime.block_on(drive(options, job, dir.as_ref()));
-    let (report, told) = match driven {
+    let report = match driven {
         Err(error) if error.is::<SpawnError>() && !ran(&error) => {
             dir.into_iter().for_each(JobDir::discard);
             return Err(error);
@@ -56,7 +56,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     // even to close a file may be to wait for a disk.
     runtime.shutdown_background();
     std::mem::forget(dir);
-    Ok(exit::of_report(&report, told, strict))
+    Ok(exit::of_report(&report, strict))
 }
 
 /// Whether ranks may have run before this error.
@@ -102,11 +102,7 @@ fn tidy(place: JobsPlace) {
     }
 }
 
-async fn drive(
-    options: RunOptions,
-    job: String,
-    dir: Option<&JobDir>,
-) -> anyhow::Result<(Report, Option<i32>)> {
+async fn drive(options: RunOptions, job: String, dir: Option<&JobDir>) -> anyhow::Result<Report> {
     let labels = Labels::default();
     let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
     let raw_partials =
@@ -129,9 +125,8 @@ async fn drive(
     if let Some(dir) = dir {
         register(&job, dir);
     }
-    let told = signals.listen(&mesh.stopper());
-    let report = mesh.wait().await?;
-    Ok((report, told.signal()))
+    signals.listen(&mesh.stopper());
+    Ok(mesh.wait().await?)
 }
 
 /// Folding is for people: on where several ranks print to a terminal.

@@ -146,7 +146,11 @@ fn a_signal_after_a_failure_ends_the_grace_of_what_is_left() {
     let done = run.wait().expect(143);
     assert!(!runs(left.parse().unwrap()), "what the rank left outlives lastline");
     assert!(done.took < Duration::from_secs(30), "{:?}", done.took);
-    report(&place.job("j"));
+    let report = report(&place.job("j"));
+    assert_eq!(report["first_failure"]["code"], 3);
+    assert_eq!(report["stopped_by"], "signal 15 (SIGTERM)");
+    let jobs = place.lastline(&["jobs"]).expect(0).out();
+    assert!(jobs.lines().any(|line| line.starts_with("j ") && line.contains(" 143 ")), "{jobs}");
 }
 
 #[test]

@@ -8,9 +8,10 @@ use std::sync::mpsc::{SendError, sync_channel};
 use std::time::Duration;
 
 use lastline_line::Timestamp;
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use crate::job_lock::try_lock;
 use crate::report::{Report, rfc3339};
 
 /// The file that says what the job is, locked while it runs.
@@ -157,7 +158,7 @@ impl JobDir {
         options.read(true).write(true).create(true).mode(0o600);
         options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         let mut lock = options.open(&file).map_err(failed("write", &file))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !try_lock(&lock).map_err(failed("lock", &file))? {
             return Err(JobDirError::Running { dir: path });
         }
         let was_here = lock.metadata().is_ok_and(|file| file.len() > 0);
@@ -255,4 +256,39 @@ pub(crate) fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
     let mut file = options.open(&new)?;
     file.write_all(text)?;
     fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::{FoundJob, JobState};
+
+    #[test]
+    fn a_job_is_not_refused_because_somebody_looks() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, info) = (root.path().join("j"), JobInfo::new("j", vec![], 1));
+        drop(JobDir::create(&dir, false, &info).unwrap());
+        let over = AtomicBool::new(false);
+        let refused = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // It may be half written.
+                    drop(FoundJob::open(&dir));
+                }
+            });
+            let begun = (0..1000).map(|_| JobDir::create(&dir, true, &info));
+            let refused = begun.filter_map(Result::err).next();
+            over.store(true, Ordering::Relaxed);
+            refused
+        });
+        assert!(refused.is_none(), "{refused:?}");
+        let running = JobDir::create(&dir, true, &info).unwrap();
+        assert_eq!(FoundJob::open(&dir).unwrap().state, JobState::Running);
+        let refused = JobDir::create(&dir, true, &info).unwrap_err();
+        assert!(matches!(refused, JobDirError::Running { .. }), "{refused:?}");
+        drop(running);
+        assert_eq!(FoundJob::open(&dir).unwrap().state, JobState::Broken);
+    }
 }

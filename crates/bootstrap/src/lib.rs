@@ -60,6 +60,7 @@ mod environment;
 mod failure;
 mod guardian;
 mod job_dir;
+mod job_lock;
 mod jobs;
 mod memory_tally;
 mod memory_watch;

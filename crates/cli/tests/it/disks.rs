@@ -8,7 +8,7 @@ use lastline_testing::disk::{Disk, Hang};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Done, Place, Running, check, json, rank, stream, tell, wait_until};
+use crate::support::{Done, Place, Running, check, json, not_run, rank, stream, tell, wait_until};
 
 const FILE: &str = "rank-0.stdout.log";
 
@@ -18,7 +18,7 @@ fn with_disk(test: impl FnOnce(&Place, &Disk)) -> ExitCode {
     fs::create_dir(place.path("disk")).unwrap();
     match Disk::mount(&place.path("disk")) {
         Ok(disk) => test(&place, &disk),
-        Err(error) => eprintln!("not run: a file system cannot be mounted here: {error}"),
+        Err(error) => not_run("a file system cannot be mounted here", &error),
     }
     ExitCode::SUCCESS
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::support::{Done, Place, Running, rank, report, wait_until};
+use crate::support::{Done, Place, Running, not_run, rank, report, wait_until};
 
 /// More than a rank may have, and less than would hurt anybody.
 const MUCH_MIB: &str = "512";
@@ -56,7 +56,7 @@ impl Drop for Limited {
 fn in_little_memory(test: impl FnOnce(&Limited)) -> ExitCode {
     match Limited::new() {
         Ok(group) => test(&group),
-        Err(error) => eprintln!("not run: no memory cgroup can be made here: {error}"),
+        Err(error) => not_run("no memory cgroup can be made here", &error),
     }
     ExitCode::SUCCESS
 }

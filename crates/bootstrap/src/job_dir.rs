@@ -262,8 +262,33 @@ pub(crate) fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use lastline_testing::disk::{Disk, Hang};
+    use lastline_testing::wait_until;
+
     use super::*;
     use crate::{FoundJob, JobState};
+
+    #[test]
+    fn a_directory_that_comes_too_late_is_given_back() -> std::process::ExitCode {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = match Disk::mount(dir.path()) {
+            Ok(disk) => disk,
+            Err(error) => {
+                eprintln!("not run: a file system cannot be mounted here: {error}");
+                return std::process::ExitCode::SUCCESS;
+            }
+        };
+        let info = JobInfo::new("j", vec!["true".into()], 1);
+        disk.hang(Hang::Unanswered);
+        let patience = Duration::from_millis(20);
+        let refused = JobDir::create_within(patience, dir.path(), false, &info).unwrap_err();
+        assert!(matches!(refused, JobDirError::NoAnswer { .. }), "{refused:?}");
+        disk.release();
+        let within = |patience| JobDir::create_within(patience, dir.path(), false, &info);
+        // What was made is gone when another may have the directory.
+        wait_until(|| within(lastline_testing::PATIENCE).is_ok());
+        std::process::ExitCode::SUCCESS
+    }
 
     #[test]
     fn a_job_is_not_refused_because_somebody_looks() {

@@ -1,7 +1,7 @@
 //! `lastline run`.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -77,15 +77,15 @@ fn job_dir(options: &RunOptions, info: &JobInfo) -> anyhow::Result<Option<JobDir
 }
 
 /// Puts a job that runs on the list of jobs, and tidies the place that it is in.
-fn register(job: &str, dir: &JobDir) {
+fn register(job: &str, dir: &Path) {
     // Without a place of the user's, a job with a directory of its own is on no list.
     let Ok(place) = JobsPlace::of_user() else {
         return;
     };
-    if let Err(error) = place.register(job, dir.path()) {
+    if let Err(error) = place.register(job, dir) {
         tracing::debug!(%error, "the job is not in the list of jobs");
     }
-    if place.dir_of(job) == dir.path() {
+    if place.dir_of(job) == dir {
         tidy(place);
     }
 }
@@ -122,10 +122,15 @@ async fn drive(options: RunOptions, job: String, dir: Option<&JobDir>) -> anyhow
     // A rank may send a signal as soon as it runs.
     let signals = Signals::register()?;
     let mesh = LoggingMesh::spawn(plan(options, job.clone(), dir), console)?;
-    if let Some(dir) = dir {
-        register(&job, dir);
-    }
     signals.listen(&mesh.stopper());
+    if let Some(dir) = dir {
+        let path = dir.path().to_owned();
+        let registering = tokio::task::spawn_blocking(move || register(&job, &path));
+        // A disk that hangs from now on is nothing that the job waits for.
+        if tokio::time::timeout(DIR_PATIENCE, registering).await.is_err() {
+            tracing::debug!("the job is not in the list of jobs: its place does not answer");
+        }
+    }
     Ok(mesh.wait().await?)
 }
 

@@ -53,23 +53,7 @@ async fn file(report: &Report, job: &Supervisor) {
 
 fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
     let stopped_by = job.told_to_stop().and_then(stopped_by);
-    let accounts: BTreeMap<StreamId, _> = job.inner.client.accounts().into_iter().collect();
-    let host = job.inner.host.clone();
-    let files = job.wiring.appender.is_some();
     job.memory.look_again();
-    let memory = job.memory.tally();
-    let ranks = job.ranks.iter().map(|rank| {
-        let streams = rank.streams.iter().map(|stream| {
-            let account = accounts.get(&stream.id).cloned().unwrap_or_default();
-            let mut ledger = ledger(stream, account);
-            file_side(&mut ledger, stream.id, written, files);
-            let not_synced = not_synced(stream.id, written);
-            (stream.id.stream, stream_report(stream, ledger, not_synced))
-        });
-        let killed_for_memory = memory.has(rank.rank);
-        RankReport { killed_for_memory, ..rank_report(rank, &host, streams.collect()) }
-    });
-    let ranks = ranks.collect();
     let command = job.plan.command.iter().map(|word| word.to_string_lossy().into_owned());
     let (barriers, barriers_left_out) = job.inner.take_barriers();
     let mut report = Report {
@@ -85,14 +69,31 @@ fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
         stopped_by,
         broken_off: false,
         not_synced: others_not_synced(written),
-        memory_kills: memory.reports(),
-        ranks,
+        memory_kills: job.memory.tally().reports(),
+        ranks: rank_reports(job, written),
         barriers,
         barriers_left_out,
         teardown: job.teardown.reports(),
     };
     report.check_balance();
     report
+}
+
+fn rank_reports(job: &Supervisor, written: Option<&Written>) -> Vec<RankReport> {
+    let accounts: BTreeMap<StreamId, _> = job.inner.client.accounts().into_iter().collect();
+    let files = job.wiring.appender.is_some();
+    let ranks = job.ranks.iter().map(|rank| {
+        let streams = rank.streams.iter().map(|stream| {
+            let account = accounts.get(&stream.id).cloned().unwrap_or_default();
+            let mut ledger = ledger(stream, account);
+            file_side(&mut ledger, stream.id, written, files);
+            let not_synced = not_synced(stream.id, written);
+            (stream.id.stream, stream_report(stream, ledger, not_synced))
+        });
+        let killed_for_memory = job.memory.tally().has(rank.rank);
+        RankReport { killed_for_memory, ..rank_report(rank, &job.inner.host, streams.collect()) }
+    });
+    ranks.collect()
 }
 
 /// The console's side of a stream: what the client did not account for was not shown.

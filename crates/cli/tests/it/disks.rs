@@ -254,6 +254,31 @@ fn a_stopped_job_on_a_disk_that_hangs_does_not_exceed_its_time() -> ExitCode {
     })
 }
 
+/// Of a long line the console has let go of what is filed, and reads it back when the line ends.
+#[test]
+fn a_line_that_is_only_on_a_disk_that_hangs_is_lost_and_said_to_be() -> ExitCode {
+    with_disk(|place, disk| {
+        let options = ["-n", "2", "--teardown-timeout", "2s"];
+        let Echo { run, mut stdin, .. } = Echo::start(place, "disk", &options);
+        let long = "long ".repeat(200_000);
+        tell(&mut stdin, &long);
+        wait_until("it is filed", || disk.bytes(FILE).len() == long.len());
+        disk.hang(Hang::Untaken);
+        tell(&mut stdin, "\n");
+        disk.wait_until_hanging();
+        let ended = Instant::now();
+        drop(stdin);
+        let done = run.wait().expect(0);
+        assert!(ended.elapsed() < Duration::from_secs(6), "{:?}", ended.elapsed());
+        let stream = report(place);
+        assert_eq!(stream["read_bytes"], long.len() + 1, "{stream:#}");
+        assert!(stream["shown_bytes"].as_u64() < Some(long.len() as u64), "{stream:#}");
+        let cause = "not shown before the deadline of the teardown";
+        assert_eq!(stream["lost"][0]["cause"], cause, "{stream:#}");
+        assert!(done.err().contains(" LOST"), "{}", done.err());
+    })
+}
+
 /// The kernel lets nobody go who waits for such a disk: then all is said, and the process ends
 /// with the disk.
 #[test]

@@ -194,6 +194,7 @@ fn a_removed_directory_is_a_gap_and_one_in_its_place_is_used() {
 fn a_disk_that_hangs_for_a_while_costs_nothing() -> ExitCode {
     with_disk(|place, disk| {
         let mut echo = Echo::start(place, "disk", &["--strict"]);
+        let _answering = Answering(disk);
         echo.say("before");
         wait_until("it is filed", || disk.bytes(FILE) == b"before\n");
         disk.hang(Hang::Unanswered);

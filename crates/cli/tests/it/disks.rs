@@ -170,6 +170,8 @@ fn a_removed_directory_is_a_gap_and_one_in_its_place_is_used() {
     let mut echo = Echo::start(&place, "logs", &[]);
     echo.say("before");
     wait_until("it is filed", || fs::read(&file).is_ok_and(|bytes| bytes == b"before\n"));
+    // Removing a directory fails when a file is made in it meanwhile.
+    wait_until("the index is there", || dir.join("index").exists());
     fs::remove_dir_all(&dir).unwrap();
     // It is looked at twice a second.
     let looked = Instant::now() + Duration::from_millis(1200);

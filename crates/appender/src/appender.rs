@@ -9,7 +9,7 @@ use lastline_line::{Gaps, ReadBack, StreamId};
 
 use crate::reader::Reader;
 use crate::shared::Shared;
-use crate::{FileSink, Note, Options, Reason, Storage};
+use crate::{FileSink, Fsync, Note, Options, Reason, Storage};
 
 /// How long a drop waits for the writers.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
@@ -30,6 +30,10 @@ pub struct Written {
     pub streams: BTreeMap<StreamId, StreamWritten>,
     /// Writer threads that hung at the deadline and were given up.
     pub abandoned_threads: usize,
+    /// Why the index could not be forced to disk, when that was wanted and failed.
+    pub index_not_synced: Option<Reason>,
+    /// Why the directory could not be: files made in it may not outlive a crash of the machine.
+    pub directory_not_synced: Option<Reason>,
 }
 
 /// What became of one stream.
@@ -42,6 +46,9 @@ pub struct StreamWritten {
     pub not_filed: Gaps,
     /// What is gone with files that were removed to keep within [`Options::max_bytes`].
     pub pruned: Gaps,
+    /// In its files, but not forced to disk although that was wanted: it may not outlive a crash
+    /// of the machine.
+    pub not_synced: Gaps,
 }
 
 impl Appender {
@@ -70,16 +77,24 @@ impl Appender {
     /// What became of everything until now. What is queued is in neither.
     pub fn written(&self) -> Written {
         let streams = self.shared.all_streams().into_iter().map(|stream| {
-            let layout = &stream.book().layout;
+            let book = stream.book();
+            let layout = &book.layout;
             let written = StreamWritten {
                 filed_bytes: layout.filed_bytes(),
                 not_filed: layout.gaps(|reason| !reason.was_filed()),
                 pruned: layout.gaps(Reason::was_filed),
+                not_synced: book.durable.gaps(layout),
             };
             (stream.id, written)
         });
         let abandoned_threads = self.abandoned_threads.load(Ordering::Relaxed);
-        Written { streams: streams.collect(), abandoned_threads }
+        let unsynced = self.shared.unsynced();
+        Written {
+            streams: streams.collect(),
+            abandoned_threads,
+            index_not_synced: unsynced.index,
+            directory_not_synced: unsynced.directory,
+        }
     }
 
     /// Empties the queues, finishes the files and joins the writers. Blocks until then, or until
@@ -100,6 +115,11 @@ impl Appender {
         for stream in self.shared.all_streams() {
             let mut book = stream.book();
             stream.declare_rest(&mut book, reason);
+            if self.shared.options.fsync != Fsync::Never {
+                // Whoever ended well has tried.
+                let end = book.layout.end();
+                book.durable.tried(end, Err(reason));
+            }
             book.is_settled = true;
             drop(book);
             stream.wake();

@@ -60,6 +60,8 @@
 //! noted once. Now and then a file is looked at: one that was removed or cut is declared, with all
 //! that it held, and the next one begun. The writer positions each write itself, so a failed one
 //! leaves nothing behind that the next does not write over.
+//! What could not be forced to disk although that was wanted is in [`StreamWritten::not_synced`], and
+//! stays there: the system may throw away what it failed to write, and succeed the next time.
 //!
 //! **The end.** [`Appender::close`] empties the queues and joins the threads. One that hangs in the
 //! system is abandoned at the deadline, and what it had taken is declared.
@@ -100,6 +102,7 @@
 mod appender;
 mod archive;
 mod dir;
+mod durable;
 mod error;
 mod event;
 mod files;

@@ -16,6 +16,14 @@ use crate::space::Gate;
 use crate::stream::StreamState;
 use crate::{Note, Options, Reason, Storage};
 
+/// What beside the streams' files could not be forced to disk.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Unsynced {
+    pub(crate) index: Option<Reason>,
+    pub(crate) directory: Option<Reason>,
+    pub(crate) is_told: bool,
+}
+
 /// What sinks, writers and readers of one appender share.
 pub(crate) struct Shared {
     pub(crate) storage: Arc<dyn Storage>,
@@ -28,6 +36,7 @@ pub(crate) struct Shared {
     /// Nothing is taken into queues from here on.
     pub(crate) closed: AtomicBool,
     outages: Mutex<Outages>,
+    unsynced: Mutex<Unsynced>,
     streams: RwLock<HashMap<StreamId, Arc<StreamState>>>,
 }
 
@@ -42,6 +51,7 @@ impl Shared {
             pool: Pool::new(options.threads),
             closed: AtomicBool::new(false),
             outages: Mutex::new(Outages::new(options.retry_after)),
+            unsynced: Mutex::default(),
             streams: RwLock::default(),
             storage,
             options,
@@ -71,6 +81,17 @@ impl Shared {
 
     pub(crate) fn outages(&self) -> MutexGuard<'_, Outages> {
         self.outages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn unsynced(&self) -> MutexGuard<'_, Unsynced> {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells, once, that something cannot be forced to disk.
+    pub(crate) fn not_synced(&self, reason: Reason) {
+        if !std::mem::replace(&mut self.unsynced().is_told, true) {
+            self.note([Note::NotSynced { reason }]);
+        }
     }
 
     pub(crate) fn note(&self, notes: impl IntoIterator<Item = Note>) {

@@ -8,6 +8,7 @@ use async_channel::Sender;
 use bytes::Bytes;
 use lastline_line::{Lease, Offset, Span, StreamId, Timestamp, Watermark};
 
+use crate::durable::Durable;
 use crate::files::Segment;
 use crate::layout::{Layout, Piece, Place};
 use crate::{Append, Reason};
@@ -47,6 +48,7 @@ pub(crate) struct Book {
     pub(crate) layout: Layout,
     /// The files that it names, by ascending number.
     pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) durable: Durable,
     /// Nothing is filed from here on.
     pub(crate) is_settled: bool,
 }

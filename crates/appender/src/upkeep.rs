@@ -53,7 +53,7 @@ impl Writer {
         if filer.rotate_at.is_some_and(|at| self.now < at) {
             return Ok(false);
         }
-        self.sync(filer);
+        self.sync(stream, filer);
         match self.shared.files.open_next(stream.id) {
             Ok(opened) => {
                 filer.rotate_at = None;
@@ -112,14 +112,19 @@ impl Writer {
         if let Some(reason) = filer.paused.take() {
             self.shared.outages().ended(reason);
         }
-        self.sync(filer);
+        self.sync(stream, filer);
     }
 
-    fn sync(&mut self, filer: &mut Filer) {
+    /// Forces what is new in a stream's file to disk. Blocks.
+    pub(crate) fn sync(&self, stream: &StreamState, filer: &mut Filer) {
         if std::mem::take(&mut filer.is_unsynced)
             && let Some((_, handle)) = &filer.segment
         {
-            self.synced(handle.sync());
+            // What is filed meanwhile is not by anybody: its one writer is here.
+            let end = stream.book().layout.end();
+            let outcome = handle.sync().map_err(|error| Reason::from(&error));
+            stream.book().durable.tried(end, outcome);
+            outcome.unwrap_or_else(|reason| self.shared.not_synced(reason));
         }
     }
 

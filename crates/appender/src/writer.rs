@@ -13,9 +13,9 @@ use crate::event::Event;
 use crate::index::Outcome;
 use crate::outage::Hit;
 use crate::record::RECORD_BYTES;
-use crate::shared::Shared;
+use crate::shared::{Shared, Unsynced};
 use crate::stream::{Item, StreamState};
-use crate::{Fsync, Note, Reason};
+use crate::{Fsync, Reason};
 
 /// The most items that are taken from the queue before they are written.
 const BATCH_ITEMS: usize = 64;
@@ -43,7 +43,6 @@ pub(crate) struct Writer {
     pub(crate) streams: Vec<Arc<StreamState>>,
     pub(crate) unsynced: Vec<Arc<StreamState>>,
     sync_at: Option<Instant>,
-    told_of_sync: bool,
 }
 
 impl Writer {
@@ -59,7 +58,6 @@ impl Writer {
             streams: Vec::new(),
             unsynced: Vec::new(),
             sync_at: None,
-            told_of_sync: false,
         }
     }
 
@@ -190,28 +188,20 @@ impl Writer {
     fn sync_all(&mut self) {
         self.sync_at = None;
         for stream in std::mem::take(&mut self.unsynced) {
-            let mut filer = stream.filer();
-            let handle = filer.segment.as_ref().map(|(_, handle)| Arc::clone(handle));
-            if std::mem::take(&mut filer.is_unsynced)
-                && let Some(handle) = handle
-            {
-                self.synced(handle.sync());
-            }
+            self.sync(&stream, &mut stream.filer());
         }
         self.write_index(self.now);
         if let Some(index) = &self.shared.index {
-            let outcome = index.sync();
-            self.synced(outcome);
+            self.synced(index.sync(), |unsynced| &mut unsynced.index);
         }
-        let outcome = self.shared.storage.sync();
-        self.synced(outcome);
+        self.synced(self.shared.storage.sync(), |unsynced| &mut unsynced.directory);
     }
 
-    pub(crate) fn synced(&mut self, outcome: io::Result<()>) {
-        if let Err(error) = outcome
-            && !std::mem::replace(&mut self.told_of_sync, true)
-        {
-            self.shared.note([Note::NotSynced { reason: Reason::from(&error) }]);
+    fn synced(&self, outcome: io::Result<()>, what: fn(&mut Unsynced) -> &mut Option<Reason>) {
+        if let Err(error) = outcome {
+            let reason = Reason::from(&error);
+            what(&mut self.shared.unsynced()).get_or_insert(reason);
+            self.shared.not_synced(reason);
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) fn first_failure(job: &Supervisor) -> Option<FirstFailure> {
         host: job.inner.host.clone(),
         code: if signal.is_some() { None } else { rank.exit_code() },
         signal,
+        killed_for_memory: job.memory.tally().has(rank.rank),
         after_seconds: ran.as_secs_f64(),
         last_lines,
         same_text,

@@ -15,12 +15,12 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
-/// What a message's first word says; the second word is the group.
+/// What a message's first word says; a slot and a group follow, as far as it needs them.
 const ADD: u32 = 1;
 const REMOVE: u32 = 2;
 /// All is well: nothing is to be ended.
 const FAREWELL: u32 = 3;
-const MESSAGE_BYTES: usize = 8;
+const MESSAGE_BYTES: usize = 12;
 /// How often the guardian looks whether the groups are gone, in milliseconds.
 const LOOK_MILLIS: i32 = 20;
 
@@ -32,7 +32,7 @@ pub(crate) struct Guardian {
 }
 
 impl Guardian {
-    /// Starts a guardian for at most `capacity` groups at a time.
+    /// Starts a guardian for so many groups, each in a slot of its own, from 0 on.
     pub(crate) fn start(capacity: usize, grace: Duration) -> io::Result<Self> {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let mut groups: Vec<i32> = vec![0; capacity];
@@ -53,22 +53,31 @@ impl Guardian {
     /// What the leader of a new group does before it executes its program: it tells the guardian
     /// of itself, so that there is no moment in which it runs and nobody would end it. For
     /// `pre_exec`: it only makes system calls, as long as the guardian lives in the parent.
-    pub(crate) fn introduction(&self) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
+    pub(crate) fn introduction(
+        &self,
+        slot: u32,
+    ) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
         let pipe = self.pipe.as_raw_fd();
         move || {
-            introduce(pipe);
+            introduce(pipe, slot);
             Ok(())
         }
     }
 
+    /// Who introduced itself for this slot, if anybody, could not execute its program and is gone:
+    /// its id may be a stranger's.
+    pub(crate) fn forget(&self, slot: u32) {
+        self.tell(message(ADD, slot, 0));
+    }
+
     /// A group is over, or to be left alone: its id may soon be somebody else's.
     pub(crate) fn remove(&self, group: Pid) {
-        self.tell(REMOVE, group.as_raw_nonzero().get());
+        self.tell(message(REMOVE, 0, group.as_raw_nonzero().get()));
     }
 
     /// Ends the guardian; it ends no group.
     pub(crate) fn farewell(self) {
-        self.tell(FAREWELL, 0);
+        self.tell(message(FAREWELL, 0, 0));
         drop(self.pipe);
         let reaped =
             rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty());
@@ -77,8 +86,7 @@ impl Guardian {
         }
     }
 
-    fn tell(&self, word: u32, group: i32) {
-        let message = message(word, group);
+    fn tell(&self, message: [u8; MESSAGE_BYTES]) {
         // Below PIPE_BUF a write is whole or fails.
         if let Err(error) = rustix::io::write(&self.pipe, &message) {
             tracing::warn!(%error, "the guardian is gone; ranks will outlive a SIGKILL");
@@ -86,16 +94,32 @@ impl Guardian {
     }
 }
 
-fn message(word: u32, group: i32) -> [u8; MESSAGE_BYTES] {
+fn message(word: u32, slot: u32, group: i32) -> [u8; MESSAGE_BYTES] {
     let mut message = [0; MESSAGE_BYTES];
     message[..4].copy_from_slice(&word.to_ne_bytes());
-    message[4..].copy_from_slice(&group.to_ne_bytes());
+    message[4..8].copy_from_slice(&slot.to_ne_bytes());
+    message[8..].copy_from_slice(&group.to_ne_bytes());
     message
 }
 
+/// Does what a message says to the groups; false when it is none of this kind.
+fn hear(groups: &mut [i32], message: [u8; MESSAGE_BYTES]) -> bool {
+    let [a, b, c, d, e, f, g, h, i, j, k, l] = message;
+    let (slot, group) = (u32::from_ne_bytes([e, f, g, h]), i32::from_ne_bytes([i, j, k, l]));
+    let (slot, group) = match u32::from_ne_bytes([a, b, c, d]) {
+        ADD => (groups.get_mut(slot as usize), group),
+        REMOVE => (groups.iter_mut().find(|slot| **slot == group), 0),
+        _ => return false,
+    };
+    if let Some(slot) = slot {
+        *slot = group;
+    }
+    true
+}
+
 /// Adds the calling process. System calls only.
-fn introduce(pipe: i32) {
-    let message = message(ADD, rustix::process::getpid().as_raw_nonzero().get());
+fn introduce(pipe: i32, slot: u32) {
+    let message = message(ADD, slot, rustix::process::getpid().as_raw_nonzero().get());
     #[expect(unsafe_code, reason = "between fork and exec there are only system calls")]
     // SAFETY: the message is valid, and the pipe is open: this is a copy of the process that holds
     // it. A guardian that is gone must not end the rank with SIGPIPE.
@@ -113,18 +137,12 @@ fn guard(pipe: i32, groups: &mut [i32], grace_millis: i32) -> ! {
     loop {
         match rustix::io::read(rustix::stdio::stdin(), &mut message) {
             Err(Errno::INTR) => continue,
-            Ok(MESSAGE_BYTES) => {}
+            Ok(MESSAGE_BYTES) => {
+                if !hear(groups, message) {
+                    leave();
+                }
+            }
             _ => break,
-        }
-        let [a, b, c, d, e, f, g, h] = message;
-        let group = i32::from_ne_bytes([e, f, g, h]);
-        let (from, to) = match u32::from_ne_bytes([a, b, c, d]) {
-            ADD => (0, group),
-            REMOVE => (group, 0),
-            _ => leave(),
-        };
-        if let Some(slot) = groups.iter_mut().find(|slot| **slot == from) {
-            *slot = to;
         }
     }
     end_groups(groups, grace_millis);
@@ -186,5 +204,87 @@ fn leave() -> ! {
     // SAFETY: it ends the process.
     unsafe {
         libc::_exit(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::spawner::{ProcessSpawner, RankSpec, Spawner};
+
+    /// A process that leads its group, and ends when it is told to or this is dropped.
+    struct Stranger(Child);
+
+    impl Stranger {
+        #[expect(clippy::disallowed_methods, reason = "nobody may guard it")]
+        fn start() -> Self {
+            let started = Command::new("sleep").arg("600").process_group(0).spawn();
+            Self(started.expect("a process"))
+        }
+    }
+
+    impl Drop for Stranger {
+        fn drop(&mut self) {
+            self.0.kill().unwrap();
+            self.0.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_group_that_was_forgotten_is_not_ended_although_its_id_is_taken_again() {
+        let guardian = Guardian::start(2, Duration::from_millis(50)).unwrap();
+        let (mut kept, mut forgotten) = (Stranger::start(), Stranger::start());
+        for (slot, group) in [(0, &kept), (1, &forgotten)] {
+            guardian.tell(message(ADD, slot, Pid::from_child(&group.0).as_raw_nonzero().get()));
+        }
+        guardian.forget(1);
+        let Guardian { pipe, pid } = guardian;
+        drop(pipe);
+        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
+        assert_eq!(forgotten.0.try_wait().unwrap(), None, "it was ended");
+        assert!(kept.0.wait().is_ok_and(|status| !status.success()));
+    }
+
+    #[test]
+    fn a_rank_that_cannot_be_executed_leaves_nothing_to_guard() {
+        // What the guardian would hear is heard here.
+        let flags = rustix::pipe::PipeFlags::CLOEXEC;
+        let (read, pipe) = rustix::pipe::pipe_with(flags).unwrap();
+        let guardian = Arc::new(Guardian { pipe, pid: rustix::process::getpid() });
+        let mut spawner = ProcessSpawner::new(Arc::clone(&guardian), None);
+        let mut spawn = |program: &str| {
+            spawner.spawn(RankSpec {
+                program: program.into(),
+                command: vec![program.into()],
+                env: Vec::new(),
+                workdir: None,
+                stdin: None,
+                pipe_bytes: None,
+                terminal: None,
+            })
+        };
+        let good = spawn("true").unwrap();
+        assert!(spawn("/no/such/program").is_err());
+        let other = spawn("true").unwrap();
+        let mut groups = [0; 3];
+        for introduced in 0..4 {
+            let mut message = [0; MESSAGE_BYTES];
+            assert_eq!(rustix::io::read(&read, &mut message), Ok(MESSAGE_BYTES));
+            assert!(hear(&mut groups, message));
+            assert_eq!(groups[1] != 0, introduced == 1);
+        }
+        assert_eq!(groups.map(i32::unsigned_abs), [good.pid, 0, other.pid]);
+        let over = message(REMOVE, 0, groups[0]);
+        assert!(hear(&mut groups, over));
+        assert_eq!(groups[..2], [0, 0]);
+        for rank in [good, other] {
+            let all = rustix::process::WaitIdOptions::EXITED;
+            let id = rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&rank.pidfd));
+            rustix::process::waitid(id, all).unwrap();
+        }
     }
 }

@@ -4,11 +4,14 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SendError, sync_channel};
+use std::time::Duration;
 
 use lastline_line::Timestamp;
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use crate::job_lock::try_lock;
 use crate::report::{Report, rfc3339};
 
 /// The file that says what the job is, locked while it runs.
@@ -37,6 +40,14 @@ pub enum JobDirError {
     Running {
         /// The directory.
         dir: PathBuf,
+    },
+    /// The disk hangs.
+    #[error("{} does not answer: gave up after {} s, and nothing was started", dir.display(), waited.as_secs())]
+    NoAnswer {
+        /// The directory.
+        dir: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
     },
     /// A finished job is there.
     #[error("{} holds a finished job; choose another directory, or say --overwrite", dir.display())]
@@ -147,7 +158,7 @@ impl JobDir {
         options.read(true).write(true).create(true).mode(0o600);
         options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
         let mut lock = options.open(&file).map_err(failed("write", &file))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !try_lock(&lock).map_err(failed("lock", &file))? {
             return Err(JobDirError::Running { dir: path });
         }
         let was_here = lock.metadata().is_ok_and(|file| file.len() > 0);
@@ -162,6 +173,32 @@ impl JobDir {
         let write = lock.set_len(0).and_then(|()| lock.write_all(&text));
         write.map_err(failed("write", &file))?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// As [`create`](Self::create), for `patience` at most: a disk may hang for ever. What is made
+    /// after that is taken away again.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create), or when nothing answers.
+    pub fn create_within(
+        patience: Duration,
+        dir: &Path,
+        overwrite: bool,
+        info: &JobInfo,
+    ) -> Result<Self, JobDirError> {
+        let (made, answer) = sync_channel(0);
+        let (at, job) = (dir.to_owned(), info.clone());
+        let thread = std::thread::Builder::new().name("lastline-dir".into());
+        let started = thread.spawn(move || {
+            if let Err(SendError(Ok(late))) = made.send(Self::create(&at, overwrite, &job)) {
+                late.discard();
+            }
+        });
+        started.map_err(failed("make", dir))?;
+        answer.recv_timeout(patience).unwrap_or_else(|_| {
+            Err(JobDirError::NoAnswer { dir: dir.to_owned(), waited: patience })
+        })
     }
 
     /// The job could not be started: takes away what it has made, and the directory when nothing
@@ -201,9 +238,15 @@ pub(crate) fn job_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Writes `report` to `path`, whole or not at all, mode 0600.
-pub(crate) fn write_report(report: &Report, path: &Path) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(report)?;
+/// A report as it stands in its file.
+pub(crate) fn report_text(report: &Report) -> Vec<u8> {
+    let mut text = serde_json::to_vec_pretty(report).expect("BUG: a report becomes JSON");
+    text.push(b'\n');
+    text
+}
+
+/// Writes a report's text to `path`, whole or not at all, mode 0600. Blocks for the disk.
+pub(crate) fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
@@ -211,7 +254,66 @@ pub(crate) fn write_report(report: &Report, path: &Path) -> io::Result<()> {
     options.write(true).create(true).truncate(true).mode(0o600);
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
     let mut file = options.open(&new)?;
-    file.write_all(&text)?;
-    file.write_all(b"\n")?;
+    file.write_all(text)?;
     fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use lastline_testing::disk::{Disk, Hang};
+    use lastline_testing::wait_until;
+
+    use super::*;
+    use crate::{FoundJob, JobState};
+
+    #[test]
+    fn a_directory_that_comes_too_late_is_given_back() -> std::process::ExitCode {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = match Disk::mount(dir.path()) {
+            Ok(disk) => disk,
+            Err(error) => {
+                eprintln!("not run: a file system cannot be mounted here: {error}");
+                return std::process::ExitCode::SUCCESS;
+            }
+        };
+        let info = JobInfo::new("j", vec!["true".into()], 1);
+        disk.hang(Hang::Unanswered);
+        let patience = Duration::from_millis(20);
+        let refused = JobDir::create_within(patience, dir.path(), false, &info).unwrap_err();
+        assert!(matches!(refused, JobDirError::NoAnswer { .. }), "{refused:?}");
+        disk.release();
+        let within = |patience| JobDir::create_within(patience, dir.path(), false, &info);
+        // What was made is gone when another may have the directory.
+        wait_until(|| within(lastline_testing::PATIENCE).is_ok());
+        std::process::ExitCode::SUCCESS
+    }
+
+    #[test]
+    fn a_job_is_not_refused_because_somebody_looks() {
+        let root = tempfile::tempdir().unwrap();
+        let (dir, info) = (root.path().join("j"), JobInfo::new("j", vec![], 1));
+        drop(JobDir::create(&dir, false, &info).unwrap());
+        let over = AtomicBool::new(false);
+        let refused = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    // It may be half written.
+                    drop(FoundJob::open(&dir));
+                }
+            });
+            let begun = (0..1000).map(|_| JobDir::create(&dir, true, &info));
+            let refused = begun.filter_map(Result::err).next();
+            over.store(true, Ordering::Relaxed);
+            refused
+        });
+        assert!(refused.is_none(), "{refused:?}");
+        let running = JobDir::create(&dir, true, &info).unwrap();
+        assert_eq!(FoundJob::open(&dir).unwrap().state, JobState::Running);
+        let refused = JobDir::create(&dir, true, &info).unwrap_err();
+        assert!(matches!(refused, JobDirError::Running { .. }), "{refused:?}");
+        drop(running);
+        assert_eq!(FoundJob::open(&dir).unwrap().state, JobState::Broken);
+    }
 }

@@ -6,11 +6,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
-
 use crate::job_dir::{
     JOB_FILE, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, failed, job_files,
 };
+use crate::job_lock::{is_locked, try_lock};
 use crate::report::Report;
 use crate::supervisor::now;
 
@@ -49,7 +48,7 @@ impl FoundJob {
     pub fn open(dir: &Path) -> Result<Self, JobDirError> {
         let file = dir.join(JOB_FILE);
         let mut lock = File::open(&file).map_err(failed("read", &file))?;
-        let running = flock(&lock, FlockOperation::NonBlockingLockShared).is_err();
+        let running = is_locked(&lock).map_err(failed("look at", &file))?;
         let mut text = String::new();
         lock.read_to_string(&mut text).map_err(failed("read", &file))?;
         let info = serde_json::from_str(&text).map_err(io::Error::from);
@@ -214,9 +213,11 @@ impl JobsPlace {
         if job.linked {
             return fs::remove_file(&job.dir);
         }
-        let lock = File::open(job.dir.join(JOB_FILE))?;
+        let lock = File::options().read(true).write(true).open(job.dir.join(JOB_FILE))?;
         // Somebody may have begun a job there meanwhile.
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+        if !try_lock(&lock)? {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
         for file in job_files(&job.dir)? {
             fs::remove_file(file)?;
         }

@@ -52,13 +52,18 @@
 //! It reads no arguments and chooses no places. It does not see what a rank holds in its own
 //! buffers.
 
+mod account;
+mod barriers;
 mod command;
 mod control;
 mod environment;
 mod failure;
 mod guardian;
 mod job_dir;
+mod job_lock;
 mod jobs;
+mod memory_tally;
+mod memory_watch;
 mod mesh;
 mod plan;
 mod processes;
@@ -83,8 +88,8 @@ pub use plan::{Console, Files, OnFailure, Plan, StdinMode, StopCause};
 pub use processes::Holder;
 pub use rebuild::rebuild_report;
 pub use report::{
-    BarrierReport, FirstFailure, OtherFailure, RankReport, Report, StageReport, StreamEnd,
-    StreamReport, Totals, signal_text,
+    BarrierReport, FirstFailure, MemoryKills, OtherFailure, RankReport, Report, StageReport,
+    StreamEnd, StreamReport, Totals, signal_text,
 };
 pub use spawner::{Output, RankSpec, Spawned, Spawner};
 pub use terminal::TerminalSize;

@@ -1,9 +1,10 @@
 //! The handle of a running job.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use lastline_client::{Client, Label, Labels, Verdicts};
@@ -14,7 +15,9 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::barriers::Barriers;
 use crate::guardian::Guardian;
+use crate::memory_watch::MemoryWatch;
 use crate::plan::{Console, Plan, StopCause};
 use crate::rank::{Event, tell};
 use crate::report::{BarrierReport, Report};
@@ -37,7 +40,7 @@ pub(crate) struct Inner {
     direct: Mutex<Option<ChannelTransport>>,
     tees: Mutex<Vec<Tee>>,
     versions: AtomicU64,
-    barriers: Mutex<Vec<BarrierReport>>,
+    barriers: Mutex<Barriers>,
     flush_timeout: Duration,
     pub(crate) labels: Labels,
     pub(crate) host: String,
@@ -93,12 +96,13 @@ impl LoggingMesh {
         let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
         let begun = Arc::clone(&inner.begun);
+        let memory = MemoryWatch::start();
         // A rank may ask as soon as it runs.
         serve_control(&plan, &inner);
         let started = start_spawning(specs, Box::new(spawner), begun, inner.events.clone());
         let running = started.inspect_err(|_| inner.close_control())?;
         let supervisor =
-            Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, heard);
+            Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, memory, heard);
         Ok(Self { inner, supervisor: tokio::spawn(supervisor.run()) })
     }
 
@@ -146,7 +150,7 @@ impl LoggingMesh {
 
     /// A handle that can stop the job while somebody waits for it.
     pub fn stopper(&self) -> Stopper {
-        Stopper(self.inner.events.clone())
+        Stopper { events: self.inner.events.clone(), inner: Arc::downgrade(&self.inner) }
     }
 
     /// Waits for the end of the job and of its teardown.
@@ -161,31 +165,42 @@ impl LoggingMesh {
 
 /// Stops a job.
 #[derive(Clone)]
-pub struct Stopper(UnboundedSender<Event>);
+pub struct Stopper {
+    events: UnboundedSender<Event>,
+    inner: Weak<Inner>,
+}
 
 impl Stopper {
     /// As [`LoggingMesh::stop`].
     pub fn stop(&self, cause: StopCause) {
-        tell(&self.0, Event::Stop(cause));
+        tell(&self.events, Event::Stop(cause));
     }
 
     /// Pauses the ranks' groups (SIGSTOP); returns when they have been told.
     pub async fn suspend(&self) {
         let (done, told) = tokio::sync::oneshot::channel();
-        tell(&self.0, Event::Suspend(done));
+        tell(&self.events, Event::Suspend(done));
         // A job that is over has nobody to pause.
         drop(told.await);
     }
 
     /// Lets them go on (SIGCONT). No deadline counts the time in between.
     pub fn resume(&self) {
-        tell(&self.0, Event::Resume);
+        tell(&self.events, Event::Resume);
+    }
+
+    /// Takes away what only a running job has, its control socket: for a process that exits now
+    /// and waits for nothing. The guardian ends the ranks.
+    pub fn leave(&self) {
+        if let Some(inner) = self.inner.upgrade() {
+            inner.close_control();
+        }
     }
 }
 
 impl std::fmt::Debug for Stopper {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Stopper").finish()
+        f.debug_struct("Stopper").finish_non_exhaustive()
     }
 }
 
@@ -273,10 +288,8 @@ impl Inner {
         }
     }
 
-    pub(crate) fn take_barriers(&self) -> Vec<BarrierReport> {
-        let mut barriers = std::mem::take(&mut *lock(&self.barriers));
-        barriers.sort_by_key(|barrier| barrier.version);
-        barriers
+    pub(crate) fn take_barriers(&self) -> (Vec<BarrierReport>, BTreeMap<String, u64>) {
+        lock(&self.barriers).take()
     }
 }
 

@@ -83,6 +83,8 @@ pub(crate) struct RankState {
     pub(crate) started: Timestamp,
     pub(crate) ended: Option<Timestamp>,
     pub(crate) stopped_by_lastline: bool,
+    /// It was sent SIGKILL from here.
+    pub(crate) killed_by_lastline: bool,
     pub(crate) streams: [StreamState; 2],
     /// The rank's own end of its terminal, held until it has exited: a terminal that nobody has
     /// open has ended, and one that is let go of is hung up, which would end the rank.
@@ -101,6 +103,7 @@ impl RankState {
             started: Timestamp::default(),
             ended: None,
             stopped_by_lastline: false,
+            killed_by_lastline: false,
             streams: Stream::ALL
                 .map(|stream| StreamState::new(StreamId::new(launch, rank, stream))),
             terminal: None,

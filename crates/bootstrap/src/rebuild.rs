@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 
 use lastline_appender::Archive;
-use lastline_line::{Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamId, StreamLedger};
+use lastline_line::{
+    Gaps, Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamId, StreamLedger,
+};
 
 use crate::jobs::FoundJob;
 use crate::report::{RankReport, Report, StreamEnd, StreamReport};
@@ -31,7 +33,8 @@ pub fn rebuild_report(job: &FoundJob) -> io::Result<Report> {
             let unknown = StreamId::new(Launch::default(), rank, stream);
             let id = known.get(&(rank, stream)).copied().unwrap_or(unknown);
             let ledger = ledger(&archive, id)?;
-            let report = StreamReport { ledger, end: StreamEnd::Aborted, leaked_to: Vec::new() };
+            let (end, not_synced, leaked_to) = (StreamEnd::Aborted, Gaps::default(), Vec::new());
+            let report = StreamReport { ledger, not_synced, end, leaked_to };
             Ok((stream, report))
         });
         Ok(rank_report(rank, &job.info.started, streams.collect::<io::Result<_>>()?))
@@ -48,8 +51,11 @@ pub fn rebuild_report(job: &FoundJob) -> io::Result<Report> {
         first_failure: None,
         stopped_by: None,
         broken_off: true,
+        not_synced: BTreeMap::new(),
+        memory_kills: Vec::new(),
         ranks: ranks.collect::<io::Result<_>>()?,
         barriers: Vec::new(),
+        barriers_left_out: BTreeMap::new(),
         teardown: Vec::new(),
     };
     report.check_balance();
@@ -97,6 +103,7 @@ fn rank_report(rank: u32, started: &str, streams: BTreeMap<Stream, StreamReport>
         pid: None,
         code: None,
         signal: None,
+        killed_for_memory: false,
         stopped_by_lastline: false,
         error: None,
         started: started.to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lastline_client::Verdicts;
-use lastline_line::{Imbalance, Stream, StreamLedger, Timestamp};
+use lastline_line::{Gaps, Imbalance, Stream, StreamLedger, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::processes::Holder;
@@ -37,13 +37,35 @@ pub struct Report {
     /// Lastline was killed: this was rebuilt from the files, and reaches as far as they do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broken_off: bool,
+    /// What beside the streams could not be forced to disk although that was wanted, `index` or
+    /// `directory`, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub not_synced: BTreeMap<String, String>,
+    /// Where the kernel killed processes for want of memory, cgroup by cgroup.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory_kills: Vec<MemoryKills>,
     /// One per rank, in order.
     pub ranks: Vec<RankReport>,
-    /// One per barrier, in order.
+    /// One per barrier, in order: the first hundred and the last.
     pub barriers: Vec<BarrierReport>,
+    /// How many barriers there were between those, by their verdicts.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub barriers_left_out: BTreeMap<String, u64>,
     /// The stages of the teardown, in order.
     #[serde(default)]
     pub teardown: Vec<StageReport>,
+}
+
+/// A memory cgroup of ranks in which the kernel killed processes while the job ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MemoryKills {
+    /// Its directory.
+    pub cgroup: String,
+    /// How many processes, by its own counter; they need not be ranks.
+    pub processes: u64,
+    /// The ranks there that were ended meanwhile by a SIGKILL which lastline did not send.
+    pub ranks: Vec<u32>,
 }
 
 /// The rank that failed first.
@@ -58,6 +80,9 @@ pub struct FirstFailure {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// The kernel killed it for want of memory.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed_for_memory: bool,
     /// How long it had run.
     pub after_seconds: f64,
     /// Its last lines of stderr, or of stdout when stderr is empty.
@@ -94,6 +119,10 @@ pub struct RankReport {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// The kernel killed it for want of memory: the counter of its cgroup says so of no fewer
+    /// processes than ranks were killed there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub killed_for_memory: bool,
     /// Lastline told it to end before it had.
     pub stopped_by_lastline: bool,
     /// Why it could not be started.
@@ -113,11 +142,15 @@ impl RankReport {
         self.code == Some(0)
     }
 
-    /// `exit code 3`, `signal 9 (SIGKILL)`, or why it could not be started.
+    /// `exit code 3`, `signal 9 (SIGKILL)` and whether for want of memory, or why it could not be
+    /// started.
     pub fn how(&self) -> String {
         match (&self.error, self.code, self.signal) {
             (Some(error), _, _) => error.clone(),
             (None, Some(code), _) => format!("exit code {code}"),
+            (None, None, Some(signal)) if self.killed_for_memory => {
+                format!("{}, killed by the kernel for want of memory", signal_text(signal))
+            }
             (None, None, Some(signal)) => signal_text(signal),
             (None, None, None) => String::from("did not end"),
         }
@@ -131,6 +164,9 @@ pub struct StreamReport {
     /// What became of its bytes.
     #[serde(flatten)]
     pub ledger: StreamLedger,
+    /// Filed, but not forced to disk although that was wanted.
+    #[serde(default, skip_serializing_if = "Gaps::is_empty")]
+    pub not_synced: Gaps,
     /// How it ended.
     pub end: StreamEnd,
     /// Who still held it, when it leaked.
@@ -192,6 +228,8 @@ pub struct Totals {
     pub lost_bytes: u64,
     /// Bytes that no file has.
     pub not_filed_bytes: u64,
+    /// Bytes that are filed and could not be forced to disk.
+    pub not_synced_bytes: u64,
 }
 
 impl Report {
@@ -208,6 +246,7 @@ impl Report {
             bytes: sum.bytes + stream.ledger.read_bytes,
             lost_bytes: sum.lost_bytes + stream.ledger.lost.bytes(),
             not_filed_bytes: sum.not_filed_bytes + stream.ledger.not_filed.bytes(),
+            not_synced_bytes: sum.not_synced_bytes + stream.not_synced.bytes(),
         })
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use rustix::process::{Pid, PidfdFlags, Resource, Rlimit};
@@ -82,53 +82,73 @@ pub trait Spawner: Send {
 /// Starts real processes, each of which tells the guardian of itself.
 pub(crate) struct ProcessSpawner {
     guardian: Arc<Guardian>,
+    /// How many ranks it was asked for: each has a slot of the guardian's.
+    asked: u32,
     /// The limit of open files that ranks are given back, where ours was raised.
     files_limit: Option<Rlimit>,
 }
 
 impl ProcessSpawner {
     pub(crate) fn new(guardian: Arc<Guardian>, files_limit: Option<Rlimit>) -> Self {
-        Self { guardian, files_limit }
+        Self { guardian, asked: 0, files_limit }
     }
 }
 
 impl Spawner for ProcessSpawner {
     fn spawn(&mut self, spec: RankSpec) -> io::Result<Spawned> {
-        let (name, args) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut command = Command::new(&spec.program);
-        command.arg0(name).args(args);
-        command.stdin(spec.stdin.map_or_else(Stdio::null, Stdio::from));
-        let output = match spec.terminal {
-            None => with_pipes(&mut command, spec.pipe_bytes)?,
-            Some(size) => with_terminal(&mut command, size)?,
-        };
-        for (name, value) in &spec.env {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        if let Some(workdir) = &spec.workdir {
-            command.current_dir(workdir);
-        }
-        let introduction = self.guardian.introduction();
+        let (mut command, output) = command_of(spec)?;
+        let slot = self.asked;
+        self.asked += 1;
+        let introduction = self.guardian.introduction(slot);
         #[expect(unsafe_code, reason = "the guardian must know of a rank before it runs")]
         // SAFETY: it only makes system calls, and `self` keeps what they use.
         unsafe {
             command.pre_exec(introduction);
         }
         #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        let child = command.spawn()?;
+        let child = command.spawn().inspect_err(|_| self.guardian.forget(slot))?;
         // The command holds the write ends.
         drop(command);
-        let pid = Pid::from_child(&child);
         if let Some(limit) = &self.files_limit {
+            let pid = Some(Pid::from_child(&child));
             // Best effort: a rank that has ended meanwhile needs no limit.
-            let _old = rustix::process::prlimit(Some(pid), Resource::Nofile, *limit);
+            let _old = rustix::process::prlimit(pid, Resource::Nofile, *limit);
         }
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-        Ok(Spawned { pid: child.id(), pidfd, output })
+        let pid = child.id();
+        let pidfd = watch(child).inspect_err(|_| self.guardian.forget(slot))?;
+        Ok(Spawned { pid, pidfd, output })
     }
+}
+
+/// The command of a rank, with its outputs.
+fn command_of(spec: RankSpec) -> io::Result<(Command, Output)> {
+    let (name, args) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(&spec.program);
+    command.arg0(name).args(args);
+    command.stdin(spec.stdin.map_or_else(Stdio::null, Stdio::from));
+    let output = match spec.terminal {
+        None => with_pipes(&mut command, spec.pipe_bytes)?,
+        Some(size) => with_terminal(&mut command, size)?,
+    };
+    for (name, value) in &spec.env {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    if let Some(workdir) = &spec.workdir {
+        command.current_dir(workdir);
+    }
+    Ok((command, output))
+}
+
+/// What becomes readable when the child exits. A child of whose end nobody would hear must not run.
+fn watch(mut child: Child) -> io::Result<OwnedFd> {
+    let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+    if pidfd.is_err() {
+        child.kill().and_then(|()| child.wait())?;
+    }
+    Ok(pidfd?)
 }
 
 /// Gives the rank a pipe for each of its outputs, and a group of its own.

@@ -85,8 +85,9 @@ impl Teardown {
         self.done.push(StageReport { stage: name.into(), seconds, timed_out });
     }
 
-    pub(crate) fn into_reports(self) -> Vec<StageReport> {
-        self.done
+    /// What was done, in order.
+    pub(crate) fn reports(&self) -> Vec<StageReport> {
+        self.done.clone()
     }
 }
 
@@ -104,8 +105,7 @@ mod tests {
         assert_eq!(teardown.left(), Duration::from_secs(25));
         teardown.begin();
         assert_eq!(teardown.left(), Duration::from_secs(25), "it begins once");
-        let told: Vec<_> =
-            teardown.into_reports().into_iter().map(|s| (s.stage, s.timed_out)).collect();
+        let told: Vec<_> = teardown.reports().into_iter().map(|s| (s.stage, s.timed_out)).collect();
         assert_eq!(told, [("eof".to_owned(), true), ("flush".to_owned(), false)]);
     }
 }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use crate::guardian::Guardian;
+use crate::memory_watch::MemoryWatch;
 use crate::mesh::Inner;
 use crate::plan::{OnFailure, Plan, StopCause};
 use crate::processes::{Exit, Held, holders, signal_group};
@@ -28,6 +29,7 @@ pub(crate) struct Supervisor {
     pub(crate) wiring: Wiring,
     pub(crate) guardian: Arc<Guardian>,
     running: Running,
+    pub(crate) memory: MemoryWatch,
     pub(crate) events: UnboundedReceiver<Event>,
     pub(crate) ranks: Vec<RankState>,
     /// Ranks of which it is not known yet whether they run.
@@ -35,6 +37,8 @@ pub(crate) struct Supervisor {
     pub(crate) started: Timestamp,
     pub(crate) first_failure: Option<u32>,
     pub(crate) stop: Option<Stop>,
+    /// The first time that somebody asked for the end, whether or not a failure had begun it.
+    told: Option<StopCause>,
     pub(crate) teardown: Teardown,
     /// What had been read and shown when the budget of the way out began last.
     progress: u64,
@@ -44,7 +48,7 @@ pub(crate) struct Supervisor {
 
 /// The job is being stopped.
 pub(crate) struct Stop {
-    pub(crate) cause: StopCause,
+    cause: StopCause,
     since: Instant,
     kill_at: Option<Instant>,
 }
@@ -56,6 +60,7 @@ impl Supervisor {
         wiring: Wiring,
         guardian: Arc<Guardian>,
         running: Running,
+        memory: MemoryWatch,
         events: UnboundedReceiver<Event>,
     ) -> Self {
         let ranks = (0..plan.procs).map(RankState::new).collect();
@@ -67,11 +72,13 @@ impl Supervisor {
             wiring,
             guardian,
             running,
+            memory,
             events,
             ranks,
             started: now(),
             first_failure: None,
             stop: None,
+            told: None,
             teardown,
             progress: 0,
             suspended_at: None,
@@ -161,6 +168,9 @@ impl Supervisor {
         let state = &mut self.ranks[rank as usize];
         state.started = now();
         state.pid = i32::try_from(spawned.pid).ok().and_then(Pid::from_raw);
+        if let Some(pid) = state.pid {
+            self.memory.rank_started(rank, pid);
+        }
         let pidfd = Arc::new(spawned.pidfd);
         state.pidfd = Some(Arc::clone(&pidfd));
         match spawned.output {
@@ -229,6 +239,12 @@ impl Supervisor {
         for tee in state.streams.iter().filter(|s| !s.is_over()).filter_map(|s| s.tee.clone()) {
             tokio::spawn(watch_silence(tee, self.plan.drain, self.inner.events.clone()));
         }
+        if exit == Exit::Signal(libc::SIGKILL)
+            && !state.killed_by_lastline
+            && let Some(pid) = state.pid
+        {
+            self.memory.rank_killed(rank, pid);
+        }
         let stopped = state.stopped_by_lastline;
         if !exit.is_success() && !stopped {
             self.rank_failed(rank);
@@ -275,6 +291,7 @@ impl Supervisor {
     /// The first stop signals every group at once, and a barrier starts at the same moment; a
     /// second one ends the grace.
     fn stop(&mut self, cause: StopCause) {
+        self.note_told(cause);
         if self.stop.is_some() {
             return if matches!(cause, StopCause::Failure) {
             } else {
@@ -299,6 +316,22 @@ impl Supervisor {
         tokio::spawn(async move { inner.flush().await });
     }
 
+    fn note_told(&mut self, cause: StopCause) {
+        if cause != StopCause::Failure {
+            self.told.get_or_insert(cause);
+        }
+    }
+
+    /// Who asked for the end first, those included who did so while nobody listened.
+    pub(crate) fn told_to_stop(&mut self) -> Option<StopCause> {
+        while let Ok(event) = self.events.try_recv() {
+            if let Event::Stop(cause) = event {
+                self.note_told(cause);
+            }
+        }
+        self.told
+    }
+
     /// The ranks go on, and no deadline counts the time in between.
     fn resume(&mut self) {
         let paused = self.suspended_at.take().map_or(Duration::ZERO, |at| at.elapsed());
@@ -318,6 +351,7 @@ impl Supervisor {
     /// Somebody asks for the end when the ranks have ended: whether for the first time. The way
     /// out may then take its budget once more.
     pub(crate) fn stop_late(&mut self, cause: StopCause) -> bool {
+        self.note_told(cause);
         let first = self.stop.is_none();
         if first {
             let since = Instant::now();
@@ -343,6 +377,9 @@ impl Supervisor {
         if let Some(stop) = &mut self.stop {
             stop.kill_at = None;
             tracing::debug!(after = ?stop.since.elapsed(), "the grace is over");
+        }
+        for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
+            rank.killed_by_lastline = !rank.has_exited();
         }
         self.signal_running(Signal::KILL);
     }

@@ -26,8 +26,8 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
 
 /// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that
 /// failed first, 128 + n for a signal; 74 when output was lost and that counts.
-pub(crate) fn of_report(report: &Report, told_to_stop: Option<i32>, strict: bool) -> u8 {
-    if let Some(signal) = told_to_stop {
+pub(crate) fn of_report(report: &Report, strict: bool) -> u8 {
+    if let Some(signal) = report.told_to_stop() {
         return u8::try_from(128 + signal).unwrap_or(u8::MAX);
     }
     if let Some(failure) = &report.first_failure {

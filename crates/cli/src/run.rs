@@ -1,7 +1,8 @@
 //! `lastline run`.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
@@ -15,6 +16,10 @@ use crate::args::{FoldMode, Format, OnFailure, RunOptions, StdinMode, WhenFull};
 use crate::console::Look;
 use crate::signals::Signals;
 use crate::{console, exit, folding, notices, summary};
+
+/// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
+/// is better told than kept.
+const DIR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the job; its exit code.
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
@@ -34,7 +39,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         .context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
     let driven = runtime.block_on(drive(options, job, dir.as_ref()));
-    let (report, told) = match driven {
+    let report = match driven {
         Err(error) if error.is::<SpawnError>() && !ran(&error) => {
             dir.into_iter().for_each(JobDir::discard);
             return Err(error);
@@ -48,9 +53,11 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
             notices::finish(way_out);
         }
     }
-    // Threads that a console or a disk holds for ever end with the process.
+    // Threads that a console or a disk holds for ever end with the process, and so does the lock:
+    // even to close a file may be to wait for a disk.
     runtime.shutdown_background();
-    Ok(exit::of_report(&report, told, strict))
+    std::mem::forget(dir);
+    Ok(exit::of_report(&report, strict))
 }
 
 /// Whether ranks may have run before this error.
@@ -67,19 +74,19 @@ fn job_dir(options: &RunOptions, info: &JobInfo) -> anyhow::Result<Option<JobDir
         Some(dir) => dir.clone(),
         None => JobsPlace::of_user()?.dir_of(&info.job),
     };
-    Ok(Some(JobDir::create(&path, options.overwrite, info)?))
+    Ok(Some(JobDir::create_within(DIR_PATIENCE, &path, options.overwrite, info)?))
 }
 
 /// Puts a job that runs on the list of jobs, and tidies the place that it is in.
-fn register(job: &str, dir: &JobDir) {
+fn register(job: &str, dir: &Path) {
     // Without a place of the user's, a job with a directory of its own is on no list.
     let Ok(place) = JobsPlace::of_user() else {
         return;
     };
-    if let Err(error) = place.register(job, dir.path()) {
+    if let Err(error) = place.register(job, dir) {
         tracing::debug!(%error, "the job is not in the list of jobs");
     }
-    if place.dir_of(job) == dir.path() {
+    if place.dir_of(job) == dir {
         tidy(place);
     }
 }
@@ -96,11 +103,7 @@ fn tidy(place: JobsPlace) {
     }
 }
 
-async fn drive(
-    options: RunOptions,
-    job: String,
-    dir: Option<&JobDir>,
-) -> anyhow::Result<(Report, Option<i32>)> {
+async fn drive(options: RunOptions, job: String, dir: Option<&JobDir>) -> anyhow::Result<Report> {
     let labels = Labels::default();
     let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
     let raw_partials =
@@ -125,12 +128,16 @@ async fn drive(
     // A rank may send a signal as soon as it runs.
     let signals = Signals::register()?;
     let mesh = LoggingMesh::spawn(plan(options, job.clone(), dir), console)?;
+    signals.listen(&mesh.stopper());
     if let Some(dir) = dir {
-        register(&job, dir);
+        let path = dir.path().to_owned();
+        let registering = tokio::task::spawn_blocking(move || register(&job, &path));
+        // A disk that hangs from now on is nothing that the job waits for.
+        if tokio::time::timeout(DIR_PATIENCE, registering).await.is_err() {
+            tracing::debug!("the job is not in the list of jobs: its place does not answer");
+        }
     }
-    let told = signals.listen(&mesh.stopper());
-    let report = mesh.wait().await?;
-    Ok((report, told.signal()))
+    Ok(mesh.wait().await?)
 }
 
 /// Folding is for people: on where several ranks print to a terminal.

@@ -1,7 +1,7 @@
 //! The signals that lastline is sent.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
 use lastline_bootstrap::{StopCause, Stopper};
@@ -14,26 +14,6 @@ pub(crate) struct Signals {
     /// A file at the limit of its size is then an error of writing, not the end of lastline. A
     /// handler, unlike an ignored signal, does not pass to the ranks.
     _file_size: Signal,
-}
-
-/// Which signal lastline was told to stop by.
-#[derive(Clone, Default)]
-pub(crate) struct Told {
-    first: Arc<AtomicI32>,
-    count: Arc<AtomicU32>,
-}
-
-impl Told {
-    pub(crate) fn signal(&self) -> Option<i32> {
-        Some(self.first.load(Ordering::Acquire)).filter(|&signal| signal != 0)
-    }
-
-    /// Another one came; how many that makes.
-    fn note(&self, signal: i32) -> u32 {
-        // The first one says what the exit code is.
-        let _first = self.first.compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire);
-        self.count.fetch_add(1, Ordering::AcqRel) + 1
-    }
 }
 
 impl Signals {
@@ -55,23 +35,23 @@ impl Signals {
 
     /// Acts on them: the first that stops stops the job, the second ends the grace, the third
     /// exits at once; SIGTSTP pauses the ranks and then this process.
-    pub(crate) fn listen(self, stopper: &Stopper) -> Told {
-        let told = Told::default();
+    pub(crate) fn listen(self, stopper: &Stopper) {
+        let told = Arc::<AtomicU32>::default();
         for (kind, heard) in self.stopping {
-            tokio::spawn(stop(kind, heard, stopper.clone(), told.clone()));
+            tokio::spawn(stop(kind, heard, stopper.clone(), Arc::clone(&told)));
         }
         tokio::spawn(suspend(self.suspend, stopper.clone()));
-        told
     }
 }
 
-async fn stop(kind: SignalKind, mut heard: Signal, stopper: Stopper, told: Told) {
+async fn stop(kind: SignalKind, mut heard: Signal, stopper: Stopper, told: Arc<AtomicU32>) {
     while heard.recv().await.is_some() {
         let number = match kind.as_raw_value() {
             libc::SIGINT => libc::SIGINT,
             _ => libc::SIGTERM,
         };
-        if told.note(number) > 2 {
+        if told.fetch_add(1, Ordering::AcqRel) >= 2 {
+            stopper.leave();
             std::process::exit(128 + number);
         }
         stopper.stop(StopCause::Signal(number));

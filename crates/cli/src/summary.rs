@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use lastline_bootstrap::{FirstFailure, RankReport, Report, StreamEnd, signal_text};
+use lastline_bootstrap::{FirstFailure, MemoryKills, RankReport, Report, StreamEnd};
 use lastline_line::{Colours, RankSet, plain_text};
 
 use crate::notices;
@@ -37,10 +37,7 @@ pub(crate) fn harmless(words: &str) -> String {
 
 fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>) {
     let rank = &report.ranks[failure.rank as usize];
-    let how = match failure.signal {
-        Some(signal) => signal_text(signal),
-        None => rank.how(),
-    };
+    let how = rank.how();
     let after = failure.after_seconds;
     let last = if failure.last_lines.is_empty() { "it printed nothing" } else { "its last lines:" };
     lines.push(format!("rank {} failed first: {how}, after {after:.2} s; {last}", failure.rank));
@@ -60,11 +57,34 @@ fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>
             None => lines.push(format!("{who} failed otherwise, saying nothing")),
         }
     }
+    lines.extend(report.memory_kills.iter().filter_map(|kills| memory(report, failure, kills)));
     let stopped = of(&|rank: &RankReport| rank.stopped_by_lastline);
     if !stopped.is_empty() {
         let verb = if stopped.len() == 1 { "was" } else { "were" };
         lines.push(format!("{} {verb} stopped by lastline", ranks(&stopped)));
     }
+}
+
+/// What the first failure's own line does not say of processes that the kernel killed.
+fn memory(report: &Report, failure: &FirstFailure, kills: &MemoryKills) -> Option<String> {
+    let told = |rank: &u32| report.ranks[*rank as usize].killed_for_memory;
+    let number = match kills.processes {
+        1 => String::from("a process"),
+        many => format!("{many} processes"),
+    };
+    let killed = format!("the kernel killed {number} for want of memory in {}", kills.cgroup);
+    if !kills.ranks.iter().all(told) {
+        let candidates = ranks(&kills.ranks.iter().copied().collect());
+        return Some(format!("{killed}; which of {candidates} that was cannot be told"));
+    }
+    if kills.ranks.is_empty() {
+        return Some(killed);
+    }
+    let others = kills.ranks.iter().copied().filter(|rank| *rank != failure.rank);
+    let others: RankSet = others.collect();
+    let verb = if others.len() == 1 { "was" } else { "were" };
+    (!others.is_empty())
+        .then(|| format!("{} {verb} killed for want of memory, too", ranks(&others)))
 }
 
 fn ranks(set: &RankSet) -> String {
@@ -107,6 +127,11 @@ fn totals(report: &Report, dir: Option<&Path>) -> String {
     if let Some(dir) = dir {
         if totals.not_filed_bytes > 0 {
             parts.push(format!("{} NOT FILED", bytes(totals.not_filed_bytes)));
+        }
+        match totals.not_synced_bytes {
+            0 if report.not_synced.is_empty() => {}
+            0 => parts.push(String::from("the files' directory NOT FORCED TO DISK")),
+            not_synced => parts.push(format!("{} NOT FORCED TO DISK", bytes(not_synced))),
         }
         place = format!("; logs in {}", dir.display());
     }

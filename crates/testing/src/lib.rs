@@ -8,6 +8,7 @@
 //! lastline_testing::laws::fold::all(|| lastline_line::Off);
 //! ```
 
+pub mod disk;
 mod files;
 mod gate;
 pub mod laws;

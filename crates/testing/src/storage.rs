@@ -33,6 +33,7 @@ struct State {
     steps: VecDeque<Step>,
     failing: Option<i32>,
     failing_renames: Option<i32>,
+    failing_syncs: Option<i32>,
     /// How much it holds, and how much of that is used.
     room: Option<(u64, u64)>,
     hangs: bool,
@@ -74,6 +75,11 @@ impl MemoryStorage {
     /// From now on every renaming fails with this error number, or none does.
     pub fn fail_renames(&self, number: Option<i32>) {
         self.state().failing_renames = number;
+    }
+
+    /// From now on nothing can be forced to stable storage, with this error number, or all can.
+    pub fn fail_syncs(&self, number: Option<i32>) {
+        self.state().failing_syncs = number;
     }
 
     /// From now on it holds so many bytes, removed files not counted; a write that does not fit
@@ -195,8 +201,7 @@ impl Storage for MemoryStorage {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.state().syncs += 1;
-        Ok(())
+        self.state().sync()
     }
 }
 
@@ -207,6 +212,11 @@ struct MemoryFile {
 }
 
 impl State {
+    fn sync(&mut self) -> io::Result<()> {
+        self.syncs += 1;
+        self.failing_syncs.map_or(Ok(()), |number| Err(os(number)))
+    }
+
     /// How many of so many bytes are taken now.
     fn take(&mut self, bytes: usize, is_index: bool) -> io::Result<usize> {
         self.writes += 1;
@@ -252,8 +262,7 @@ impl Append for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.storage.state().syncs += 1;
-        Ok(())
+        self.storage.state().sync()
     }
 
     fn attributes(&self) -> io::Result<Attributes> {

@@ -92,6 +92,8 @@ fn a_directory_that_was_removed_is_declared_and_used_again_when_it_is_there() {
     let mut feed = Feed::new(&appender, stdout(0));
     feed.push(b"removed\n");
     until("it is filed", || reader.filed(stdout(0)) == Offset(8));
+    // Removing a directory fails when a file is made in it meanwhile.
+    until("the index is there", || job.join("index").exists());
     fs::remove_dir_all(&job).unwrap();
     until("it is seen", || {
         feed.push(b"x");

@@ -6,11 +6,11 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_appender::{Archive, DirStorage, Fsync, Note, Storage};
-use lastline_line::{Launch, Message, Stream, StreamId, Timestamp};
+use lastline_appender::{Archive, DirStorage, Fsync, Note, Reason, Storage};
+use lastline_line::{Launch, Message, Offset, Stream, StreamId, Timestamp};
 use lastline_testing::laws::sink::offer;
 use lastline_testing::stdout;
-use lastline_testing::storage::MemoryStorage;
+use lastline_testing::storage::{BAD_DISK, MemoryStorage};
 
 use crate::support::{Feed, Notes, appender, close, eager, read_whole, until};
 
@@ -241,6 +241,58 @@ fn data_is_forced_to_disk_when_that_is_wanted() {
         close(&appender);
         assert!(storage.syncs() >= least, "{fsync:?}: {}", storage.syncs());
         assert_eq!(storage.syncs() == 0, fsync == Fsync::Never);
+    }
+}
+
+#[test]
+fn what_cannot_be_forced_to_disk_is_told_once_and_said_of_every_byte() {
+    let storage = MemoryStorage::new();
+    let notes = Notes::default();
+    let mut options = notes.of(eager());
+    options.fsync = Fsync::Every(Duration::ZERO);
+    let appender = appender(storage.clone(), options);
+    let mut feeds = [Feed::new(&appender, stdout(0)), Feed::new(&appender, stdout(1))];
+    feeds[0].push(b"on disk\n");
+    until("it is synced", || storage.syncs() >= 3);
+    storage.fail_syncs(Some(BAD_DISK));
+    feeds.iter_mut().for_each(|feed| feed.push(b"perhaps\n"));
+    let notes = || notes.all();
+    until("it is told", || !notes().is_empty());
+    until("all was tried", || {
+        let written = appender.written();
+        let bytes = written.streams.values().map(|stream| stream.not_synced.bytes());
+        bytes.sum::<u64>() == 16 && written.directory_not_synced.is_some()
+    });
+    storage.fail_syncs(None);
+    feeds[0].push(b"on disk\n");
+    let written = close(&appender);
+    let of = |rank| &written.streams[&stdout(rank)];
+    let [gap] = of(0).not_synced.as_slice() else { panic!("{:?}", of(0)) };
+    assert_eq!((gap.span.from, gap.span.to), (Offset(8), Offset(16)));
+    assert_eq!(gap.cause, "input/output error");
+    assert_eq!((of(0).filed_bytes, of(1).filed_bytes), (24, 8), "filed all the same");
+    assert_eq!(of(1).not_synced.bytes(), 8);
+    assert_eq!(written.directory_not_synced, Some(Reason::Os(BAD_DISK)));
+    assert_eq!(notes(), [Note::NotSynced { reason: Reason::Os(BAD_DISK) }]);
+}
+
+#[test]
+fn what_an_abandoned_writer_did_not_force_to_disk_is_said() {
+    for (fsync, not_synced) in [(Fsync::Never, 0), (Fsync::End, 6)] {
+        let storage = MemoryStorage::new();
+        let mut options = eager();
+        options.fsync = fsync;
+        let appender = appender(storage.clone(), options);
+        let reader = appender.read_back();
+        let mut feed = Feed::new(&appender, stdout(0));
+        feed.push(b"filed\n");
+        until("it is filed", || reader.filed(stdout(0)) == Offset(6));
+        storage.hang();
+        feed.push(b"hangs\n");
+        storage.wait_until_hanging(1);
+        let stream = appender.close(Duration::from_millis(20)).streams[&stdout(0)].clone();
+        assert_eq!((stream.not_filed.bytes(), stream.not_synced.bytes()), (6, not_synced));
+        storage.release();
     }
 }
 

@@ -5,11 +5,13 @@
 mod codes;
 mod console;
 mod content;
+mod disks;
 mod environment;
 mod guardian;
 mod holders;
 mod jobs;
 mod logs;
+mod memory;
 mod options;
 mod pty;
 mod signals;

@@ -77,6 +77,8 @@ fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
     let code = run.wait_exit().code();
     assert!(code.is_some_and(|code| [130, 143].contains(&code)), "{code:?}");
     wait_until("the ranks end", || child.iter().all(|pid| !runs(*pid)));
+    let left: Vec<_> = std::fs::read_dir(place.path("run/lastline")).unwrap().flatten().collect();
+    assert!(left.is_empty(), "the socket is left: {left:?}");
 }
 
 #[test]
@@ -144,7 +146,11 @@ fn a_signal_after_a_failure_ends_the_grace_of_what_is_left() {
     let done = run.wait().expect(143);
     assert!(!runs(left.parse().unwrap()), "what the rank left outlives lastline");
     assert!(done.took < Duration::from_secs(30), "{:?}", done.took);
-    report(&place.job("j"));
+    let report = report(&place.job("j"));
+    assert_eq!(report["first_failure"]["code"], 3);
+    assert_eq!(report["stopped_by"], "signal 15 (SIGTERM)");
+    let jobs = place.lastline(&["jobs"]).expect(0).out();
+    assert!(jobs.lines().any(|line| line.starts_with("j ") && line.contains(" 143 ")), "{jobs}");
 }
 
 #[test]

@@ -249,6 +249,12 @@ pub(crate) fn runs(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
+/// Says that a test cannot be run here.
+#[expect(clippy::print_stderr, reason = "a test tells who reads its output")]
+pub(crate) fn not_run(why: &str, error: &io::Error) {
+    eprintln!("not run: {why}: {error}");
+}
+
 /// What a process did.
 #[derive(Debug)]
 pub(crate) struct Done {

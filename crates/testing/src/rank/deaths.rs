@@ -28,6 +28,17 @@ pub(super) fn kill_mid_line() -> io::Result<()> {
     kill_self()
 }
 
+/// Takes memory until something ends this, or it has so many MiB.
+pub(super) fn eat_memory(most: u64) -> io::Result<()> {
+    say("hungry")?;
+    let mut eaten = Vec::new();
+    while (eaten.len() as u64) < most {
+        // Filled: memory that nobody touches is not taken.
+        eaten.push(vec![1_u8; 1 << 20]);
+    }
+    Err(io::Error::other(format!("had {} MiB and was not stopped", eaten.len())))
+}
+
 /// Says which signal it gets, SIGINT, SIGTERM or SIGHUP, and ends with 0.
 pub(super) fn hear_signal() -> io::Result<()> {
     #[expect(unsafe_code, reason = "std cannot wait for a signal")]

@@ -40,6 +40,7 @@ pub fn main() -> u8 {
         "bar" => floods::bar(number(args, 0)),
         "kill-after" => deaths::kill_after(number(args, 0), number(args, 1)),
         "kill-mid-line" => deaths::kill_mid_line(),
+        "eat-memory" => deaths::eat_memory(number(args, 0)),
         "hear-signal" => deaths::hear_signal(),
         "stubborn" => deaths::stubborn(),
         "hold-quiet" => holders::hold(false),

@@ -106,7 +106,16 @@ fn conserves(fold: &mut dyn Fold, input: &[u8]) {
         let bytes = text.len() as u64 + 1;
         let time = Timestamp(at * 10_000);
         let (start, partial) = (Offset(at), first == 0xff);
-        let line = Line { stream, start, bytes, time, text, continuation: first == 0xfe, partial };
+        let line = Line {
+            stream,
+            start,
+            bytes,
+            time,
+            text,
+            continuation: first == 0xfe,
+            partial,
+            redrawn: first == 0xfb,
+        };
         count(&mut told, stream, 1, bytes);
         fold.push(&line, time, &mut |entry| take(&mut given, entry));
         if first & 0x10 != 0 {

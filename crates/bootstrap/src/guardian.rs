@@ -51,16 +51,18 @@ impl Guardian {
     }
 
     /// What the leader of a new group does before it executes its program: it tells the guardian
-    /// of itself, so that there is no moment in which it runs and nobody would end it. For
-    /// `pre_exec`: it only makes system calls, as long as the guardian lives in the parent.
-    pub(crate) fn introduction(
-        &self,
-        slot: u32,
-    ) -> impl FnMut() -> io::Result<()> + Send + Sync + 'static {
-        let pipe = self.pipe.as_raw_fd();
-        move || {
-            introduce(pipe, slot);
-            Ok(())
+    /// of itself, so that there is no moment in which it runs and nobody would end it. Makes system
+    /// calls only.
+    pub(crate) fn introduce(&self, slot: u32) {
+        let group = rustix::process::getpid().as_raw_nonzero().get();
+        let message = message(ADD, slot, group);
+        #[expect(unsafe_code, reason = "between clone and exec there are only system calls")]
+        // SAFETY: plain calls on memory that is valid; the table of handlers is the child's own. A
+        // guardian that is gone must not end the rank with SIGPIPE.
+        unsafe {
+            libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+            libc::write(self.pipe.as_raw_fd(), message.as_ptr().cast(), message.len());
+            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
         }
     }
 
@@ -115,19 +117,6 @@ fn hear(groups: &mut [i32], message: [u8; MESSAGE_BYTES]) -> bool {
         *slot = group;
     }
     true
-}
-
-/// Adds the calling process. System calls only.
-fn introduce(pipe: i32, slot: u32) {
-    let message = message(ADD, slot, rustix::process::getpid().as_raw_nonzero().get());
-    #[expect(unsafe_code, reason = "between fork and exec there are only system calls")]
-    // SAFETY: the message is valid, and the pipe is open: this is a copy of the process that holds
-    // it. A guardian that is gone must not end the rank with SIGPIPE.
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
-        libc::write(pipe, message.as_ptr().cast(), message.len());
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-    }
 }
 
 /// The guardian's whole life. System calls only.

@@ -62,6 +62,7 @@ mod guardian;
 mod job_dir;
 mod job_lock;
 mod jobs;
+mod launch;
 mod memory_tally;
 mod memory_watch;
 mod mesh;

@@ -1,16 +1,16 @@
 //! Starting ranks.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use rustix::process::{Pid, PidfdFlags, Resource, Rlimit};
+use rustix::process::Rlimit;
 
 use crate::guardian::Guardian;
+use crate::launch::{Program, launch};
 use crate::terminal::{self, TerminalSize};
 
 /// What a rank is started from.
@@ -96,80 +96,50 @@ impl ProcessSpawner {
 
 impl Spawner for ProcessSpawner {
     fn spawn(&mut self, spec: RankSpec) -> io::Result<Spawned> {
-        let (mut command, output) = command_of(spec)?;
         let slot = self.asked;
         self.asked += 1;
-        let introduction = self.guardian.introduction(slot);
-        #[expect(unsafe_code, reason = "the guardian must know of a rank before it runs")]
-        // SAFETY: it only makes system calls, and `self` keeps what they use.
-        unsafe {
-            command.pre_exec(introduction);
-        }
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
-        let child = command.spawn().inspect_err(|_| self.guardian.forget(slot))?;
-        // The command holds the write ends.
-        drop(command);
-        if let Some(limit) = &self.files_limit {
-            let pid = Some(Pid::from_child(&child));
-            // Best effort: a rank that has ended meanwhile needs no limit.
-            let _old = rustix::process::prlimit(pid, Resource::Nofile, *limit);
-        }
-        let pid = child.id();
-        let pidfd = watch(child).inspect_err(|_| self.guardian.forget(slot))?;
-        Ok(Spawned { pid, pidfd, output })
-    }
-}
-
-/// The command of a rank, with its outputs.
-fn command_of(spec: RankSpec) -> io::Result<(Command, Output)> {
-    let (name, args) = spec.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut command = Command::new(&spec.program);
-    command.arg0(name).args(args);
-    command.stdin(spec.stdin.map_or_else(Stdio::null, Stdio::from));
-    let output = match spec.terminal {
-        None => with_pipes(&mut command, spec.pipe_bytes)?,
-        Some(size) => with_terminal(&mut command, size)?,
-    };
-    for (name, value) in &spec.env {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
+        let stdin = spec.stdin.map_or_else(|| File::open("/dev/null").map(OwnedFd::from), Ok)?;
+        // The rank's own ends; gone from here when this returns, but for a terminal's.
+        let (output, [stdout, stderr]) = match spec.terminal {
+            None => pipes(spec.pipe_bytes)?,
+            Some(size) => terminal_of(size)?,
         };
+        let leads_session = spec.terminal.is_some();
+        let program = Program {
+            file: &spec.program,
+            command: &spec.command,
+            env: &spec.env,
+            workdir: spec.workdir.as_deref(),
+            stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+            files_limit: self.files_limit,
+        };
+        let mut prepare = || {
+            if leads_session {
+                terminal::lead_session()?;
+            } else {
+                rustix::process::setpgid(None, None)?;
+            }
+            self.guardian.introduce(slot);
+            Ok(())
+        };
+        let launched = launch(&program, &mut prepare);
+        let (pid, pidfd) = launched.inspect_err(|_| self.guardian.forget(slot))?;
+        Ok(Spawned { pid: pid.as_raw_nonzero().get().unsigned_abs(), pidfd, output })
     }
-    if let Some(workdir) = &spec.workdir {
-        command.current_dir(workdir);
-    }
-    Ok((command, output))
 }
 
-/// What becomes readable when the child exits. A child of whose end nobody would hear must not run.
-fn watch(mut child: Child) -> io::Result<OwnedFd> {
-    let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
-    if pidfd.is_err() {
-        child.kill().and_then(|()| child.wait())?;
-    }
-    Ok(pidfd?)
-}
-
-/// Gives the rank a pipe for each of its outputs, and a group of its own.
-fn with_pipes(command: &mut Command, bytes: Option<usize>) -> io::Result<Output> {
+/// A pipe for each output: where they are read, and the rank's ends.
+fn pipes(bytes: Option<usize>) -> io::Result<(Output, [OwnedFd; 2])> {
     let (stdout, stdout_end) = pipe(bytes)?;
     let (stderr, stderr_end) = pipe(bytes)?;
-    command.stdout(stdout_end).stderr(stderr_end).process_group(0);
-    Ok(Output::Pipes { stdout, stderr })
+    Ok((Output::Pipes { stdout, stderr }, [stdout_end, stderr_end]))
 }
 
-/// Gives the rank a terminal for both of its outputs, and a session of its own, which is a group
-/// of its own, too.
-fn with_terminal(command: &mut Command, size: TerminalSize) -> io::Result<Output> {
+/// A terminal for both outputs. Who takes it leads a session, which is a group of its own, too.
+fn terminal_of(size: TerminalSize) -> io::Result<(Output, [OwnedFd; 2])> {
     let (master, slave) = terminal::open(size)?;
-    command.stdout(slave.try_clone()?).stderr(slave.try_clone()?);
-    #[expect(unsafe_code, reason = "a session is made between fork and exec")]
-    // SAFETY: it only makes system calls.
-    unsafe {
-        command.pre_exec(terminal::lead_session);
-    }
-    Ok(Output::Terminal { master, slave })
+    let ends = [slave.try_clone()?, slave.try_clone()?];
+    Ok((Output::Terminal { master, slave }, ends))
 }
 
 /// A pipe that no other program inherits: its read end and its write end.

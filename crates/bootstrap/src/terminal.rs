@@ -61,7 +61,7 @@ pub(crate) fn open(size: TerminalSize) -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Makes the calling process the leader of a session, and of a group, whose terminal is its stdout.
-/// For `pre_exec`: system calls only.
+/// System calls only.
 pub(crate) fn lead_session() -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::process::ioctl_tiocsctty(rustix::stdio::stdout().as_fd())?;

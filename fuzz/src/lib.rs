@@ -71,6 +71,8 @@ pub fn lines(input: &[u8]) {
     let (_, account) = &accounts[0];
     assert_eq!(account.shown_bytes + account.withheld.total(), at);
     assert!(account.lost.is_empty());
+    // A thread that is not quite gone looks like a leak.
+    client.join();
 }
 
 /// Any lines of a few ranks: each is given out alone or counted, stream by stream.

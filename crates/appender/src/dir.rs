@@ -2,7 +2,7 @@
 
 use std::fs::DirBuilder;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -193,6 +193,15 @@ impl Append for DirFile {
 
     fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fdatasync(self.file.as_fd())?)
+    }
+
+    fn begin_sync(&self, position: u64) {
+        let from = i64::try_from(position).unwrap_or(i64::MAX);
+        #[expect(unsafe_code, reason = "rustix has no sync_file_range")]
+        // SAFETY: a plain call on a file that is open; zero bytes are all to its end.
+        unsafe {
+            libc::sync_file_range(self.file.as_raw_fd(), from, 0, libc::SYNC_FILE_RANGE_WRITE);
+        }
     }
 
     fn attributes(&self) -> io::Result<Attributes> {

@@ -188,6 +188,9 @@ impl Writer {
         let file = filer.segment.as_ref().map_or(0, |(segment, _)| segment.number);
         let place = Place::Filed { file, position: filer.position };
         filer.position += bytes as u64;
+        if self.shared.options.fsync != Fsync::Never {
+            filer.begin_sync(false);
+        }
         let Some(whole) = stream.place(bytes as u64, place) else {
             // It was given up meanwhile.
             return parts.iter_mut().for_each(|part| part.bytes = &[]);

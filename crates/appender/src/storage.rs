@@ -85,6 +85,10 @@ pub trait Append: Send + Sync {
     /// Forces what was appended to stable storage.
     fn sync(&self) -> io::Result<()>;
 
+    /// Begins to force to stable storage what was appended from `position` on, and waits for nothing:
+    /// `sync` will have less to do. A hint; what comes of it `sync` says.
+    fn begin_sync(&self, _position: u64) {}
+
     /// As [`append`](Self::append), from several pieces in one go.
     fn append_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         match pieces.iter().find(|piece| !piece.is_empty()) {
@@ -134,6 +138,9 @@ macro_rules! forward_storage {
             }
             fn sync(&self) -> io::Result<()> {
                 (**self).sync()
+            }
+            fn begin_sync(&self, position: u64) {
+                (**self).begin_sync(position);
             }
             fn append_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
                 (**self).append_vectored(pieces)

@@ -72,6 +72,9 @@ impl Book {
     }
 }
 
+/// How much of a file has to be new before it is begun to force it to disk: 4 MiB.
+const SYNC_AHEAD_BYTES: u64 = 4 << 20;
+
 /// How the writing of a stream stands.
 pub(crate) struct Filer {
     pub(crate) segment: Option<(Arc<Segment>, Arc<dyn Append>)>,
@@ -84,6 +87,8 @@ pub(crate) struct Filer {
     /// The file cannot be rotated before.
     pub(crate) rotate_at: Option<Instant>,
     pub(crate) is_unsynced: bool,
+    /// Up to where forcing it to disk has begun.
+    pub(crate) sync_begun: u64,
     /// Its thread has it among its streams.
     pub(crate) is_known: bool,
     /// Its last event: in which batch of events, and its place there.
@@ -91,10 +96,21 @@ pub(crate) struct Filer {
 }
 
 impl Filer {
+    /// Begins to force to disk what is new, if it is much, or in any case.
+    pub(crate) fn begin_sync(&mut self, however_little: bool) {
+        let new = self.position - self.sync_begun;
+        let enough = if however_little { new > 0 } else { new >= SYNC_AHEAD_BYTES };
+        if let Some((_, handle)) = self.segment.as_ref().filter(|_| enough) {
+            handle.begin_sync(self.sync_begun);
+            self.sync_begun = self.position;
+        }
+    }
+
     /// The next write makes another file.
     pub(crate) fn leave_file(&mut self) {
         self.segment = None;
         self.position = 0;
+        self.sync_begun = 0;
     }
 }
 
@@ -107,6 +123,7 @@ impl StreamState {
             looked: None,
             rotate_at: None,
             is_unsynced: false,
+            sync_begun: 0,
             is_known: false,
             last_event: None,
         };

@@ -41,6 +41,7 @@ impl Writer {
         stream.book().segments.push(Arc::clone(&segment));
         filer.segment = Some((segment, handle));
         filer.position = 0;
+        filer.sync_begun = 0;
         filer.looked = Some(self.now);
     }
 

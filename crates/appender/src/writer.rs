@@ -208,6 +208,10 @@ impl Writer {
     /// The end: what is paused is not waited for.
     fn finish(&mut self) {
         self.now = Instant::now();
+        if self.shared.options.fsync != Fsync::Never {
+            // All at once, before any of them is waited for.
+            self.streams.iter().for_each(|stream| stream.filer().begin_sync(true));
+        }
         for stream in std::mem::take(&mut self.streams) {
             self.end(&stream, &mut stream.filer());
         }

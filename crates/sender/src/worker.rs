@@ -16,6 +16,9 @@ use crate::sender::Shared;
 const READ_BACK_BYTES: usize = 256 << 10;
 /// How long to wait before asking files again what they have.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
+/// While too much is held: how often to look whether it can be let go. Until then ranks may wait, so
+/// this bounds how fast they run when the client takes nothing.
+const LOOK_AFTER: Duration = Duration::from_millis(2);
 
 enum Event {
     Work,
@@ -52,7 +55,7 @@ pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
             shared.idle.notify_waiters();
         }
         let over = shared.forwarder().is_over();
-        look_at = over.then(|| look_at.unwrap_or_else(|| Instant::now() + ASK_AGAIN));
+        look_at = over.then(|| look_at.unwrap_or_else(|| Instant::now() + LOOK_AFTER));
         let event = tokio::select! {
             biased;
             control = poll_fn(|context| shared.forwarder().poll_control(context)) => Event::Heard(control),

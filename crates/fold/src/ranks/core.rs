@@ -240,8 +240,8 @@ fn choose(
     next: u64,
     reading: &Reading<'_>,
 ) -> Option<u64> {
-    let at = open.iter().position(|&number| number >= next)?;
-    let oldest = open[at];
+    let at = open.partition_point(|&number| number < next);
+    let oldest = *open.get(at)?;
     if open.len() - at == 1 || reading.places.is_empty() {
         return Some(oldest);
     }

@@ -7,12 +7,14 @@ use lastline_appender::Written;
 use lastline_line::{Gaps, Offset, Span, Stream, StreamId, StreamLedger};
 use tokio::time::Instant;
 
+use crate::clock::now;
 use crate::failure::first_failure;
 use crate::job_dir::{REPORT_FILE, report_text, write_report};
 use crate::plan::StopCause;
 use crate::rank::{RankState, StreamState};
 use crate::report::{RankReport, Report, StreamEnd, StreamReport, rfc3339};
-use crate::supervisor::{LAST_MOMENT, Supervisor, now};
+use crate::stage::LAST_MOMENT;
+use crate::supervisor::Supervisor;
 
 /// Why nothing is filed when nobody wants files.
 const FILES_OFF: &str = "files are off (--no-files)";

@@ -6,12 +6,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::clock::now;
 use crate::job_dir::{
     JOB_FILE, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, failed, job_files,
 };
 use crate::job_lock::{is_locked, try_lock};
 use crate::report::Report;
-use crate::supervisor::now;
 
 /// How a job is doing.
 #[derive(Clone, Debug, PartialEq)]

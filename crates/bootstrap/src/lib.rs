@@ -54,6 +54,7 @@
 
 mod account;
 mod barriers;
+mod clock;
 mod command;
 mod control;
 mod environment;
@@ -69,12 +70,14 @@ mod mesh;
 mod plan;
 mod processes;
 mod rank;
+mod ranks;
 mod rebuild;
 mod report;
 mod spawner;
 mod stage;
 mod start;
 mod stdin;
+mod stop;
 mod supervisor;
 mod teardown;
 mod terminal;

@@ -6,6 +6,9 @@ use tokio::time::Instant;
 
 use crate::report::StageReport;
 
+/// How long the last co-operative steps of a teardown get when the budget is used up.
+pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(500);
+
 /// A stage: its name and how long it may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stage {

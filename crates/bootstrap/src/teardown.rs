@@ -1,7 +1,7 @@
 //! The way out, after the streams' ends: flush, abort, drop, print.
 
 use std::collections::HashSet;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ use tokio::time::Instant;
 
 use crate::account::report;
 use crate::plan::StopCause;
-use crate::processes::{group_exists, members, signal_group};
-use crate::rank::{Event, until_exit};
+use crate::processes::{group_exists, members, reap, signal_group};
+use crate::rank::{Event, RankState, until_exit};
 use crate::report::{Report, StreamEnd};
+use crate::stage::LAST_MOMENT;
 use crate::stage::Stage;
-use crate::supervisor::{LAST_MOMENT, Supervisor};
+use crate::supervisor::Supervisor;
 
 pub(crate) async fn take_down(mut job: Supervisor) -> Report {
     flush(&mut job).await;
@@ -164,4 +165,34 @@ async fn close(job: &mut Supervisor) -> Option<Written> {
     }
     // Files that could not be closed in time still say what they have.
     written.or_else(|| Some(job.wiring.appender.as_ref()?.written()))
+}
+
+/// The ranks' groups, each with what tells of its leader.
+impl Supervisor {
+    /// The pids of ranks that were started, which are the ids of their groups.
+    pub(crate) fn groups(&self) -> Vec<(Pid, Arc<OwnedFd>)> {
+        let started = |rank: &RankState| Some((rank.pid?, Arc::clone(rank.pidfd.as_ref()?)));
+        self.ranks.iter().filter_map(started).collect()
+    }
+
+    /// All is over: the guardian may go. Not when somebody still holds it.
+    pub(crate) fn say_farewell(self) {
+        let Self { guardian, running, .. } = self;
+        drop(running);
+        if let Some(guardian) = Arc::into_inner(guardian) {
+            guardian.farewell();
+        }
+    }
+
+    /// Lets the leaders of the groups that have exited go.
+    pub(crate) fn reap(&self, groups: &[(Pid, Arc<OwnedFd>)]) {
+        groups.iter().for_each(|(_, pidfd)| reap(pidfd.as_fd()));
+    }
+
+    /// Tells the guardian that all groups but `left` are none of its business any more.
+    pub(crate) fn let_go(&self, groups: &[(Pid, Arc<OwnedFd>)], left: &HashSet<u32>) {
+        let is_left = |group: &Pid| left.contains(&group.as_raw_nonzero().get().unsigned_abs());
+        let over = groups.iter().filter(|(group, _)| !is_left(group));
+        over.for_each(|(group, _)| self.guardian.remove(*group));
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use lastline_line::{Offset, Timestamp};
 
-use crate::lines::Out;
+use crate::piece::Out;
 
 /// A stream's states are shown at most so often: four times a second.
 const STATE_EVERY: Duration = Duration::from_millis(250);

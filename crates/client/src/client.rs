@@ -1,90 +1,18 @@
 //! The client: one thread that receives, prints and answers.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Fold, Inbox, Offset, RankSet, ReadBack, StreamId, Timestamp, Version};
+use lastline_line::{Fold, Inbox, Offset, StreamId, Timestamp, Version};
 use tokio::sync::watch;
 
 use crate::account::Account;
-use crate::barrier::{Barriers, Verdicts};
+use crate::barrier::Verdicts;
+use crate::options::Options;
 use crate::printer::Printer;
+use crate::shared::{Shared, State};
 use crate::worker::Worker;
-
-/// What a client can be told.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct Options {
-    /// The ranks whose lines are printed. Default: all.
-    pub show: Option<RankSet>,
-    /// One rank alone has the console: what it printed of a line is printed without waiting for
-    /// the rest. Default: false, a line is held until its newline, a barrier or its stream's end.
-    pub raw_partials: bool,
-    /// How many bytes of an open line are held in memory, per stream. Beyond it they are read
-    /// back from the file when the line ends, or, without files, printed in pieces.
-    /// Default: 256 KiB.
-    pub held_line_bytes: usize,
-    /// The longest line that is printed whole, in bytes; a longer one is printed in pieces.
-    /// Default: 16 MiB.
-    pub whole_line_bytes: usize,
-    /// Where to read back from. Default: nowhere.
-    pub read_back: Option<Arc<dyn ReadBack>>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            show: None,
-            raw_partials: false,
-            held_line_bytes: 256 << 10,
-            whole_line_bytes: 16 << 20,
-            read_back: None,
-        }
-    }
-}
-
-impl Options {
-    /// Whether lines of `stream` are printed.
-    pub(crate) fn shows(&self, stream: StreamId) -> bool {
-        self.show.as_ref().is_none_or(|show| show.contains(stream.rank))
-    }
-}
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options")
-            .field("show", &self.show)
-            .field("raw_partials", &self.raw_partials)
-            .field("held_line_bytes", &self.held_line_bytes)
-            .field("whole_line_bytes", &self.whole_line_bytes)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What the client's thread and its handle share.
-#[derive(Default)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-pub(crate) struct State {
-    pub(crate) accounts: HashMap<StreamId, Account>,
-    pub(crate) barriers: Barriers,
-    /// A fold to use from now on.
-    pub(crate) next_fold: Option<Box<dyn Fold>>,
-    /// Barriers wait for streams that have ended and of which something is held.
-    pub(crate) release_ended: bool,
-    /// When each host was last heard of, by node.
-    pub(crate) heard: HashMap<u32, Timestamp>,
-}
-
-impl Shared {
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The driver's side of a job. Dropping it does not stop the thread, which ends with its inbox.
 pub struct Client {

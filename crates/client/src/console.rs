@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use lastline_line::{Entry, Stream, StreamId};
 
-use crate::client::Shared;
 use crate::printer::{Block, PrintError, Printer};
+use crate::shared::Shared;
 
 /// Before a block of so many bytes is printed, what was printed before it is flushed: a block may be
 /// written at once, and that may take for ever.

@@ -5,10 +5,11 @@ use std::time::SystemTime;
 use lastline_line::{Fold, Line, Span, StreamId, Timestamp, Withheld};
 
 use crate::account::Account;
-use crate::client::Options;
 use crate::console::Console;
-use crate::lines::{OpenLine, Out};
+use crate::lines::OpenLine;
 use crate::long_line;
+use crate::options::Options;
+use crate::piece::Out;
 
 /// The fold and the console behind it.
 pub(crate) struct Presenter {

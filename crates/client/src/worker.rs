@@ -10,11 +10,12 @@ use lastline_line::{
 };
 
 use crate::bar::moves_up;
-use crate::client::{Options, Shared, State};
 use crate::console::Console;
 use crate::lines::OpenLine;
+use crate::options::Options;
 use crate::presenter::{Presenter, now};
 use crate::printer::{Block, Printer};
+use crate::shared::{Shared, State};
 
 /// Printed bytes that are not flushed yet are flushed beyond this.
 const FLUSH_BYTES: u64 = 64 << 10;

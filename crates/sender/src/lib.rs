@@ -60,6 +60,7 @@ mod forwarder;
 mod options;
 mod sender;
 mod sent;
+mod shared;
 mod transport;
 pub mod unix;
 mod worker;

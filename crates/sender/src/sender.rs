@@ -1,7 +1,7 @@
 //! The sender: sinks on one side, a transport on the other, a worker between them.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lastline_line::{Accept, Message, Sink, StreamId};
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::forwarder::Forwarder;
 use crate::options::Options;
 use crate::sent::Sent;
+use crate::shared::Shared;
 use crate::transport::Transport;
 use crate::worker::work_on;
 
@@ -18,22 +19,6 @@ use crate::worker::work_on;
 /// Dropping it ends the task at once; [`close`](Self::close) empties the backlog first.
 pub struct Sender {
     shared: Arc<Shared>,
-}
-
-pub(crate) struct Shared {
-    forwarder: Mutex<Forwarder>,
-    /// The backlog is no longer empty, or the owner is gone.
-    pub(crate) work: Notify,
-    /// The backlog became empty and what was sent is stored, or the far side is gone.
-    pub(crate) idle: Notify,
-    /// The owner is gone.
-    pub(crate) ended: AtomicBool,
-}
-
-impl Shared {
-    pub(crate) fn forwarder(&self) -> MutexGuard<'_, Forwarder> {
-        self.forwarder.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Sender {

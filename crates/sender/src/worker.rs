@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::forwarder::{Fetched, Step};
-use crate::sender::Shared;
+use crate::shared::Shared;
 
 /// How much is read back at once, in bytes.
 const READ_BACK_BYTES: usize = 256 << 10;

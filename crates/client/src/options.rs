@@ -1,0 +1,55 @@
+//! What a client can be told.
+
+use std::sync::Arc;
+
+use lastline_line::{RankSet, ReadBack, StreamId};
+
+/// What a client can be told.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The ranks whose lines are printed. Default: all.
+    pub show: Option<RankSet>,
+    /// One rank alone has the console: what it printed of a line is printed without waiting for
+    /// the rest. Default: false, a line is held until its newline, a barrier or its stream's end.
+    pub raw_partials: bool,
+    /// How many bytes of an open line are held in memory, per stream. Beyond it they are read
+    /// back from the file when the line ends, or, without files, printed in pieces.
+    /// Default: 256 KiB.
+    pub held_line_bytes: usize,
+    /// The longest line that is printed whole, in bytes; a longer one is printed in pieces.
+    /// Default: 16 MiB.
+    pub whole_line_bytes: usize,
+    /// Where to read back from. Default: nowhere.
+    pub read_back: Option<Arc<dyn ReadBack>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            show: None,
+            raw_partials: false,
+            held_line_bytes: 256 << 10,
+            whole_line_bytes: 16 << 20,
+            read_back: None,
+        }
+    }
+}
+
+impl Options {
+    /// Whether lines of `stream` are printed.
+    pub(crate) fn shows(&self, stream: StreamId) -> bool {
+        self.show.as_ref().is_none_or(|show| show.contains(stream.rank))
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("show", &self.show)
+            .field("raw_partials", &self.raw_partials)
+            .field("held_line_bytes", &self.held_line_bytes)
+            .field("whole_line_bytes", &self.whole_line_bytes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,24 @@
+//! What a sender's handles and its task share.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::forwarder::Forwarder;
+
+pub(crate) struct Shared {
+    pub(crate) forwarder: Mutex<Forwarder>,
+    /// The backlog is no longer empty, or the owner is gone.
+    pub(crate) work: Notify,
+    /// The backlog became empty and what was sent is stored, or the far side is gone.
+    pub(crate) idle: Notify,
+    /// The owner is gone.
+    pub(crate) ended: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn forwarder(&self) -> MutexGuard<'_, Forwarder> {
+        self.forwarder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -4,12 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use lastline_appender::Fsync;
-use lastline_client::Template;
 use lastline_line::{RankSet, Stream};
 
 use crate::units::{duration, size};
+use crate::values::{
+    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, flag, fsync, prefix, stream,
+    variable,
+};
 
 /// Run a job of N processes and lose no line of what they print.
 #[derive(Debug, Parser)]
@@ -239,120 +242,6 @@ pub(crate) struct PruneOptions {
     /// Keep so much at most
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) max_size: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum FoldMode {
-    /// Every line as it comes
-    Off,
-    /// What several ranks say becomes one entry, with the ranks that did or did not say it
-    Ranks,
-    /// All similar lines of a while become one entry, with their number
-    Similar,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// Lines
-    #[default]
-    Text,
-    /// One object a line
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum When {
-    /// On a terminal
-    #[default]
-    Auto,
-    Always,
-    Never,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum OnFailure {
-    /// Stop them
-    #[default]
-    Stop,
-    /// Let them go on
-    Continue,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum WhenFull {
-    /// Read it back from the file later
-    Spool,
-    /// Let the rank wait
-    Block,
-    /// Do not show it, and say so
-    Drop,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StdinMode {
-    /// Nobody
-    #[default]
-    Null,
-    /// Rank 0
-    Rank0,
-    /// Every rank gets all of it
-    All,
-}
-
-/// What stands before each line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Prefix {
-    /// `[{rank}] `, and nothing for one rank.
-    Auto,
-    /// This.
-    Template(Template),
-}
-
-impl Prefix {
-    /// The template for a job of so many ranks.
-    pub(crate) fn template(&self, ranks: u32) -> Template {
-        match self {
-            Self::Template(template) => template.clone(),
-            Self::Auto if ranks > 1 => Template::rank(),
-            Self::Auto => Template::empty(),
-        }
-    }
-}
-
-/// A variable sets a flag as people write it: `1`, `true`, `yes`, `on`, and their opposites.
-fn flag() -> clap::builder::BoolishValueParser {
-    clap::builder::BoolishValueParser::new()
-}
-
-fn prefix(text: &str) -> Result<Prefix, String> {
-    Ok(match text {
-        "auto" => Prefix::Auto,
-        "never" => Prefix::Template(Template::empty()),
-        text => Prefix::Template(Template::parse(text).map_err(|error| error.to_string())?),
-    })
-}
-
-fn fsync(text: &str) -> Result<Fsync, String> {
-    Ok(match text {
-        "never" => Fsync::Never,
-        "end" => Fsync::End,
-        seconds => match duration(seconds) {
-            Ok(every) if !every.is_zero() => Fsync::Every(every),
-            _ => return Err("write `never`, `end`, or a number of seconds above zero".into()),
-        },
-    })
-}
-
-fn variable(text: &str) -> Result<(OsString, OsString), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err(format!("`{text}` sets no variable (write `NAME=value`)")),
-    }
-}
-
-fn stream(text: &str) -> Result<Stream, String> {
-    let named = |stream: &Stream| stream.name() == text;
-    Stream::ALL.into_iter().find(named).ok_or_else(|| "write `stdout` or `stderr`".into())
 }
 
 #[cfg(test)]

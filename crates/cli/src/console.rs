@@ -9,8 +9,8 @@ use lastline_client::{
     Inherited, JsonPrinter, Labels, Printer, Template, TextOptions, TextPrinter,
 };
 
-use crate::args::{Format, When};
 use crate::notices::Lines;
+use crate::values::{Format, When};
 
 /// Whether to colour: as told, otherwise on a terminal unless `NO_COLOR` is set, or wherever
 /// `CLICOLOR_FORCE` is.

@@ -6,7 +6,7 @@ use lastline_client::{Block, PrintError, Printer};
 use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
 use lastline_line::{Entry, Fold, Off, RankSet, Stream};
 
-use crate::args::FoldMode;
+use crate::values::FoldMode;
 
 /// The fold of this mode over these ranks, held for `window` where that is given.
 pub(crate) fn fold(mode: FoldMode, ranks: RankSet, window: Option<Duration>) -> Box<dyn Fold> {

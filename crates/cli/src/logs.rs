@@ -13,8 +13,9 @@ use lastline_line::{
     StreamId, Timestamp,
 };
 
-use crate::args::{FoldMode, LogsOptions};
+use crate::args::LogsOptions;
 use crate::console::Look;
+use crate::values::FoldMode;
 use crate::{console, exit, folding};
 
 /// How much is read at once, in bytes.

@@ -11,6 +11,7 @@ mod run;
 mod signals;
 mod summary;
 mod units;
+mod values;
 
 use std::process::ExitCode;
 use std::time::Duration;

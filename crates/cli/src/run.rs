@@ -12,9 +12,10 @@ use lastline_bootstrap::{
 use lastline_client::Labels;
 use lastline_line::RankSet;
 
-use crate::args::{FoldMode, Format, OnFailure, RunOptions, StdinMode, WhenFull};
+use crate::args::RunOptions;
 use crate::console::Look;
 use crate::signals::Signals;
+use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
 use crate::{console, exit, folding, notices, summary};
 
 /// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job

@@ -68,13 +68,19 @@ impl Number {
             let fits = end <= Self::MAX_LENGTH && !has_digit(&text[end..]);
             return fits.then_some(Self { value, length: end });
         }
-        (!has_digit(rest)).then_some(Self { value, length: at })
+        (!has_digit(rest) || is_total(rest)).then_some(Self { value, length: at })
     }
 }
 
 /// Whether the comma at `at` groups digits.
 fn is_group(text: &[u8], at: usize) -> bool {
     text.get(at + 1..at + 4).is_some_and(|group| group.iter().all(u8::is_ascii_digit))
+}
+
+/// Whether the number is how many of so many: `/60` follows it.
+fn is_total(rest: &[u8]) -> bool {
+    let total = rest.strip_prefix(b"/").unwrap_or_default();
+    !total.is_empty() && total.iter().all(u8::is_ascii_digit)
 }
 
 fn has_digit(text: &[u8]) -> bool {
@@ -97,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_number_is_read_with_its_unit_and_nothing_else_is() {
-        let table: [(&str, Option<(f64, &str)>); 12] = [
+        let table: [(&str, Option<(f64, &str)>); 14] = [
             ("120", Some((120.0, ""))),
             ("-1.5", Some((-1.5, ""))),
             ("5.2 KB", Some((5.2, " KB"))),
@@ -105,6 +111,8 @@ mod tests {
             ("1,234", Some((1234.0, ""))),
             ("1e-4", Some((1e-4, ""))),
             ("1.5e3s", Some((1500.0, "s"))),
+            ("8/60", Some((8.0, "/60"))),
+            ("12/05/2024", None),
             ("0x1f", None),
             ("12:30", None),
             ("10.0.0.1", None),

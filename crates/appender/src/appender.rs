@@ -74,6 +74,12 @@ impl Appender {
         self.shared.budget.held_bytes()
     }
 
+    /// How long the writer that has been at it longest has not come back for more: much more than a
+    /// moment means that the disk does not answer. Zero while all wait for something to write.
+    pub fn busy_for(&self) -> Duration {
+        self.shared.pool.busy_for()
+    }
+
     /// What became of everything until now. What is queued is in neither.
     pub fn written(&self) -> Written {
         let streams = self.shared.all_streams().into_iter().map(|stream| {

@@ -101,6 +101,7 @@
 
 mod appender;
 mod archive;
+mod busy;
 mod dir;
 mod durable;
 mod error;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use async_channel::{Receiver, Sender};
 
 use crate::Reason;
+use crate::busy::Busy;
 use crate::shared::Shared;
 use crate::stream::Item;
 use crate::writer::Writer;
@@ -35,6 +36,7 @@ struct Thread {
     sender: Sender<Item>,
     queue: Receiver<Item>,
     has_ended: Arc<AtomicBool>,
+    busy: Arc<Busy>,
     handle: JoinHandle<()>,
 }
 
@@ -90,6 +92,12 @@ impl Pool {
         Some(thread.sender.clone())
     }
 
+    /// How long the thread that has been at it longest has not come back.
+    pub(crate) fn busy_for(&self) -> Duration {
+        let now = Instant::now();
+        self.state().threads.iter().map(|thread| thread.busy.time(now)).max().unwrap_or_default()
+    }
+
     /// Why no thread could be started, if none could.
     pub(crate) fn failure(&self) -> Option<Reason> {
         let state = self.state();
@@ -108,7 +116,8 @@ impl Pool {
             has_ended: Arc::clone(&has_ended),
             ended: Arc::clone(&self.ended),
         };
-        let mut writer = Writer::new(Arc::clone(shared), queue.clone());
+        let busy = Arc::new(Busy::new());
+        let mut writer = Writer::new(Arc::clone(shared), queue.clone(), Arc::clone(&busy));
         let handle = Builder::new()
             .name(format!("lastline-file-{turn}"))
             .stack_size(STACK_BYTES)
@@ -116,7 +125,7 @@ impl Pool {
             let _work = work;
             writer.run();
         })?;
-        Ok(Thread { sender, queue, has_ended, handle })
+        Ok(Thread { sender, queue, has_ended, busy, handle })
     }
 
     /// Lets every thread empty its queue and end, waits for that until `deadline`, and gives how

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, TryRecvError};
 
+use crate::busy::Busy;
 use crate::event::Event;
 use crate::index::Outcome;
 use crate::outage::Hit;
@@ -31,6 +32,7 @@ const INDEX_AFTER: Duration = Duration::from_millis(20);
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     queue: Receiver<Item>,
+    busy: Arc<Busy>,
     /// The time of the current batch.
     pub(crate) now: Instant,
     /// What happened since the index was written.
@@ -46,10 +48,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, queue: Receiver<Item>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, queue: Receiver<Item>, busy: Arc<Busy>) -> Self {
         Self {
             shared,
             queue,
+            busy,
             now: Instant::now(),
             events: Vec::new(),
             batch: 0,
@@ -68,12 +71,14 @@ impl Writer {
         loop {
             let closed = self.take(&mut items);
             self.now = Instant::now();
+            self.busy.begin(self.now);
             if !items.is_empty() {
                 self.file(&mut items);
             } else if closed {
                 break;
             }
             self.keep_house();
+            self.busy.end();
             if self.queue.is_empty() {
                 items.extend(self.wait(&waker));
             }

@@ -57,6 +57,7 @@ mod barriers;
 mod clock;
 mod command;
 mod control;
+mod disk_watch;
 mod environment;
 mod failure;
 mod guardian;

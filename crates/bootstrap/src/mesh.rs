@@ -25,7 +25,7 @@ use crate::spawner::ProcessSpawner;
 use crate::start::{Specs, check_files_limit, find_program, raise_files_limit, start_spawning};
 use crate::supervisor::Supervisor;
 use crate::wiring::wire;
-use crate::{SpawnError, control, stdin};
+use crate::{SpawnError, control, disk_watch, stdin};
 
 /// A job that runs: its ranks, and all that carries their output.
 pub struct LoggingMesh {
@@ -93,6 +93,7 @@ impl LoggingMesh {
             control: Mutex::default(),
             closed: tokio::sync::Notify::new(),
         });
+        disk_watch::start(wiring.appender.as_ref());
         let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
         let begun = Arc::clone(&inner.begun);

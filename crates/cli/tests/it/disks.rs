@@ -41,10 +41,15 @@ struct Echo {
 
 impl Echo {
     fn start(place: &Place, dir: &str, options: &[&str]) -> Self {
+        Self::start_with(place, dir, options, Stdio::piped())
+    }
+
+    /// With its stderr on `words`.
+    fn start_with(place: &Place, dir: &str, options: &[&str], words: impl Into<Stdio>) -> Self {
         let files = ["run", "--job", "j", "--log-dir", dir, "--report", "report.json"];
         let args = [&files[..], options, &["--stdin", "rank0", "--", "cat"]].concat();
         let mut command = place.command(&args);
-        command.stdin(Stdio::piped());
+        command.stdin(Stdio::piped()).stderr(words);
         let mut run = Running::start(command);
         let stdin = run.stdin();
         Self { run, stdin, told: String::new() }
@@ -207,6 +212,27 @@ fn a_disk_that_hangs_for_a_while_costs_nothing() -> ExitCode {
         let done = echo.end();
         assert_eq!(causes(&told, &report(place), &disk.bytes(FILE)), [""; 0]);
         assert_eq!(notes(&done), 0, "{}", done.err());
+    })
+}
+
+#[test]
+fn a_disk_that_hangs_for_long_is_told_while_it_hangs_and_when_it_is_over() -> ExitCode {
+    with_disk(|place, disk| {
+        let words = place.path("words");
+        let file = fs::File::create(&words).unwrap();
+        let mut echo = Echo::start_with(place, "disk", &["--strict"], file);
+        let said = |what: &str| fs::read_to_string(&words).unwrap().contains(what);
+        let answering = Answering(disk);
+        echo.say("before");
+        wait_until("it is filed", || disk.bytes(FILE) == b"before\n");
+        disk.hang(Hang::Unanswered);
+        (0..300).for_each(|at| echo.say(&format!("meanwhile {at}")));
+        wait_until("it is told", || said("lastline: the disk of the files has not answered for"));
+        drop(answering);
+        wait_until("it is over", || said("lastline: the disk of the files answers again"));
+        let told = echo.told.clone();
+        echo.end();
+        assert_eq!(causes(&told, &report(place), &disk.bytes(FILE)), [""; 0]);
     })
 }
 

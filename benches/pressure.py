@@ -127,7 +127,7 @@ def long_run(bench):
         start = time.perf_counter()
         job = subprocess.Popen(argv, stdin=NOTHING, stdout=NOTHING, stderr=NOTHING, env=bench.env)
         while job.poll() is None:
-            if marks and has_read(job.pid) >= marks[0] * 1000 * MB:
+            if marks and has_read(job.pid) >= marks[0] * 999 * MB:
                 resident = status_mib(job.pid, "VmRSS")
                 bench.table.figure(f"memory at {marks.pop(0)} GB", resident, "MiB", 64)
             time.sleep(0.01)

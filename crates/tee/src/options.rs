@@ -26,8 +26,9 @@ pub struct Options {
     /// What pipes may be enlarged by while they are under load, in bytes, for all tees that share
     /// it. Default: 4 MiB.
     pub pipe_budget: Budget,
-    /// The size that a pipe under load is given, in bytes. Default: 1 MiB, which is what Linux
-    /// grants without privileges.
+    /// The size that a pipe under load is given, in bytes. Default: 256 KiB, as long as a chunk: so
+    /// much at a time is still in the processor's cache when it is read. Linux grants up to 1 MiB
+    /// without privileges.
     pub pipe_bytes: usize,
 }
 
@@ -40,7 +41,7 @@ impl Default for Options {
             recent_lines: 20,
             recent_bytes: 16 << 10,
             pipe_budget: Budget::new(4 << 20),
-            pipe_bytes: 1 << 20,
+            pipe_bytes: 256 << 10,
         }
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::mesh::Inner;
+use crate::inner::Inner;
 
 /// The longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64;

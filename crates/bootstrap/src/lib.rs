@@ -61,6 +61,7 @@ mod disk_watch;
 mod environment;
 mod failure;
 mod guardian;
+mod inner;
 mod job_dir;
 mod job_lock;
 mod jobs;

@@ -1,4 +1,4 @@
-//! The supervisor: hears what becomes of the ranks until all are over, then takes the job down.
+//! The supervisor: hears what becomes of the ranks until all are over.
 
 use std::sync::Arc;
 
@@ -10,11 +10,10 @@ use tokio::time::Instant;
 
 use crate::clock::now;
 use crate::guardian::Guardian;
+use crate::inner::Inner;
 use crate::memory_watch::MemoryWatch;
-use crate::mesh::Inner;
 use crate::plan::{Plan, StopCause};
 use crate::rank::{Event, RankState};
-use crate::report::Report;
 use crate::stage::Teardown;
 use crate::start::Running;
 use crate::stop::Stop;
@@ -75,8 +74,8 @@ impl Supervisor {
         }
     }
 
-    /// Runs the job to its end, then takes it down.
-    pub(crate) async fn run(mut self) -> Report {
+    /// Runs the job until its ranks and their streams have ended, or the budget of the way out has.
+    pub(crate) async fn run(mut self) -> Self {
         let mut eof_since = None;
         while !self.is_over() {
             if self.ranks_are_over() {
@@ -96,7 +95,7 @@ impl Supervisor {
         let eof_since = eof_since.unwrap_or_else(Instant::now);
         self.teardown.begin();
         self.teardown.record("eof", eof_since, timed_out);
-        crate::teardown::take_down(self).await
+        self
     }
 
     fn is_over(&self) -> bool {

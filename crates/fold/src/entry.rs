@@ -4,7 +4,7 @@ use lastline_line::{Address, Controls, Emit, Entry, Field, Folded, Member, RankS
 use rustc_hash::FxHashMap;
 
 use crate::field::Variable;
-use crate::miner::Place;
+use crate::place::Place;
 use crate::read::Reading;
 use crate::unit::{Meta, Said};
 

@@ -3,7 +3,7 @@
 use lastline_line::Field;
 use rustc_hash::FxHashSet;
 
-use crate::miner::Place;
+use crate::place::Place;
 use crate::range::Range;
 use crate::statement::{hash, is_bar};
 

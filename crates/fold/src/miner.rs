@@ -3,6 +3,7 @@
 use lastline_line::{Colours, Controls, plain_text};
 
 use crate::generations::Generations;
+use crate::place::Place;
 use crate::skeleton::{self, Found, Skeletons};
 use crate::statement::hash;
 use crate::statement::scan::{Item, Kind, Scan, VARIABLE};
@@ -25,22 +26,6 @@ impl Default for MinerOptions {
 /// Which statement a line makes. Lines of one group fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupId(pub u64);
-
-/// A part of a text, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its first byte.
-    pub start: u32,
-    /// One past its last byte.
-    pub end: u32,
-}
-
-impl Place {
-    /// The bytes of `text` at this place.
-    pub fn of(self, text: &[u8]) -> &[u8] {
-        text.get(self.start as usize..self.end as usize).unwrap_or_default()
-    }
-}
 
 /// What a [`Miner`] says of a line.
 #[derive(Clone, Copy, Debug)]

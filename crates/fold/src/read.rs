@@ -2,7 +2,8 @@
 
 use lastline_line::{Colours, Controls, plain_text};
 
-use crate::miner::{Miner, Place};
+use crate::miner::Miner;
+use crate::place::Place;
 use crate::statement::hash::{mix, placed, word};
 use crate::unit::{Match, Said};
 

@@ -12,7 +12,7 @@ use bytes::eight;
 pub(crate) use bytes::print;
 use number::{Number, open_numbers};
 
-use crate::miner::Place;
+use crate::place::Place;
 use crate::statement::scan::{Item, Kind};
 
 /// Longer lines are always scanned.

@@ -16,7 +16,7 @@ use crate::values::{
 
 /// Run a job of N processes and lose no line of what they print.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, arg_required_else_help = true)]
+#[command(version, max_term_width = 100, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -29,6 +29,7 @@ pub(crate) enum Command {
     /// Print a job's files, merged by the time of arrival
     Logs(LogsOptions),
     /// List the jobs that are there
+    #[command(after_help = "Example:\n  lastline jobs | tail -5")]
     Jobs,
     /// Wait until everything that a running job has printed before now has arrived
     #[command(after_help = "Example:\n  lastline flush 20261123-141503-k3f9")]
@@ -52,7 +53,26 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the man page of lastline, or of one of its commands
+    #[command(
+        after_help = "Examples:\n  lastline man | man -l -\n  lastline man run > lastline-run.1"
+    )]
+    Man {
+        /// The command [default: lastline itself]
+        #[arg(value_parser = COMMANDS)]
+        command: Option<String>,
+    },
 }
+
+/// Those that have a man page.
+const COMMANDS: [&str; 8] =
+    ["run", "logs", "jobs", "flush", "report", "prune", "completions", "man"];
+
+const EXAMPLES: &str = "\
+Examples:
+  lastline run -n 8 -- python train.py
+  lastline logs --rank 3 --tail 20
+  lastline run --help";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -168,8 +188,8 @@ pub(crate) struct RunOptions {
     /// stays what `--stdin` says; what it leaves in the background gets SIGHUP when it ends
     #[arg(long, env = "LASTLINE_RUN_PTY", value_parser = flag())]
     pub(crate) pty: bool,
-    /// A variable for every rank; may be given several times
-    #[arg(long, value_name = "K=V", value_parser = variable)]
+    /// A variable for every rank; may be given several times, and once in LASTLINE_RUN_ENV
+    #[arg(long, value_name = "K=V", value_parser = variable, env = "LASTLINE_RUN_ENV")]
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Where ranks start
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_WORKDIR")]

@@ -7,6 +7,7 @@ mod folding;
 mod jobs;
 mod logs;
 mod notices;
+mod pages;
 mod run;
 mod signals;
 mod summary;
@@ -16,7 +17,7 @@ mod values;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 
 use crate::args::{Cli, Command};
 
@@ -33,11 +34,8 @@ fn main() -> ExitCode {
         Command::Flush { job } => jobs::flush(&job),
         Command::Report { job } => jobs::report(job.as_deref()),
         Command::Prune(options) => jobs::prune(&options),
-        Command::Completions { shell } => {
-            let mut out = std::io::stdout();
-            clap_complete::generate(shell, &mut Cli::command(), "lastline", &mut out);
-            Ok(exit::SUCCESS)
-        }
+        Command::Completions { shell } => pages::completions(shell),
+        Command::Man { command } => pages::man(command.as_deref()),
     };
     let code = result.unwrap_or_else(|error| {
         notices::say(&format!("{error:#}"));

@@ -74,6 +74,21 @@ fn a_rank_can_flush_its_own_job() {
 }
 
 #[test]
+fn every_command_has_a_man_page_and_an_example() {
+    let place = Place::new();
+    let page = place.lastline(&["man"]).expect(0).out();
+    assert!(page.contains(".TH lastline 1") && page.contains("lastline\\-run"), "{page}");
+    for command in ["run", "logs", "jobs", "flush", "report", "prune", "completions", "man"] {
+        let page = place.lastline(&["man", command]).expect(0).out();
+        assert!(page.contains(&format!(".TH lastline-{command} 1")), "{page}");
+        let help = place.lastline(&[command, "--help"]).expect(0).out();
+        assert!(help.contains("Example"), "{help}");
+    }
+    let unknown = place.lastline(&["man", "none"]).expect(2);
+    assert!(unknown.err().contains("[possible values: run, "), "{}", unknown.err());
+}
+
+#[test]
 fn completions_are_scripts() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish"] {

@@ -1,0 +1,43 @@
+//! `lastline completions` and `lastline man`.
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use clap::CommandFactory;
+
+use crate::args::Cli;
+use crate::exit;
+
+/// Prints a completion script.
+pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "lastline", &mut script);
+    print(&script)
+}
+
+/// Prints a man page.
+pub(crate) fn man(command: Option<&str>) -> anyhow::Result<u8> {
+    let mut cli = Cli::command();
+    // Gives subcommands their whole names.
+    cli.build();
+    let page = match command {
+        None => cli,
+        Some(name) => {
+            let found = cli.find_subcommand(name).cloned();
+            let found = found.expect("BUG: only names of commands are taken");
+            let whole = format!("lastline-{}", found.get_name());
+            found.name(whole)
+        }
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text).context("cannot make the page")?;
+    print(&text)
+}
+
+fn print(text: &[u8]) -> anyhow::Result<u8> {
+    match io::stdout().lock().write_all(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        other => other.context("cannot print it")?,
+    }
+    Ok(exit::SUCCESS)
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lastline_appender::Written;
+use lastline_client::Account;
 use lastline_line::{Gaps, Offset, Span, Stream, StreamId, StreamLedger};
 use tokio::time::Instant;
 
@@ -87,7 +88,8 @@ fn rank_reports(job: &Supervisor, written: Option<&Written>) -> Vec<RankReport> 
     let ranks = job.ranks.iter().map(|rank| {
         let streams = rank.streams.iter().map(|stream| {
             let account = accounts.get(&stream.id).cloned().unwrap_or_default();
-            let mut ledger = ledger(stream, account);
+            let shown = job.plan.show.as_ref().is_none_or(|show| show.contains(rank.rank));
+            let mut ledger = ledger(stream, account, shown);
             file_side(&mut ledger, stream.id, written, files);
             let not_synced = not_synced(stream.id, written);
             (stream.id.stream, stream_report(stream, ledger, not_synced))
@@ -98,10 +100,15 @@ fn rank_reports(job: &Supervisor, written: Option<&Written>) -> Vec<RankReport> 
     ranks.collect()
 }
 
-/// The console's side of a stream: what the client did not account for was not shown.
-fn ledger(stream: &StreamState, mut account: lastline_client::Account) -> StreamLedger {
+/// The console's side of a stream: what the client did not account for was not shown, which is a loss
+/// where it was to be.
+fn ledger(stream: &StreamState, mut account: Account, shown: bool) -> StreamLedger {
     let (read_bytes, read_lines) = stream.tee.as_ref().map_or((0, 0), lastline_tee::Tee::counts);
-    account.settle(Offset(read_bytes), NOT_SHOWN);
+    if shown {
+        account.settle(Offset(read_bytes), NOT_SHOWN);
+    } else {
+        account.settle_hidden(Offset(read_bytes));
+    }
     StreamLedger {
         read_bytes,
         read_lines,

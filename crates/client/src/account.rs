@@ -82,6 +82,13 @@ impl Account {
         self.received = self.received.max(read);
     }
 
+    /// The same of a stream that is not to be shown: nothing of it is missed.
+    pub fn settle_hidden(&mut self, read: Offset) {
+        let rest = self.unaccounted() + read.0.saturating_sub(self.received.0);
+        self.withhold(Withheld::Show, rest);
+        self.received = self.received.max(read);
+    }
+
     /// The last `bytes` received that are in no gap.
     fn last_free(&self, mut bytes: u64) -> Vec<Span> {
         let (mut spans, mut to) = (Vec::new(), self.received);
@@ -131,6 +138,17 @@ mod tests {
         let lost: Vec<_> = account.lost.as_slice().iter().map(|gap| gap.span).collect();
         assert_eq!(lost, [span(5, 10), span(10, 20), span(20, 30)]);
         assert_eq!(account.unaccounted(), 0);
+    }
+
+    #[test]
+    fn of_what_is_not_to_be_shown_nothing_is_lost() {
+        let mut account = Account::default();
+        account.arrive(span(0, 10));
+        account.withhold(Withheld::Show, 10);
+        account.arrive(span(10, 14));
+        account.settle_hidden(Offset(30));
+        assert_eq!((account.withheld.total(), account.lost.bytes()), (30, 0));
+        assert_eq!((account.unaccounted(), account.received), (0, Offset(30)));
     }
 
     #[test]

@@ -81,6 +81,9 @@ fn arguments(scenario: &Scenario, place: &Place) -> Vec<String> {
     if let Some(below) = scenario.show_below {
         add("--show", if below == 0 { "999".into() } else { format!("0-{}", below - 1) });
     }
+    if scenario.pty {
+        args.push("--pty".into());
+    }
     if scenario.strict {
         args.push("--strict".into());
     }

@@ -116,6 +116,8 @@ pub(crate) struct Scenario {
     /// Signals to lastline, each so many milliseconds after a rank runs.
     pub(crate) signals: Vec<(u64, i32)>,
     pub(crate) flushers: Vec<Flusher>,
+    /// Ranks write to terminals, and nothing to stderr: a terminal has one stream.
+    pub(crate) pty: bool,
 }
 
 fn one_in(rng: &mut Rng, n: u32) -> bool {
@@ -126,13 +128,24 @@ fn choose<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
     from[rng.usize(0..from.len())]
 }
 
+impl RankPlan {
+    /// On a terminal there is one stream, and what a rank leaves behind is hung up when it ends, so
+    /// that nobody knows how far it comes.
+    fn use_terminal(&mut self) {
+        self.bytes[1] = 0;
+        if matches!(self.end, End::HoldQuiet | End::HoldTalking | End::Daemon) {
+            self.end = End::Exit(0);
+        }
+    }
+}
+
 impl Scenario {
     /// The run of this seed.
     pub(crate) fn of(seed: u64) -> Self {
         let rng = &mut Rng::with_seed(seed);
         let signals = signals(rng);
         let on_failure = choose(rng, &["stop", "continue"]);
-        let ranks = ranks(rng, !signals.is_empty());
+        let mut ranks = ranks(rng, !signals.is_empty());
         let count = ranks.len() as u32;
         let (mut reader, files) = (reader(rng), files(rng));
         let when_full = choose(rng, &[None, Some("spool"), Some("block"), Some("drop")]);
@@ -143,8 +156,14 @@ impl Scenario {
             reader = Reader::Fast;
         }
         let hurried = reader == Reader::Never;
+        // Drawn apart, so that other draws are what they would be without it.
+        let pty = one_in(&mut Rng::with_seed(!seed), 6);
+        if pty {
+            ranks.iter_mut().for_each(RankPlan::use_terminal);
+        }
         Self {
             seed,
+            pty,
             reader,
             stderr_closes: one_in(rng, 12).then(|| rng.u64(0..20_000)),
             format: format(rng, count),

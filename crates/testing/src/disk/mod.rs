@@ -174,7 +174,9 @@ impl Shared {
 
     fn take(&self, request: &[u8]) {
         let mut state = self.state();
-        if state.hang.is_some() {
+        // One that was on its way when requests stopped being taken has been taken: nothing but an
+        // answer would end who waits for it.
+        if state.hang == Some(Hang::Unanswered) {
             state.is_waited_for = true;
             state.taken.push(request.to_vec());
             self.changed.notify_all();

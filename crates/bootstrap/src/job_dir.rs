@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SendError, sync_channel};
 use std::time::Duration;
 
-use lastline_line::Timestamp;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::now;
 use crate::job_lock::try_lock;
 use crate::report::{Report, rfc3339};
 
@@ -101,6 +101,9 @@ pub struct JobInfo {
     pub started: String,
     /// Lastline's own process.
     pub pid: u32,
+    /// Output that is lost makes the exit code, where nothing else does.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 impl JobInfo {
@@ -111,8 +114,9 @@ impl JobInfo {
             job: job.into(),
             command,
             world_size,
-            started: rfc3339(Timestamp::from_system(std::time::SystemTime::now())),
+            started: rfc3339(now()),
             pid: std::process::id(),
+            strict: false,
         }
     }
 }

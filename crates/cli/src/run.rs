@@ -29,7 +29,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
     let workdir = options.workdir.as_deref();
     LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
-    let info = JobInfo::new(&job, command.collect(), options.procs);
+    let mut info = JobInfo::new(&job, command.collect(), options.procs);
+    info.strict = options.strict;
     let dir = job_dir(&options, &info)?;
     let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
     let runtime = tokio::runtime::Builder::new_multi_thread()

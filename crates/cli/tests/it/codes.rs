@@ -141,14 +141,15 @@ fn executable(place: &Place, text: &str) -> &'static str {
 #[test]
 fn strict_makes_lost_output_an_error() {
     let place = Place::new();
-    let script = "\"$0\" run --strict --log-dir logs -- sh -c 'seq 100000' | head -1; :";
-    let lastline = env!("CARGO_BIN_EXE_lastline");
-    let script = format!("{{ {}; echo $? >code; }} | head -1", script.split(" | ").next().unwrap());
-    let command = place.wrap("sh", &["-c", &script, lastline]);
+    let run = "\"$0\" run --strict --log-dir logs -- seq 100000";
+    let script = format!("{{ {run}; echo $? >code; }} | head -1");
+    let command = place.wrap("sh", &["-c", &script, env!("CARGO_BIN_EXE_lastline")]);
     crate::support::Running::start(command).wait().expect(0);
     assert_eq!(std::fs::read_to_string(place.path("code")).unwrap(), "74\n");
     let report = report(&place.path("logs"));
     let lost = &report["ranks"][0]["streams"]["stdout"]["lost"][0];
     assert_eq!(lost["cause"], "console closed");
+    let jobs = place.lastline(&["jobs"]).expect(0).out();
+    assert!(jobs.contains(" 74 "), "{jobs}");
     place.lastline(&["run", "--strict", "--", "true"]).expect(0);
 }

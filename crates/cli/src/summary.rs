@@ -54,7 +54,7 @@ fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>
         let who = ranks(&other.ranks.iter().copied().collect());
         match other.last_words.last() {
             Some(words) => lines.push(format!("{who} failed otherwise: {words}")),
-            None => lines.push(format!("{who} failed otherwise, saying nothing")),
+            None => lines.push(format!("{who} failed, too, saying nothing")),
         }
     }
     lines.extend(report.memory_kills.iter().filter_map(|kills| memory(report, failure, kills)));

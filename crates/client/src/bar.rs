@@ -17,7 +17,7 @@ const STATE_EVERY: Duration = Duration::from_millis(250);
 /// What a stream draws again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Bars {
-    /// When a state was shown last, or the first one came.
+    /// When a state was shown last, or the first one began.
     shown: Option<Timestamp>,
     /// The newest state that was not shown: it is when it turns out to be the last.
     held: Option<Held>,
@@ -36,8 +36,13 @@ impl Bars {
         self.held.is_none()
     }
 
-    /// Whether a state that arrives at `now` is to be shown; if so it counts as shown. The first
-    /// one is not: a bar that is done in a moment is shown by its end alone.
+    /// The first state may begin at `now`. It is not shown at once: a bar that is done in a moment is
+    /// shown by its end alone.
+    pub(crate) fn begin(&mut self, now: Timestamp) {
+        self.shown.get_or_insert(now);
+    }
+
+    /// Whether a state is to be shown at `now`; if so it counts as shown.
     pub(crate) fn is_due(&mut self, now: Timestamp) -> bool {
         let shown = *self.shown.get_or_insert(now);
         let due = now.since(shown) >= STATE_EVERY;

@@ -110,6 +110,7 @@ impl OpenLine {
     fn append(&mut self, start: Offset, piece: &[u8], out: &mut impl FnMut(Out<'_>)) {
         if self.is_empty() {
             self.start = start;
+            self.bars.begin(self.time);
         }
         let had_return = self.text.last() == Some(&b'\r');
         self.moves |= !self.raw && moves_up(piece);

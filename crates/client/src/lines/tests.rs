@@ -68,9 +68,9 @@ fn a_bar_is_shown_now_and_then_and_when_it_ends() {
     let percents: Vec<String> = (0..10).map(|at| format!("\r{at}0%")).collect();
     let mut pieces: Vec<&str> = percents.iter().map(String::as_str).collect();
     pieces.push("\ndone\n");
-    assert_eq!(shown_slowly(&pieces), ["30%", "60%", "90%", "done"]);
+    assert_eq!(shown_slowly(&pieces), ["20%", "50%", "80%", "90%", "done"]);
     let pieces = ["1%\r", "2%\r", "3%\r", "4%\r", "5%\r", "\n"];
-    assert_eq!(shown_slowly(&pieces), ["4%", "5%"]);
+    assert_eq!(shown_slowly(&pieces), ["3%", "5%"]);
 }
 
 #[test]
@@ -100,7 +100,12 @@ fn a_state_after_a_barrier_goes_on_with_the_line() {
         |start, text: &str, continuation, redrawn| (start, text.to_owned(), continuation, redrawn);
     assert_eq!(
         lines,
-        [line(1, "10%", false, false), line(13, "40%", true, true), line(17, "50%", true, false)]
+        [
+            line(1, "10%", false, false),
+            line(5, "20%", true, true),
+            line(13, "40%", true, true),
+            line(17, "50%", true, false)
+        ]
     );
 }
 
@@ -111,8 +116,8 @@ fn nested_bars_are_states_too() {
     pieces.extend(inner.iter().map(String::as_str));
     pieces.push("\n\nend\n");
     let shown = shown_slowly(&pieces);
-    assert_eq!(shown[..4], ["outer 1/3", "inner 30%", "inner 60%", "inner 90%"]);
-    assert_eq!(shown[4..], ["", "end"]);
+    assert_eq!(shown[..4], ["outer 1/3", "inner 10%", "inner 40%", "inner 70%"]);
+    assert_eq!(shown[4..], ["inner 90%", "", "end"]);
 }
 
 #[test]

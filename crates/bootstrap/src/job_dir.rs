@@ -1,6 +1,6 @@
 //! The directory of a job: who made it, whether it still runs, and where all jobs are.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now;
-use crate::job_lock::try_lock;
+use crate::job_lock::Locked;
 use crate::report::{Report, rfc3339};
 
 /// The file that says what the job is, locked while it runs.
@@ -143,7 +143,7 @@ pub fn new_job_id() -> String {
 #[derive(Debug)]
 pub struct JobDir {
     path: PathBuf,
-    _lock: File,
+    _lock: Locked,
 }
 
 impl JobDir {
@@ -161,11 +161,11 @@ impl JobDir {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).mode(0o600);
         options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let mut lock = options.open(&file).map_err(failed("write", &file))?;
-        if !try_lock(&lock).map_err(failed("lock", &file))? {
+        let lock = options.open(&file).map_err(failed("write", &file))?;
+        let Some(mut lock) = Locked::try_new(lock).map_err(failed("lock", &file))? else {
             return Err(JobDirError::Running { dir: path });
-        }
-        let was_here = lock.metadata().is_ok_and(|file| file.len() > 0);
+        };
+        let was_here = lock.0.metadata().is_ok_and(|file| file.len() > 0);
         let old = job_files(&path).map_err(failed("read", &path))?;
         if (was_here || !old.is_empty()) && !overwrite {
             return Err(JobDirError::Finished { dir: path });
@@ -174,7 +174,7 @@ impl JobDir {
             fs::remove_file(&file).map_err(failed("remove", &file))?;
         }
         let text = serde_json::to_vec_pretty(info).expect("BUG: a job's facts become JSON");
-        let write = lock.set_len(0).and_then(|()| lock.write_all(&text));
+        let write = lock.0.set_len(0).and_then(|()| lock.0.write_all(&text));
         write.map_err(failed("write", &file))?;
         Ok(Self { path, _lock: lock })
     }

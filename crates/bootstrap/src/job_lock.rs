@@ -7,26 +7,40 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 
-/// Takes the lock, for as long as `file`, which is open for writing, is open anywhere; false when
-/// somebody has it.
-pub(crate) fn try_lock(file: &File) -> io::Result<bool> {
-    match command(file, libc::F_OFD_SETLK) {
-        Ok(_) => Ok(true),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
-            Ok(false)
+/// A file whose lock this process has.
+#[derive(Debug)]
+pub(crate) struct Locked(pub(crate) File);
+
+impl Locked {
+    /// Takes the lock of `file`, which is open for writing; `None` when somebody has it.
+    pub(crate) fn try_new(file: File) -> io::Result<Option<Self>> {
+        match command(&file, libc::F_OFD_SETLK, libc::F_WRLCK) {
+            Ok(_) => Ok(Some(Self(file))),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        Err(error) => Err(error),
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child that has not executed its program yet.
+        if let Err(error) = command(&self.0, libc::F_OFD_SETLK, libc::F_UNLCK) {
+            tracing::debug!(%error, "the lock of a job goes when its file is closed everywhere");
+        }
     }
 }
 
 /// Whether somebody has the lock. Takes none.
 pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
-    Ok(command(file, libc::F_OFD_GETLK)? != libc::F_UNLCK)
+    Ok(command(file, libc::F_OFD_GETLK, libc::F_WRLCK)? != libc::F_UNLCK)
 }
 
-/// Asks for the whole file, for writing; gives what kind of lock is in the way.
-fn command(file: &File, command: i32) -> io::Result<i32> {
-    let [kind, whence] = [libc::F_WRLCK, libc::SEEK_SET]
+/// Asks for a kind of lock of the whole file; gives what kind is in the way.
+fn command(file: &File, command: i32, kind: i32) -> io::Result<i32> {
+    let [kind, whence] = [kind, libc::SEEK_SET]
         .map(|number| i16::try_from(number).expect("BUG: the system's constants are small"));
     let mut lock = libc::flock { l_type: kind, l_whence: whence, l_start: 0, l_len: 0, l_pid: 0 };
     #[expect(unsafe_code, reason = "rustix has no locks of open files")]
@@ -45,11 +59,13 @@ mod tests {
         let open = || File::options().read(true).write(true).open(file.path()).unwrap();
         let (one, other, reader) = (open(), open(), File::open(file.path()).unwrap());
         assert!(!is_locked(&reader).unwrap() && !is_locked(&other).unwrap());
-        assert!(try_lock(&one).unwrap(), "who only looked is not in the way");
-        assert!(try_lock(&one).unwrap(), "whose it is may ask again");
-        assert!(!try_lock(&other).unwrap() && is_locked(&reader).unwrap());
+        let copy = one.try_clone().unwrap();
+        let one = Locked::try_new(one).unwrap();
+        assert!(one.is_some(), "who only looked is not in the way");
+        assert!(Locked::try_new(other).unwrap().is_none() && is_locked(&reader).unwrap());
         drop(one);
-        assert!(!is_locked(&reader).unwrap());
-        assert!(try_lock(&other).unwrap());
+        assert!(!is_locked(&reader).unwrap(), "a copy that is still open has no lock");
+        assert!(Locked::try_new(open()).unwrap().is_some());
+        drop(copy);
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::now;
 use crate::job_dir::{
     JOB_FILE, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, failed, job_files,
 };
-use crate::job_lock::{is_locked, try_lock};
+use crate::job_lock::{Locked, is_locked};
 use crate::report::Report;
 
 /// How a job is doing.
@@ -215,9 +215,9 @@ impl JobsPlace {
         }
         let lock = File::options().read(true).write(true).open(job.dir.join(JOB_FILE))?;
         // Somebody may have begun a job there meanwhile.
-        if !try_lock(&lock)? {
+        let Some(_lock) = Locked::try_new(lock)? else {
             return Err(io::ErrorKind::ResourceBusy.into());
-        }
+        };
         for file in job_files(&job.dir)? {
             fs::remove_file(file)?;
         }

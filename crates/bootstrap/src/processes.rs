@@ -164,6 +164,8 @@ mod tests {
         let (_master, slave) = crate::terminal::open(Default::default()).unwrap();
         let held = [Held::pipe(&read).unwrap(), Held::terminal(&slave).unwrap()];
         assert!(HashSet::from(held).is_subset(&held_by(std::process::id())));
-        assert!(holders(&HashSet::from(held)).is_empty(), "only others are named");
+        // A child that another test starts has them until it executes its program.
+        let named = holders(&HashSet::from(held)).into_values().flatten();
+        assert!(named.into_iter().all(|holder| holder.pid != std::process::id()));
     }
 }

@@ -11,7 +11,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 
 /// Ends with the files.
-pub(crate) async fn watch_disk(appender: Weak<Appender>) {
+async fn watch_disk(appender: Weak<Appender>) {
     let mut told = false;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;

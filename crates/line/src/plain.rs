@@ -1,7 +1,7 @@
 //! Text that is harmless on a terminal.
 //!
 //! Text of Lastline's making must not carry what a rank would do to the terminal: a cursor moved once
-//! for 64 ranks is moved to the wrong place, and a title set by an entry is nobody's. Controls sequences
+//! for 64 ranks is moved to the wrong place, and a title set by an entry is nobody's. Control sequences
 //! are shown instead of sent.
 
 /// What becomes of colours (`ESC [ … m`).

@@ -37,16 +37,7 @@ fn flooded<T>(text: &[u8], read: impl FnOnce(std::io::PipeReader) -> T) -> T {
 
 /// The same with the master of a terminal.
 fn flooded_terminal<T>(text: &[u8], read: impl FnOnce(OwnedFd) -> T) -> T {
-    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
-    use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
-    let master = openpt(flags).expect("a terminal");
-    unlockpt(&master).expect("its other end");
-    let slave = ioctl_tiocgptpeer(&master, flags).expect("its other end");
-    let mut modes = tcgetattr(&slave).expect("its modes");
-    modes.output_modes.remove(OutputModes::OPOST);
-    tcsetattr(&slave, OptionalActions::Now, &modes).expect("modes");
-    let mut slave = std::fs::File::from(slave);
+    let (master, mut slave) = lastline_testing::terminal();
     std::thread::scope(|scope| {
         scope.spawn(move || slave.write_all(text).expect("the reader is there"));
         read(master)

@@ -17,11 +17,13 @@ pub mod rank;
 mod sink;
 pub mod soak;
 pub mod storage;
+mod terminal;
 
 pub use files::Files;
 pub use gate::{Gate, PATIENCE, until, wait_until};
 pub use printer::{PrintRecorder, Printed, Screen};
 pub use sink::Recorder;
+pub use terminal::terminal;
 
 use bytes::Bytes;
 use lastline_line::{Chunk, Launch, Offset, Stream, StreamId, Timestamp};

@@ -13,20 +13,6 @@ pub(crate) fn pipe() -> (OwnedFd, std::fs::File) {
     (read.into(), OwnedFd::from(write).into())
 }
 
-/// A real pseudo terminal that leaves bytes alone: the master, and a file to write to.
-pub(crate) fn terminal() -> (OwnedFd, std::fs::File) {
-    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
-    use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let master = openpt(flags).expect("a terminal");
-    unlockpt(&master).expect("its other end");
-    let slave = ioctl_tiocgptpeer(&master, flags).expect("its other end");
-    let mut modes = tcgetattr(&slave).expect("its modes");
-    modes.output_modes.remove(OutputModes::OPOST);
-    tcsetattr(&slave, OptionalActions::Now, &modes).expect("modes");
-    (master, slave.into())
-}
-
 pub(crate) fn sinks(recorders: &[&Recorder]) -> Vec<BoxSink> {
     recorders.iter().map(|&recorder| Box::new(recorder.clone()) as BoxSink).collect()
 }

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use lastline_line::{Accept, Message, Offset, Sink, Version};
 use lastline_tee::{BoxSink, End, Options, Tee};
-use lastline_testing::{Recorder, stdout};
+use lastline_testing::{Recorder, stdout, terminal};
 
-use crate::support::{assert_contiguous, sinks, terminal, until};
+use crate::support::{assert_contiguous, sinks, until};
 
 fn flush(version: u64, mark: u64) -> Message {
     Message::Flush { stream: stdout(0), version: Version(version), mark: Offset(mark) }

@@ -28,11 +28,11 @@ pub(crate) fn text(report: &Report, dir: Option<&Path>) -> String {
     lines.into_iter().map(|line| format!("lastline: {}\n", harmless(&line))).collect()
 }
 
-/// Words that may be a rank's own, without what they would do to a terminal.
+/// Words that may be a rank's own, on one line and without what they would do to a terminal.
 pub(crate) fn harmless(words: &str) -> String {
     let mut shown = Vec::new();
     plain_text(words.as_bytes(), Colours::Drop, &mut shown);
-    String::from_utf8_lossy(&shown).into_owned()
+    String::from_utf8_lossy(&shown).replace('\n', " ")
 }
 
 fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>) {

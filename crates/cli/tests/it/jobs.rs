@@ -24,6 +24,15 @@ fn jobs_lists_what_is_there() {
 }
 
 #[test]
+fn a_command_of_several_lines_is_one_row() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "sh", "-c", "true\nfake  2026-01-01\n\x1b[2J"]);
+    let out = place.lastline(&["jobs"]).expect(0).out();
+    assert_eq!(out.lines().count(), 2, "{out}");
+    assert!(out.ends_with("  sh -c true fake  2026-01-01 ^[[2J\n"), "{out}");
+}
+
+#[test]
 fn latest_is_the_newest_job_wherever_its_files_are() {
     let place = Place::new();
     place.lastline(&["run", "--job", "one", "--", "echo", "1"]).expect(0);

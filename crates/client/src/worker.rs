@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_line::{
-    Cause, Chunk, Control, Fold, Inbox, Message, Offset, Received, Span, Stream, StreamId, Version,
-    Withheld,
+    Cause, Chunk, Control, ControlSender, Fold, Inbox, Message, Offset, Received, Span, Stream,
+    StreamId, Version, Withheld,
 };
 
 use crate::bar::moves_up;
@@ -22,6 +22,7 @@ const FLUSH_BYTES: u64 = 64 << 10;
 
 pub(crate) struct Worker {
     inbox: Box<dyn Inbox>,
+    controls: ControlSender,
     presenter: Presenter,
     shared: Arc<Shared>,
     lines: HashMap<StreamId, OpenLine>,
@@ -37,7 +38,8 @@ impl Worker {
     ) -> Self {
         let console = Console::new(printer, Arc::clone(&shared));
         let presenter = Presenter { fold, console, options, fold_due: None };
-        Self { inbox, presenter, shared, lines: HashMap::new() }
+        let controls = inbox.control_sender();
+        Self { inbox, controls, presenter, shared, lines: HashMap::new() }
     }
 
     pub(crate) fn run(&mut self) {
@@ -72,6 +74,8 @@ impl Worker {
             Message::Heartbeat { node, time } => {
                 self.shared.state().heard.insert(node, time);
             }
+            // What hosts say of themselves does not come this way.
+            _ => {}
         }
     }
 
@@ -160,7 +164,7 @@ impl Worker {
         let lost = account.lost.first_below(mark).cloned();
         state.barriers.reached(stream, version, lost.as_ref());
         drop(state);
-        self.inbox.reply(Control::Acknowledge { stream, through: mark });
+        self.controls.send(Control::Acknowledge { stream, through: mark });
     }
 
     fn take_end(&mut self, stream: StreamId, at: Offset) {
@@ -177,7 +181,7 @@ impl Worker {
         if rank_ended {
             self.presenter.rank_ended(stream.rank);
         }
-        self.inbox.reply(Control::Acknowledge { stream, through: at });
+        self.controls.send(Control::Acknowledge { stream, through: at });
     }
 
     /// Answers barriers that wait for streams that have ended, after printing what is held.

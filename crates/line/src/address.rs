@@ -35,7 +35,10 @@ impl fmt::Display for Stream {
 }
 
 /// A random number made when a rank is started; a rank started again is another launch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Launch(pub u64);
 
 impl fmt::Display for Launch {
@@ -45,7 +48,7 @@ impl fmt::Display for Launch {
 }
 
 /// One stream of one launch of one rank of a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StreamId {
     /// Which start of the rank.
     pub launch: Launch,

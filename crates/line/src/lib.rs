@@ -43,6 +43,8 @@ mod address;
 mod budget;
 mod chunk;
 mod fold;
+mod host;
+mod job;
 mod ledger;
 mod message;
 mod plain;
@@ -55,8 +57,13 @@ pub use address::{Launch, Offset, Span, Stream, StreamId, Timestamp};
 pub use budget::{Budget, Lease};
 pub use chunk::Chunk;
 pub use fold::{Address, Emit, Entry, Field, Fold, Folded, Line, Member, Off};
+pub use host::{Heard, HostEvent, HostMessage, Listener};
+pub use job::{
+    BarrierOutcome, Exit, Holder, MemoryKills, Stage, StageReport, StopCause, StopCauseError,
+    StreamEnd, signal_text,
+};
 pub use ledger::{Cause, Gap, Gaps, Imbalance, StreamLedger, Watermark, Withheld, WithheldBytes};
-pub use message::{Control, Inbox, Message, Received, Version};
+pub use message::{Control, ControlSender, Inbox, Message, Received, Version};
 pub use plain::{Colours, Controls, is_plain, plain_text};
 pub use ranks::{MAX_RANK, RankSet, RankSetError};
 pub use readback::{ReadBack, ReadOutcome};

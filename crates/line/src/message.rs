@@ -1,10 +1,11 @@
 //! What travels from a tee to the client, and back.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Chunk, Offset, Span, StreamId, Timestamp};
+use crate::{Cause, Chunk, HostMessage, Listener, Offset, Span, StopCause, StreamId, Timestamp};
 
 /// Numbers barriers; never reused in a job.
 #[derive(
@@ -19,8 +20,9 @@ impl fmt::Display for Version {
     }
 }
 
-/// What a stream sends, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a host sends: what its streams say, in order, and what it says of itself.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Message {
     /// Bytes.
     Data(Chunk),
@@ -56,6 +58,9 @@ pub enum Message {
         /// When it was sent.
         time: Timestamp,
     },
+    /// What a host says of itself and its ranks. Belongs to no stream, never waits behind output,
+    /// and arrives before whatever the host sent after it.
+    Host(HostMessage),
 }
 
 impl Message {
@@ -66,7 +71,7 @@ impl Message {
             Self::Flush { stream, .. } | Self::End { stream, .. } | Self::Skip { stream, .. } => {
                 Some(*stream)
             }
-            Self::Heartbeat { .. } => None,
+            Self::Heartbeat { .. } | Self::Host(_) => None,
         }
     }
 
@@ -79,8 +84,9 @@ impl Message {
     }
 }
 
-/// What the client says to a host. It has its own lane and never waits behind data.
+/// What a driver says to hosts. It has its own lane and never waits behind data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Control {
     /// Everything of `stream` below `through` has arrived.
     Acknowledge {
@@ -89,7 +95,8 @@ pub enum Control {
         /// Up to where.
         through: Offset,
     },
-    /// Take a barrier's marks.
+    /// Take a barrier's marks. The host answers with
+    /// [`HostEvent::Barrier`](crate::HostEvent::Barrier) and a heartbeat.
     Flush {
         /// Which barrier.
         version: Version,
@@ -99,18 +106,76 @@ pub enum Control {
         /// Whether to send.
         stream_to_client: bool,
     },
+    /// Answer with a heartbeat.
+    Ping,
+    /// End the ranks. Said again it ends the grace.
+    Stop {
+        /// Why.
+        cause: StopCause,
+    },
+    /// Send a signal to the group of a rank.
+    Signal {
+        /// Which rank; all when `None`.
+        rank: Option<u32>,
+        /// The number of the signal.
+        signal: i32,
+    },
+    /// The driver has heard the last of the host, which may go.
+    Dismiss,
 }
 
-/// The client's side of a transport, as the client sees it.
+/// Tells hosts things, from any thread and without blocking. Clones speak to the same hosts.
+#[derive(Clone)]
+pub struct ControlSender(Arc<dyn Fn(Control) + Send + Sync>);
+
+impl ControlSender {
+    /// Whatever is said is given to `send`, which must not block.
+    pub fn new(send: impl Fn(Control) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(send))
+    }
+
+    /// Nobody listens.
+    pub fn none() -> Self {
+        Self::new(drop)
+    }
+
+    /// Tells every host.
+    pub fn send(&self, control: Control) {
+        (self.0)(control);
+    }
+}
+
+impl fmt::Debug for ControlSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlSender").finish_non_exhaustive()
+    }
+}
+
+/// The driver's side of a transport.
 ///
-/// Messages of one stream come in the order in which they were sent.
+/// # Laws
+///
+/// 1. **Order.** Messages of one stream come in the order in which they were sent.
+/// 2. **Beside data.** What hosts say of themselves goes to the listener and never comes out of
+///    `next`. It waits for nobody to call `next`, and comes before whatever the host sent after it.
+/// 3. **Nothing is missed.** What hosts say before there is a listener is kept for it.
+/// 4. **The end.** Once all senders are gone, `next` gives what is left and then `Closed`, and the
+///    listener hears `Closed` once, last.
+///
+/// `lastline_testing::laws::transport` runs them against any implementation.
 pub trait Inbox: Send {
     /// The next message. Waits for `wait` at most, or for as long as it takes when `None`;
     /// `Some(Duration::ZERO)` does not wait. Blocks the calling thread.
     fn next(&mut self, wait: Option<std::time::Duration>) -> Received;
 
-    /// Tells the far side something. Does not block.
-    fn reply(&mut self, _control: Control) {}
+    /// A way to tell the hosts things, while somebody else waits in `next`. Default: nobody
+    /// listens.
+    fn control_sender(&self) -> ControlSender {
+        ControlSender::none()
+    }
+
+    /// From now on `listener` is told what hosts say. Default: they say nothing.
+    fn listen(&mut self, _listener: Listener) {}
 }
 
 /// What an [`Inbox`] had.
@@ -128,7 +193,10 @@ impl<I: Inbox + ?Sized> Inbox for Box<I> {
     fn next(&mut self, wait: Option<std::time::Duration>) -> Received {
         (**self).next(wait)
     }
-    fn reply(&mut self, control: Control) {
-        (**self).reply(control);
+    fn control_sender(&self) -> ControlSender {
+        (**self).control_sender()
+    }
+    fn listen(&mut self, listener: Listener) {
+        (**self).listen(listener);
     }
 }

@@ -3,7 +3,7 @@
 //! A frame is its length (`u32`, little-endian, without these four bytes), the version byte, a
 //! kind byte, and the kind's fields, integers little-endian. A stream is its launch (8 bytes),
 //! rank (4) and descriptor (1). Data's bytes are the frame's rest, and are not copied when
-//! decoded.
+//! decoded. What a host says of itself is rare, and is JSON.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -12,10 +12,13 @@ use crate::{
 };
 
 /// The version byte of every frame.
-pub const WIRE_VERSION: u8 = 1;
+pub const WIRE_VERSION: u8 = 2;
 
 /// The longest frame taken, in bytes: a chunk is never above 1 MiB.
 pub const MAX_FRAME_BYTES: usize = 4 << 20;
+
+/// Stands for all ranks where one is named.
+const ALL_RANKS: u32 = u32::MAX;
 
 /// Why bytes are not a frame. The connection that they came from cannot go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,18 +56,30 @@ mod kind {
     pub(super) const END: u8 = 3;
     pub(super) const SKIP: u8 = 4;
     pub(super) const HEARTBEAT: u8 = 5;
+    pub(super) const HOST: u8 = 6;
     pub(super) const ACKNOWLEDGE: u8 = 16;
     pub(super) const BARRIER: u8 = 17;
     pub(super) const SET_MODE: u8 = 18;
+    pub(super) const PING: u8 = 19;
+    pub(super) const STOP: u8 = 20;
+    pub(super) const SIGNAL: u8 = 21;
+    pub(super) const DISMISS: u8 = 22;
+    pub(super) const CREDIT: u8 = 32;
 }
 
 /// What a frame held.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Frame {
     /// From a host to the client.
     Message(Message),
-    /// From the client to a host.
+    /// From the driver to a host.
     Control(Control),
+    /// From the receiver of data to its sender: so many bytes more may be sent.
+    Credit {
+        /// How many, in bytes of payload.
+        bytes: u64,
+    },
 }
 
 /// Appends `message` as one frame.
@@ -101,6 +116,19 @@ pub fn encode_message(message: &Message, out: &mut BytesMut) {
             out.put_u32_le(*node);
             out.put_u64_le(time.0);
         }
+        Message::Host(said) => {
+            out.put_u8(kind::HOST);
+            let text = serde_json::to_vec(said).expect("BUG: what a host says becomes JSON");
+            out.put_slice(&text);
+        }
+    });
+}
+
+/// Appends leave to send `bytes` more as one frame.
+pub fn encode_credit(bytes: u64, out: &mut BytesMut) {
+    framed(out, |out| {
+        out.put_u8(kind::CREDIT);
+        out.put_u64_le(bytes);
     });
 }
 
@@ -120,6 +148,17 @@ pub fn encode_control(control: &Control, out: &mut BytesMut) {
             out.put_u8(kind::SET_MODE);
             out.put_u8(u8::from(*stream_to_client));
         }
+        Control::Ping => out.put_u8(kind::PING),
+        Control::Stop { cause } => {
+            out.put_u8(kind::STOP);
+            out.put_slice(cause.to_string().as_bytes());
+        }
+        Control::Signal { rank, signal } => {
+            out.put_u8(kind::SIGNAL);
+            out.put_u32_le(rank.unwrap_or(ALL_RANKS));
+            out.put_i32_le(*signal);
+        }
+        Control::Dismiss => out.put_u8(kind::DISMISS),
     });
 }
 
@@ -167,6 +206,11 @@ fn decode_body(mut body: Reader) -> Result<Frame, WireError> {
             cause: Cause::parse(&body.text()?),
         },
         kind::HEARTBEAT => Message::Heartbeat { node: body.u32()?, time: Timestamp(body.u64()?) },
+        kind::HOST => {
+            let said = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
+            Message::Host(said)
+        }
+        kind::CREDIT => return Ok(Frame::Credit { bytes: body.u64()? }),
         _ => return decode_control(body).map(Frame::Control),
     };
     Ok(Frame::Message(message))
@@ -179,6 +223,17 @@ fn decode_control(mut body: Reader) -> Result<Control, WireError> {
         }
         kind::BARRIER => Ok(Control::Flush { version: Version(body.u64()?) }),
         kind::SET_MODE => Ok(Control::SetMode { stream_to_client: body.u8()? != 0 }),
+        kind::PING => Ok(Control::Ping),
+        kind::STOP => {
+            let cause = body.text()?.parse().map_err(|_| body.malformed())?;
+            Ok(Control::Stop { cause })
+        }
+        kind::SIGNAL => {
+            let rank = Some(body.u32()?).filter(|rank| *rank != ALL_RANKS);
+            let signal = body.u32()?.cast_signed();
+            Ok(Control::Signal { rank, signal })
+        }
+        kind::DISMISS => Ok(Control::Dismiss),
         found => Err(WireError::Kind { found }),
     }
 }

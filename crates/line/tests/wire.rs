@@ -1,9 +1,12 @@
 //! Frames read back as they were written, however they are cut, and bad ones are refused.
 
 use bytes::{Bytes, BytesMut};
-use lastline_line::wire::{Frame, WireError, decode, encode_control, encode_message};
+use lastline_line::wire::{
+    Frame, WIRE_VERSION, WireError, decode, encode_control, encode_credit, encode_message,
+};
 use lastline_line::{
-    Cause, Chunk, Control, Launch, Message, Offset, Span, Stream, StreamId, Timestamp, Version,
+    Cause, Chunk, Control, Exit, HostEvent, HostMessage, Launch, Message, Offset, Span, Stage,
+    StageReport, StopCause, Stream, StreamId, Timestamp, Version,
 };
 use proptest::prelude::*;
 
@@ -41,6 +44,41 @@ fn frame() -> impl Strategy<Value = Frame> {
         }),
         any::<u64>().prop_map(|v| Frame::Control(Control::Flush { version: Version(v) })),
         any::<bool>().prop_map(|on| Frame::Control(Control::SetMode { stream_to_client: on })),
+        control().prop_map(Frame::Control),
+        (any::<u32>(), host_event())
+            .prop_map(|(node, event)| Frame::Message(Message::Host(HostMessage { node, event }))),
+        any::<u64>().prop_map(|bytes| Frame::Credit { bytes }),
+    ]
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    prop_oneof![
+        Just(Control::Ping),
+        Just(Control::Dismiss),
+        Just(Control::Stop { cause: StopCause::Owner }),
+        (1..65).prop_map(|signal| Control::Stop { cause: StopCause::Signal(signal) }),
+        (prop::option::of(0..u32::MAX), any::<i32>())
+            .prop_map(|(rank, signal)| Control::Signal { rank, signal }),
+    ]
+}
+
+fn host_event() -> impl Strategy<Value = HostEvent> {
+    prop_oneof![
+        Just(HostEvent::Down),
+        (any::<u32>(), any::<u64>(), any::<i32>(), any::<u64>()).prop_map(
+            |(rank, launch, code, time)| HostEvent::Exited {
+                rank,
+                launch: Launch(launch),
+                exit: Exit::Code(code),
+                stopped: false,
+                time: Timestamp(time),
+            }
+        ),
+        (any::<u64>(), prop::collection::vec(stream(), 0..4)).prop_map(|(version, streams)| {
+            HostEvent::Barrier { version: Version(version), streams }
+        }),
+        any::<String>().prop_map(|why| HostEvent::Lost { why }),
+        Just(HostEvent::Stage(StageReport::new(Stage::Eof, std::time::Duration::ZERO, true))),
     ]
 }
 
@@ -50,6 +88,8 @@ fn encode(frames: &[Frame]) -> BytesMut {
         match frame {
             Frame::Message(message) => encode_message(message, &mut out),
             Frame::Control(control) => encode_control(control, &mut out),
+            Frame::Credit { bytes } => encode_credit(*bytes, &mut out),
+            other => panic!("{other:?} is a frame that is not tried here"),
         }
     }
     out
@@ -87,9 +127,9 @@ proptest! {
 fn another_version_an_unknown_kind_and_a_monstrous_length_are_told_apart() {
     let decode = |bytes: &[u8]| decode(&mut BytesMut::from(bytes));
     assert_eq!(decode(&[2, 0, 0, 0, 9, 1]), Err(WireError::Version { found: 9 }));
-    assert_eq!(decode(&[2, 0, 0, 0, 1, 99]), Err(WireError::Kind { found: 99 }));
-    assert_eq!(decode(&[3, 0, 0, 0, 1, 3, 0]), Err(WireError::Malformed { kind: 3 }));
+    assert_eq!(decode(&[2, 0, 0, 0, WIRE_VERSION, 99]), Err(WireError::Kind { found: 99 }));
+    assert_eq!(decode(&[3, 0, 0, 0, WIRE_VERSION, 3, 0]), Err(WireError::Malformed { kind: 3 }));
     let long = decode(&[255, 255, 255, 255]);
     assert_eq!(long, Err(WireError::TooLong { bytes: u32::MAX as usize }));
-    assert_eq!(decode(&[5, 0, 0, 0, 1]), Ok(None));
+    assert_eq!(decode(&[5, 0, 0, 0, WIRE_VERSION]), Ok(None));
 }

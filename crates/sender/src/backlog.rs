@@ -1,7 +1,7 @@
 //! What has been taken from tees and not yet sent. Pure: no clock, no task, no IO.
 //!
 //! Each stream has a lane of its own, in order; lanes with something to send stand in a queue, in
-//! the order in which something came. A chunk that its stream's file has can be let go: its lane
+//! the order in which something came. A chunk that its stream's file has can be spilled: its lane
 //! keeps the span, and reads it back when its turn comes.
 
 use std::collections::{HashMap, VecDeque};
@@ -19,11 +19,11 @@ fn cost(chunk: &Chunk) -> usize {
 }
 
 /// What stands in a lane.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Item {
     /// A chunk in memory.
     Held(Chunk),
-    /// Bytes that were let go: the file has them.
+    /// Bytes that were spilled: the file has them.
     Filed { span: Span, time: Timestamp },
     /// A mark, an end, a skip.
     Mark(Message),
@@ -85,7 +85,7 @@ impl Backlog {
         }
     }
 
-    /// Lets go of the chunks of `stream` that `filed` says can be read back, keeping their address.
+    /// Releases the chunks of `stream` that `filed` says can be read back, keeping their address.
     pub(crate) fn release(&mut self, stream: StreamId, filed: impl Fn(Span) -> bool) {
         let at = self.lane(stream);
         let items = &mut self.lanes[at].items;
@@ -118,7 +118,7 @@ impl Backlog {
         }
     }
 
-    /// Lets go of all bytes for good, held or filed; `instead` may give a skip to stand for them.
+    /// Forgets all bytes for good, held or filed; `instead` may give a skip to stand for them.
     pub(crate) fn forget(&mut self, mut instead: impl FnMut(StreamId, Span) -> Option<Message>) {
         self.held_bytes = 0;
         for lane in &mut self.lanes {
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_let_go_costs_no_memory_however_much_it_is() {
+    fn what_is_spilled_costs_no_memory_however_much_it_is() {
         let mut backlog = Backlog::default();
         for at in 0..10_000 {
             backlog.push(id(0), data(0, at * 10, 10));

@@ -1,14 +1,16 @@
 //! The transport inside one process: a queue bounded in bytes.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use futures_core::Stream;
-use lastline_line::{Budget, Control, Inbox, Lease, Message, Received};
+use lastline_line::{
+    Budget, Control, ControlSender, Heard, Inbox, Lease, Listener, Message, Received,
+};
 
 use crate::transport::{Closed, Reason, Refused, Transport};
 
@@ -25,12 +27,14 @@ pub fn channel(limit_bytes: usize) -> (ChannelTransport, ChannelInbox) {
     #[expect(clippy::disallowed_methods, reason = "the client says a few bytes for each message")]
     let (controls_in, controls_out) = async_channel::unbounded();
     let budget = Budget::new(limit_bytes);
+    let events = Arc::new(EventLane::default());
     let transport = ChannelTransport {
         messages: messages_in,
         budget,
         wanted_bytes: 0,
         granted: None,
         controls: Box::pin(controls_out),
+        events: Arc::new(EventSender(Arc::clone(&events))),
         stores_on_send: true,
     };
     (
@@ -38,6 +42,7 @@ pub fn channel(limit_bytes: usize) -> (ChannelTransport, ChannelInbox) {
         ChannelInbox {
             messages: Messages { queue: messages_out, current: None },
             controls: Controls(controls_in),
+            events: EventReceiver(events),
         },
     )
 }
@@ -53,6 +58,7 @@ pub struct ChannelTransport {
     /// Room kept for it by `poll_ready`.
     granted: Option<Lease>,
     controls: Pin<Box<Receiver<Control>>>,
+    events: Arc<EventSender>,
     stores_on_send: bool,
 }
 
@@ -64,6 +70,7 @@ impl Clone for ChannelTransport {
             wanted_bytes: 0,
             granted: None,
             controls: self.controls.clone(),
+            events: Arc::clone(&self.events),
             stores_on_send: self.stores_on_send,
         }
     }
@@ -96,6 +103,13 @@ impl Transport for ChannelTransport {
         if self.is_closed() {
             return refused(message, Reason::Closed);
         }
+        let message = match message {
+            Message::Host(said) => {
+                self.events.0.say(Heard::Host(said));
+                return Ok(());
+            }
+            message => message,
+        };
         let Some(lease) = self.lease(bytes) else {
             self.wanted_bytes = bytes;
             return refused(message, Reason::Full);
@@ -138,6 +152,7 @@ impl Transport for ChannelTransport {
 pub struct ChannelInbox {
     messages: Messages,
     controls: Controls,
+    events: EventReceiver,
 }
 
 /// The lane of data and marks.
@@ -149,12 +164,71 @@ pub(crate) struct Messages {
 }
 
 /// The lane of what the client says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Controls(Sender<Control>);
 
+/// The lane of what hosts say of themselves: to the listener, or kept until there is one.
+#[derive(Default)]
+struct EventLane(Mutex<Events>);
+
+#[derive(Default)]
+struct Events {
+    listener: Option<Listener>,
+    kept: Vec<Heard>,
+    /// The inbox is gone.
+    closed: bool,
+}
+
+impl EventLane {
+    fn say(&self, heard: Heard) {
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listener) = &mut events.listener {
+            listener(heard);
+        } else if !events.closed {
+            events.kept.push(heard);
+        }
+    }
+
+    fn listen(&self, mut listener: Listener) {
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        events.kept.drain(..).for_each(&mut listener);
+        events.listener = Some(listener);
+    }
+}
+
+impl std::fmt::Debug for EventLane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventLane").finish_non_exhaustive()
+    }
+}
+
+/// Says that there will be no more, when the last transport is dropped.
+#[derive(Debug)]
+struct EventSender(Arc<EventLane>);
+
+impl Drop for EventSender {
+    fn drop(&mut self) {
+        self.0.say(Heard::Closed);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct EventReceiver(Arc<EventLane>);
+
+impl Drop for EventReceiver {
+    fn drop(&mut self) {
+        let mut events = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = (events.listener.take(), std::mem::take(&mut events.kept));
+        events.closed = true;
+        drop(events);
+        // A listener may own what speaks here when it is dropped.
+        drop(gone);
+    }
+}
+
 impl ChannelInbox {
-    pub(crate) fn split(self) -> (Messages, Controls) {
-        (self.messages, self.controls)
+    pub(crate) fn split(self) -> (Messages, Controls, EventReceiver) {
+        (self.messages, self.controls, self.events)
     }
 
     /// As [`Inbox::next`], to be awaited. `None` when all senders are gone. Cancel-safe.
@@ -212,8 +286,13 @@ impl Inbox for ChannelInbox {
         self.messages.next(wait)
     }
 
-    fn reply(&mut self, control: Control) {
-        self.controls.say(control);
+    fn control_sender(&self) -> ControlSender {
+        let controls = self.controls.clone();
+        ControlSender::new(move |control| controls.say(control))
+    }
+
+    fn listen(&mut self, listener: Listener) {
+        self.events.0.listen(listener);
     }
 }
 

@@ -44,11 +44,13 @@ pub(crate) struct Forwarder {
     stream_to_client: bool,
     /// The transport's far side is gone. No data is sent from then on.
     closed: bool,
-    /// The client has been behind for longer than the patience: what is filed is let go at once.
+    /// The client has been behind for too long: what is filed is spilled at once.
     behind: bool,
     /// How much of the backlog has been sent, and when that was seen to change last.
     moved: u64,
     seen_to_move: (u64, Timestamp),
+    /// How much has been taken or acknowledged on the far side.
+    progress: u64,
     streams: HashMap<StreamId, Sent>,
 }
 
@@ -64,9 +66,10 @@ impl Forwarder {
             backlog: Backlog::default(),
             stream_to_client: true,
             closed: false,
-            behind: options.patience.is_zero(),
+            behind: options.spill_after.is_zero(),
             moved: 0,
             seen_to_move: (0, Timestamp::default()),
+            progress: 0,
             options,
             streams: HashMap::new(),
         }
@@ -116,7 +119,7 @@ impl Forwarder {
         }
     }
 
-    /// Where to read back what is let go, if that is the policy.
+    /// Where to read back what is spilled, if that is the policy.
     fn spool(&self) -> Option<Arc<dyn ReadBack>> {
         let spool = self.options.when_full == WhenFull::Spool;
         self.options.read_back.clone().filter(|_| spool)
@@ -127,18 +130,19 @@ impl Forwarder {
         self.backlog.held_bytes() > self.options.held_bytes && self.spool().is_some()
     }
 
-    /// Lets go of what has been filed since it was taken, whoever's it is: a rank that waits for
+    /// Spills what has been filed since it was taken, whoever's it is: a rank that waits for
     /// memory says nothing more that could be an occasion. Not while the client is behind for a
     /// moment only.
-    pub(crate) fn let_go(&mut self, now: Timestamp) {
+    pub(crate) fn spill(&mut self, now: Timestamp) {
         let waits_since = self.backlog.front().and_then(|(_, item)| item.time());
         let waited = waits_since.map(|since| now.since(since));
         if self.seen_to_move.0 != self.moved {
             self.seen_to_move = (self.moved, now);
         }
-        let stands_still = now.since(self.seen_to_move.1) >= self.options.patience / 2;
+        let stands_still = now.since(self.seen_to_move.1) >= self.options.spill_after / 2;
         self.behind |= waited.is_some_and(|waited| {
-            waited >= self.options.patience || stands_still && waited >= self.options.patience / 2
+            waited >= self.options.spill_after
+                || stands_still && waited >= self.options.spill_after / 2
         });
         if self.behind
             && let Some(files) = self.spool()
@@ -156,6 +160,7 @@ impl Forwarder {
         let (stream, end) = (message.stream(), end_of(&message));
         match route.try_send(message) {
             Ok(()) => {
+                self.progress += 1;
                 if let (Some(stream), Some(end)) = (stream, end) {
                     self.took(stream, end);
                 }
@@ -238,11 +243,11 @@ impl Forwarder {
                 Err(_) => {}
             }
         }
-        self.behind = self.options.patience.is_zero();
+        self.behind = self.options.spill_after.is_zero();
         Step::Idle
     }
 
-    /// The bytes of `stream` from `from` on, which were let go, have been read back. Nothing
+    /// The bytes of `stream` from `from` on, which were spilled, have been read back. Nothing
     /// happens when they have lost their route, or their time, meanwhile.
     pub(crate) fn read_back(&mut self, stream: StreamId, from: Offset, fetched: Fetched) {
         let (span, time) = match self.backlog.front() {
@@ -268,6 +273,11 @@ impl Forwarder {
             self.backlog.put_back(stream, Item::Filed { span: rest, time });
         }
         self.backlog.put_back(stream, front);
+    }
+
+    /// A number that grows whenever something is sent or acknowledged.
+    pub(crate) fn progress(&self) -> u64 {
+        self.progress
     }
 
     /// Nothing waits, and what was taken is stored.

@@ -27,7 +27,7 @@
 //! A message goes straight to the transport while nothing waits before it. When the transport is
 //! full it waits in the backlog, a lane per stream, and a worker task moves it on as room comes.
 //! Above [`Options::held_bytes`] the policy holds ([`WhenFull`]): by default the chunk's memory is
-//! let go as soon as its file has it, and its bytes are read back when their turn comes, so a
+//! spilled as soon as its file has it, and its bytes are read back when their turn comes, so a
 //! stopped client costs no memory and stops no rank. What is in no file stays in memory, and the
 //! pool of read buffers is the bound.
 //!
@@ -66,7 +66,7 @@ pub mod unix;
 mod worker;
 
 pub use channel::{ChannelInbox, ChannelTransport, channel};
-pub use options::{Options, WhenFull};
+pub use options::{ControlHandler, Options, WhenFull};
 pub use sender::{Sender, SenderSink};
 pub use sent::Sent;
 pub use transport::{Closed, Reason, Refused, Transport};

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{ReadBack, Version};
+use lastline_line::{Control, ReadBack};
+
+use crate::transport::Closed;
 
 /// What happens to output when the client is slower than a rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Memory is let go of and read back from the file later. Without files, as `Block`.
+    /// Memory is released, and read back from the file later. Without files, as `Block`.
     #[default]
     Spool,
     /// The rank waits: what is not sent stays in memory, and whoever made the chunks bounds that.
@@ -18,6 +20,9 @@ pub enum WhenFull {
     /// It is not sent, and declared lost.
     Drop,
 }
+
+/// Is told what the driver says to a host, or that it is gone.
+pub type ControlHandler = Arc<dyn Fn(Result<Control, Closed>) + Send + Sync>;
 
 /// How a sender sends.
 #[derive(Clone)]
@@ -29,16 +34,18 @@ pub struct Options {
     pub when_full: WhenFull,
     /// How many bytes of chunks wait in memory before that happens. Default: 2 MiB.
     pub held_bytes: usize,
-    /// How long a chunk waits, with too much held, before memory is let go of; half as long while
-    /// the client takes nothing at all. A client that is behind for a moment is not worth a file's
-    /// reading; until then ranks may wait; zero lets go at once. Default: 50 ms.
-    pub patience: Duration,
-    /// Where to read again what was let go. Default: nowhere.
+    /// How long a chunk waits, with too much held, before it is spilled: its memory is released, and
+    /// it is read back from its file later; half as long while the client takes nothing at all. A
+    /// client that is behind for a moment is not worth a file's reading; until then ranks may wait;
+    /// zero spills at once. Default: 50 ms.
+    pub spill_after: Duration,
+    /// Where to read again what was spilled. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
     /// How often the host says that it is alive. Default: every second.
     pub heartbeat: Duration,
-    /// Called when the client asks for a barrier: whoever owns the tees asks them for its marks.
-    pub on_flush: Option<Arc<dyn Fn(Version) + Send + Sync>>,
+    /// Is told what the driver asks of the host, beside mode and acknowledgements, which the sender
+    /// sees to; and once that the far side is gone. Must not block. Default: nobody is.
+    pub on_control: Option<ControlHandler>,
 }
 
 impl Default for Options {
@@ -47,10 +54,10 @@ impl Default for Options {
             node: 0,
             when_full: WhenFull::Spool,
             held_bytes: 2 << 20,
-            patience: Duration::from_millis(50),
+            spill_after: Duration::from_millis(50),
             read_back: None,
             heartbeat: Duration::from_secs(1),
-            on_flush: None,
+            on_control: None,
         }
     }
 }
@@ -61,7 +68,7 @@ impl fmt::Debug for Options {
             .field("node", &self.node)
             .field("when_full", &self.when_full)
             .field("held_bytes", &self.held_bytes)
-            .field("patience", &self.patience)
+            .field("spill_after", &self.spill_after)
             .field("heartbeat", &self.heartbeat)
             .finish_non_exhaustive()
     }

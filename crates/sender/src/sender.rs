@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lastline_line::{Accept, Message, Sink, StreamId};
+use lastline_line::{Accept, HostEvent, Message, Sink, StreamId};
 use tokio::sync::Notify;
 
 use crate::forwarder::Forwarder;
@@ -12,7 +12,7 @@ use crate::options::Options;
 use crate::sent::Sent;
 use crate::shared::Shared;
 use crate::transport::Transport;
-use crate::worker::work_on;
+use crate::worker::{beat, work_on};
 
 /// Sends what its sinks are given over one transport, in order, from a task of its own.
 ///
@@ -52,20 +52,38 @@ impl Sender {
         self.shared.forwarder().set_mode(stream_to_client);
     }
 
+    /// Says something of the host that does not wait behind output. False when nobody can be
+    /// reached: nothing is kept for later.
+    pub fn send_event(&self, event: HostEvent) -> bool {
+        self.shared.forwarder().send_event(event)
+    }
+
+    /// Sends a heartbeat now, if there is room: whoever receives looks up.
+    pub fn send_heartbeat(&self) {
+        beat(&self.shared);
+    }
+
+    /// Waits until everything that was taken is sent and stored, or cannot be any more. Cancel-safe.
+    pub async fn drained(&self) {
+        loop {
+            let idle = self.shared.idle.notified();
+            if self.shared.forwarder().is_idle() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// A number that grows whenever something is sent or acknowledged.
+    pub fn progress(&self) -> u64 {
+        self.shared.forwarder().progress()
+    }
+
     /// Empties the backlog and waits for what was sent to be stored, for `within` at most, and
     /// ends: the transport is dropped, and what sinks are given later goes nowhere. What could not
     /// be sent is declared in the result, stream by stream.
     pub async fn close(self, within: Duration) -> Vec<(StreamId, Sent)> {
-        let emptied = async {
-            loop {
-                let idle = self.shared.idle.notified();
-                if self.shared.forwarder().is_idle() {
-                    return;
-                }
-                idle.await;
-            }
-        };
-        if tokio::time::timeout(within, emptied).await.is_err() {
+        if tokio::time::timeout(within, self.drained()).await.is_err() {
             tracing::debug!("the backlog was not empty at the deadline");
         }
         self.shared.forwarder().settle("not delivered before the deadline of the teardown")

@@ -28,7 +28,7 @@ const READ_BYTES: usize = 64 << 10;
 pub fn transport(socket: UnixStream, limit_bytes: usize) -> ChannelTransport {
     let (transport, inbox) = channel(limit_bytes);
     let (read, write) = socket.into_split();
-    let (mut messages, controls) = inbox.split();
+    let (mut messages, controls, _events) = inbox.split();
     tokio::spawn(async move {
         let mut heard = pin!(hear_all(read, controls));
         let ended = tokio::select! {

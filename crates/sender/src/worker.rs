@@ -11,20 +11,21 @@ use tokio::time::Instant;
 
 use crate::forwarder::{Fetched, Step};
 use crate::shared::Shared;
+use crate::transport::Closed;
 
 /// How much is read back at once, in bytes.
 const READ_BACK_BYTES: usize = 256 << 10;
 /// How long to wait before asking files again what they have.
 const ASK_AGAIN: Duration = Duration::from_millis(5);
-/// While too much is held: how often to look whether it can be let go. Until then ranks may wait, so
+/// While too much is held: how often to look whether it can be spilled. Until then ranks may wait, so
 /// this bounds how fast they run when the client takes nothing.
 const LOOK_AFTER: Duration = Duration::from_millis(2);
 
 enum Event {
     Work,
     Settled(Option<(StreamId, Offset, Fetched)>),
-    LetGo,
-    Heard(Option<Control>),
+    Spill,
+    Control(Option<Control>),
     Beat,
 }
 
@@ -44,7 +45,7 @@ enum Hold {
 /// heartbeat never wait behind data or a file.
 pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
     let mut next_beat = Instant::now() + heartbeat;
-    // While too much is held: when to look whether it can be let go.
+    // While too much is held: when to look whether it can be spilled.
     let mut look_at: Option<Instant> = None;
     let mut hold = Hold::Work;
     while !shared.ended.load(Ordering::Acquire) {
@@ -58,22 +59,26 @@ pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
         look_at = over.then(|| look_at.unwrap_or_else(|| Instant::now() + LOOK_AFTER));
         let event = tokio::select! {
             biased;
-            control = poll_fn(|context| shared.forwarder().poll_control(context)) => Event::Heard(control),
+            control = poll_fn(|context| shared.forwarder().poll_control(context)) => Event::Control(control),
             fetched = settled(&shared, &mut hold) => Event::Settled(fetched),
             () = shared.work.notified() => Event::Work,
             () = tokio::time::sleep_until(next_beat) => Event::Beat,
-            () = sleep_until(look_at) => Event::LetGo,
+            () = sleep_until(look_at) => Event::Spill,
         };
         match event {
             Event::Work => {}
             Event::Settled(fetched) => hold = take(&shared, &hold, fetched),
-            Event::LetGo => {
+            Event::Spill => {
                 look_at = None;
-                shared.forwarder().let_go(now());
+                shared.forwarder().spill(now());
             }
-            // The end of the route makes room: there is nothing to wait for any more.
-            Event::Heard(None) if matches!(hold, Hold::Room) => hold = Hold::Work,
-            Event::Heard(control) => hear(&shared, control),
+            Event::Control(control) => {
+                // The end of the route makes room: there is nothing to wait for any more.
+                if control.is_none() && matches!(hold, Hold::Room) {
+                    hold = Hold::Work;
+                }
+                handle_control(&shared, control);
+            }
             Event::Beat => {
                 beat(&shared);
                 next_beat = Instant::now() + heartbeat;
@@ -97,7 +102,7 @@ fn advance(shared: &Shared) -> Hold {
         Step::Full => Hold::Room,
         Step::ReadBack(stream, span) => {
             let files = forwarder.options.read_back.clone();
-            let files = files.expect("BUG: only what files can give back is let go");
+            let files = files.expect("BUG: only what files can give back is spilled");
             Hold::File(
                 stream,
                 span,
@@ -139,13 +144,16 @@ fn take(shared: &Shared, hold: &Hold, fetched: Option<(StreamId, Offset, Fetched
     }
 }
 
-fn hear(shared: &Shared, control: Option<Control>) {
-    let Some(Control::Flush { version }) = control else {
+fn handle_control(shared: &Shared, control: Option<Control>) {
+    if control == Some(Control::Ping) {
+        beat(shared);
+    }
+    if let Some(Control::Acknowledge { .. } | Control::SetMode { .. } | Control::Ping) = control {
         return;
-    };
-    let on_flush = shared.forwarder().options.on_flush.clone();
-    if let Some(on_flush) = on_flush {
-        on_flush(version);
+    }
+    let on_control = shared.forwarder().options.on_control.clone();
+    if let Some(on_control) = on_control {
+        on_control(control.ok_or(Closed));
     }
 }
 
@@ -153,7 +161,7 @@ fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 
-fn beat(shared: &Shared) {
+pub(crate) fn beat(shared: &Shared) {
     let time = now();
     let mut forwarder = shared.forwarder();
     let node = forwarder.options.node;

@@ -39,7 +39,7 @@ async fn an_answer_that_nobody_hears_loses_nothing() {
         while let Received::Message(message) = far.next(Some(PATIENCE)) {
             let through = Offset(500 * (received.len() as u64 + 1));
             received.push(message);
-            far.reply(Control::Acknowledge { stream: stdout(0), through });
+            far.control_sender().send(Control::Acknowledge { stream: stdout(0), through });
             // Until the task that answers has tried.
             (0..200).for_each(|_| std::thread::yield_now());
         }

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use lastline_line::{Control, Message};
+use lastline_line::{Control, HostEvent, HostMessage, Message};
 
 use super::Forwarder;
 use crate::transport::Closed;
@@ -43,14 +43,24 @@ impl Forwarder {
         match control {
             Control::Acknowledge { stream, through } => {
                 self.streams.entry(stream).or_default().stored.raise(through);
+                self.progress += 1;
             }
             Control::SetMode { stream_to_client } => self.set_mode(stream_to_client),
-            Control::Flush { .. } => {}
+            // The owner's business.
+            _ => {}
         }
     }
 
     pub(crate) fn set_mode(&mut self, stream_to_client: bool) {
         self.stream_to_client = stream_to_client;
+    }
+
+    /// Says something that does not wait behind output; false when nobody can be reached.
+    pub(crate) fn send_event(&mut self, event: HostEvent) -> bool {
+        let node = self.options.node;
+        let message = Message::Host(HostMessage { node, event });
+        let route = self.route.as_mut().filter(|_| !self.closed);
+        route.is_some_and(|route| route.try_send(message).is_ok())
     }
 
     /// Says that the host is alive, when there is room to say it at once.

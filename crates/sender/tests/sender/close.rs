@@ -39,7 +39,7 @@ async fn closing_waits_for_what_was_sent_to_be_acknowledged() {
     assert_eq!(next(&mut peer).await, Some(data(0, 0, "hello\n")));
     assert_eq!(next(&mut peer).await, Some(end(0, 6)));
     assert!(!closing.is_finished());
-    peer.reply(Control::Acknowledge { stream: stdout(0), through: Offset(6) });
+    peer.control_sender().send(Control::Acknowledge { stream: stdout(0), through: Offset(6) });
     let sent = closing.await.unwrap();
     assert_eq!(sent[0].1.stored.get(), Offset(6));
     assert!(sent[0].1.no_route.is_empty());
@@ -63,7 +63,7 @@ async fn closing_does_not_wait_for_a_file_that_hangs() {
     let (transport, mut inbox) = channel(OVERHEAD);
     let mut options = Options::default();
     options.held_bytes = 0;
-    options.patience = Duration::ZERO;
+    options.spill_after = Duration::ZERO;
     options.read_back = Some(Arc::new(files.clone()));
     let sender = Sender::start(transport, options);
     files.gate.shut();

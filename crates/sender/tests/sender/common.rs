@@ -1,12 +1,14 @@
 //! What the tests of the sender share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use lastline_line::{
-    Accept, Budget, Chunk, Lease, Message, Offset, Sink, Span, StreamId, Timestamp, Version,
+    Accept, Budget, Chunk, Control, Lease, Message, Offset, Sink, Span, StreamId, Timestamp,
+    Version,
 };
-use lastline_sender::ChannelInbox;
+use lastline_sender::{ChannelInbox, ControlHandler};
 use lastline_testing::{PATIENCE, chunk, stdout};
 
 /// What a message in the in-process channel costs beside its bytes, at most.
@@ -75,3 +77,12 @@ pub(crate) fn letter(at: u64) -> u8 {
 }
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// Tells `asked` which barriers the driver asks for.
+pub(crate) fn on_flush(asked: impl Fn(Version) + Send + Sync + 'static) -> ControlHandler {
+    Arc::new(move |control| {
+        if let Ok(Control::Flush { version }) = control {
+            asked(version);
+        }
+    })
+}

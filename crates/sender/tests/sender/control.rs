@@ -9,7 +9,7 @@ use lastline_sender::{Options, Sender, channel};
 use lastline_testing::{Files, until};
 use tokio::time::Instant;
 
-use crate::common::{OVERHEAD, data, give, next};
+use crate::common::{OVERHEAD, data, give, next, on_flush};
 
 #[tokio::test(start_paused = true)]
 async fn a_host_says_every_second_that_it_is_alive() {
@@ -33,14 +33,14 @@ async fn the_client_is_heard_while_the_transport_is_full() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let mut options = Options::default();
     let answer = Arc::clone(&asked);
-    options.on_flush = Some(Arc::new(move |version| answer.lock().unwrap().push(version)));
+    options.on_control = Some(on_flush(move |version| answer.lock().unwrap().push(version)));
     let sender = Sender::start(transport, options);
     for at in 0..100 {
         give(&mut sender.sink(), &data(0, at * 1000, &"z".repeat(1000)));
     }
-    inbox.reply(Control::Flush { version: Version(7) });
-    inbox.reply(Control::SetMode { stream_to_client: false });
-    inbox.reply(Control::Flush { version: Version(8) });
+    inbox.control_sender().send(Control::Flush { version: Version(7) });
+    inbox.control_sender().send(Control::SetMode { stream_to_client: false });
+    inbox.control_sender().send(Control::Flush { version: Version(8) });
     until(|| *asked.lock().unwrap() == [Version(7), Version(8)]).await;
     give(&mut sender.sink(), &data(0, 100_000, "not sent"));
     for at in 0..100 {
@@ -56,11 +56,11 @@ async fn a_file_that_hangs_holds_up_neither_heartbeat_nor_control() {
     let asked = Arc::new(AtomicU64::new(0));
     let mut options = Options::default();
     options.held_bytes = 0;
-    options.patience = Duration::ZERO;
+    options.spill_after = Duration::ZERO;
     options.read_back = Some(Arc::new(files.clone()));
     options.heartbeat = Duration::from_millis(2);
     let answer = Arc::clone(&asked);
-    options.on_flush = Some(Arc::new(move |version| answer.store(version.0, Ordering::SeqCst)));
+    options.on_control = Some(on_flush(move |version| answer.store(version.0, Ordering::SeqCst)));
     files.gate.shut();
     let sender = Sender::start(transport, options);
     for at in 0..3 {
@@ -73,7 +73,7 @@ async fn a_file_that_hangs_holds_up_neither_heartbeat_nor_control() {
         assert!(matches!(inbox.recv().await, Some(Message::Heartbeat { .. })));
     }
     until(|| files.gate.waiting() == 1).await;
-    inbox.reply(Control::Flush { version: Version(9) });
+    inbox.control_sender().send(Control::Flush { version: Version(9) });
     until(|| asked.load(Ordering::SeqCst) == 9).await;
     files.gate.open();
     let message = next(&mut inbox).await;

@@ -12,7 +12,7 @@ use crate::common::{OVERHEAD, SOON, counted, data, end, flush, give, letter, nex
 fn spooling(files: &Files, held_bytes: usize) -> Options {
     let mut options = Options::default();
     options.held_bytes = held_bytes;
-    options.patience = Duration::ZERO;
+    options.spill_after = Duration::ZERO;
     options.read_back = Some(Arc::new(files.clone()));
     options
 }
@@ -40,7 +40,7 @@ async fn order_is_kept_when_the_transport_is_full() {
 }
 
 #[tokio::test]
-async fn what_is_filed_is_let_go_and_read_back_once() {
+async fn what_is_filed_is_spilled_and_read_back_once() {
     let files = Files::new();
     let (transport, mut inbox) = channel(1000 + OVERHEAD);
     let sender = Sender::start(transport, spooling(&files, 4000));
@@ -70,9 +70,9 @@ async fn what_is_filed_is_let_go_and_read_back_once() {
 }
 
 /// Every rank waits for memory that the last words of all ranks hold: no more is accepted, and
-/// what has been filed since has to be let go all the same.
+/// what has been filed since has to be spilled all the same.
 #[tokio::test]
-async fn what_is_filed_later_is_let_go_although_nobody_says_anything() {
+async fn what_is_filed_later_is_spilled_although_nobody_says_anything() {
     let files = Files::new();
     let (transport, mut inbox) = channel(OVERHEAD);
     let sender = Sender::start(transport, spooling(&files, 2000));

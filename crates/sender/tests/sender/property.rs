@@ -73,7 +73,7 @@ async fn run(acts: Vec<Act>, when_full: WhenFull, held_bytes: usize, limit_bytes
     let (transport, mut inbox) = channel(limit_bytes);
     let mut options = Options::default();
     (options.when_full, options.held_bytes) = (when_full, held_bytes);
-    options.patience = std::time::Duration::ZERO;
+    options.spill_after = std::time::Duration::ZERO;
     options.read_back = Some(Arc::new(files.clone()));
     let sender = Sender::start(transport, options);
     let (mut sink, mut said, mut seen) = (sender.sink(), [0_u64; RANKS], Seen::default());

@@ -11,7 +11,7 @@ use lastline_sender::{ChannelInbox, Options, Sender, channel, unix};
 use lastline_testing::{stdout, until};
 use tokio::net::UnixStream;
 
-use crate::common::{OVERHEAD, SOON, data, end, flush, give, next, settled, span};
+use crate::common::{OVERHEAD, SOON, data, end, flush, give, next, on_flush, settled, span};
 
 const NO_ROUTE: &str = "no route: the far side of the transport is gone";
 
@@ -45,15 +45,15 @@ async fn gone(sender: &Sender, around: &mut ChannelInbox) -> Message {
 async fn what_was_not_acknowledged_had_no_route() {
     let heard = Arc::new(AtomicU64::new(0));
     let (mut options, hear) = (Options::default(), Arc::clone(&heard));
-    options.on_flush = Some(Arc::new(move |version| hear.store(version.0, Ordering::SeqCst)));
+    options.on_control = Some(on_flush(move |version| hear.store(version.0, Ordering::SeqCst)));
     let (sender, mut peer, mut around) = over_a_socket(options);
     let mut sink = sender.sink();
     give(&mut sink, &data(0, 0, "first\n"));
     give(&mut sink, &data(0, 6, "second\n"));
     assert_eq!(next(&mut peer).await, Some(data(0, 0, "first\n")));
-    peer.reply(Control::Acknowledge { stream: stdout(0), through: Offset(6) });
+    peer.control_sender().send(Control::Acknowledge { stream: stdout(0), through: Offset(6) });
     assert_eq!(next(&mut peer).await, Some(data(0, 6, "second\n")));
-    peer.reply(Control::Flush { version: Version(1) });
+    peer.control_sender().send(Control::Flush { version: Version(1) });
     until(|| heard.load(Ordering::SeqCst) == 1).await;
     drop(peer);
     assert_eq!(gone(&sender, &mut around).await, skip(stdout(0), 6, 13));

@@ -49,11 +49,9 @@ pub fn keeps_order<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
 }
 
 /// What the client says comes back, in order.
-pub fn brings_back_what_the_client_says<T: Transport, I: Inbox>(
-    (mut transport, mut inbox): (T, I),
-) {
+pub fn brings_back_what_the_client_says<T: Transport, I: Inbox>((mut transport, inbox): (T, I)) {
     let said: Vec<Control> = (0..100).map(|v| Control::Flush { version: Version(v) }).collect();
-    said.iter().for_each(|control| inbox.reply(*control));
+    said.iter().for_each(|control| inbox.control_sender().send(*control));
     let mut heard = Vec::new();
     wait_until(|| {
         if let Poll::Ready(control) = poll(|context| transport.poll_control(context)) {
@@ -112,8 +110,8 @@ pub fn wakes_at_the_end<T: Transport, I: Inbox>((mut transport, inbox): (T, I)) 
 }
 
 /// Law 4: once one method says that the far side is gone, all do.
-pub fn remembers_the_end<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
-    inbox.reply(Control::Flush { version: Version(1) });
+pub fn remembers_the_end<T: Transport, I: Inbox>((mut transport, inbox): (T, I)) {
+    inbox.control_sender().send(Control::Flush { version: Version(1) });
     drop(inbox);
     wait_until(|| match transport.try_send(message(0)) {
         Ok(()) => false,

@@ -1,0 +1,163 @@
+//! What a host says of itself and of its ranks, beside their output.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Exit, Gaps, Holder, Launch, MemoryKills, StageReport, StopCause, StreamEnd, StreamId,
+    Timestamp, Version,
+};
+
+/// Something that a host says. It never waits behind output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostMessage {
+    /// The node rank of the host.
+    pub node: u32,
+    /// What it says.
+    pub event: HostEvent,
+}
+
+/// What a host says of itself and of its ranks. A driver that has heard all of it knows what there
+/// is to know of the host's side of a report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum HostEvent {
+    /// The first thing that a host says.
+    Up {
+        /// Its name.
+        host: String,
+        /// The process that runs the ranks.
+        pid: u32,
+        /// The job.
+        job: String,
+        /// The command as it was given.
+        command: Vec<String>,
+        /// How many ranks the whole job has.
+        world_size: u32,
+        /// The ranks of this host: the first one.
+        first_rank: u32,
+        /// And how many.
+        procs: u32,
+        /// When the job started here.
+        time: Timestamp,
+    },
+    /// A rank runs. Said before any of its output is sent.
+    Started {
+        /// Which rank.
+        rank: u32,
+        /// Which start of it.
+        launch: Launch,
+        /// Its process, when it has an id here.
+        pid: Option<u32>,
+        /// When.
+        time: Timestamp,
+    },
+    /// A rank could not be started.
+    NotStarted {
+        /// Which rank.
+        rank: u32,
+        /// Which start of it.
+        launch: Launch,
+        /// Why.
+        error: String,
+        /// The exit code that stands for it: 126 or 127.
+        code: i32,
+        /// It was not wanted any more.
+        stopped: bool,
+        /// When.
+        time: Timestamp,
+    },
+    /// A rank has exited.
+    Exited {
+        /// Which rank.
+        rank: u32,
+        /// Which start of it.
+        launch: Launch,
+        /// How.
+        exit: Exit,
+        /// The host had told it to end before it did.
+        stopped: bool,
+        /// When.
+        time: Timestamp,
+    },
+    /// A stream has ended.
+    StreamEnded {
+        /// Which stream.
+        stream: StreamId,
+        /// How.
+        end: StreamEnd,
+        /// Bytes taken from it.
+        read_bytes: u64,
+        /// Lines taken from it; a last one without newline counts.
+        read_lines: u64,
+        /// What reading failed with, if it did.
+        error: Option<String>,
+        /// Who still holds it, when it leaked.
+        leaked_to: Vec<Holder>,
+    },
+    /// Which streams answer a barrier; their marks travel with their output.
+    Barrier {
+        /// Which barrier.
+        version: Version,
+        /// The streams of all ranks whose start had begun when the barrier was asked for.
+        streams: Vec<StreamId>,
+    },
+    /// The ranks are told to end.
+    Stopping {
+        /// Why.
+        cause: StopCause,
+    },
+    /// The last lines of a stream, oldest first, of a rank that failed.
+    LastLines {
+        /// Which stream.
+        stream: StreamId,
+        /// The lines, without newlines; bytes that are no text are replaced.
+        lines: Vec<String>,
+    },
+    /// What became of a stream in its files.
+    Filed {
+        /// Which stream.
+        stream: StreamId,
+        /// In its files, in bytes.
+        filed_bytes: u64,
+        /// In no file.
+        not_filed: Gaps,
+        /// In a file, and not forced to disk although that was wanted.
+        not_synced: Gaps,
+    },
+    /// Something beside the streams could not be forced to disk although that was wanted.
+    NotSynced {
+        /// `index` or `directory`.
+        what: String,
+        /// Why.
+        cause: String,
+    },
+    /// Where the kernel killed processes for want of memory.
+    MemoryKills {
+        /// Cgroup by cgroup.
+        cgroups: Vec<MemoryKills>,
+        /// The ranks of which that can be told.
+        ranks: Vec<u32>,
+    },
+    /// A stage of the host's teardown is over.
+    Stage(StageReport),
+    /// The last thing that a host says: everything has been sent, filed and closed.
+    Down,
+    /// Said for a host by whoever finds that it cannot be reached any more.
+    Lost {
+        /// How that is known.
+        why: String,
+    },
+}
+
+/// What a driver hears beside output.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    /// A host speaks.
+    Host(HostMessage),
+    /// All hosts are gone: nothing more will come.
+    Closed,
+}
+
+/// Is told what hosts say. It is called by whoever receives, and must not block.
+pub type Listener = Box<dyn FnMut(Heard) + Send>;

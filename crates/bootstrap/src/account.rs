@@ -72,7 +72,7 @@ fn put_together(job: &mut Supervisor, written: Option<&Written>) -> Report {
         stopped_by,
         broken_off: false,
         not_synced: others_not_synced(written),
-        memory_kills: job.memory.tally().reports(),
+        memory_kills: job.memory.tally().reports().into_iter().map(memory_kills).collect(),
         ranks: rank_reports(job, written),
         barriers,
         barriers_left_out,
@@ -160,14 +160,14 @@ fn rank_report(
     streams: BTreeMap<Stream, StreamReport>,
 ) -> RankReport {
     let (code, signal) = match rank.exit {
-        Some(crate::processes::Exit::Code(code)) => (Some(code), None),
-        Some(crate::processes::Exit::Signal(signal)) => (None, Some(signal)),
-        None => (rank.exit_code(), None),
+        Some(lastline_spawn::Exit::Code(code)) => (Some(code), None),
+        Some(lastline_spawn::Exit::Signal(signal)) => (None, Some(signal)),
+        Some(lastline_spawn::Exit::Unknown) | None => (rank.exit_code(), None),
     };
     RankReport {
         rank: rank.rank,
         host: host.to_owned(),
-        pid: rank.pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs()),
+        pid: rank.pid(),
         code,
         signal,
         killed_for_memory: false,
@@ -177,6 +177,11 @@ fn rank_report(
         ended: rank.ended.map(rfc3339),
         streams,
     }
+}
+
+fn memory_kills(kills: lastline_spawn::MemoryKills) -> crate::report::MemoryKills {
+    let lastline_spawn::MemoryKills { cgroup, processes, ranks, .. } = kills;
+    crate::report::MemoryKills { cgroup, processes, ranks }
 }
 
 fn stopped_by(cause: StopCause) -> Option<String> {

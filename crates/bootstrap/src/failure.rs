@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::processes::Exit;
+use lastline_spawn::Exit;
+
 use crate::rank::{RankState, StreamState};
 use crate::report::{FirstFailure, OtherFailure};
 use crate::supervisor::Supervisor;

@@ -55,50 +55,39 @@
 mod account;
 mod barriers;
 mod clock;
-mod command;
 mod control;
 mod disk_watch;
-mod environment;
 mod failure;
-mod guardian;
 mod inner;
 mod job_dir;
 mod job_lock;
 mod jobs;
-mod launch;
-mod memory_tally;
-mod memory_watch;
 mod mesh;
 mod plan;
-mod processes;
 mod rank;
 mod ranks;
 mod rebuild;
 mod report;
-mod spawner;
 mod stage;
 mod start;
-mod stdin;
 mod stop;
 mod supervisor;
 mod teardown;
-mod terminal;
 mod wiring;
 
-pub use command::CommandError;
 pub use control::{FlushAnswer, Missing, control_path, request_flush};
 pub use job_dir::{JobDir, JobDirError, JobInfo, LATEST, check_job_id, new_job_id};
 pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
+pub use lastline_spawn::{
+    CommandError, Holder, Output, RankSpec, Spawned, Spawner, StdinMode, TerminalSize,
+};
 pub use mesh::{LoggingMesh, Stopper};
-pub use plan::{Console, Files, OnFailure, Plan, StdinMode, StopCause};
-pub use processes::Holder;
+pub use plan::{Console, Files, OnFailure, Plan, StopCause};
 pub use rebuild::rebuild_report;
 pub use report::{
     BarrierReport, FirstFailure, MemoryKills, OtherFailure, RankReport, Report, StageReport,
     StreamEnd, StreamReport, Totals, signal_text,
 };
-pub use spawner::{Output, RankSpec, Spawned, Spawner};
-pub use terminal::TerminalSize;
 
 /// Why a job could not be started or waited for.
 #[derive(Debug, thiserror::Error)]

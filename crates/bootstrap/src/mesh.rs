@@ -6,21 +6,19 @@ use std::sync::{Arc, Weak};
 
 use lastline_client::Verdicts;
 use lastline_line::Fold;
+use lastline_spawn::{MemoryWatch, ProcessOptions, ProcessSpawner, open_stdin};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use crate::guardian::Guardian;
 use crate::inner::Inner;
-use crate::memory_watch::MemoryWatch;
 use crate::plan::{Console, Plan, StopCause};
 use crate::rank::{Event, tell};
 use crate::report::Report;
-use crate::spawner::ProcessSpawner;
 use crate::start::{Specs, check_files_limit, find_program, raise_files_limit, start_spawning};
 use crate::supervisor::Supervisor;
 use crate::teardown::take_down;
 use crate::wiring::wire;
-use crate::{SpawnError, control, disk_watch, stdin};
+use crate::{SpawnError, control, disk_watch};
 
 /// A job that runs: its ranks, and all that carries their output.
 pub struct LoggingMesh {
@@ -39,16 +37,19 @@ impl LoggingMesh {
     pub fn spawn(plan: Plan, console: Console) -> Result<Self, SpawnError> {
         let program = find_program(&plan.command, plan.workdir.as_deref(), &plan.env)?;
         let files_limit = raise_files_limit(plan.procs)?;
-        let guardian = Guardian::start(plan.procs as usize, plan.grace);
-        let guardian = Arc::new(guardian.map_err(|source| SpawnError::Guardian { source })?);
-        let stdins = stdin::open(plan.stdin, plan.procs);
+        let mut options = ProcessOptions::default();
+        options.capacity = plan.procs as usize;
+        options.grace = plan.grace;
+        options.files_limit = files_limit;
+        let spawner = ProcessSpawner::new(options);
+        let spawner = spawner.map_err(|source| SpawnError::Guardian { source })?;
+        let stdins = open_stdin(plan.stdin, plan.procs);
         let stdins = stdins.map_err(|source| SpawnError::Stdin { source })?;
         let labels = console.labels.clone();
         let (wiring, ends) = wire(&plan, console)?;
         let (events, heard) = unbounded_channel();
         let inner = Arc::new(Inner::new(plan.flush_timeout, labels, ends, events));
         disk_watch::start(wiring.appender.as_ref());
-        let spawner = ProcessSpawner::new(Arc::clone(&guardian), files_limit);
         let specs = Specs::new(&plan, program, &wiring, stdins);
         let begun = inner.begun();
         let memory = MemoryWatch::start();
@@ -56,8 +57,7 @@ impl LoggingMesh {
         serve_control(&plan, &inner);
         let started = start_spawning(specs, Box::new(spawner), begun, inner.events.clone());
         let running = started.inspect_err(|_| inner.close_control())?;
-        let supervisor =
-            Supervisor::new(plan, Arc::clone(&inner), wiring, guardian, running, memory, heard);
+        let supervisor = Supervisor::new(plan, Arc::clone(&inner), wiring, running, memory, heard);
         let job = async { take_down(supervisor.run().await).await };
         Ok(Self { inner, supervisor: tokio::spawn(job) })
     }

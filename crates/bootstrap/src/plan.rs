@@ -7,7 +7,7 @@ use std::time::Duration;
 use lastline_client::{Labels, Printer};
 use lastline_line::{Fold, RankSet};
 use lastline_sender::WhenFull;
-use rustix::process::Signal;
+use lastline_spawn::StdinMode;
 
 /// Whether one rank's failure ends the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,18 +17,6 @@ pub enum OnFailure {
     Stop,
     /// They go on.
     Continue,
-}
-
-/// Who reads what lastline is given on its stdin.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StdinMode {
-    /// Nobody.
-    #[default]
-    Null,
-    /// Rank 0.
-    Rank0,
-    /// Every rank gets all of it.
-    All,
 }
 
 /// Where a job's files go.
@@ -155,10 +143,10 @@ pub enum StopCause {
 
 impl StopCause {
     /// The signal that ranks get.
-    pub(crate) fn for_ranks(self) -> Signal {
+    pub(crate) fn for_ranks(self) -> i32 {
         match self {
-            Self::Signal(libc::SIGINT) => Signal::INT,
-            _ => Signal::TERM,
+            Self::Signal(libc::SIGINT) => libc::SIGINT,
+            _ => libc::SIGTERM,
         }
     }
 }

@@ -1,21 +1,17 @@
 //! One rank: its process, its two streams, and what is heard of them.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_line::{Launch, Stream, StreamId, Timestamp};
+use lastline_spawn::{Exit, Held, Holder, Process, Spawned};
 use lastline_tee::{End, Outcome, Tee};
-use rustix::process::Pid;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
 use crate::plan::StopCause;
-use crate::processes::{Exit, Held, Holder, poll_exit};
 use crate::report::StreamEnd;
-use crate::spawner::Spawned;
 
 /// How many times the drain's silence a stream is waited for in all.
 const DRAIN_TIMES: u32 = 10;
@@ -76,8 +72,7 @@ impl StreamState {
 /// A rank, from before its start to after its end.
 pub(crate) struct RankState {
     pub(crate) rank: u32,
-    pub(crate) pid: Option<Pid>,
-    pub(crate) pidfd: Option<Arc<OwnedFd>>,
+    pub(crate) process: Option<Arc<dyn Process>>,
     pub(crate) exit: Option<Exit>,
     pub(crate) error: Option<(String, i32)>,
     pub(crate) started: Timestamp,
@@ -96,8 +91,7 @@ impl RankState {
         let launch = Launch(fastrand::u64(..));
         Self {
             rank,
-            pid: None,
-            pidfd: None,
+            process: None,
             exit: None,
             error: None,
             started: Timestamp::default(),
@@ -110,14 +104,23 @@ impl RankState {
         }
     }
 
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.as_ref()?.id()
+    }
+
     pub(crate) fn runs(&self) -> bool {
-        self.pid.is_some() && self.exit.is_none()
+        self.process.is_some() && self.exit.is_none()
     }
 
     /// Whether its process has ended, heard of or not.
     pub(crate) fn has_exited(&self) -> bool {
-        let exited = |pidfd: &Arc<OwnedFd>| matches!(poll_exit(pidfd.as_fd()), Ok(Some(_)));
-        self.exit.is_some() || self.pidfd.as_ref().is_some_and(exited)
+        self.exit.is_some() || self.process.as_ref().is_some_and(|process| process.exit().is_some())
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        if let Some(process) = &self.process {
+            process.signal(signal);
+        }
     }
 
     pub(crate) fn stream(&mut self, stream: Stream) -> &mut StreamState {
@@ -130,46 +133,20 @@ impl RankState {
             (Some((_, code)), _) => Some(*code),
             (None, Some(Exit::Code(code))) => Some(code),
             (None, Some(Exit::Signal(signal))) => Some(128 + signal),
+            (None, Some(Exit::Unknown)) => Some(255),
             (None, None) => None,
         }
     }
 }
 
-/// Tells when the process behind `pidfd` has exited.
-pub(crate) async fn watch_exit(rank: u32, pidfd: Arc<OwnedFd>, events: UnboundedSender<Event>) {
-    let exit = match wait_exit(&pidfd).await {
-        Ok(exit) => exit,
-        Err(error) => {
-            tracing::warn!(rank, %error, "how the rank ended cannot be known");
-            Exit::Code(255)
-        }
-    };
+/// Tells when a rank's process has exited.
+pub(crate) async fn watch_exit(
+    rank: u32,
+    process: Arc<dyn Process>,
+    events: UnboundedSender<Event>,
+) {
+    let exit = process.wait().await;
     tell(&events, Event::Exited(rank, exit));
-}
-
-async fn wait_exit(pidfd: &Arc<OwnedFd>) -> std::io::Result<Exit> {
-    let watched = watch(Arc::clone(pidfd))?;
-    loop {
-        let mut guard = watched.readable().await?;
-        if let Some(exit) = poll_exit(pidfd.as_fd())? {
-            return Ok(exit);
-        }
-        guard.clear_ready();
-    }
-}
-
-/// Waits until the process behind `pidfd`, whosever child it is, has exited. Cancel-safe.
-pub(crate) async fn until_exit(pidfd: &Arc<OwnedFd>) -> std::io::Result<()> {
-    watch(Arc::clone(pidfd))?.readable().await?.retain_ready();
-    Ok(())
-}
-
-fn watch(fd: Arc<OwnedFd>) -> std::io::Result<AsyncFd<Arc<OwnedFd>>> {
-    #[expect(unsafe_code, reason = "tokio cannot see that an `OwnedFd` stays what it is")]
-    // SAFETY: an `OwnedFd` gives the same open descriptor until it is dropped, which happens after
-    // the `AsyncFd` has let go of its share.
-    let watched = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
-    watched.map_err(|error| error.into_parts().1)
 }
 
 /// Tells when a stream has ended.

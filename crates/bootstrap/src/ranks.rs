@@ -1,32 +1,28 @@
 //! What the supervisor does when a rank starts, falls silent or ends.
 
 use std::collections::HashSet;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use lastline_line::{Stream, StreamId};
+use lastline_spawn::{Exit, Held, Output, Spawned, holders};
 use lastline_tee::{BoxSink, Tee, TeeError};
-use rustix::process::Pid;
 
 use crate::clock::now;
 use crate::plan::{OnFailure, StopCause};
-use crate::processes::{Exit, Held, holders, poll_exit, reap, signal_group};
 use crate::rank::{Event, watch_end, watch_exit, watch_silence};
-use crate::spawner::{Output, Spawned};
 use crate::supervisor::Supervisor;
 
 impl Supervisor {
     pub(crate) fn rank_started(&mut self, rank: u32, spawned: Spawned) {
         self.starting -= 1;
-        self.inner.label(&self.plan.job, rank, spawned.pid);
+        let process = spawned.process;
+        self.inner.label(&self.plan.job, rank, process.id().unwrap_or_default());
         let state = &mut self.ranks[rank as usize];
         state.started = now();
-        state.pid = i32::try_from(spawned.pid).ok().and_then(Pid::from_raw);
-        if let Some(pid) = state.pid {
+        if let Some(pid) = process.id() {
             self.memory.rank_started(rank, pid);
         }
-        let pidfd = Arc::new(spawned.pidfd);
-        state.pidfd = Some(Arc::clone(&pidfd));
+        state.process = Some(Arc::clone(&process));
         match spawned.output {
             Output::Pipes { stdout, stderr } => {
                 for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
@@ -44,11 +40,11 @@ impl Supervisor {
                 });
             }
         }
-        tokio::spawn(watch_exit(rank, pidfd, self.inner.events.clone()));
+        tokio::spawn(watch_exit(rank, process, self.inner.events.clone()));
         let state = &mut self.ranks[rank as usize];
-        if let (Some(stop), Some(group)) = (&self.stop, state.pid) {
+        if let Some(stop) = &self.stop {
             state.stopped_by_lastline = !state.has_exited();
-            signal_group(group, stop.cause.for_ranks());
+            state.signal(stop.cause.for_ranks());
         }
     }
 
@@ -95,7 +91,7 @@ impl Supervisor {
         }
         if exit == Exit::Signal(libc::SIGKILL)
             && !state.killed_by_lastline
-            && let Some(pid) = state.pid
+            && let Some(pid) = state.pid()
         {
             self.memory.rank_killed(rank, pid);
         }
@@ -145,12 +141,8 @@ impl Supervisor {
     /// Takes note of ranks that ended after nobody listened any more.
     pub(crate) fn take_exits(&mut self) {
         for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
-            let Some(pidfd) = &rank.pidfd else {
-                continue;
-            };
-            if let Ok(Some(exit)) = poll_exit(pidfd.as_fd()) {
+            if let Some(exit) = rank.process.as_ref().and_then(|process| process.exit()) {
                 (rank.exit, rank.ended) = (Some(exit), Some(now()));
-                reap(pidfd.as_fd());
             }
         }
     }

@@ -6,7 +6,7 @@ use lastline_client::Verdicts;
 use lastline_line::{Gaps, Imbalance, Stream, StreamLedger, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::processes::Holder;
+use lastline_line::Holder;
 
 /// The account of a whole job. Its JSON is `report.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

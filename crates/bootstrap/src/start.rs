@@ -5,16 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use lastline_spawn::{
+    Environment, FilesLimit, FilesLimitError, RankSpec, Spawner, TerminalSize, resolve,
+};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::SpawnError;
-use crate::command::resolve;
-use crate::environment::{Environment, free_port};
 use crate::plan::Plan;
 use crate::rank::{Event, tell};
-use crate::spawner::{RankSpec, Spawner};
-use crate::terminal::TerminalSize;
 use crate::wiring::Wiring;
 
 /// Descriptors that a rank takes here: two pipes or the two ends of a terminal, two files, one for
@@ -56,13 +54,9 @@ impl Specs {
         wiring: &Wiring,
         stdins: Vec<Option<std::os::fd::OwnedFd>>,
     ) -> Self {
-        let environment = Environment {
-            job: plan.job.clone(),
-            procs: plan.procs,
-            master_port: free_port(),
-            buffered: plan.buffered,
-            extra: plan.env.clone(),
-        };
+        let mut environment = Environment::new(&plan.job, plan.procs);
+        environment.buffered = plan.buffered;
+        environment.extra = plan.env.clone();
         Self {
             program,
             command: plan.command.clone(),
@@ -76,23 +70,22 @@ impl Specs {
     }
 
     fn of(&mut self, rank: u32) -> RankSpec {
-        RankSpec {
-            program: self.program.clone(),
-            command: self.command.clone(),
-            env: self.environment.of(rank, &self.inherited),
-            workdir: self.workdir.clone(),
-            stdin: self.stdins.get_mut(rank as usize).and_then(Option::take),
-            pipe_bytes: self.pipe_bytes,
-            terminal: self.terminal,
-        }
+        let mut spec = RankSpec::new(rank, self.command.clone());
+        spec.program = Some(self.program.clone());
+        spec.env = self.environment.of(rank, &self.inherited);
+        spec.workdir = self.workdir.clone();
+        spec.stdin = self.stdins.get_mut(rank as usize).and_then(Option::take);
+        spec.pipe_bytes = self.pipe_bytes;
+        spec.terminal = self.terminal;
+        spec
     }
 }
 
 /// Tells the spawning thread that no more ranks are wanted, or, when dropped, that it may end.
-#[derive(Clone)]
 pub(crate) struct Running {
     wanted: Arc<std::sync::atomic::AtomicBool>,
-    _alive: Arc<std::sync::mpsc::Sender<()>>,
+    alive: std::sync::mpsc::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
 }
 
 impl Running {
@@ -100,60 +93,68 @@ impl Running {
     pub(crate) fn stop_starting(&self) {
         self.wanted.store(false, Ordering::Release);
     }
+
+    /// The job is over. Returns when the spawner was dismissed.
+    pub(crate) fn end(self) {
+        drop(self.alive);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that starts ranks has panicked");
+        }
+    }
 }
 
 /// Starts every rank from one thread, which lives until the job is over: a parent-death signal that
 /// a rank asks for is about the thread that started it.
 pub(crate) fn start_spawning(
     mut specs: Specs,
-    spawner: Box<dyn Spawner>,
+    mut spawner: Box<dyn Spawner>,
     begun: Arc<AtomicU32>,
     events: UnboundedSender<Event>,
 ) -> Result<Running, SpawnError> {
     let (alive, over) = std::sync::mpsc::channel::<()>();
     let wanted = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let running = Running { wanted: Arc::clone(&wanted), _alive: Arc::new(alive) };
+    let still_wanted = Arc::clone(&wanted);
     let procs = specs.environment.procs;
     let thread = std::thread::Builder::new().name("lastline-spawner".into()).spawn(move || {
-        let mut spawner = Some(spawner);
         for rank in 0..procs {
             begun.store(rank + 1, Ordering::Release);
-            let result = match &mut spawner {
-                Some(spawner) if wanted.load(Ordering::Acquire) => spawner.spawn(specs.of(rank)),
-                _ => Err(std::io::Error::other("the job was stopped before it was started")),
+            let result = if still_wanted.load(Ordering::Acquire) {
+                spawner.spawn(specs.of(rank))
+            } else {
+                Err(std::io::Error::other("the job was stopped before it was started"))
             };
-            if rank + 1 == procs {
-                // The job may be over as soon as this is heard, and then says farewell to the
-                // guardian, which nobody else may hold.
-                spawner = None;
-            }
             tell(&events, Event::Started(rank, result));
         }
         drop((specs, events));
         // Ends with the job, by an error: nobody sends.
         over.recv().unwrap_or_default();
+        spawner.dismiss();
     });
-    thread.map(|_| running).map_err(|source| SpawnError::Thread { source })
+    let thread = thread.map_err(|source| SpawnError::Thread { source })?;
+    Ok(Running { wanted, alive, thread })
 }
 
-/// How many open files the ranks need; an error when that is more than there can be.
-pub(crate) fn check_files_limit(procs: u32) -> Result<u64, SpawnError> {
-    let needed = u64::from(procs) * FILES_PER_RANK + OTHER_FILES;
-    match getrlimit(Resource::Nofile).maximum.filter(|&maximum| maximum < needed) {
-        Some(limit) => Err(SpawnError::TooFewFiles { procs, needed, limit }),
-        None => Ok(needed),
-    }
+/// Whether the ranks can have the open files that they need.
+pub(crate) fn check_files_limit(procs: u32) -> Result<(), SpawnError> {
+    let needed = files_of(procs);
+    lastline_spawn::check_files_limit(needed).map_err(|error| too_few(procs, error))
 }
 
 /// Raises the limit of open files to what the ranks need; gives the old one where it was raised.
-pub(crate) fn raise_files_limit(procs: u32) -> Result<Option<Rlimit>, SpawnError> {
-    let needed = check_files_limit(procs)?;
-    let old = getrlimit(Resource::Nofile);
-    if old.current.is_none_or(|current| current >= needed) {
-        return Ok(None);
+pub(crate) fn raise_files_limit(procs: u32) -> Result<Option<FilesLimit>, SpawnError> {
+    let needed = files_of(procs);
+    lastline_spawn::raise_files_limit(needed).map_err(|error| too_few(procs, error))
+}
+
+fn files_of(procs: u32) -> u64 {
+    u64::from(procs) * FILES_PER_RANK + OTHER_FILES
+}
+
+fn too_few(procs: u32, error: FilesLimitError) -> SpawnError {
+    match error {
+        FilesLimitError::TooFew { needed, limit } => {
+            SpawnError::TooFewFiles { procs, needed, limit }
+        }
+        error => SpawnError::Thread { source: std::io::Error::other(error) },
     }
-    let new = Rlimit { current: Some(needed), maximum: old.maximum };
-    setrlimit(Resource::Nofile, new)
-        .map_err(|error| SpawnError::Thread { source: error.into() })?;
-    Ok(Some(old))
 }

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::plan::StopCause;
-use crate::processes::signal_group;
 use crate::rank::Event;
 use crate::supervisor::Supervisor;
 
@@ -35,9 +33,7 @@ impl Supervisor {
         for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
             // One that is dead and not heard of yet ended by itself; its group is told all the same.
             rank.stopped_by_lastline = !rank.has_exited();
-            if let Some(group) = rank.pid {
-                signal_group(group, cause.for_ranks());
-            }
+            rank.signal(cause.for_ranks());
         }
         // Ranks that are killed have to be read to their end within the budget.
         let kill_at = Some(signalled + self.plan.grace.min(self.plan.teardown_timeout / 2));
@@ -71,13 +67,11 @@ impl Supervisor {
             *kill_at += paused;
         }
         self.teardown.postpone(paused);
-        self.signal_running(Signal::CONT);
+        self.signal_running(libc::SIGCONT);
     }
 
-    pub(crate) fn signal_running(&self, signal: Signal) {
-        for group in self.ranks.iter().filter(|rank| rank.runs()).filter_map(|rank| rank.pid) {
-            signal_group(group, signal);
-        }
+    pub(crate) fn signal_running(&self, signal: i32) {
+        self.ranks.iter().filter(|rank| rank.runs()).for_each(|rank| rank.signal(signal));
     }
 
     /// Somebody asks for the end when the ranks have ended: whether for the first time. The way
@@ -113,6 +107,6 @@ impl Supervisor {
         for rank in self.ranks.iter_mut().filter(|rank| rank.runs()) {
             rank.killed_by_lastline = !rank.has_exited();
         }
-        self.signal_running(Signal::KILL);
+        self.signal_running(libc::SIGKILL);
     }
 }

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use lastline_line::Timestamp;
+use lastline_spawn::MemoryWatch;
 use lastline_tee::Tee;
-use rustix::process::Signal;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use crate::clock::now;
-use crate::guardian::Guardian;
 use crate::inner::Inner;
-use crate::memory_watch::MemoryWatch;
 use crate::plan::{Plan, StopCause};
 use crate::rank::{Event, RankState};
 use crate::stage::Teardown;
@@ -23,7 +21,6 @@ pub(crate) struct Supervisor {
     pub(crate) plan: Plan,
     pub(crate) inner: Arc<Inner>,
     pub(crate) wiring: Wiring,
-    pub(crate) guardian: Arc<Guardian>,
     pub(crate) running: Running,
     pub(crate) memory: MemoryWatch,
     pub(crate) events: UnboundedReceiver<Event>,
@@ -47,7 +44,6 @@ impl Supervisor {
         plan: Plan,
         inner: Arc<Inner>,
         wiring: Wiring,
-        guardian: Arc<Guardian>,
         running: Running,
         memory: MemoryWatch,
         events: UnboundedReceiver<Event>,
@@ -59,7 +55,6 @@ impl Supervisor {
             plan,
             inner,
             wiring,
-            guardian,
             running,
             memory,
             events,
@@ -143,7 +138,7 @@ impl Supervisor {
             Event::Stop(cause) => self.stop(cause),
             Event::Suspend(done) => {
                 self.suspended_at = Some(Instant::now());
-                self.signal_running(Signal::STOP);
+                self.signal_running(libc::SIGSTOP);
                 // Whoever asked may have given up waiting.
                 done.send(()).unwrap_or_default();
             }

@@ -1,19 +1,16 @@
 //! The way out, after the streams' ends: flush, abort, drop, print.
 
-use std::collections::HashSet;
-use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_appender::Written;
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use lastline_spawn::{Process, has_members_of, kill_until_empty};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
 use crate::account::report;
 use crate::plan::StopCause;
-use crate::processes::{group_exists, members, reap, signal_group};
-use crate::rank::{Event, RankState, until_exit};
+use crate::rank::Event;
 use crate::report::{Report, StreamEnd};
 use crate::stage::LAST_MOMENT;
 use crate::stage::Stage;
@@ -70,11 +67,9 @@ async fn abort(job: &mut Supervisor) {
     let groups = job.groups();
     let leave = job.plan.leave_background;
     if !leave {
-        groups.iter().for_each(|(group, _)| signal_group(*group, Signal::TERM));
+        groups.iter().for_each(|group| group.signal(libc::SIGTERM));
     }
-    job.reap(&groups);
-    let left = if leave { HashSet::new() } else { left_of(&groups) };
-    job.let_go(&groups, &left);
+    let left = if leave { Vec::new() } else { left_of(&groups).await };
     let tees: Vec<_> = job.tees().filter(|tee| !tee.is_finished()).cloned().collect();
     let (events, mut told) = (&mut job.events, None);
     let stage = Stage { name: "abort", deadline };
@@ -95,7 +90,7 @@ async fn abort(job: &mut Supervisor) {
         job.stop_late(cause);
     }
     job.take_exits();
-    job.let_go(&groups, &HashSet::new());
+    groups.iter().for_each(|group| group.release());
     for stream in job.ranks.iter_mut().flat_map(|rank| &mut rank.streams) {
         if let (Some(tee), None) = (&stream.tee, stream.end) {
             job.inner.client.abandon(tee.stream());
@@ -105,39 +100,36 @@ async fn abort(job: &mut Supervisor) {
 }
 
 /// The groups that still have a member.
-fn left_of(groups: &[(Pid, Arc<OwnedFd>)]) -> HashSet<u32> {
-    let left = groups.iter().filter(|(group, _)| group_exists(*group));
-    left.map(|(group, _)| group.as_raw_nonzero().get().unsigned_abs()).collect()
+async fn left_of(groups: &[Arc<dyn Process>]) -> Vec<Arc<dyn Process>> {
+    let groups = groups.to_vec();
+    let look = tokio::task::spawn_blocking(move || {
+        let left = has_members_of(&groups);
+        groups.into_iter().zip(left).filter(|(_, left)| *left).map(|(group, _)| group).collect()
+    });
+    look.await.unwrap_or_default()
 }
 
 /// Waits for what is left of the groups, SIGKILL after the grace, or when there is no time.
-async fn end_groups(groups: &HashSet<u32>, grace: Duration, hurry: impl Future<Output = ()>) {
+async fn end_groups(groups: &[Arc<dyn Process>], grace: Duration, hurry: impl Future<Output = ()>) {
     if groups.is_empty() {
         return;
     }
-    let groups = groups.clone();
-    let found = tokio::task::spawn_blocking(move || members(&groups)).await.unwrap_or_default();
-    let found: Vec<Arc<OwnedFd>> = found.into_iter().map(Arc::new).collect();
+    let all_gone = async {
+        let mut left = groups.to_vec();
+        while !left.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            left = left_of(&left).await;
+        }
+    };
     tokio::select! {
-        () = all_exited(&found) => return,
+        () = all_gone => return,
         () = tokio::time::sleep(grace) => {}
         () = hurry => {}
     }
-    for pidfd in &found {
-        if let Err(error) = pidfd_send_signal(pidfd, Signal::KILL) {
-            tracing::debug!(%error, "it ended by itself");
-        }
-    }
-    if tokio::time::timeout(LAST_MOMENT, all_exited(&found)).await.is_err() {
+    let groups = groups.to_vec();
+    let killing = tokio::task::spawn_blocking(move || kill_until_empty(&groups));
+    if killing.await.ok() != Some(true) {
         tracing::debug!("what was killed is not gone yet");
-    }
-}
-
-async fn all_exited(pidfds: &[Arc<OwnedFd>]) {
-    for pidfd in pidfds {
-        if let Err(error) = until_exit(pidfd).await {
-            tracing::debug!(%error, "a process in a rank's group is not waited for");
-        }
     }
 }
 
@@ -167,32 +159,17 @@ async fn close(job: &mut Supervisor) -> Option<Written> {
     written.or_else(|| Some(job.wiring.appender.as_ref()?.written()))
 }
 
-/// The ranks' groups, each with what tells of its leader.
 impl Supervisor {
-    /// The pids of ranks that were started, which are the ids of their groups.
-    pub(crate) fn groups(&self) -> Vec<(Pid, Arc<OwnedFd>)> {
-        let started = |rank: &RankState| Some((rank.pid?, Arc::clone(rank.pidfd.as_ref()?)));
-        self.ranks.iter().filter_map(started).collect()
+    /// The processes of the ranks that were started.
+    pub(crate) fn groups(&self) -> Vec<Arc<dyn Process>> {
+        self.ranks.iter().filter_map(|rank| rank.process.clone()).collect()
     }
 
-    /// All is over: the guardian may go. Not when somebody still holds it.
+    /// All is over: the guardian may go. Not when a rank is being started still.
     pub(crate) fn say_farewell(self) {
-        let Self { guardian, running, .. } = self;
-        drop(running);
-        if let Some(guardian) = Arc::into_inner(guardian) {
-            guardian.farewell();
+        let Self { running, starting, .. } = self;
+        if starting == 0 {
+            running.end();
         }
-    }
-
-    /// Lets the leaders of the groups that have exited go.
-    pub(crate) fn reap(&self, groups: &[(Pid, Arc<OwnedFd>)]) {
-        groups.iter().for_each(|(_, pidfd)| reap(pidfd.as_fd()));
-    }
-
-    /// Tells the guardian that all groups but `left` are none of its business any more.
-    pub(crate) fn let_go(&self, groups: &[(Pid, Arc<OwnedFd>)], left: &HashSet<u32>) {
-        let is_left = |group: &Pid| left.contains(&group.as_raw_nonzero().get().unsigned_abs());
-        let over = groups.iter().filter(|(group, _)| !is_left(group));
-        over.for_each(|(group, _)| self.guardian.remove(*group));
     }
 }

@@ -26,7 +26,7 @@ impl Default for TerminalSize {
 impl TerminalSize {
     /// That of the terminal that this process prints to, or was started from; the default when
     /// there is none, or when it does not know.
-    pub(crate) fn of_driver() -> Self {
+    pub fn of_driver() -> Self {
         let own = [rustix::stdio::stdout(), rustix::stdio::stderr(), rustix::stdio::stdin()];
         own.into_iter().find_map(Self::of).unwrap_or_default()
     }

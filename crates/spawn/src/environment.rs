@@ -5,14 +5,18 @@ use std::os::unix::ffi::OsStrExt;
 
 /// What the variables are made from.
 #[derive(Clone, Debug)]
-pub(crate) struct Environment {
-    pub(crate) job: String,
-    pub(crate) procs: u32,
-    pub(crate) master_port: u16,
-    /// Do not set `PYTHONUNBUFFERED`.
-    pub(crate) buffered: bool,
-    /// What the user asked for; it wins over everything.
-    pub(crate) extra: Vec<(OsString, OsString)>,
+#[non_exhaustive]
+pub struct Environment {
+    /// The job's id: `LASTLINE_JOB_ID`.
+    pub job: String,
+    /// How many ranks there are.
+    pub procs: u32,
+    /// Where the ranks find each other: `MASTER_PORT`, unless a launcher has set that.
+    pub master_port: u16,
+    /// Do not set `PYTHONUNBUFFERED`. Default: false.
+    pub buffered: bool,
+    /// What the user asked for; it wins over everything. Default: nothing.
+    pub extra: Vec<(OsString, OsString)>,
 }
 
 /// A prefix of variables that are lastline's own options: a lastline inside a rank must not take
@@ -20,11 +24,17 @@ pub(crate) struct Environment {
 const OPTION_PREFIX: &[u8] = b"LASTLINE_RUN_";
 
 impl Environment {
+    /// For so many ranks of `job`, which meet at a port that is free now.
+    pub fn new(job: impl Into<String>, procs: u32) -> Self {
+        let master_port = free_port();
+        Self { job: job.into(), procs, master_port, buffered: false, extra: Vec::new() }
+    }
+
     /// What `rank` gets on top of the variables `inherited`; `None` takes one away.
     ///
     /// What a launcher has set is kept: the address of the master always, and a rank's own
     /// numbers where this host has one rank, since several cannot share them.
-    pub(crate) fn of(
+    pub fn of(
         &self,
         rank: u32,
         inherited: &[(OsString, OsString)],
@@ -67,7 +77,7 @@ impl Environment {
 }
 
 /// A port that was free a moment ago, for the ranks' rendezvous.
-pub(crate) fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let bound = std::net::TcpListener::bind(("127.0.0.1", 0));
     // 29500 is the port that torchrun uses when it is not told another.
     bound.and_then(|listener| listener.local_addr()).map_or(29500, |address| address.port())

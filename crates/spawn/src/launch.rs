@@ -15,7 +15,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use rustix::process::{Pid, Resource, Rlimit, WaitId, WaitIdOptions};
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+
+use crate::files_limit::FilesLimit;
 
 /// What the child's own calls need, beside what the C library needs for a script without `#!`: one
 /// more word for each argument.
@@ -34,7 +36,7 @@ pub(crate) struct Program<'a> {
     /// runtime of Rust sees to: it opens all three.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
     /// The limit of open files that it is given, when not ours.
-    pub(crate) files_limit: Option<Rlimit>,
+    pub(crate) files_limit: Option<FilesLimit>,
 }
 
 /// Starts `program` after the child has done `prepare`, with its outputs in place. Gives its id, and
@@ -106,7 +108,7 @@ struct Child<'a> {
     envp: Vec<*const c_char>,
     workdir: Option<CString>,
     stdio: [RawFd; 3],
-    files_limit: Option<Rlimit>,
+    files_limit: Option<FilesLimit>,
     prepare: &'a mut dyn FnMut() -> io::Result<()>,
     /// Why there is no program, by the system's number; zero when there is one.
     error: c_int,
@@ -165,7 +167,7 @@ impl Child<'_> {
                 check(libc::chdir(workdir.as_ptr()))?;
             }
             if let Some(limit) = self.files_limit {
-                rustix::process::setrlimit(Resource::Nofile, limit)?;
+                limit.set()?;
             }
             (self.prepare)()?;
             let mut none: libc::sigset_t = std::mem::zeroed();

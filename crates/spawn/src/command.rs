@@ -33,6 +33,14 @@ pub enum CommandError {
 }
 
 impl CommandError {
+    /// What kind of error of the system it is.
+    pub fn kind(&self) -> std::io::ErrorKind {
+        match self {
+            Self::NotExecutable { .. } => std::io::ErrorKind::PermissionDenied,
+            _ => std::io::ErrorKind::NotFound,
+        }
+    }
+
     /// The exit code that shells use for it: 127 for not found, 126 for not executable.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -42,9 +50,33 @@ impl CommandError {
     }
 }
 
+/// The program of a command: what its first word means in `workdir` with the `PATH` that `env`
+/// leaves of this process's own; `None` takes a variable away.
+///
+/// # Errors
+///
+/// When there is none, or it may not be executed.
+pub fn find_program(
+    command: &[OsString],
+    workdir: Option<&Path>,
+    env: &[(OsString, Option<OsString>)],
+) -> Result<OsString, CommandError> {
+    let name = command.first().map_or(OsStr::new(""), OsString::as_os_str);
+    let search = match env.iter().rev().find(|(key, _)| key == "PATH") {
+        Some((_, asked)) => asked.clone(),
+        None => std::env::var_os("PATH"),
+    };
+    resolve(name, workdir, search.as_deref())
+}
+
 /// The program that `name` means: a path when it holds a slash (seen from `workdir`), otherwise
-/// the first executable file of that name in the directories of `search`, as `PATH` lists them.
-pub(crate) fn resolve(
+/// the first executable file of that name in the directories of `search`, as `PATH` lists them
+/// (`/usr/local/bin`, `/usr/bin` and `/bin` when `None`).
+///
+/// # Errors
+///
+/// When there is none, or it may not be executed.
+pub fn resolve(
     name: &OsStr,
     workdir: Option<&Path>,
     search: Option<&OsStr>,

@@ -9,10 +9,24 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::plan::StdinMode;
+/// Who reads what this process is given on its stdin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StdinMode {
+    /// Nobody.
+    #[default]
+    Null,
+    /// Rank 0.
+    Rank0,
+    /// Every rank gets all of it.
+    All,
+}
 
 /// The stdin of each rank, by rank; ranks beyond the end, or with `None`, read nothing.
-pub(crate) fn open(mode: StdinMode, procs: u32) -> io::Result<Vec<Option<OwnedFd>>> {
+///
+/// # Errors
+///
+/// When the system gives no pipe or no thread.
+pub fn open_stdin(mode: StdinMode, procs: u32) -> io::Result<Vec<Option<OwnedFd>>> {
     let own = rustix::stdio::stdin();
     let readers = match mode {
         StdinMode::Null => return Ok(Vec::new()),

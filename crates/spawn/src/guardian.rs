@@ -10,16 +10,16 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal};
 
 /// What a message's first word says; a slot and a group follow, as far as it needs them.
-const ADD: u32 = 1;
-const REMOVE: u32 = 2;
+const SET: u32 = 1;
 /// All is well: nothing is to be ended.
-const FAREWELL: u32 = 3;
+const FAREWELL: u32 = 2;
 const MESSAGE_BYTES: usize = 12;
 /// How often the guardian looks whether the groups are gone, in milliseconds.
 const LOOK_MILLIS: i32 = 20;
@@ -27,12 +27,21 @@ const LOOK_MILLIS: i32 = 20;
 /// The handle of the guardian. Dropping it without a farewell is what dying does.
 #[derive(Debug)]
 pub(crate) struct Guardian {
-    pipe: OwnedFd,
+    state: Mutex<State>,
     pid: Pid,
 }
 
+#[derive(Debug)]
+struct State {
+    /// `None` after the farewell.
+    pipe: Option<Arc<OwnedFd>>,
+    /// The slots that no group has.
+    free: Vec<u32>,
+    capacity: usize,
+}
+
 impl Guardian {
-    /// Starts a guardian for so many groups, each in a slot of its own, from 0 on.
+    /// Starts a guardian for at most so many groups at once.
     pub(crate) fn start(capacity: usize, grace: Duration) -> io::Result<Self> {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let mut groups: Vec<i32> = vec![0; capacity];
@@ -45,17 +54,78 @@ impl Guardian {
             0 => guard(read.as_raw_fd(), &mut groups, grace_millis),
             child => {
                 let pid = Pid::from_raw(child).expect("BUG: a child's id is above zero");
-                Ok(Self { pipe: write, pid })
+                Ok(Self::of(pid, write, capacity))
             }
         }
     }
 
+    fn of(pid: Pid, pipe: OwnedFd, capacity: usize) -> Self {
+        let free = (0..u32::try_from(capacity).unwrap_or(u32::MAX)).rev().collect();
+        Self { state: Mutex::new(State { pipe: Some(Arc::new(pipe)), free, capacity }), pid }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more group; an error when all are taken.
+    pub(crate) fn slot(self: &Arc<Self>) -> io::Result<Slot> {
+        let mut state = self.state();
+        let pipe =
+            state.pipe.clone().ok_or_else(|| io::Error::other("the guardian was dismissed"))?;
+        let number = state.free.pop().ok_or_else(|| {
+            let capacity = state.capacity;
+            io::Error::other(format!("the guardian has places for {capacity} groups, all taken"))
+        })?;
+        Ok(Slot { guardian: Arc::clone(self), pipe, number })
+    }
+
+    /// Ends the guardian; it ends no group. Does nothing the second time.
+    pub(crate) fn farewell(&self) {
+        let Some(pipe) = self.state().pipe.take() else {
+            return;
+        };
+        tell(&pipe, message(FAREWELL, 0, 0));
+        drop(pipe);
+        self.reap();
+    }
+
+    fn reap(&self) {
+        let reaped =
+            rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty());
+        if let Err(error) = reaped {
+            tracing::debug!(%error, "the guardian was reaped by somebody else");
+        }
+    }
+}
+
+impl Drop for Guardian {
+    fn drop(&mut self) {
+        // With groups left it does now what it is there for.
+        let state = self.state();
+        let is_idle = state.free.len() == state.capacity;
+        drop(state);
+        if is_idle {
+            self.farewell();
+        }
+    }
+}
+
+/// A place in the guardian's table, for one group.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    guardian: Arc<Guardian>,
+    pipe: Arc<OwnedFd>,
+    number: u32,
+}
+
+impl Slot {
     /// What the leader of a new group does before it executes its program: it tells the guardian
     /// of itself, so that there is no moment in which it runs and nobody would end it. Makes system
     /// calls only.
-    pub(crate) fn introduce(&self, slot: u32) {
+    pub(crate) fn introduce(&self) {
         let group = rustix::process::getpid().as_raw_nonzero().get();
-        let message = message(ADD, slot, group);
+        let message = message(SET, self.number, group);
         #[expect(unsafe_code, reason = "between clone and exec there are only system calls")]
         // SAFETY: plain calls on memory that is valid; the table of handlers is the child's own. A
         // guardian that is gone must not end the rank with SIGPIPE.
@@ -66,33 +136,21 @@ impl Guardian {
         }
     }
 
-    /// Who introduced itself for this slot, if anybody, could not execute its program and is gone:
-    /// its id may be a stranger's.
-    pub(crate) fn forget(&self, slot: u32) {
-        self.tell(message(ADD, slot, 0));
-    }
-
-    /// A group is over, or to be left alone: its id may soon be somebody else's.
-    pub(crate) fn remove(&self, group: Pid) {
-        self.tell(message(REMOVE, 0, group.as_raw_nonzero().get()));
-    }
-
-    /// Ends the guardian; it ends no group.
-    pub(crate) fn farewell(self) {
-        self.tell(message(FAREWELL, 0, 0));
-        drop(self.pipe);
-        let reaped =
-            rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty());
-        if let Err(error) = reaped {
-            tracing::debug!(%error, "the guardian was reaped by somebody else");
+    /// Its group, if it has one, is over, or to be left alone: its id may soon be somebody else's.
+    /// To be called once.
+    pub(crate) fn free(&self) {
+        let mut state = self.guardian.state();
+        if state.pipe.is_some() {
+            tell(&self.pipe, message(SET, self.number, 0));
         }
+        state.free.push(self.number);
     }
+}
 
-    fn tell(&self, message: [u8; MESSAGE_BYTES]) {
-        // Below PIPE_BUF a write is whole or fails.
-        if let Err(error) = rustix::io::write(&self.pipe, &message) {
-            tracing::warn!(%error, "the guardian is gone; ranks will outlive a SIGKILL");
-        }
+fn tell(pipe: &OwnedFd, message: [u8; MESSAGE_BYTES]) {
+    // Below PIPE_BUF a write is whole or fails.
+    if let Err(error) = rustix::io::write(pipe, &message) {
+        tracing::warn!(%error, "the guardian is gone; ranks will outlive a SIGKILL");
     }
 }
 
@@ -108,12 +166,10 @@ fn message(word: u32, slot: u32, group: i32) -> [u8; MESSAGE_BYTES] {
 fn hear(groups: &mut [i32], message: [u8; MESSAGE_BYTES]) -> bool {
     let [a, b, c, d, e, f, g, h, i, j, k, l] = message;
     let (slot, group) = (u32::from_ne_bytes([e, f, g, h]), i32::from_ne_bytes([i, j, k, l]));
-    let (slot, group) = match u32::from_ne_bytes([a, b, c, d]) {
-        ADD => (groups.get_mut(slot as usize), group),
-        REMOVE => (groups.iter_mut().find(|slot| **slot == group), 0),
-        _ => return false,
-    };
-    if let Some(slot) = slot {
+    if u32::from_ne_bytes([a, b, c, d]) != SET {
+        return false;
+    }
+    if let Some(slot) = groups.get_mut(slot as usize) {
         *slot = group;
     }
     true
@@ -138,7 +194,7 @@ fn guard(pipe: i32, groups: &mut [i32], grace_millis: i32) -> ! {
     leave()
 }
 
-/// Lets go of everything that is shared with the parent: its descriptors (an output that stays
+/// Gives up everything that is shared with the parent: its descriptors (an output that stays
 /// open here would keep its reader waiting), its session, its signals' handlers.
 fn detach(pipe: i32) {
     #[expect(unsafe_code, reason = "between fork and exit there are only system calls")]
@@ -200,7 +256,8 @@ fn leave() -> ! {
 mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command};
-    use std::sync::Arc;
+
+    use lastline_testing::wait_until;
 
     use super::*;
     use crate::spawner::{ProcessSpawner, RankSpec, Spawner};
@@ -224,17 +281,21 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_was_forgotten_is_not_ended_although_its_id_is_taken_again() {
-        let guardian = Guardian::start(2, Duration::from_millis(50)).unwrap();
-        let (mut kept, mut forgotten) = (Stranger::start(), Stranger::start());
-        for (slot, group) in [(0, &kept), (1, &forgotten)] {
-            guardian.tell(message(ADD, slot, Pid::from_child(&group.0).as_raw_nonzero().get()));
-        }
-        guardian.forget(1);
-        let Guardian { pipe, pid } = guardian;
-        drop(pipe);
+    fn a_group_that_was_freed_is_not_ended_although_its_id_is_taken_again() {
+        let guardian = Arc::new(Guardian::start(2, Duration::from_millis(50)).unwrap());
+        let (mut kept, mut freed) = (Stranger::start(), Stranger::start());
+        let slots = [&kept, &freed].map(|group| {
+            let slot = guardian.slot().unwrap();
+            let group = Pid::from_child(&group.0).as_raw_nonzero().get();
+            tell(&slot.pipe, message(SET, slot.number, group));
+            slot
+        });
+        slots[1].free();
+        assert!(guardian.slot().is_ok());
+        let pid = guardian.pid;
+        drop((slots, guardian));
         rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
-        assert_eq!(forgotten.0.try_wait().unwrap(), None, "it was ended");
+        assert_eq!(freed.0.try_wait().unwrap(), None, "it was ended");
         assert!(kept.0.wait().is_ok_and(|status| !status.success()));
     }
 
@@ -243,37 +304,30 @@ mod tests {
         // What the guardian would hear is heard here.
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (read, pipe) = rustix::pipe::pipe_with(flags).unwrap();
-        let guardian = Arc::new(Guardian { pipe, pid: rustix::process::getpid() });
-        let mut spawner = ProcessSpawner::new(Arc::clone(&guardian), None);
+        let guardian = Arc::new(Guardian::of(rustix::process::getpid(), pipe, 2));
+        let mut spawner = ProcessSpawner::with_guardian(Some(Arc::clone(&guardian)), None);
         let mut spawn = |program: &str| {
-            spawner.spawn(RankSpec {
-                program: program.into(),
-                command: vec![program.into()],
-                env: Vec::new(),
-                workdir: None,
-                stdin: None,
-                pipe_bytes: None,
-                terminal: None,
-            })
+            let mut spec = RankSpec::new(0, vec![program.into()]);
+            spec.program = Some(program.into());
+            spawner.spawn(spec)
         };
-        let good = spawn("true").unwrap();
+        let good = spawn("/bin/true").unwrap().process;
         assert!(spawn("/no/such/program").is_err());
-        let other = spawn("true").unwrap();
-        let mut groups = [0; 3];
-        for introduced in 0..4 {
+        let other = spawn("/bin/true").unwrap().process;
+        let mut groups = [0; 2];
+        let mut hear_one = || {
             let mut message = [0; MESSAGE_BYTES];
             assert_eq!(rustix::io::read(&read, &mut message), Ok(MESSAGE_BYTES));
             assert!(hear(&mut groups, message));
-            assert_eq!(groups[1] != 0, introduced == 1);
-        }
-        assert_eq!(groups.map(i32::unsigned_abs), [good.pid, 0, other.pid]);
-        let over = message(REMOVE, 0, groups[0]);
-        assert!(hear(&mut groups, over));
-        assert_eq!(groups[..2], [0, 0]);
-        for rank in [good, other] {
-            let all = rustix::process::WaitIdOptions::EXITED;
-            let id = rustix::process::WaitId::PidFd(std::os::fd::AsFd::as_fd(&rank.pidfd));
-            rustix::process::waitid(id, all).unwrap();
-        }
+            groups.map(|group| Some(group.unsigned_abs()).filter(|group| *group > 0))
+        };
+        assert_eq!(hear_one(), [good.id(), None]);
+        assert!(hear_one()[1].is_some());
+        assert_eq!(hear_one(), [good.id(), None]);
+        assert_eq!(hear_one(), [good.id(), other.id()]);
+        wait_until(|| good.exit().is_some() && other.exit().is_some());
+        good.release();
+        assert_eq!(hear_one(), [None, other.id()]);
+        other.release();
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::report::MemoryKills;
+use lastline_line::MemoryKills;
 
 /// The memory cgroup of a process, as `/proc/<pid>/cgroup` names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,7 +94,7 @@ pub(crate) fn kills(text: &str) -> Option<u64> {
 
 /// What the counters said when, and who was killed then.
 #[derive(Debug, Default)]
-pub(crate) struct MemoryTally {
+pub struct MemoryTally {
     /// By the counter's file.
     groups: BTreeMap<PathBuf, Group>,
 }
@@ -119,14 +119,14 @@ impl Group {
 
 impl MemoryTally {
     /// What a counter says now. The first time counts as its start.
-    pub(crate) fn saw(&mut self, file: &Path, count: u64) {
+    pub fn saw(&mut self, file: &Path, count: u64) {
         let new = Group { before: count, now: count, killed: Vec::new() };
         let group = self.groups.entry(file.to_owned()).or_insert(new);
         group.now = group.now.max(count);
     }
 
     /// A SIGKILL that was not ours ended `rank`, and then its counter says this.
-    pub(crate) fn killed(&mut self, rank: u32, file: &Path, count: u64) {
+    pub fn killed(&mut self, rank: u32, file: &Path, count: u64) {
         self.saw(file, count);
         if let Some(group) = self.groups.get_mut(file).filter(|group| group.now > group.before) {
             group.killed.push((rank, group.now - group.before));
@@ -135,18 +135,18 @@ impl MemoryTally {
 
     /// Whether the kernel killed this rank for want of memory, as far as that can be told: no more
     /// ranks of its cgroup were killed than its counter says.
-    pub(crate) fn has(&self, rank: u32) -> bool {
+    pub fn has(&self, rank: u32) -> bool {
         let of = |group: &&Group| group.killed.iter().any(|(killed, _)| *killed == rank);
         self.groups.values().find(of).is_some_and(Group::explains_all)
     }
 
     /// The counters that have risen.
-    pub(crate) fn reports(&self) -> Vec<MemoryKills> {
+    pub fn reports(&self) -> Vec<MemoryKills> {
         let risen = self.groups.iter().filter(|(_, group)| group.now > group.before);
-        let report = |(file, group): (&PathBuf, &Group)| MemoryKills {
-            cgroup: file.parent().unwrap_or(file).display().to_string(),
-            processes: group.now - group.before,
-            ranks: group.killed.iter().map(|(rank, _)| *rank).collect(),
+        let report = |(file, group): (&PathBuf, &Group)| {
+            let cgroup = file.parent().unwrap_or(file).display().to_string();
+            let ranks = group.killed.iter().map(|(rank, _)| *rank).collect();
+            MemoryKills::new(cgroup, group.now - group.before, ranks)
         };
         risen.map(report).collect()
     }
@@ -214,7 +214,7 @@ mod tests {
         tally.killed(4, at, 7);
         assert!(!(0..5).any(|rank| tally.has(rank)));
         tally.saw(at, 8);
-        let [MemoryKills { cgroup, processes: 4, ranks }] = &tally.reports()[..] else {
+        let [MemoryKills { cgroup, processes: 4, ranks, .. }] = &tally.reports()[..] else {
             panic!("{:?}", tally.reports());
         };
         assert_eq!((cgroup.as_str(), &ranks[..]), ("/job", &[1, 2, 3, 4][..]));

@@ -4,13 +4,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Pid;
-
 use crate::memory_tally::{MemoryGroup, MemoryTally, kills};
 
 /// Watches the memory cgroups of a job's ranks, from before the first one is started.
 #[derive(Debug)]
-pub(crate) struct MemoryWatch {
+pub struct MemoryWatch {
     /// The lines of `/proc/self/mountinfo` that are of cgroups.
     mounts: String,
     tally: MemoryTally,
@@ -22,7 +20,7 @@ pub(crate) struct MemoryWatch {
 impl MemoryWatch {
     /// Takes the counter of this process's own cgroup, which ranks are started in. Where the
     /// system has none, nothing will be told.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let all = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let lines = all.lines().filter(|line| line.contains(" - cgroup"));
         let mounts = lines.flat_map(|line| [line, "\n"]).collect();
@@ -47,17 +45,17 @@ impl MemoryWatch {
     }
 
     /// A rank runs. Its cgroup may be another one than ours: then its counter begins here.
-    pub(crate) fn rank_started(&mut self, rank: u32, pid: Pid) {
-        if let Some((_, file)) = self.counter_of(&pid.as_raw_nonzero().to_string()) {
+    pub fn rank_started(&mut self, rank: u32, pid: u32) {
+        if let Some((_, file)) = self.counter_of(&pid.to_string()) {
             self.look(&file);
             self.at_start.insert(rank, file);
         }
     }
 
     /// A SIGKILL that was not ours has ended this rank, which is a zombie still.
-    pub(crate) fn rank_killed(&mut self, rank: u32, pid: Pid) {
+    pub fn rank_killed(&mut self, rank: u32, pid: u32) {
         let at_start = self.at_start.get(&rank).cloned();
-        let at_end = self.counter_of(&pid.as_raw_nonzero().to_string());
+        let at_end = self.counter_of(&pid.to_string());
         let file = at_end.filter(|(group, _)| group.is_unified).map(|(_, file)| file).or(at_start);
         if let Some((file, count)) = file.and_then(|file| read(&file).map(|count| (file, count))) {
             self.tally.killed(rank, &file, count);
@@ -65,12 +63,12 @@ impl MemoryWatch {
     }
 
     /// Takes every counter once more.
-    pub(crate) fn look_again(&mut self) {
+    pub fn look_again(&mut self) {
         self.tally.files().iter().for_each(|file| self.look(file));
     }
 
     /// What they have said.
-    pub(crate) fn tally(&self) -> &MemoryTally {
+    pub fn tally(&self) -> &MemoryTally {
         &self.tally
     }
 }

@@ -1,0 +1,59 @@
+//! Processes that were started.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use lastline_line::Exit;
+
+use crate::local::Local;
+
+/// What [`Process::wait`] gives.
+pub type ExitFuture = Pin<Box<dyn Future<Output = Exit> + Send>>;
+
+/// A process that was started, by whomever.
+///
+/// # Laws
+///
+/// 1. `exit` never blocks, and what it has said once it says from then on; every `wait` says the
+///    same.
+/// 2. A signal reaches the whole group of the process, those members too that outlive it.
+/// 3. Until it is released, the id of its group is nobody else's as far as its starter can see to
+///    that. After that, `signal` does nothing, and it has no members.
+/// 4. `release` may be called any number of times.
+/// 5. Every method may be called from any thread, and after the end.
+pub trait Process: Send + Sync + Debug {
+    /// Its id; `None` when it has none on this host.
+    fn id(&self) -> Option<u32>;
+
+    /// Sends a signal to its whole group; one that is gone is no error.
+    fn signal(&self, signal: i32);
+
+    /// How it ended; `None` while it runs. Never blocks. It stays a zombie until it is released.
+    fn exit(&self) -> Option<Exit>;
+
+    /// Waits until it has ended. Cancel-safe: dropping the future loses nothing.
+    fn wait(&self) -> ExitFuture;
+
+    /// Whether its group has members that live: zombies do not count. May read all of `/proc`.
+    fn has_members(&self) -> bool;
+
+    /// Reaps it if it has ended, and tells its guardian that its group is to be left alone.
+    fn release(&self);
+
+    /// The id of the group that it leads on this host; with it, one look at `/proc` serves many
+    /// processes. Default: `None`, and [`has_members_of`](crate::has_members_of) asks each.
+    fn group(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A process that somebody else started, by its id and a pidfd that was opened while it ran.
+///
+/// A signal goes to it alone, unless it leads a group of its own now. It is waited for by its
+/// pidfd; how it ended is [`Exit::Unknown`] unless it is a child of this process.
+pub fn attach(pid: u32, pidfd: OwnedFd) -> Arc<dyn Process> {
+    Arc::new(Local::attach(pid, pidfd))
+}

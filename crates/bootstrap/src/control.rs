@@ -56,7 +56,7 @@ impl FlushAnswer {
             };
             Some(Missing { rank: stream.rank, stream: stream.stream, why })
         });
-        let verdict = verdicts.summary().to_owned();
+        let verdict = verdicts.summary().to_string();
         Self { version: verdicts.version.0, verdict, missing: missing.collect() }
     }
 }

@@ -199,7 +199,7 @@ pub struct BarrierReport {
 
 impl BarrierReport {
     pub(crate) fn of(verdicts: &Verdicts, seconds: f64) -> Self {
-        let verdict = verdicts.summary().to_owned();
+        let verdict = verdicts.summary().to_string();
         Self { version: verdicts.version.0, seconds, verdict }
     }
 }

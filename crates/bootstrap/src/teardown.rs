@@ -35,7 +35,7 @@ async fn flush(job: &mut Supervisor) {
         let within = job.teardown.left_before_closing().max(LAST_MOMENT);
         tokio::select! {
             biased;
-            verdicts = &mut flushed => break verdicts.summary() == "timed out",
+            verdicts = &mut flushed => break verdicts.summary() == lastline_line::BarrierOutcome::TimedOut,
             cause = told_to_stop(&mut job.events) => {
                 // Who says it twice does not want to wait.
                 if !job.stop_late(cause) {

@@ -1,8 +1,9 @@
 //! Barriers that wait for their streams. Pure: the clock is the caller's.
 
-use std::collections::HashMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
-use lastline_line::{Gap, Offset, Span, StreamId, Version};
+use lastline_line::{BarrierOutcome, Gap, Offset, Span, StreamId, Version};
 use tokio::sync::oneshot;
 
 /// What a barrier can say of one stream.
@@ -48,81 +49,131 @@ impl Verdict {
 
 /// One verdict per stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Verdicts {
     /// Which barrier.
     pub version: Version,
     /// In the order of launch, rank and stream.
     pub streams: Vec<(StreamId, Verdict)>,
+    /// How many hosts had not listed their streams at the deadline.
+    pub missing_hosts: usize,
 }
 
 impl Verdicts {
-    /// Whether all streams have been reached or have ended.
+    /// Whether all hosts have listed their streams, and all of those have been reached or have ended.
     pub fn all_reached(&self) -> bool {
-        self.streams.iter().all(|(_, verdict)| verdict.is_reached())
+        self.summary() == BarrierOutcome::Reached
     }
 
-    /// The worst one in a word: `reached`, `lost` or `timed out`.
-    pub fn summary(&self) -> &'static str {
-        let any = |name| self.streams.iter().any(|(_, verdict)| verdict.name() == name);
-        if any("timed out") {
-            "timed out"
-        } else if any("lost") {
-            "lost"
-        } else {
-            "reached"
+    /// The worst one.
+    pub fn summary(&self) -> BarrierOutcome {
+        let outcome = |(_, verdict): &(StreamId, Verdict)| match verdict {
+            Verdict::Reached | Verdict::Ended => BarrierOutcome::Reached,
+            Verdict::Lost { .. } => BarrierOutcome::Lost,
+            Verdict::TimedOut { .. } => BarrierOutcome::TimedOut,
+        };
+        if self.missing_hosts > 0 {
+            return BarrierOutcome::TimedOut;
         }
+        self.streams.iter().map(outcome).max().unwrap_or(BarrierOutcome::Reached)
     }
 }
 
 /// What is known of one stream.
+#[derive(Debug, Default)]
 struct Slot {
-    stream: StreamId,
     mark: Option<Offset>,
     verdict: Option<Verdict>,
 }
 
+#[derive(Debug)]
 struct Pending {
-    /// Sorted by stream, to be found by it; each stream once.
-    slots: Vec<Slot>,
+    /// The streams that are waited for.
+    streams: BTreeMap<StreamId, Slot>,
+    /// How many of them have no verdict yet.
     open: usize,
+    /// How many hosts have yet to list their streams.
+    hosts: usize,
+    /// What is known of streams that no host has listed yet.
+    early: HashMap<StreamId, Slot>,
     done: Option<oneshot::Sender<Verdicts>>,
 }
 
 impl Pending {
+    fn new(hosts: usize, done: oneshot::Sender<Verdicts>) -> Self {
+        let (streams, early) = (BTreeMap::new(), HashMap::new());
+        Self { streams, open: 0, hosts, early, done: Some(done) }
+    }
+
+    /// Waits for these streams, too.
+    fn add(&mut self, streams: impl IntoIterator<Item = StreamId>) {
+        for stream in streams {
+            let Entry::Vacant(vacant) = self.streams.entry(stream) else {
+                continue;
+            };
+            let slot = self.early.remove(&stream).unwrap_or_default();
+            self.open += usize::from(slot.verdict.is_none());
+            vacant.insert(slot);
+        }
+    }
+
     /// Where the verdict of `stream` goes, if one is still wanted.
     fn slot(&mut self, stream: StreamId) -> Option<&mut Slot> {
-        let at = self.slots.binary_search_by_key(&stream, |slot| slot.stream).ok()?;
-        let slot = &mut self.slots[at];
+        let slot = if self.hosts > 0 && !self.streams.contains_key(&stream) {
+            self.early.entry(stream).or_default()
+        } else {
+            self.streams.get_mut(&stream)?
+        };
         slot.verdict.is_none().then_some(slot)
+    }
+
+    /// Whether `stream` is waited for.
+    fn waits_for(&self, stream: StreamId) -> bool {
+        self.streams.get(&stream).is_some_and(|slot| slot.verdict.is_none())
     }
 }
 
 /// All barriers that are not answered yet.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Barriers {
     pending: HashMap<Version, Pending>,
     stale: u64,
 }
 
 impl Barriers {
-    /// Opens a barrier over `streams`; the receiver gets its verdicts when every stream has one.
-    pub(crate) fn open(
-        &mut self,
-        version: Version,
-        streams: impl IntoIterator<Item = StreamId>,
-    ) -> oneshot::Receiver<Verdicts> {
+    /// Opens a barrier over the streams that `hosts` hosts will list; the receiver gets its
+    /// verdicts when every host has done so and every stream has one.
+    pub(crate) fn open(&mut self, version: Version, hosts: usize) -> oneshot::Receiver<Verdicts> {
         let (done, receiver) = oneshot::channel();
         // Whoever asked may have gone away without waiting for the answer.
         self.pending
             .retain(|_, pending| pending.done.as_ref().is_some_and(|done| !done.is_closed()));
-        let slot = |stream| Slot { stream, mark: None, verdict: None };
-        let mut slots: Vec<Slot> = streams.into_iter().map(slot).collect();
-        slots.sort_by_key(|slot| slot.stream);
-        slots.dedup_by_key(|slot| slot.stream);
-        let open = slots.len();
-        self.pending.insert(version, Pending { slots, open, done: Some(done) });
+        self.pending.insert(version, Pending::new(hosts, done));
         self.finish_if_done(version);
         receiver
+    }
+
+    /// A host has listed its streams. True when somebody waits for them.
+    pub(crate) fn list(
+        &mut self,
+        version: Version,
+        streams: impl IntoIterator<Item = StreamId>,
+    ) -> bool {
+        let Some(pending) = self.pending.get_mut(&version).filter(|pending| pending.hosts > 0)
+        else {
+            self.stale += 1;
+            return false;
+        };
+        pending.add(streams);
+        true
+    }
+
+    /// All that is known of the streams of one host's list has been said.
+    pub(crate) fn listed(&mut self, version: Version) {
+        if let Some(pending) = self.pending.get_mut(&version) {
+            pending.hosts = pending.hosts.saturating_sub(1);
+        }
+        self.finish_if_done(version);
     }
 
     /// A stream's mark of a barrier has come.
@@ -140,27 +191,36 @@ impl Barriers {
 
     /// A stream has ended: every barrier that waits for it has its answer.
     pub(crate) fn ended(&mut self, stream: StreamId, lost: Option<&Gap>) {
-        let versions: Vec<Version> = self.pending.keys().copied().collect();
+        let waiting = self.pending.iter().filter(|(_, pending)| pending.waits_for(stream));
+        let versions: Vec<Version> = waiting.map(|(version, _)| *version).collect();
         for version in versions {
-            if self.pending.get_mut(&version).is_some_and(|pending| pending.slot(stream).is_some())
-            {
-                self.answer(stream, version, verdict(Verdict::Ended, lost));
-            }
+            self.answer(stream, version, verdict(Verdict::Ended, lost));
+        }
+    }
+
+    /// Answers for each stream whose mark has come and that has no verdict, by what was lost of it.
+    pub(crate) fn answer_marked(&mut self, lost: impl Fn(StreamId, Offset) -> Option<Gap>) {
+        let waiting = self.pending.iter().flat_map(|(version, pending)| {
+            let slots = pending.streams.iter().chain(&pending.early);
+            let open = slots.filter(|(_, slot)| slot.verdict.is_none());
+            open.filter_map(|(stream, slot)| Some((*version, *stream, slot.mark?)))
+        });
+        let waiting: Vec<(Version, StreamId, Offset)> = waiting.collect();
+        for (version, stream, mark) in waiting {
+            self.reached(stream, version, lost(stream, mark).as_ref());
         }
     }
 
     /// The deadline of a barrier has come: what has no verdict has timed out, at what `shown` says.
     pub(crate) fn time_out(&mut self, version: Version, shown: impl Fn(StreamId) -> Offset) {
-        if let Some(pending) = self.pending.get_mut(&version) {
-            for Slot { stream, mark, verdict } in &mut pending.slots {
-                verdict.get_or_insert_with(|| Verdict::TimedOut {
-                    shown: shown(*stream),
-                    wanted: *mark,
-                });
-            }
-            pending.open = 0;
+        let Some(pending) = self.pending.get_mut(&version) else {
+            return;
+        };
+        for (stream, Slot { mark, verdict }) in &mut pending.streams {
+            let late = || Verdict::TimedOut { shown: shown(*stream), wanted: *mark };
+            verdict.get_or_insert_with(late);
         }
-        self.finish_if_done(version);
+        self.finish(version);
     }
 
     /// Whether nobody waits.
@@ -174,7 +234,11 @@ impl Barriers {
     }
 
     fn answer(&mut self, stream: StreamId, version: Version, verdict: Verdict) {
-        let Some(pending) = self.pending.get_mut(&version) else {
+        let pending = self.pending.get_mut(&version);
+        let Some((pending, listed)) = pending.map(|pending| {
+            let listed = pending.streams.contains_key(&stream);
+            (pending, listed)
+        }) else {
             self.stale += 1;
             return;
         };
@@ -183,21 +247,30 @@ impl Barriers {
             return;
         };
         slot.verdict = Some(verdict);
-        pending.open -= 1;
+        pending.open -= usize::from(listed);
         self.finish_if_done(version);
     }
 
     fn finish_if_done(&mut self, version: Version) {
-        let done = self.pending.get(&version).is_some_and(|pending| pending.open == 0);
-        let Some(mut pending) = done.then(|| self.pending.remove(&version)).flatten() else {
+        if self.pending.get(&version).is_some_and(|pending| (pending.open, pending.hosts) == (0, 0))
+        {
+            self.finish(version);
+        }
+    }
+
+    fn finish(&mut self, version: Version) {
+        let Some(pending) = self.pending.remove(&version) else {
             return;
         };
-        let decided =
-            |Slot { stream, verdict, .. }: Slot| (stream, verdict.expect("BUG: no stream is open"));
-        let streams = std::mem::take(&mut pending.slots).into_iter().map(decided).collect();
-        if let Some(done) = pending.done.take() {
+        let Pending { streams, hosts: missing_hosts, early, done, .. } = pending;
+        self.stale += early.values().filter(|slot| slot.verdict.is_some()).count() as u64;
+        let decided = |(stream, slot): (StreamId, Slot)| {
+            (stream, slot.verdict.expect("BUG: no stream is open"))
+        };
+        let streams = streams.into_iter().map(decided).collect();
+        if let Some(done) = done {
             // Whoever asked may have gone away meanwhile.
-            drop(done.send(Verdicts { version, streams }));
+            drop(done.send(Verdicts { version, streams, missing_hosts }));
         }
     }
 }
@@ -212,6 +285,17 @@ mod tests {
 
     use super::*;
 
+    fn open<const N: usize>(
+        barriers: &mut Barriers,
+        version: u64,
+        streams: [StreamId; N],
+    ) -> oneshot::Receiver<Verdicts> {
+        let receiver = barriers.open(Version(version), 1);
+        barriers.list(Version(version), streams);
+        barriers.listed(Version(version));
+        receiver
+    }
+
     fn given(receiver: &mut oneshot::Receiver<Verdicts>) -> Option<Vec<Verdict>> {
         let verdicts = receiver.try_recv().ok()?;
         Some(verdicts.streams.into_iter().map(|(_, verdict)| verdict).collect())
@@ -220,8 +304,8 @@ mod tests {
     #[test]
     fn a_barrier_is_answered_when_every_stream_has_a_verdict() {
         let mut barriers = Barriers::default();
-        let mut first = barriers.open(Version(1), [stdout(0), stdout(1)]);
-        let mut second = barriers.open(Version(2), [stdout(1)]);
+        let mut first = open(&mut barriers, 1, [stdout(0), stdout(1)]);
+        let mut second = open(&mut barriers, 2, [stdout(1)]);
         barriers.reached(stdout(0), Version(1), None);
         assert_eq!(given(&mut first), None);
         barriers.ended(stdout(1), None);
@@ -231,13 +315,13 @@ mod tests {
 
     #[test]
     fn a_barrier_over_nothing_is_answered_at_once() {
-        assert_eq!(given(&mut Barriers::default().open(Version(1), [])), Some(vec![]));
+        assert_eq!(given(&mut open(&mut Barriers::default(), 1, [])), Some(vec![]));
     }
 
     #[test]
     fn answers_that_nobody_waits_for_are_counted_and_change_nothing() {
         let mut barriers = Barriers::default();
-        let mut wait = barriers.open(Version(2), [stdout(0)]);
+        let mut wait = open(&mut barriers, 2, [stdout(0)]);
         barriers.reached(stdout(0), Version(1), None);
         barriers.reached(stdout(5), Version(2), None);
         assert_eq!((given(&mut wait), barriers.stale()), (None, 2));
@@ -249,7 +333,7 @@ mod tests {
     #[test]
     fn the_deadline_answers_for_who_did_not() {
         let mut barriers = Barriers::default();
-        let mut wait = barriers.open(Version(1), [stdout(0), stdout(1)]);
+        let mut wait = open(&mut barriers, 1, [stdout(0), stdout(1)]);
         barriers.reached(stdout(0), Version(1), None);
         barriers.marked(stdout(1), Version(1), Offset(9));
         barriers.time_out(Version(1), |_| Offset(3));
@@ -261,7 +345,7 @@ mod tests {
     #[test]
     fn a_stream_that_is_named_twice_is_waited_for_once() {
         let mut barriers = Barriers::default();
-        let mut wait = barriers.open(Version(1), [stdout(0), stdout(1), stdout(0)]);
+        let mut wait = open(&mut barriers, 1, [stdout(0), stdout(1), stdout(0)]);
         barriers.reached(stdout(0), Version(1), None);
         barriers.reached(stdout(1), Version(1), None);
         assert_eq!(given(&mut wait), Some(vec![Verdict::Reached; 2]));
@@ -270,8 +354,8 @@ mod tests {
     #[test]
     fn a_caller_that_went_away_is_forgotten() {
         let mut barriers = Barriers::default();
-        drop(barriers.open(Version(1), [stdout(0)]));
-        let mut wait = barriers.open(Version(2), [stdout(0)]);
+        drop(open(&mut barriers, 1, [stdout(0)]));
+        let mut wait = open(&mut barriers, 2, [stdout(0)]);
         barriers.reached(stdout(0), Version(2), None);
         assert!(given(&mut wait).is_some() && barriers.is_idle());
     }
@@ -280,10 +364,41 @@ mod tests {
     fn a_loss_is_the_verdict_of_every_barrier_that_covers_it() {
         let mut barriers = Barriers::default();
         let gap = Gap { span: Span::new(Offset(2), Offset(4)), cause: "dropped".into() };
-        let mut wait = barriers.open(Version(1), [stdout(0), stdout(1)]);
+        let mut wait = open(&mut barriers, 1, [stdout(0), stdout(1)]);
         barriers.reached(stdout(0), Version(1), Some(&gap));
         barriers.ended(stdout(1), Some(&gap));
         let lost = Verdict::Lost { span: gap.span, cause: gap.cause };
         assert_eq!(given(&mut wait), Some(vec![lost.clone(), lost]));
+    }
+
+    #[test]
+    fn marks_that_come_before_the_list_of_streams_count() {
+        let mut barriers = Barriers::default();
+        let mut wait = barriers.open(Version(1), 2);
+        barriers.marked(stdout(0), Version(1), Offset(4));
+        barriers.reached(stdout(0), Version(1), None);
+        assert!(barriers.list(Version(1), [stdout(0)]));
+        barriers.listed(Version(1));
+        assert_eq!(given(&mut wait), None, "one host has not listed its streams");
+        barriers.list(Version(1), [stdout(1)]);
+        barriers.listed(Version(1));
+        assert_eq!(given(&mut wait), None);
+        barriers.reached(stdout(1), Version(1), None);
+        assert_eq!(given(&mut wait), Some(vec![Verdict::Reached; 2]));
+        assert!(!barriers.list(Version(1), [stdout(2)]));
+        assert_eq!(barriers.stale(), 1);
+    }
+
+    #[test]
+    fn a_host_that_lists_nothing_in_time_is_missed() {
+        let mut barriers = Barriers::default();
+        let mut wait = barriers.open(Version(1), 2);
+        barriers.listed(Version(1));
+        barriers.reached(stdout(0), Version(1), None);
+        barriers.time_out(Version(1), |_| Offset(3));
+        let verdicts = wait.try_recv().unwrap();
+        assert_eq!((verdicts.missing_hosts, verdicts.streams.len()), (1, 0));
+        assert_eq!(verdicts.summary(), BarrierOutcome::TimedOut);
+        assert_eq!(barriers.stale(), 1);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Fold, Inbox, Offset, StreamId, Timestamp, Version};
+use lastline_line::{Control, ControlSender, Fold, Inbox, Offset, StreamId, Timestamp, Version};
 use tokio::sync::watch;
 
 use crate::account::Account;
@@ -17,6 +17,7 @@ use crate::worker::Worker;
 /// The driver's side of a job. Dropping it does not stop the thread, which ends with its inbox.
 pub struct Client {
     shared: Arc<Shared>,
+    controls: ControlSender,
     done: watch::Receiver<bool>,
     thread: std::thread::JoinHandle<()>,
 }
@@ -33,6 +34,7 @@ impl Client {
         printer: Box<dyn Printer>,
         options: Options,
     ) -> std::io::Result<Self> {
+        let controls = inbox.control_sender();
         let shared = Arc::new(Shared::default());
         let (finished, done) = watch::channel(false);
         let mut worker = Worker::new(Box::new(inbox), fold, printer, options, Arc::clone(&shared));
@@ -41,34 +43,33 @@ impl Client {
                 worker.run();
                 finished.send_replace(true);
             })?;
-        Ok(Self { shared, done, thread })
+        Ok(Self { shared, controls, done, thread })
     }
 
     /// Opens a barrier over `streams`: the future gives their verdicts, at the deadline at the
     /// latest. Marks are asked of the tees after this. Any number may be open at once.
-    ///
-    /// Streams of which something ended is held need a message to wake the client: any heartbeat
-    /// does, and one comes every second.
     pub fn barrier(
         &self,
         version: Version,
         streams: Vec<StreamId>,
         within: Duration,
     ) -> impl Future<Output = Verdicts> + use<> + Send + 'static {
-        let mut state = self.shared.state();
-        let verdicts = state.barriers.open(version, streams.iter().copied());
-        for stream in streams {
-            let Some(account) = state.accounts.get(&stream).filter(|a| a.ended.is_some()) else {
-                continue;
-            };
-            if account.unaccounted() > 0 {
-                state.release_ended = true;
-                continue;
-            }
-            let lost = account.lost.first_below(account.received).cloned();
-            state.barriers.ended(stream, lost.as_ref());
-        }
-        drop(state);
+        let verdicts = self.open_barrier(version, 1, within);
+        self.barrier_streams(version, streams);
+        verdicts
+    }
+
+    /// Opens a barrier over streams that `hosts` hosts will list, each by
+    /// [`barrier_streams`](Self::barrier_streams). It is complete when they have, and every stream
+    /// of theirs has a verdict; a mark that comes before its stream is listed counts. The deadline
+    /// is as in [`barrier`](Self::barrier).
+    pub fn open_barrier(
+        &self,
+        version: Version,
+        hosts: usize,
+        within: Duration,
+    ) -> impl Future<Output = Verdicts> + use<> + Send + 'static {
+        let verdicts = self.shared.state().barriers.open(version, hosts);
         let shared = Arc::clone(&self.shared);
         async move {
             let mut verdicts = verdicts;
@@ -80,24 +81,51 @@ impl Client {
         }
     }
 
+    /// One host's streams, of a barrier that waits for lists of them. Streams that have ended are
+    /// answered at once, or as soon as what is held of them has been printed.
+    pub fn barrier_streams(&self, version: Version, streams: Vec<StreamId>) {
+        let mut state = self.shared.state();
+        if !state.barriers.list(version, streams.iter().copied()) {
+            return;
+        }
+        let mut held = false;
+        for stream in streams {
+            held |= state.answer_if_ended(stream);
+        }
+        state.barriers.listed(version);
+        drop(state);
+        self.wake_if(held);
+    }
+
+    /// A host that a barrier waits for cannot list its streams any more: one list fewer is waited
+    /// for.
+    pub fn barrier_host_lost(&self, version: Version) {
+        self.shared.state().barriers.listed(version);
+    }
+
+    /// Wakes the client's thread by itself: a host answers with a heartbeat.
+    fn wake_if(&self, needed: bool) {
+        if needed {
+            self.controls.send(Control::Ping);
+        }
+    }
+
     /// Releases everybody who waits for a stream that will say nothing more, not even its end, once
     /// what has come of it is printed.
     pub fn abandon(&self, stream: StreamId) {
         let mut state = self.shared.state();
         let account = state.accounts.entry(stream).or_default();
-        let at = account.received;
-        account.ended.get_or_insert(at);
-        if account.unaccounted() > 0 {
-            state.release_ended = true;
-            return;
-        }
-        let lost = account.lost.first_below(at).cloned();
-        state.barriers.ended(stream, lost.as_ref());
+        account.ended.get_or_insert(account.received);
+        let held = state.answer_if_ended(stream);
+        drop(state);
+        self.wake_if(held);
     }
 
-    /// Folds with `fold` from the next message on; what is held is printed first.
+    /// Folds with `fold` from the next message on; what is held is printed first. The client is
+    /// woken for it, as far as a host answers.
     pub fn set_fold(&self, fold: Box<dyn Fold>) {
         self.shared.state().next_fold = Some(fold);
+        self.wake_if(true);
     }
 
     /// What is known of each stream that has said something.

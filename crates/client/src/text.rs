@@ -21,7 +21,8 @@ impl Labels {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(label.rank, label);
     }
 
-    fn get(&self, rank: u32) -> Label {
+    /// What is known of a rank; at least its number.
+    pub fn get(&self, rank: u32) -> Label {
         let labels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         labels.get(&rank).cloned().unwrap_or_else(|| Label { rank, ..Label::default() })
     }

@@ -147,7 +147,7 @@ async fn a_printer_that_blocks_for_ever_is_given_up_and_the_report_says_what_was
     let mesh = spawn(plan, printer.clone());
     until(|| printer.gate.waiting() > 0).await;
     let verdicts = mesh.flush().await;
-    assert_eq!(verdicts.summary(), "timed out", "{verdicts:?}");
+    assert_eq!(verdicts.summary(), lastline_line::BarrierOutcome::TimedOut, "{verdicts:?}");
     let asked = Instant::now();
     let report = mesh.wait().await.unwrap();
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use lastline_client::{Options, Verdict};
-use lastline_line::{Cause, Message, Offset, Span, Stream, Timestamp, Version};
+use lastline_line::{BarrierOutcome, Cause, Message, Offset, Span, Stream, Timestamp, Version};
 use lastline_testing::{PATIENCE, PrintRecorder, stdout, until};
 
 use crate::common::Job;
@@ -143,7 +143,10 @@ async fn a_loss_that_it_covers_is_its_verdict() {
     job.send(Message::Flush { stream: stdout(0), version: Version(2), mark: Offset(9) });
     let lost = Verdict::Lost { span, cause: "dropped".into() };
     let verdicts = verdicts.await;
-    assert_eq!((verdicts.summary(), verdicts.streams), ("lost", vec![(stdout(0), lost)]));
+    assert_eq!(
+        (verdicts.summary(), verdicts.streams),
+        (BarrierOutcome::Lost, vec![(stdout(0), lost)])
+    );
 }
 
 #[tokio::test]
@@ -163,4 +166,33 @@ async fn hosts_are_heard_of() {
     let (mut job, _printer) = job();
     job.send(Message::Heartbeat { node: 4, time: Timestamp(99) });
     until(|| job.client.heard().get(&4) == Some(&Timestamp(99))).await;
+}
+
+#[tokio::test]
+async fn marks_that_come_before_a_host_has_listed_its_streams_count() {
+    let (mut job, _printer) = job();
+    let verdicts = job.client.open_barrier(Version(1), 2, PATIENCE);
+    job.say(stdout(0), b"one\n");
+    job.flush(stdout(0), 1);
+    job.end(stdout(1));
+    until(|| job.client.accounts().len() == 2).await;
+    job.client.barrier_streams(Version(1), vec![stdout(0), stdout(1)]);
+    job.client.barrier_streams(Version(1), vec![stdout(2)]);
+    job.flush(stdout(2), 1);
+    use Verdict::{Ended, Reached};
+    let expected = [(stdout(0), Reached), (stdout(1), Ended), (stdout(2), Reached)];
+    assert_eq!(verdicts.await.streams, expected);
+    assert_eq!(job.client.stale_answers(), 0);
+}
+
+#[tokio::test]
+async fn a_host_that_is_lost_is_not_waited_for_and_one_that_is_silent_is_missed() {
+    let (mut job, _printer) = job();
+    let verdicts = job.client.open_barrier(Version(1), 2, PATIENCE);
+    job.client.barrier_streams(Version(1), vec![stdout(0)]);
+    job.flush(stdout(0), 1);
+    job.client.barrier_host_lost(Version(1));
+    assert!(verdicts.await.all_reached());
+    let verdicts = job.client.open_barrier(Version(2), 1, SOON).await;
+    assert_eq!((verdicts.missing_hosts, verdicts.summary()), (1, BarrierOutcome::TimedOut));
 }

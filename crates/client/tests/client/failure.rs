@@ -3,7 +3,7 @@
 use std::io;
 
 use lastline_client::{Options, TextOptions};
-use lastline_line::{Stream, Version};
+use lastline_line::{BarrierOutcome, Stream, Version};
 use lastline_testing::{PATIENCE, PrintRecorder, Screen, stdout};
 
 use crate::common::{Job, json_on, of, stderr, text_on};
@@ -99,7 +99,7 @@ async fn json_on_a_closed_stdout_loses_both_streams() {
     job.say(stderr(0), b"two\n");
     job.flush(stdout(0), 1);
     job.flush(stderr(0), 1);
-    assert_eq!(verdicts.await.summary(), "lost");
+    assert_eq!(verdicts.await.summary(), BarrierOutcome::Lost);
     for (_, account) in job.finish().await {
         assert_eq!(account.lost.bytes(), 4);
     }

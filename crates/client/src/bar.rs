@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moves_are_told_from_colours() {
+    fn moves_and_colours_are_different_things() {
         assert!(moves_up(b" 10%\x1b[A"));
         assert!(moves_up(b"\x1b[1A\x1b[2K building"));
         assert!(moves_up(b"inner\x1b[A\r outer"));

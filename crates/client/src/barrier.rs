@@ -198,19 +198,6 @@ impl Barriers {
         }
     }
 
-    /// Answers for each stream whose mark has come and that has no verdict, by what was lost of it.
-    pub(crate) fn answer_marked(&mut self, lost: impl Fn(StreamId, Offset) -> Option<Gap>) {
-        let waiting = self.pending.iter().flat_map(|(version, pending)| {
-            let slots = pending.streams.iter().chain(&pending.early);
-            let open = slots.filter(|(_, slot)| slot.verdict.is_none());
-            open.filter_map(|(stream, slot)| Some((*version, *stream, slot.mark?)))
-        });
-        let waiting: Vec<(Version, StreamId, Offset)> = waiting.collect();
-        for (version, stream, mark) in waiting {
-            self.reached(stream, version, lost(stream, mark).as_ref());
-        }
-    }
-
     /// The deadline of a barrier has come: what has no verdict has timed out, at what `shown` says.
     pub(crate) fn time_out(&mut self, version: Version, shown: impl Fn(StreamId) -> Offset) {
         let Some(pending) = self.pending.get_mut(&version) else {

@@ -11,19 +11,26 @@ use crate::account::Account;
 use crate::barrier::Verdicts;
 use crate::options::Options;
 use crate::printer::Printer;
-use crate::shared::{Shared, State};
+use crate::state::{ClientState, Progress, Status};
+use crate::subscribe::{EntryStream, LineStream, SubscribeOptions};
 use crate::worker::Worker;
 
 /// The driver's side of a job. Dropping it does not stop the thread, which ends with its inbox.
 pub struct Client {
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
     controls: ControlSender,
-    done: watch::Receiver<bool>,
+    status: watch::Receiver<Status>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Client {
-    /// Starts the thread. It ends when all senders of the inbox are gone and all is printed.
+    /// Starts the thread, which receives from `inbox`, folds by `fold` ([`Off`](lastline_line::Off)
+    /// passes every line), and prints by `printer`. It ends when the inbox is closed, which is when
+    /// all its senders are gone, and all is printed.
+    ///
+    /// A printer may block; nobody but this thread waits for it. When a fold or a printer panics,
+    /// the thread goes on receiving: what was not shown by then, and all that comes later, counts as
+    /// lost, barriers are answered accordingly, and [`failure`](Self::failure) says why.
     ///
     /// # Errors
     ///
@@ -35,15 +42,13 @@ impl Client {
         options: Options,
     ) -> std::io::Result<Self> {
         let controls = inbox.control_sender();
-        let shared = Arc::new(Shared::default());
-        let (finished, done) = watch::channel(false);
-        let mut worker = Worker::new(Box::new(inbox), fold, printer, options, Arc::clone(&shared));
-        let thread =
-            std::thread::Builder::new().name("lastline-client".into()).spawn(move || {
-                worker.run();
-                finished.send_replace(true);
-            })?;
-        Ok(Self { shared, controls, done, thread })
+        let shared = Arc::new(ClientState::default());
+        let (said, status) = watch::channel(Status::default());
+        let (inbox, state) = (Box::new(inbox), Arc::clone(&shared));
+        let mut worker = Worker::new(inbox, fold, printer, options, state, said);
+        let thread = std::thread::Builder::new().name("lastline-client".into());
+        let thread = thread.spawn(move || worker.run())?;
+        Ok(Self { shared, controls, status, thread })
     }
 
     /// Opens a barrier over `streams`: the future gives their verdicts, at the deadline at the
@@ -141,9 +146,40 @@ impl Client {
         self.shared.state().barriers.stale()
     }
 
-    /// When each host was last heard of, by node.
-    pub fn heard(&self) -> HashMap<u32, Timestamp> {
-        self.shared.state().heard.clone()
+    /// The time of each host's last heartbeat, by node.
+    pub fn heartbeats(&self) -> HashMap<u32, Timestamp> {
+        self.shared.state().heartbeats.clone()
+    }
+
+    /// Every line that arrives from now on, before the fold and whether it is shown or not, as its
+    /// rank printed it. What the subscriber is too slow for is left out, and said where it would
+    /// have stood; the client never waits.
+    pub fn subscribe(&self, options: SubscribeOptions) -> LineStream {
+        self.shared.subscribers.lines(&options)
+    }
+
+    /// Every entry from now on as the printer is given it, after the fold. Otherwise as
+    /// [`subscribe`](Self::subscribe). Ends when the fold or the printer fails.
+    pub fn entries(&self, options: SubscribeOptions) -> EntryStream {
+        self.shared.subscribers.entries(&options)
+    }
+
+    /// Why nothing more is printed, if the fold or the printer has panicked.
+    pub fn failure(&self) -> Option<String> {
+        self.status.borrow().failure.clone()
+    }
+
+    /// Waits until the fold or the printer panics, and says why; `None` when the thread has ended
+    /// without that. Cancel-safe.
+    pub fn failed(&self) -> impl Future<Output = Option<String>> + use<> + Send + 'static {
+        let mut status = self.status.clone();
+        async move {
+            let over = |status: &Status| status.finished || status.failure.is_some();
+            match status.wait_for(over).await {
+                Ok(status) => status.failure.clone(),
+                Err(_) => Some(String::from("the client's thread has panicked")),
+            }
+        }
     }
 
     /// Waits until everything has been printed and the thread has ended, for ever if need be.
@@ -154,19 +190,19 @@ impl Client {
         }
     }
 
-    /// Waits until everything has been printed and the thread has ended, for `within` at most;
-    /// whether it has. A console that does not take its output may keep it for ever.
+    /// Waits until everything has been printed, for `within` at most; whether it has. A console that
+    /// does not take its output may keep it for ever.
     pub async fn finished(&self, within: Duration) -> bool {
-        let mut done = self.done.clone();
-        let finished = done.wait_for(|done| *done);
+        let mut status = self.status.clone();
+        let finished = status.wait_for(|status| status.finished);
         matches!(tokio::time::timeout(within, finished).await, Ok(Ok(_)))
     }
 }
 
-impl Shared {
+impl ClientState {
     fn time_out(&self, version: Version) {
         let mut state = self.state();
-        let State { accounts, barriers, .. } = &mut *state;
+        let Progress { accounts, barriers, .. } = &mut *state;
         let shown = |stream| accounts.get(&stream).map_or(Offset::ZERO, Account::shown);
         barriers.time_out(version, shown);
     }
@@ -174,6 +210,6 @@ impl Shared {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("done", &*self.done.borrow()).finish_non_exhaustive()
+        f.debug_struct("Client").field("status", &*self.status.borrow()).finish_non_exhaustive()
     }
 }

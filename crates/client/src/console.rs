@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lastline_line::{Entry, Stream, StreamId};
 
 use crate::printer::{Block, PrintError, Printer};
-use crate::shared::Shared;
+use crate::state::ClientState;
 
 /// Before a block of so many bytes is printed, what was printed before it is flushed: a block may be
 /// written at once, and that may take for ever.
@@ -19,12 +19,38 @@ pub(crate) struct Console {
     credit_bytes: u64,
     /// Why stdout and stderr take nothing more.
     closed: [Option<String>; 2],
-    pub(crate) shared: Arc<Shared>,
+    /// The printer is at work: what panics now is the printer.
+    pub(crate) printing: bool,
+    pub(crate) shared: Arc<ClientState>,
 }
 
 impl Console {
-    pub(crate) fn new(printer: Box<dyn Printer>, shared: Arc<Shared>) -> Self {
-        Self { printer, credits: Vec::new(), credit_bytes: 0, closed: [None, None], shared }
+    pub(crate) fn new(printer: Box<dyn Printer>, shared: Arc<ClientState>) -> Self {
+        let (credits, closed) = (Vec::new(), [None, None]);
+        Self { printer, credits, credit_bytes: 0, closed, printing: false, shared }
+    }
+
+    /// Nothing is printed any more, because of `cause`: what was not flushed is not shown. Gives back
+    /// the printer, which is not to be used again.
+    pub(crate) fn fail(&mut self, cause: &str) -> Box<dyn Printer> {
+        self.credits.clear();
+        (self.credit_bytes, self.printing) = (0, false);
+        self.closed = [Some(cause.to_owned()), Some(cause.to_owned())];
+        let mut state = self.shared.state();
+        for account in state.accounts.values_mut() {
+            account.settle(account.received, cause);
+        }
+        drop(state);
+        self.shared.subscribers.end_entries();
+        std::mem::replace(&mut self.printer, Box::new(Nowhere))
+    }
+
+    /// Has the printer do something.
+    fn ask<T>(&mut self, work: impl FnOnce(&mut dyn Printer) -> T) -> T {
+        self.printing = true;
+        let done = work(&mut *self.printer);
+        self.printing = false;
+        done
     }
 
     /// Printed and not flushed, in bytes of the streams.
@@ -50,6 +76,9 @@ impl Console {
     }
 
     pub(crate) fn print(&mut self, entry: &Entry<'_>) {
+        if self.shared.subscribers.want_entries() {
+            self.shared.subscribers.offer_entry(entry);
+        }
         let stream = match entry {
             Entry::Line(line) => line.stream.stream,
             Entry::Folded(folded) => folded.stream,
@@ -58,7 +87,7 @@ impl Console {
             return;
         }
         self.turn_to(stream);
-        let result = self.printer.print(entry);
+        let result = self.ask(|printer| printer.print(entry));
         self.check(result);
         match entry {
             Entry::Line(line) => self.credit(line.stream, line.bytes),
@@ -69,11 +98,15 @@ impl Console {
     }
 
     pub(crate) fn print_block(&mut self, block: &Block<'_>) {
+        if self.shared.subscribers.want_entries() {
+            let lines = block.lines().map(Entry::Line);
+            lines.for_each(|line| self.shared.subscribers.offer_entry(&line));
+        }
         self.turn_to(block.stream.stream);
         if block.bytes.len() >= LARGE_BLOCK_BYTES {
             self.flush();
         }
-        let result = self.printer.print_block(block);
+        let result = self.ask(|printer| printer.print_block(block));
         self.check(result);
         self.credit(block.stream, block.bytes.len() as u64);
     }
@@ -95,7 +128,7 @@ impl Console {
         }
         // An error is about one output; the other one is not flushed yet.
         for _ in Stream::ALL {
-            let result = self.printer.flush();
+            let result = self.ask(|printer| printer.flush());
             let flushed = result.is_ok();
             self.check(result);
             if flushed {
@@ -135,11 +168,23 @@ impl Console {
         if slot.is_none() {
             *slot = Some(cause.clone());
             let name = error.output.name();
-            let noted =
-                self.printer.note(&format!("{name} takes no more ({cause}); the job goes on"));
+            let words = format!("{name} takes no more ({cause}); the job goes on");
+            let noted = self.ask(|printer| printer.note(&words));
             // It may be the other output that has failed now; each fails for the first time once.
             self.check(noted);
         }
+    }
+}
+
+/// Stands where a printer was that has failed.
+struct Nowhere;
+
+impl Printer for Nowhere {
+    fn print(&mut self, _entry: &Entry<'_>) -> Result<(), PrintError> {
+        Ok(())
+    }
+    fn flush(&mut self) -> Result<(), PrintError> {
+        Ok(())
     }
 }
 

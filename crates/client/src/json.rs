@@ -77,6 +77,12 @@ impl serde_json::ser::Formatter for Harmless {
     }
 }
 
+impl std::fmt::Debug for JsonPrinter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JsonPrinter").finish_non_exhaustive()
+    }
+}
+
 impl JsonPrinter {
     /// A printer whose objects go to `stdout`, and whose notes go to `stderr`.
     pub fn new(stdout: BoxWrite, stderr: BoxWrite) -> Self {

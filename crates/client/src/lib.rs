@@ -42,6 +42,15 @@
 //! has been printed; it flushes and answers. A stream that ends answers every barrier that waits
 //! for it; a deadline answers for the rest.
 //!
+//! A barrier may also be opened before its streams are known ([`Client::open_barrier`]): each host
+//! lists its own, and a mark that comes before its stream is listed counts.
+//!
+//! When a fold or a printer panics the client goes on receiving, so that nobody upstream waits;
+//! what was not shown counts as lost, barriers are answered, and [`Client::failure`] says why.
+//!
+//! Lines and entries can be had beside the console, too: [`Client::subscribe`] and
+//! [`Client::entries`]. A slow subscriber is given the sum of what it missed; nobody waits for it.
+//!
 //! # Laws
 //!
 //! Those of [`Printer`], and: for every stream, received = shown + withheld + lost + held; a
@@ -64,6 +73,7 @@ mod bar;
 mod barrier;
 mod client;
 mod console;
+mod entry;
 mod json;
 mod lines;
 mod long_line;
@@ -73,16 +83,22 @@ mod piece;
 mod prefix;
 mod presenter;
 mod printer;
-mod shared;
+mod state;
+mod subscribe;
+mod tap;
 mod text;
 mod worker;
 
 pub use account::Account;
 pub use barrier::{Verdict, Verdicts};
 pub use client::Client;
+pub use entry::{OwnedEntry, OwnedFolded, OwnedLine};
 pub use json::JsonPrinter;
 pub use options::Options;
 pub use output::{BoxWrite, Inherited};
 pub use prefix::{Label, Template, TemplateError};
 pub use printer::{Block, PrintError, Printer};
+pub use subscribe::{
+    EntryStream, LineStream, SubscribeOptions, Subscribed, SubscribedEntry, SubscribedLine,
+};
 pub use text::{Labels, TextOptions, TextPrinter};

@@ -15,11 +15,11 @@ pub(crate) struct OpenLine {
     /// A line's parts are printed one after the other as they are, on a console of their own, so
     /// that a carriage return between them still redraws.
     raw: bool,
-    /// The visible text so far, but for what was let go.
+    /// The visible text so far, but for what was released.
     text: Vec<u8>,
     /// Where `text` starts in the stream.
     start: Offset,
-    /// How many bytes right before `start` belong to the visible text and were let go.
+    /// How many bytes right before `start` belong to the visible text and were released.
     filed: u64,
     /// An earlier part of the line was given out.
     continues: bool,
@@ -66,9 +66,9 @@ impl OpenLine {
         self.start + self.text.len() as u64
     }
 
-    /// Lets go of what is held: it can be read back. Returns at the end are kept: what follows
+    /// Releases what is held: it can be read back. Returns at the end are kept: what follows
     /// decides what they are.
-    pub(crate) fn let_go(&mut self) {
+    pub(crate) fn release(&mut self) {
         let visible = strip_returns(&self.text).len();
         let returns = self.text.split_off(visible);
         self.filed += visible as u64;
@@ -126,7 +126,7 @@ impl OpenLine {
     /// What stands before `hidden` is drawn over. Its newest state is shown when it is time.
     fn draw_over(&mut self, hidden: usize, out: &mut impl FnMut(Out<'_>)) {
         let state = if self.raw { 0..0 } else { newest_state(&self.text[..hidden]) };
-        // A state whose start was let go is no state of a bar.
+        // A state whose start was released is no state of a bar.
         let whole = self.filed == 0 || self.text[..state.start].contains(&b'\r');
         if !state.is_empty() && whole && self.bars.is_due(self.time) {
             self.bars.draw_over(out);

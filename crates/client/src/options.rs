@@ -1,10 +1,10 @@
-//! What a client can be told.
+//! How a client presents.
 
 use std::sync::Arc;
 
 use lastline_line::{RankSet, ReadBack, StreamId};
 
-/// What a client can be told.
+/// How a client presents what it receives.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {

@@ -60,7 +60,7 @@ pub(crate) struct Outputs {
 
 /// A block of at least this many bytes is written without going through the buffer.
 const WRITE_THROUGH_BYTES: usize = 16 << 10;
-/// A buffer that grew beyond this is let go when it is empty again, in bytes.
+/// A buffer that grew beyond this is released when it is empty again, in bytes.
 const KEEP_BYTES: usize = 1 << 20;
 
 impl Outputs {

@@ -15,7 +15,7 @@ pub(crate) enum Out<'a> {
         bytes: u64,
         /// The text that is in memory: all but the first `filed` bytes.
         text: &'a [u8],
-        /// How many bytes before `text` were let go and stand in the file.
+        /// How many bytes before `text` were released and stand in the file.
         filed: u64,
         continuation: bool,
         partial: bool,

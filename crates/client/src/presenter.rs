@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use lastline_line::{Fold, Line, Span, StreamId, Timestamp, Withheld};
+use lastline_line::{Fold, Line, Off, Span, StreamId, Timestamp, Withheld};
 
 use crate::account::Account;
 use crate::console::Console;
@@ -10,10 +10,13 @@ use crate::lines::OpenLine;
 use crate::long_line;
 use crate::options::Options;
 use crate::piece::Out;
+use crate::printer::Printer;
 
 /// The fold and the console behind it.
 pub(crate) struct Presenter {
     pub(crate) fold: Box<dyn Fold>,
+    /// The fold is at work: what panics now, and is not the printer, is the fold.
+    pub(crate) folding: bool,
     pub(crate) console: Console,
     pub(crate) options: Options,
     /// When the fold wants to be asked, if it does.
@@ -27,9 +30,34 @@ impl Presenter {
         Output { presenter: self, stream, time, now }
     }
 
+    /// Who is at work.
+    pub(crate) fn part(&self) -> &'static str {
+        match (self.console.printing, self.folding) {
+            (true, _) => "printer",
+            (false, true) => "fold",
+            (false, false) => "client",
+        }
+    }
+
+    /// Nothing is folded or printed any more, because of `cause`. Gives back who did, and is not to
+    /// be used again.
+    pub(crate) fn fail(&mut self, cause: &str) -> (Box<dyn Fold>, Box<dyn Printer>) {
+        (self.folding, self.fold_due) = (false, None);
+        let fold = std::mem::replace(&mut self.fold, Box::new(Off));
+        (fold, self.console.fail(cause))
+    }
+
+    /// Has the fold do something.
+    fn ask<T>(&mut self, work: impl FnOnce(&mut dyn Fold, &mut Console) -> T) -> T {
+        self.folding = true;
+        let done = work(&mut *self.fold, &mut self.console);
+        self.folding = false;
+        done
+    }
+
     /// Prints and flushes everything that is held.
     pub(crate) fn release(&mut self) {
-        self.fold.finish(&mut |entry| self.console.print(&entry));
+        self.ask(|fold, console| fold.finish(&mut |entry| console.print(&entry)));
         self.fold_due = None;
         self.console.flush();
     }
@@ -43,14 +71,15 @@ impl Presenter {
     /// Prints what is due.
     pub(crate) fn ask_fold(&mut self) {
         if !self.fold.is_transparent() {
-            self.fold_due = self.fold.due(now(), &mut |entry| self.console.print(&entry));
+            self.fold_due =
+                self.ask(|fold, console| fold.due(now(), &mut |entry| console.print(&entry)));
         }
     }
 
     /// A rank will say nothing more.
     pub(crate) fn rank_ended(&mut self, rank: u32) {
         let now = self.fold_time();
-        self.fold.ended(rank, now, &mut |entry| self.console.print(&entry));
+        self.ask(|fold, console| fold.ended(rank, now, &mut |entry| console.print(&entry)));
     }
 
     /// The time for the fold; a fold that holds nothing needs none.
@@ -91,8 +120,11 @@ impl Output<'_> {
     }
 
     fn push(&mut self, line: &Line<'_>) {
-        let Presenter { fold, console, .. } = &mut *self.presenter;
-        fold.push(line, self.now, &mut |entry| console.print(&entry));
+        let now = self.now;
+        let print = |fold: &mut dyn Fold, console: &mut Console| {
+            fold.push(line, now, &mut |entry| console.print(&entry));
+        };
+        self.presenter.ask(print);
     }
 
     /// Changes the stream's account, unless all that came is accounted for: its output has failed.
@@ -103,10 +135,10 @@ impl Output<'_> {
         }
     }
 
-    /// A line whose start was let go: it is read back and printed whole.
+    /// A line whose start was released: it is read back and printed whole.
     fn push_long(&mut self, line: Line<'_>, filed: u64) {
         let files =
-            self.presenter.options.read_back.clone().expect("BUG: only filed bytes are let go");
+            self.presenter.options.read_back.clone().expect("BUG: only filed bytes are released");
         match long_line::whole(&*files, self.stream, line.start, filed, line.text) {
             Ok(text) => self.push(&Line { text: &text, ..line }),
             Err(cause) => {
@@ -128,7 +160,7 @@ impl Output<'_> {
         let held = Span::new(line.held_from(), line.end());
         let files = read_back.as_ref().filter(|_| line.len() < whole_line_bytes as u64);
         match files {
-            Some(files) if files.holds(self.stream, held) => line.let_go(),
+            Some(files) if files.holds(self.stream, held) => line.release(),
             // What is on its way to the file is in the memory that reading may take; so this copy of
             // it is bounded, too.
             Some(files) if files.filed(self.stream) < held.to => {}

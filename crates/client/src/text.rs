@@ -70,6 +70,12 @@ pub struct TextPrinter {
     harmless: Vec<u8>,
 }
 
+impl std::fmt::Debug for TextPrinter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextPrinter").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
 impl TextPrinter {
     /// A printer on two writers, one for each stream.
     pub fn new(stdout: BoxWrite, stderr: BoxWrite, labels: Labels, options: TextOptions) -> Self {

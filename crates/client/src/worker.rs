@@ -1,6 +1,8 @@
 //! The client's thread.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use lastline_line::{
     Cause, Chunk, Control, ControlSender, Fold, Inbox, Message, Offset, Received, Span, Stream,
     StreamId, Version, Withheld,
 };
+use tokio::sync::watch;
 
 use crate::bar::moves_up;
 use crate::console::Console;
@@ -15,7 +18,8 @@ use crate::lines::OpenLine;
 use crate::options::Options;
 use crate::presenter::{Presenter, now};
 use crate::printer::{Block, Printer};
-use crate::shared::{Shared, State};
+use crate::state::{ClientState, Progress, Status};
+use crate::tap::LineTap;
 
 /// Printed bytes that are not flushed yet are flushed beyond this.
 const FLUSH_BYTES: u64 = 64 << 10;
@@ -24,8 +28,14 @@ pub(crate) struct Worker {
     inbox: Box<dyn Inbox>,
     controls: ControlSender,
     presenter: Presenter,
-    shared: Arc<Shared>,
+    shared: Arc<ClientState>,
+    status: watch::Sender<Status>,
     lines: HashMap<StreamId, OpenLine>,
+    tap: LineTap,
+    /// The mark, skip or end that is being worked on.
+    current: Option<Message>,
+    /// Who has panicked; kept to the end, for they may panic again when dropped.
+    failed: Option<(Box<dyn Fold>, Box<dyn Printer>)>,
 }
 
 impl Worker {
@@ -34,17 +44,33 @@ impl Worker {
         fold: Box<dyn Fold>,
         printer: Box<dyn Printer>,
         options: Options,
-        shared: Arc<Shared>,
+        shared: Arc<ClientState>,
+        status: watch::Sender<Status>,
     ) -> Self {
         let console = Console::new(printer, Arc::clone(&shared));
-        let presenter = Presenter { fold, console, options, fold_due: None };
+        let presenter = Presenter { fold, folding: false, console, options, fold_due: None };
         let controls = inbox.control_sender();
-        Self { inbox, controls, presenter, shared, lines: HashMap::new() }
+        let (lines, tap) = (HashMap::new(), LineTap::default());
+        let (current, failed) = (None, None);
+        Self { inbox, controls, presenter, shared, status, lines, tap, current, failed }
     }
 
+    /// Receives until the inbox is closed. When a fold or a printer panics, everything from then on
+    /// is received all the same, and counted as lost.
     pub(crate) fn run(&mut self) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.receive_all())) {
+            if self.failed.is_some() {
+                resume_unwind(panic);
+            }
+            self.fail(&*panic);
+        }
+        self.shared.subscribers.end();
+        self.status.send_modify(|status| status.finished = true);
+    }
+
+    fn receive_all(&mut self) {
         loop {
-            match self.inbox.next(self.patience()) {
+            match self.inbox.next(self.wait_for()) {
                 Received::Message(message) => self.take(message),
                 Received::TimedOut => self.presenter.console.flush(),
                 Received::Closed => break,
@@ -54,53 +80,88 @@ impl Worker {
                 self.presenter.console.flush();
             }
         }
-        self.give_all();
+        self.finish();
     }
 
     /// How long to wait for the next message: not at all while something is to be flushed.
-    fn patience(&self) -> Option<Duration> {
+    fn wait_for(&self) -> Option<Duration> {
         if self.presenter.console.unflushed_bytes() > 0 {
             return Some(Duration::ZERO);
         }
         self.presenter.fold_due.map(|due| due.since(now()))
     }
 
+    /// Whoever presents has panicked: settles all that was not shown, answers who waits for what is
+    /// known, and says so.
+    fn fail(&mut self, panic: &(dyn Any + Send)) {
+        let cause = format!("the {} failed: {}", self.presenter.part(), words_of(panic));
+        tracing::error!("{cause}; the rest of the output is received and not shown");
+        self.failed = Some(self.presenter.fail(&cause));
+        self.lines.clear();
+        if let Some(message) = self.current.take() {
+            self.take(message);
+        }
+        self.shared.state().release_ended = true;
+        self.release_ended();
+        self.status.send_modify(|status| status.failure = Some(cause));
+    }
+
     fn take(&mut self, message: Message) {
         match message {
             Message::Data(chunk) => self.take_chunk(chunk),
-            Message::Flush { stream, version, mark } => self.take_mark(stream, version, mark),
-            Message::Skip { stream, span, cause } => self.take_skip(stream, span, &cause),
-            Message::End { stream, at } => self.take_end(stream, at),
+            Message::Flush { .. } | Message::Skip { .. } | Message::End { .. } => {
+                self.current = Some(message.clone());
+                self.take_mark_or_gap(message);
+                self.current = None;
+            }
             Message::Heartbeat { node, time } => {
-                self.shared.state().heard.insert(node, time);
+                self.shared.state().heartbeats.insert(node, time);
             }
             // What hosts say of themselves does not come this way.
             _ => {}
         }
     }
 
+    fn take_mark_or_gap(&mut self, message: Message) {
+        match message {
+            Message::Flush { stream, version, mark } => self.take_mark(stream, version, mark),
+            Message::Skip { stream, span, cause } => self.take_skip(stream, span, &cause),
+            Message::End { stream, at } => self.take_end(stream, at),
+            _ => {}
+        }
+    }
+
     fn take_chunk(&mut self, chunk: Chunk) {
         let (stream, unseen) = (chunk.stream, chunk.span());
-        let fresh = {
+        let (fresh, after_gap, shown) = {
             let mut state = self.shared.state();
             let account = state.accounts.entry(stream).or_default();
             let before = account.received;
             let fresh = account.arrive(unseen);
+            let mut shown = false;
             if !self.presenter.options.shows(stream) {
                 account.withhold(Withheld::Show, fresh.len());
-                return;
-            }
-            if let Some(cause) = self.presenter.console.closed_for(stream) {
+            } else if let Some(cause) = self.presenter.console.closed_for(stream) {
                 account.lose(fresh, cause);
-                return;
+            } else {
+                shown = true;
             }
-            (fresh, unseen.from > before)
+            (fresh, unseen.from > before, shown)
         };
-        let (fresh, after_gap) = fresh;
+        if after_gap {
+            self.interrupt_tap(stream);
+        }
+        let Some(chunk) = chunk.trim_before(fresh.from) else {
+            return;
+        };
+        if self.shared.subscribers.want_lines() {
+            let mid_line = self.lines.get(&stream).is_some_and(|line| !line.is_fresh());
+            self.tap.push(&chunk, mid_line, &mut |line| self.shared.subscribers.offer_line(&line));
+        }
         if after_gap {
             self.interrupt(stream);
         }
-        if let Some(chunk) = chunk.trim_before(fresh.from) {
+        if shown {
             self.show(&chunk);
         }
     }
@@ -133,8 +194,18 @@ impl Worker {
         }
     }
 
+    /// The same for subscribers, who get open lines only when their streams break off.
+    fn interrupt_tap(&mut self, stream: StreamId) {
+        if self.shared.subscribers.want_lines() {
+            self.tap.interrupt(stream, &mut |line| self.shared.subscribers.offer_line(&line));
+        } else {
+            self.tap.clear();
+        }
+    }
+
     fn take_skip(&mut self, stream: StreamId, span: Span, cause: &Cause) {
         self.interrupt(stream);
+        self.interrupt_tap(stream);
         let mut state = self.shared.state();
         let account = state.accounts.entry(stream).or_default();
         let fresh = account.arrive(span);
@@ -169,6 +240,7 @@ impl Worker {
 
     fn take_end(&mut self, stream: StreamId, at: Offset) {
         self.interrupt(stream);
+        self.interrupt_tap(stream);
         let rank_ended = {
             let mut state = self.shared.state();
             let account = state.accounts.entry(stream).or_default();
@@ -192,7 +264,7 @@ impl Worker {
         if !self.shared.state().barriers.is_idle() {
             self.presenter.release();
             let mut state = self.shared.state();
-            let State { accounts, barriers, .. } = &mut *state;
+            let Progress { accounts, barriers, .. } = &mut *state;
             for (stream, account) in accounts.iter().filter(|(_, account)| account.ended.is_some())
             {
                 barriers.ended(*stream, account.lost.first_below(account.received));
@@ -204,7 +276,7 @@ impl Worker {
     /// streams that have ended.
     fn present(&mut self) {
         let next = self.shared.state().next_fold.take();
-        if let Some(next) = next {
+        if let Some(next) = next.filter(|_| self.failed.is_none()) {
             self.presenter.change_fold(next);
         }
         self.presenter.ask_fold();
@@ -212,12 +284,19 @@ impl Worker {
     }
 
     /// The end: open lines, held entries, then the last flush, and the answers.
-    fn give_all(&mut self) {
+    fn finish(&mut self) {
         let mut streams: Vec<StreamId> = self.lines.keys().copied().collect();
         streams.sort();
         streams.into_iter().for_each(|stream| self.interrupt(stream));
+        self.tap.finish(&mut |line| self.shared.subscribers.offer_line(&line));
         self.presenter.release();
         self.shared.state().release_ended = true;
         self.release_ended();
     }
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked")
 }

@@ -132,7 +132,7 @@ fn a_console_of_its_own_is_redrawn() {
 fn a_return_at_the_end_of_what_was_let_go_still_redraws() {
     let (mut line, mut seen) = (OpenLine::default(), Vec::new());
     line.push(Offset(0), b"10%\r", &mut |_| unreachable!("the line is open"));
-    line.let_go();
+    line.release();
     line.push(Offset(4), b"20%\n", &mut |out| match out {
         Out::Redrawn(bytes) => seen.push((bytes, Vec::new())),
         Out::Line { filed, text, .. } => seen.push((filed, text.to_vec())),
@@ -169,7 +169,7 @@ proptest! {
             at = end;
             match action {
                 0 => line.give_partial(&mut out),
-                1 => line.let_go(),
+                1 => line.release(),
                 _ => {}
             }
         }

@@ -162,10 +162,10 @@ async fn a_console_that_fails_at_the_flush_is_a_loss_not_a_success() {
 }
 
 #[tokio::test]
-async fn hosts_are_heard_of() {
+async fn hosts_are_known_by_their_heartbeats() {
     let (mut job, _printer) = job();
     job.send(Message::Heartbeat { node: 4, time: Timestamp(99) });
-    until(|| job.client.heard().get(&4) == Some(&Timestamp(99))).await;
+    until(|| job.client.heartbeats().get(&4) == Some(&Timestamp(99))).await;
 }
 
 #[tokio::test]

@@ -5,5 +5,7 @@ mod barrier;
 mod common;
 mod failure;
 mod long_line;
+mod panics;
 mod printing;
 mod property;
+mod subscribe;

@@ -156,7 +156,7 @@ async fn ranks_that_are_not_to_be_shown_are_withheld() {
 
 /// Holds all lines and gives them out as one entry.
 #[derive(Default)]
-struct OneEntry {
+pub(crate) struct OneEntry {
     members: Vec<Member>,
     ranks: RankSet,
     text: Vec<u8>,
@@ -271,4 +271,26 @@ async fn json_has_no_byte_that_a_terminal_acts_on() {
     job.finish().await;
     let text = screen.text();
     assert!(text.contains(r#""line":"\u001b[2J \u007f \u009b2J µs""#), "{text}");
+}
+
+/// Nothing else would wake the client: it asks for a heartbeat.
+#[tokio::test]
+async fn a_new_fold_takes_hold_at_once() {
+    use lastline_line::Sink as _;
+    let (transport, inbox) = lastline_sender::channel(1 << 20);
+    let mut options = lastline_sender::Options::default();
+    options.heartbeat = std::time::Duration::from_secs(3600);
+    let sender = lastline_sender::Sender::start(transport, options);
+    let printer = lastline_testing::PrintRecorder::new();
+    let fold = Box::new(OneEntry::default());
+    let client =
+        lastline_client::Client::start(inbox, fold, Box::new(printer.clone()), Options::default());
+    let client = client.expect("a thread");
+    let message = lastline_line::Message::Data(lastline_testing::chunk(stdout(0), 0, b"held\n"));
+    let taken = sender.sink().accept(&message);
+    assert_eq!(taken, lastline_line::Accept::Taken);
+    lastline_testing::until(|| !client.accounts().is_empty()).await;
+    assert_eq!(printer.lines(), [""; 0]);
+    client.set_fold(Box::new(lastline_line::Off));
+    lastline_testing::until(|| printer.lines() == ["0:held"]).await;
 }

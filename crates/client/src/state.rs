@@ -7,26 +7,38 @@ use lastline_line::{Fold, StreamId, Timestamp};
 
 use crate::account::Account;
 use crate::barrier::Barriers;
+use crate::subscribe::Subscribers;
+
+/// What is known of the client's thread.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Status {
+    /// Everything has been printed.
+    pub(crate) finished: bool,
+    /// Why nothing more is printed.
+    pub(crate) failure: Option<String>,
+}
 
 /// What the client's thread and its handle share.
 #[derive(Default)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
+pub(crate) struct ClientState {
+    progress: Mutex<Progress>,
+    pub(crate) subscribers: Subscribers,
 }
 
+/// How far everything has come.
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct Progress {
     pub(crate) accounts: HashMap<StreamId, Account>,
     pub(crate) barriers: Barriers,
     /// A fold to use from now on.
     pub(crate) next_fold: Option<Box<dyn Fold>>,
     /// Barriers wait for streams that have ended and of which something is held.
     pub(crate) release_ended: bool,
-    /// When each host was last heard of, by node.
-    pub(crate) heard: HashMap<u32, Timestamp>,
+    /// The time of each host's last heartbeat, by node.
+    pub(crate) heartbeats: HashMap<u32, Timestamp>,
 }
 
-impl State {
+impl Progress {
     /// Answers who waits for `stream`, if it has ended and all of it is accounted for. True when
     /// something of it is held: the client has to print that first.
     pub(crate) fn answer_if_ended(&mut self, stream: StreamId) -> bool {
@@ -42,8 +54,8 @@ impl State {
     }
 }
 
-impl Shared {
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl ClientState {
+    pub(crate) fn state(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

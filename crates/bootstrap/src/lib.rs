@@ -79,7 +79,7 @@ pub use control::{FlushAnswer, Missing, control_path, request_flush};
 pub use job_dir::{JobDir, JobDirError, JobInfo, LATEST, check_job_id, new_job_id};
 pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
 pub use lastline_spawn::{
-    CommandError, Holder, Output, RankSpec, Spawned, Spawner, StdinMode, TerminalSize,
+    CommandError, Holder, Output, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, own_sigchld,
 };
 pub use mesh::{LoggingMesh, Stopper};
 pub use plan::{Console, Files, OnFailure, Plan, StopCause};

@@ -67,8 +67,16 @@ pub(crate) fn launch(
     if child.error == 0 {
         return Ok((pid, pidfd));
     }
-    rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED)?;
+    reap(&pidfd);
     Err(io::Error::from_raw_os_error(child.error))
+}
+
+/// Waits for a child that is ending. It may be nobody's already, where SIGCHLD is ignored.
+pub(crate) fn reap(pidfd: &OwnedFd) {
+    let wait = || rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+    if let Err(error) = rustix::io::retry_on_intr(wait) {
+        tracing::debug!(%error, "a child was reaped by somebody else");
+    }
 }
 
 /// The variables of this process, with what is different.
@@ -185,7 +193,8 @@ fn check(returned: c_int) -> io::Result<()> {
     if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Every signal that has a handler, and SIGPIPE, which Rust ignores, does again what it does by default.
+/// Every signal that has a handler does again what it does by default, and so do SIGPIPE, which Rust
+/// ignores, and SIGCHLD: a program that finds it ignored does not learn how its children end.
 #[expect(unsafe_code, reason = "between clone and exec there are only system calls")]
 fn forget_handlers() {
     // SAFETY: plain calls on memory of this function. The table of handlers is the child's own.
@@ -194,7 +203,7 @@ fn forget_handlers() {
             let mut action: libc::sigaction = std::mem::zeroed();
             let known = libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0;
             let kept = [libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction);
-            if known && (!kept || signal == libc::SIGPIPE) {
+            if known && (!kept || [libc::SIGPIPE, libc::SIGCHLD].contains(&signal)) {
                 libc::signal(signal, libc::SIG_DFL);
             }
         }
@@ -276,8 +285,8 @@ mod tests {
                 u64::from_str_radix(line.split_ascii_whitespace().nth(1).unwrap(), 16).unwrap()
             })
             .collect();
-        let pipe = 1 << (libc::SIGPIPE - 1);
-        assert_eq!((masks[0], masks[1] & pipe), (0, 0), "{text}");
+        let reset = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGCHLD - 1);
+        assert_eq!((masks[0], masks[1] & reset), (0, 0), "{text}");
     }
 
     #[test]

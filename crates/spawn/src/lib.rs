@@ -20,7 +20,7 @@ pub use files_limit::{FilesLimit, FilesLimitError, check_files_limit, raise_file
 pub use lastline_line::{Exit, Holder, MemoryKills};
 pub use memory_tally::MemoryTally;
 pub use memory_watch::MemoryWatch;
-pub use process::{ExitFuture, Process, attach};
+pub use process::{ExitFuture, Process, attach, own_sigchld};
 pub use processes::{Held, has_members_of, holders, kill_until_empty, live_groups};
 pub use spawner::{Output, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner};
 pub use stdin::{StdinMode, open_stdin};

@@ -50,6 +50,21 @@ pub trait Process: Send + Sync + Debug {
     }
 }
 
+/// Makes SIGCHLD what it is by default: for a program that is all its own, before it starts
+/// anything.
+///
+/// Where SIGCHLD is ignored, as a program may inherit it, the system forgets at once how children
+/// end, and each [`Exit`] is [`Unknown`](Exit::Unknown). A library leaves that to its program,
+/// which may have a handler.
+pub fn own_sigchld() {
+    #[expect(unsafe_code, reason = "neither std nor rustix has signal")]
+    // SAFETY: no handler is installed, so none can run where it must not.
+    let before = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    if before == libc::SIG_IGN {
+        tracing::debug!("SIGCHLD was ignored");
+    }
+}
+
 /// A process that somebody else started, by its id and a pidfd that was opened while it ran.
 ///
 /// A signal goes to it alone, unless it leads a group of its own now. It is waited for by its

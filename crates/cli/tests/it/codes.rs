@@ -24,6 +24,15 @@ fn a_ranks_own_code_is_passed_on() {
     }
 }
 
+/// As a program is started by one that wants to hear nothing of its children.
+#[test]
+fn a_code_is_known_although_sigchld_was_ignored() {
+    let place = Place::new();
+    let script = "trap '' CHLD; exec \"$0\" run -- sh -c 'exit 3'";
+    let command = place.wrap("sh", &["-c", script, env!("CARGO_BIN_EXE_lastline")]);
+    crate::support::Running::start(command).wait().expect(3);
+}
+
 #[test]
 fn a_signal_is_128_and_its_number() {
     for signal in [1, 6, 9, 11, 15] {

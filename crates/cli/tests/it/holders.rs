@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Place, report, runs, stream};
+use crate::support::{Place, report, runs, stream, wait_until};
 
 /// The pid in `left <pid>`.
 fn left(out: &str) -> u32 {
@@ -32,6 +32,23 @@ fn what_is_left_in_a_ranks_group_is_ended_with_the_job() {
     let place = Place::new();
     let done = place.ranks(&["--job", "j", "--drain", "200ms"], &["hold-quiet"]).expect(0);
     assert!(!runs(left(&done.out())));
+}
+
+/// The signal that ends the group is what makes the background start more.
+#[test]
+fn what_a_background_starts_while_it_is_ended_is_ended_too() {
+    let place = Place::new();
+    let background =
+        "trap 'sleep 0.1; sleep 3171 & sleep 3172' TERM; echo ready >&3; sleep 3170 & wait";
+    let script = format!("mkfifo gate; exec 3<>gate; echo $$; ({background}) & read ready <&3");
+    let options = ["run", "--job", "j", "--drain", "100ms", "--grace", "300ms"];
+    let done = place.lastline(&[&options[..], &["--", "sh", "-c", &script]].concat()).expect(0);
+    let group: i32 = done.out().trim().parse().unwrap();
+    let group = rustix::process::Pid::from_raw(group).unwrap();
+    // What was killed and is nobody's child here takes a moment to be reaped.
+    wait_until("the group is empty", || {
+        rustix::process::test_kill_process_group(group) == Err(rustix::io::Errno::SRCH)
+    });
 }
 
 #[test]

@@ -1,9 +1,33 @@
 //! What time it is.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lastline_line::Timestamp;
+use tokio::time::Instant;
 
+/// The time of day, for what is shown to people and written to files.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
+}
+
+/// Time since it was started, by a clock that nobody sets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// Never, when there is no such time.
+    pub(crate) async fn sleep_until(self, at: Option<Duration>) {
+        match at {
+            Some(at) => tokio::time::sleep_until(self.0 + at).await,
+            None => std::future::pending().await,
+        }
+    }
 }

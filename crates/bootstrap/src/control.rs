@@ -6,18 +6,24 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lastline_client::{Verdict, Verdicts};
-use lastline_line::Stream;
+use lastline_line::{BarrierOutcome, Stream};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 
-use crate::inner::Inner;
+use crate::driver::DriverHandle;
 
 /// The longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 64;
+/// How long a peer has to say what it wants.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait when the system has no descriptor for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a barrier said, as it travels.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +32,7 @@ pub struct FlushAnswer {
     /// The barrier's number.
     pub version: u64,
     /// `reached`, `lost` or `timed out`.
-    pub verdict: String,
+    pub verdict: BarrierOutcome,
     /// The streams that were not reached.
     pub missing: Vec<Missing>,
 }
@@ -56,7 +62,7 @@ impl FlushAnswer {
             };
             Some(Missing { rank: stream.rank, stream: stream.stream, why })
         });
-        let verdict = verdicts.summary().to_string();
+        let verdict = verdicts.summary();
         Self { version: verdicts.version.0, verdict, missing: missing.collect() }
     }
 }
@@ -76,9 +82,51 @@ pub fn control_path(job: &str) -> PathBuf {
     socket_dir().join(format!("{job}.sock"))
 }
 
+/// Answers requests while a job runs. Removes its socket when it is closed, or dropped.
+#[derive(Debug)]
+pub(crate) struct ControlSocket {
+    path: PathBuf,
+    closed: Arc<Notify>,
+}
+
+impl ControlSocket {
+    /// Listens on `path`; none, and a warning, where that cannot be.
+    pub(crate) fn open(path: &Path, driver: DriverHandle) -> Option<Self> {
+        match listen(path) {
+            Ok(listener) => {
+                let closed = Arc::new(Notify::new());
+                tokio::spawn(serve(listener, driver, Arc::clone(&closed)));
+                Some(Self { path: path.to_owned(), closed })
+            }
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%error, %path, "`lastline flush` will not reach this job");
+                None
+            }
+        }
+    }
+
+    /// Answers no more requests, and removes the socket.
+    pub(crate) fn close(&self) {
+        self.closed.notify_one();
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(%error, path = %self.path.display(), "the control socket is left");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
 /// Listens on `path`, whose folder is made for this user alone. A socket that a dead job left is
 /// replaced.
-pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+fn listen(path: &Path) -> io::Result<UnixListener> {
     if let Some(dir) = path.parent() {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         let found = std::fs::symlink_metadata(dir)?;
@@ -96,41 +144,47 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(path)
 }
 
-/// Answers until the job closes the socket.
-pub(crate) async fn serve(listener: UnixListener, inner: Arc<Inner>) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = inner.closed.notified() => return,
-        };
-        match accepted {
-            Ok((socket, _)) => {
-                let inner = Arc::clone(&inner);
-                tokio::spawn(async move {
-                    if let Err(error) = answer(socket, &inner).await {
-                        tracing::debug!(%error, "a request was not answered");
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::debug!(%error, "no more requests are taken");
-                return;
+/// Answers until the socket is closed, or the job is over.
+async fn serve(listener: UnixListener, driver: DriverHandle, closed: Arc<Notify>) {
+    let asked = driver.clone();
+    let accept = async {
+        loop {
+            match listener.accept().await {
+                Ok((socket, _)) => {
+                    let driver = asked.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = answer(socket, &driver).await {
+                            tracing::debug!(%error, "a request was not answered");
+                        }
+                    });
+                }
+                // There may be a descriptor for the next one.
+                Err(error) => {
+                    tracing::debug!(%error, "a request was not taken");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = closed.notified() => {}
+        () = driver.ended() => {}
     }
 }
 
-async fn answer(socket: UnixStream, inner: &Inner) -> io::Result<()> {
+async fn answer(socket: UnixStream, driver: &DriverHandle) -> io::Result<()> {
     if socket.peer_cred()?.uid() != geteuid().as_raw() {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     let (read, mut write) = socket.into_split();
     let mut request = String::new();
-    BufReader::new(read.take(MAX_REQUEST_BYTES)).read_line(&mut request).await?;
+    let mut read = BufReader::new(read.take(MAX_REQUEST_BYTES));
+    tokio::time::timeout(REQUEST_TIMEOUT, read.read_line(&mut request)).await??;
     if request.trim() != "flush" {
         return Err(io::Error::other(format!("unknown request `{}`", request.trim())));
     }
-    let answer = FlushAnswer::of(&inner.flush().await);
+    let answer = FlushAnswer::of(&driver.flush().await);
     let mut text = serde_json::to_vec(&answer)?;
     text.push(b'\n');
     write.write_all(&text).await

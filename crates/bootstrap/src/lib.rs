@@ -52,42 +52,49 @@
 //! It reads no arguments and chooses no places. It does not see what a rank holds in its own
 //! buffers.
 
-mod account;
-mod barriers;
+use lastline_spawn::FilesLimitError;
+
 mod clock;
 mod control;
-mod disk_watch;
-mod failure;
-mod inner;
-mod job_dir;
-mod job_lock;
-mod jobs;
+mod driver;
+mod host;
 mod mesh;
 mod plan;
-mod rank;
-mod ranks;
-mod rebuild;
-mod report;
-mod stage;
-mod start;
-mod stop;
-mod supervisor;
-mod teardown;
-mod wiring;
+mod shutdown;
+mod sizes;
 
 pub use control::{FlushAnswer, Missing, control_path, request_flush};
-pub use job_dir::{JobDir, JobDirError, JobInfo, LATEST, check_job_id, new_job_id};
-pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
+pub use driver::{Driver, DriverBuilder, DriverHandle, RankChanges, RankState, RankStatus};
+pub use host::{Host, HostBuilder, HostHandle};
+pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};
+pub use lastline_jobs::Report;
+pub use lastline_line::StopCause;
 pub use lastline_spawn::{
-    CommandError, Holder, Output, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, own_sigchld,
+    CommandError, Output, Process, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, own_sigchld,
 };
-pub use mesh::{LoggingMesh, Stopper};
-pub use plan::{Console, Files, OnFailure, Plan, StopCause};
-pub use rebuild::rebuild_report;
-pub use report::{
-    BarrierReport, FirstFailure, MemoryKills, OtherFailure, RankReport, Report, StageReport,
-    StreamEnd, StreamReport, Totals, signal_text,
-};
+pub use mesh::{LoggingMesh, MeshBuilder};
+pub use plan::{Console, Files, OnFailure, Plan};
+
+/// Why a rank cannot be started again, or attached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RankError {
+    /// The job has no such rank.
+    #[error("the job has no rank {rank}")]
+    Unknown {
+        /// Which was named.
+        rank: u32,
+    },
+    /// It runs, or is being started.
+    #[error("rank {rank} runs: wait for its exit, or signal it first")]
+    Runs {
+        /// Which rank.
+        rank: u32,
+    },
+    /// Nothing is started any more.
+    #[error("the job is ending: no rank is started any more")]
+    Ending,
+}
 
 /// Why a job could not be started or waited for.
 #[derive(Debug, thiserror::Error)]
@@ -135,10 +142,27 @@ pub enum SpawnError {
         /// Why.
         source: std::io::Error,
     },
-    /// The supervisor ended without a report.
-    #[error("the supervisor of the job has failed")]
+    /// It was asked for outside of a tokio runtime.
+    #[error(
+        "a job needs a tokio runtime: call this inside `block_on` of one, with io and time enabled"
+    )]
+    NoRuntime,
+    /// A loop of the job ended without a report.
+    #[error("a task of the job has failed")]
     Supervisor {
         /// Why.
         source: tokio::task::JoinError,
     },
+    /// The job ended without a report: a task of it failed, or its runtime ended first.
+    #[error("the job was interrupted: its runtime ended, or a task of it failed")]
+    Interrupted,
+}
+
+impl SpawnError {
+    fn files_limit(procs: u32, error: FilesLimitError) -> Self {
+        match error {
+            FilesLimitError::TooFew { needed, limit } => Self::TooFewFiles { procs, needed, limit },
+            error => Self::Thread { source: std::io::Error::other(error) },
+        }
+    }
 }

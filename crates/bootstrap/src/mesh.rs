@@ -1,65 +1,160 @@
-//! The handle of a running job.
+//! A host and a driver in one process, over the channel: a job.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use lastline_client::Verdicts;
-use lastline_line::Fold;
-use lastline_spawn::{MemoryWatch, ProcessOptions, ProcessSpawner, open_stdin};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use lastline_appender::Storage;
+use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
+use lastline_jobs::Report;
+use lastline_line::{Fold, Inbox, Launch, StopCause, StreamId};
+use lastline_sender::{Transport, channel};
+use lastline_spawn::{RankSpec, Spawned, Spawner, check_files_limit};
+use lastline_tee::{BoxSink, Tee};
 
-use crate::inner::Inner;
-use crate::plan::{Console, Plan, StopCause};
-use crate::rank::{Event, tell};
-use crate::report::Report;
-use crate::start::{Specs, check_files_limit, find_program, raise_files_limit, start_spawning};
-use crate::supervisor::Supervisor;
-use crate::teardown::take_down;
-use crate::wiring::wire;
-use crate::{SpawnError, control, disk_watch};
+use crate::control::ControlSocket;
+use crate::driver::{DriverBuilder, DriverHandle, RankChanges, RankStatus, Seen};
+use crate::host::{HostBuilder, HostHandle, files_needed};
+use crate::plan::{Console, Plan, find_program};
+use crate::{RankError, SpawnError, sizes};
 
-/// A job that runs: its ranks, and all that carries their output.
-pub struct LoggingMesh {
-    inner: Arc<Inner>,
-    supervisor: JoinHandle<Report>,
+/// Makes a [`LoggingMesh`] of other parts than it has by default.
+pub struct MeshBuilder {
+    plan: Arc<Plan>,
+    host: HostBuilder,
+    console: Option<Console>,
+    link: Option<(Box<dyn Transport>, Box<dyn Inbox>)>,
 }
 
-impl LoggingMesh {
-    /// Starts a job. Returns as soon as its ranks are being started; must be called on a tokio
+impl MeshBuilder {
+    /// Files go there, whether or not the plan has a directory. Default: the plan's directory.
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.host = self.host.storage(storage);
+        self
+    }
+
+    /// Starts ranks with this. Default: real processes, and a guardian.
+    pub fn spawner(mut self, spawner: Box<dyn Spawner>) -> Self {
+        self.host = self.host.spawner(spawner);
+        self
+    }
+
+    /// Output goes through this. Default: a channel, bounded by the plan's memory.
+    pub fn link(
+        mut self,
+        transport: impl Transport + 'static,
+        inbox: impl Inbox + 'static,
+    ) -> Self {
+        self.link = Some((Box::new(transport), Box::new(inbox)));
+        self
+    }
+
+    /// Gives each stream one more sink, where `make` has one for it. A sink that is full makes the
+    /// rank wait.
+    pub fn sink(mut self, make: impl Fn(StreamId) -> Option<BoxSink> + Send + 'static) -> Self {
+        self.host = self.host.sink(make);
+        self
+    }
+
+    /// Changes what a rank is started from: its command, its variables. Called on the thread that
+    /// starts ranks, for each start.
+    pub fn rank(mut self, change: impl FnMut(u32, &mut RankSpec) + Send + 'static) -> Self {
+        self.host = self.host.rank(change);
+        self
+    }
+
+    /// Whether a small process ends the ranks when this one is killed. Default: it does.
+    pub fn guardian(mut self, guardian: bool) -> Self {
+        self.host = self.host.guardian(guardian);
+        self
+    }
+
+    /// How output is shown. Default: every line on this process's own outputs, with its rank before
+    /// it where there are several.
+    pub fn console(mut self, console: Console) -> Self {
+        self.console = Some(console);
+        self
+    }
+
+    /// Starts the job. Returns as soon as its ranks are being started; must be called on a tokio
     /// runtime with io and time.
     ///
     /// # Errors
     ///
-    /// When the command cannot be found or run, or the system refuses what every rank needs.
-    /// Nothing runs then. A rank that cannot be started later is told in the report.
-    pub fn spawn(plan: Plan, console: Console) -> Result<Self, SpawnError> {
-        let program = find_program(&plan.command, plan.workdir.as_deref(), &plan.env)?;
-        let files_limit = raise_files_limit(plan.procs)?;
-        let mut options = ProcessOptions::default();
-        options.capacity = plan.procs as usize;
-        options.grace = plan.grace;
-        options.files_limit = files_limit;
-        let spawner = ProcessSpawner::new(options);
-        let spawner = spawner.map_err(|source| SpawnError::Guardian { source })?;
-        let stdins = open_stdin(plan.stdin, plan.procs);
-        let stdins = stdins.map_err(|source| SpawnError::Stdin { source })?;
-        let labels = console.labels.clone();
-        let (wiring, ends) = wire(&plan, console)?;
-        let (events, heard) = unbounded_channel();
-        let inner = Arc::new(Inner::new(plan.flush_timeout, labels, ends, events));
-        disk_watch::start(wiring.appender.as_ref());
-        let specs = Specs::new(&plan, program, &wiring, stdins);
-        let begun = inner.begun();
-        let memory = MemoryWatch::start();
+    /// When there is no runtime, the command cannot be found or run, or the system refuses what
+    /// every rank needs. Nothing runs then. A rank that cannot be started later is told in the
+    /// report.
+    pub fn spawn(self) -> Result<LoggingMesh, SpawnError> {
+        tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
+        let Self { plan, host, console, link } = self;
+        let console = console.unwrap_or_else(|| Console::inherited(plan.procs));
+        let host = host.prepare()?;
+        let (transport, inbox) = link.unwrap_or_else(|| {
+            let (transport, inbox) = channel(sizes::channel_bytes(plan.buffer_bytes));
+            (Box::new(transport), Box::new(inbox))
+        });
+        let mut driver = DriverBuilder::new(Arc::clone(&plan), console);
+        if let Some(files) = host.read_back() {
+            driver = driver.read_back(files);
+        }
+        let driver = driver.start(inbox)?.handle();
         // A rank may ask as soon as it runs.
-        serve_control(&plan, &inner);
-        let started = start_spawning(specs, Box::new(spawner), begun, inner.events.clone());
-        let running = started.inspect_err(|_| inner.close_control())?;
-        let supervisor = Supervisor::new(plan, Arc::clone(&inner), wiring, running, memory, heard);
-        let job = async { take_down(supervisor.run().await).await };
-        Ok(Self { inner, supervisor: tokio::spawn(job) })
+        let control = plan.control.as_deref();
+        let control = control.and_then(|path| ControlSocket::open(path, driver.clone()));
+        let host = host.start(transport)?.handle();
+        let owner = Arc::new(Owner { driver: driver.clone(), control });
+        Ok(LoggingMesh { host, driver, owner })
+    }
+}
+
+impl std::fmt::Debug for MeshBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MeshBuilder").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}
+
+/// A job that runs: its ranks, and all that carries their output. Clones are handles to the same
+/// one.
+///
+/// When the last handle is dropped, the job is stopped ([`StopCause::Owner`]) and drained in the
+/// background, as long as its runtime lives. When the runtime goes first, the ranks' groups are
+/// killed and reaped before it is gone.
+#[derive(Clone, Debug)]
+pub struct LoggingMesh {
+    host: HostHandle,
+    driver: DriverHandle,
+    owner: Arc<Owner>,
+}
+
+/// Stops the job when nobody has a handle to it.
+#[derive(Debug)]
+struct Owner {
+    driver: DriverHandle,
+    control: Option<ControlSocket>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.driver.stop_unless_over(StopCause::Owner);
+    }
+}
+
+impl LoggingMesh {
+    /// A job as `plan` has it, of parts that may be exchanged. A plan without a command starts
+    /// nothing: its ranks are [attached](Self::attach).
+    pub fn builder(plan: Plan) -> MeshBuilder {
+        let plan = Arc::new(plan);
+        MeshBuilder { host: HostBuilder::new(Arc::clone(&plan)), plan, console: None, link: None }
+    }
+
+    /// Starts a job as `plan` has it, shown on `console`.
+    ///
+    /// # Errors
+    ///
+    /// As [`MeshBuilder::spawn`].
+    pub fn spawn(plan: Plan, console: Console) -> Result<Self, SpawnError> {
+        Self::builder(plan).console(console).spawn()
     }
 
     /// Checks that a command can be run by so many ranks, as [`spawn`](Self::spawn) does first;
@@ -75,106 +170,120 @@ impl LoggingMesh {
         env: &[(OsString, OsString)],
     ) -> Result<(), SpawnError> {
         find_program(command, workdir, env)?;
-        check_files_limit(procs).map(drop)
-    }
-
-    /// Sends output to the client, or only files it. What is read while it is off is counted as
-    /// withheld.
-    pub fn set_mode(&self, stream_to_client: bool) {
-        self.inner.with_sender(|sender| sender.set_mode(stream_to_client));
-    }
-
-    /// Folds with `fold` from now on; what is held is printed first.
-    pub fn set_fold(&self, fold: Box<dyn Fold>) {
-        self.inner.client.set_fold(fold);
-        self.inner.wake_client();
+        check_files_limit(files_needed(procs))
+            .map_err(|error| SpawnError::files_limit(procs, error))
     }
 
     /// A barrier: when it returns, everything that the ranks wrote before the call has been
     /// printed, or its verdict says which stream's was not, and why. Never hangs. Any number may
     /// run at once.
     pub async fn flush(&self) -> Verdicts {
-        self.inner.flush().await
+        self.driver.flush().await
+    }
+
+    /// Sends output to the client, or only files it. What is read while it is off is counted as
+    /// withheld.
+    pub fn set_mode(&self, stream_to_client: bool) {
+        self.driver.set_mode(stream_to_client);
+    }
+
+    /// Folds with `fold` from now on; what is held is printed first.
+    pub fn set_fold(&self, fold: Box<dyn Fold>) {
+        self.driver.set_fold(fold);
     }
 
     /// Stops the job: the ranks' groups are signalled at once. Called again it ends the grace.
     pub fn stop(&self, cause: StopCause) {
-        tell(&self.inner.events, Event::Stop(cause));
+        self.driver.stop(cause);
     }
 
-    /// A handle that can stop the job while somebody waits for it.
-    pub fn stopper(&self) -> Stopper {
-        Stopper { events: self.inner.events.clone(), inner: Arc::downgrade(&self.inner) }
+    /// Sends a signal to the group of a rank, or of every rank.
+    pub fn signal(&self, rank: Option<u32>, signal: i32) {
+        self.driver.signal(rank, signal);
     }
 
-    /// Waits for the end of the job and of its teardown.
-    ///
-    /// # Errors
-    ///
-    /// When the supervisor panicked.
-    pub async fn wait(self) -> Result<Report, SpawnError> {
-        self.supervisor.await.map_err(|source| SpawnError::Supervisor { source })
-    }
-}
-
-/// Stops a job.
-#[derive(Clone)]
-pub struct Stopper {
-    events: UnboundedSender<Event>,
-    inner: Weak<Inner>,
-}
-
-impl Stopper {
-    /// As [`LoggingMesh::stop`].
-    pub fn stop(&self, cause: StopCause) {
-        tell(&self.events, Event::Stop(cause));
-    }
-
-    /// Pauses the ranks' groups (SIGSTOP); returns when they have been told.
+    /// Pauses the ranks' groups (SIGSTOP); returns when they have been signalled.
     pub async fn suspend(&self) {
-        let (done, told) = tokio::sync::oneshot::channel();
-        tell(&self.events, Event::Suspend(done));
-        // A job that is over has nobody to pause.
-        drop(told.await);
+        self.host.suspend().await;
     }
 
     /// Lets them go on (SIGCONT). No deadline counts the time in between.
     pub fn resume(&self) {
-        tell(&self.events, Event::Resume);
+        self.host.resume();
     }
 
-    /// Takes away what only a running job has, its control socket: for a process that exits now
-    /// and waits for nothing. The guardian ends the ranks.
-    pub fn leave(&self) {
-        if let Some(inner) = self.inner.upgrade() {
-            inner.close_control();
-        }
+    /// Starts a rank again that is over, as it was started first, while others run. Gives the
+    /// number of the new start, which its streams bear; the report has an entry for each start.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such rank, it runs, or the job is ending.
+    pub async fn restart(&self, rank: u32) -> Result<Launch, RankError> {
+        self.host.restart(rank).await
     }
-}
 
-impl std::fmt::Debug for Stopper {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Stopper").finish_non_exhaustive()
+    /// Reads a process that somebody else started as this rank. The mesh signals it and waits for
+    /// it as for its own; how it ended is known of children of this process only.
+    ///
+    /// # Errors
+    ///
+    /// When that rank runs, or the job is ending.
+    pub async fn attach(&self, rank: u32, spawned: Spawned) -> Result<Launch, RankError> {
+        self.host.attach(rank, spawned).await
     }
-}
 
-impl std::fmt::Debug for LoggingMesh {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoggingMesh").field("client", &self.inner.client).finish_non_exhaustive()
+    /// Every rank as it stands: its last start, and what came of it.
+    pub fn ranks(&self) -> Vec<RankStatus> {
+        let seen = |tee: &Tee| {
+            let ((read_bytes, read_lines), lines) = (tee.counts(), tee.recent());
+            let text = |line: &Vec<u8>| String::from_utf8_lossy(line).into_owned();
+            let last_lines = lines.iter().map(text).collect();
+            (tee.stream(), Seen { read_bytes, read_lines, last_lines })
+        };
+        let seen: HashMap<StreamId, Seen> = self.host.tees().iter().map(seen).collect();
+        let mut ranks = self.driver.ranks();
+        ranks.iter_mut().for_each(|rank| rank.see(&seen));
+        ranks
     }
-}
 
-fn serve_control(plan: &Plan, inner: &Arc<Inner>) {
-    let Some(path) = &plan.control else {
-        return;
-    };
-    match control::listen(path) {
-        Ok(listener) => {
-            inner.answers_on(path);
-            tokio::spawn(control::serve(listener, Arc::clone(inner)));
-        }
-        Err(error) => {
-            tracing::warn!(%error, path = %path.display(), "`lastline flush` will not reach this job");
+    /// The ranks again whenever something is heard of one.
+    pub fn watch(&self) -> RankChanges {
+        self.driver.watch()
+    }
+
+    /// Every line from now on, as ranks write them, before the fold.
+    pub fn subscribe(&self, options: SubscribeOptions) -> LineStream {
+        self.driver.subscribe(options)
+    }
+
+    /// Every entry from now on, as the fold gives them.
+    pub fn entries(&self, options: SubscribeOptions) -> EntryStream {
+        self.driver.entries(options)
+    }
+
+    /// Waits for the end of the job and of its teardown. May be called by anybody, any number of
+    /// times.
+    ///
+    /// # Errors
+    ///
+    /// When the job ended without a report: a loop of its own panicked, or its runtime ended.
+    pub async fn wait(&self) -> Result<Arc<Report>, SpawnError> {
+        let report = self.driver.wait().await;
+        // Nobody asks a job that is over.
+        self.close_control();
+        report
+    }
+
+    /// Kills the ranks' groups and removes what only a running job has, its control socket: for a
+    /// process that exits now without waiting. The guardian ends what is being started meanwhile.
+    pub fn abandon(&self) {
+        self.host.kill_all();
+        self.close_control();
+    }
+
+    fn close_control(&self) {
+        if let Some(control) = &self.owner.control {
+            control.close();
         }
     }
 }

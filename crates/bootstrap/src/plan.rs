@@ -1,13 +1,15 @@
 //! What a job is to be.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lastline_client::{Labels, Printer};
-use lastline_line::{Fold, RankSet};
+use lastline_client::{Inherited, Labels, Printer, Template, TextOptions, TextPrinter};
+use lastline_line::{Fold, Off, RankSet};
 use lastline_sender::WhenFull;
 use lastline_spawn::StdinMode;
+
+use crate::SpawnError;
 
 /// Whether one rank's failure ends the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,6 +120,25 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// The program that its command means.
+    pub(crate) fn find_program(&self) -> Result<OsString, SpawnError> {
+        find_program(&self.command, self.workdir.as_deref(), &self.env)
+    }
+}
+
+pub(crate) fn find_program(
+    command: &[OsString],
+    workdir: Option<&Path>,
+    env: &[(OsString, OsString)],
+) -> Result<OsString, SpawnError> {
+    if let Some(dir) = workdir.filter(|dir| !dir.is_dir()) {
+        return Err(SpawnError::Workdir { dir: dir.to_owned() });
+    }
+    let env: Vec<_> = env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
+    Ok(lastline_spawn::find_program(command, workdir, &env)?)
+}
+
 /// How a job's output is shown.
 pub struct Console {
     /// What similar lines become.
@@ -130,23 +151,22 @@ pub struct Console {
     pub raw_partials: bool,
 }
 
-/// Why a job is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopCause {
-    /// Somebody asked for it by this signal, which the ranks get too (SIGINT), or SIGTERM.
-    Signal(i32),
-    /// A rank failed.
-    Failure,
-    /// The owner of the mesh asked for it.
-    Owner,
+impl Console {
+    /// This process's own outputs: every line, with its rank before it where there are several.
+    pub fn inherited(procs: u32) -> Self {
+        let labels = Labels::default();
+        let mut options = TextOptions::default();
+        if procs > 1 {
+            options.prefix = Template::rank();
+        }
+        let (out, err) = (Inherited::stdout(), Inherited::stderr());
+        let printer = TextPrinter::new(Box::new(out), Box::new(err), labels.clone(), options);
+        Self { fold: Box::new(Off), printer: Box::new(printer), labels, raw_partials: false }
+    }
 }
 
-impl StopCause {
-    /// The signal that ranks get.
-    pub(crate) fn for_ranks(self) -> i32 {
-        match self {
-            Self::Signal(libc::SIGINT) => libc::SIGINT,
-            _ => libc::SIGTERM,
-        }
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Console").field("raw_partials", &self.raw_partials).finish_non_exhaustive()
     }
 }

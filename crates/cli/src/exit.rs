@@ -1,6 +1,8 @@
 //! Exit codes.
 
-use lastline_bootstrap::{Report, SpawnError};
+use lastline_bootstrap::SpawnError;
+use lastline_jobs::{JobDirError, Report};
+use lastline_line::StopCause;
 
 /// All went well.
 pub(crate) const SUCCESS: u8 = 0;
@@ -19,7 +21,7 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
             SpawnError::Files(_) | SpawnError::TooFewFiles { .. } | SpawnError::Workdir { .. },
         ) => USAGE,
         Some(_) => FAILURE,
-        None if error.is::<lastline_bootstrap::JobDirError>() => USAGE,
+        None if error.is::<JobDirError>() => USAGE,
         None => FAILURE,
     }
 }
@@ -27,12 +29,15 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
 /// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that
 /// failed first, 128 + n for a signal; 74 when output was lost and that counts.
 pub(crate) fn of_report(report: &Report, strict: bool) -> u8 {
-    if let Some(signal) = report.told_to_stop() {
+    if let Some(StopCause::Signal(signal)) = report.stopped_by {
         return u8::try_from(128 + signal).unwrap_or(u8::MAX);
     }
     if let Some(failure) = &report.first_failure {
         let code = failure.signal.map_or(failure.code.unwrap_or(1), |signal| 128 + signal);
         return u8::try_from(code & 0xff).unwrap_or(u8::MAX).max(1);
+    }
+    if report.hosts.iter().any(|host| host.lost.is_some()) {
+        return FAILURE;
     }
     let totals = report.totals();
     if strict && (totals.lost_bytes > 0 || !report.balanced) {

@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
-use lastline_bootstrap::{FoundJob, JobState, JobsPlace, Retention, rebuild_report, request_flush};
+use lastline_bootstrap::request_flush;
+use lastline_jobs::{FoundJob, JobState, JobsPlace, Retention, check_job_id, rebuild_report};
+use lastline_line::BarrierOutcome;
 
 use crate::args::PruneOptions;
 use crate::exit;
@@ -78,7 +80,7 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
 
 /// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.
 pub(crate) fn flush(job: &str) -> anyhow::Result<u8> {
-    lastline_bootstrap::check_job_id(job)?;
+    check_job_id(job)?;
     let answer = request_flush(job).with_context(|| format!("no running job `{job}` answers"))?;
     let mut out = io::stdout().lock();
     writeln!(out, "{}", answer.verdict).context("cannot print the verdict")?;
@@ -86,5 +88,5 @@ pub(crate) fn flush(job: &str) -> anyhow::Result<u8> {
         writeln!(out, "rank {} {}: {}", missing.rank, missing.stream, missing.why)
             .context("cannot print the verdict")?;
     }
-    Ok(if answer.verdict == "reached" { exit::SUCCESS } else { exit::FAILURE })
+    Ok(if answer.verdict == BarrierOutcome::Reached { exit::SUCCESS } else { exit::FAILURE })
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use lastline_appender::{Archive, Extent};
-use lastline_bootstrap::{FoundJob, JobState, JobsPlace};
 use lastline_client::{Client, Label, Labels, Options};
+use lastline_jobs::{FoundJob, JobState, JobsPlace};
 use lastline_line::{
     Chunk, Inbox, Launch, Message, Offset, RankSet, ReadBack, ReadOutcome, Received, Span,
     StreamId, Timestamp,

@@ -2,14 +2,13 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lastline_bootstrap::{
-    Console, Files, JobDir, JobInfo, JobsPlace, LoggingMesh, Plan, Report, Retention, SpawnError,
-    check_job_id, control_path, new_job_id,
-};
+use lastline_bootstrap::{Console, Files, LoggingMesh, Plan, SpawnError, control_path};
 use lastline_client::Labels;
+use lastline_jobs::{JobDir, JobInfo, JobsPlace, Report, Retention, check_job_id, new_job_id};
 use lastline_line::RankSet;
 
 use crate::args::RunOptions;
@@ -64,7 +63,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
 
 /// Whether ranks may have run before this error.
 fn ran(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(SpawnError::Supervisor { .. }))
+    matches!(error.downcast_ref(), Some(SpawnError::Supervisor { .. } | SpawnError::Interrupted))
 }
 
 /// The directory of the job; none with `--no-files`.
@@ -105,7 +104,11 @@ fn tidy(place: JobsPlace) {
     }
 }
 
-async fn drive(options: RunOptions, job: String, dir: Option<&JobDir>) -> anyhow::Result<Report> {
+async fn drive(
+    options: RunOptions,
+    job: String,
+    dir: Option<&JobDir>,
+) -> anyhow::Result<Arc<Report>> {
     let labels = Labels::default();
     let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
     let raw_partials =
@@ -130,7 +133,7 @@ async fn drive(options: RunOptions, job: String, dir: Option<&JobDir>) -> anyhow
     // A rank may send a signal as soon as it runs.
     let signals = Signals::register()?;
     let mesh = LoggingMesh::spawn(plan(options, job.clone(), dir), console)?;
-    signals.listen(&mesh.stopper());
+    signals.listen(&mesh);
     if let Some(dir) = dir {
         let path = dir.path().to_owned();
         let registering = tokio::task::spawn_blocking(move || register(&job, &path));

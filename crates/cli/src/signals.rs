@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
-use lastline_bootstrap::{StopCause, Stopper};
+use lastline_bootstrap::{LoggingMesh, StopCause};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What is heard of, from before the first rank is started.
@@ -35,34 +35,34 @@ impl Signals {
 
     /// Acts on them: the first that stops stops the job, the second ends the grace, the third
     /// exits at once; SIGTSTP pauses the ranks and then this process.
-    pub(crate) fn listen(self, stopper: &Stopper) {
+    pub(crate) fn listen(self, mesh: &LoggingMesh) {
         let told = Arc::<AtomicU32>::default();
         for (kind, heard) in self.stopping {
-            tokio::spawn(stop(kind, heard, stopper.clone(), Arc::clone(&told)));
+            tokio::spawn(stop(kind, heard, mesh.clone(), Arc::clone(&told)));
         }
-        tokio::spawn(suspend(self.suspend, stopper.clone()));
+        tokio::spawn(suspend(self.suspend, mesh.clone()));
     }
 }
 
-async fn stop(kind: SignalKind, mut heard: Signal, stopper: Stopper, told: Arc<AtomicU32>) {
+async fn stop(kind: SignalKind, mut heard: Signal, mesh: LoggingMesh, told: Arc<AtomicU32>) {
     while heard.recv().await.is_some() {
         let number = match kind.as_raw_value() {
             libc::SIGINT => libc::SIGINT,
             _ => libc::SIGTERM,
         };
         if told.fetch_add(1, Ordering::AcqRel) >= 2 {
-            stopper.leave();
+            mesh.abandon();
             std::process::exit(128 + number);
         }
-        stopper.stop(StopCause::Signal(number));
+        mesh.stop(StopCause::Signal(number));
     }
 }
 
-async fn suspend(mut heard: Signal, stopper: Stopper) {
+async fn suspend(mut heard: Signal, mesh: LoggingMesh) {
     while heard.recv().await.is_some() {
-        stopper.suspend().await;
+        mesh.suspend().await;
         stop_here();
-        stopper.resume();
+        mesh.resume();
     }
 }
 

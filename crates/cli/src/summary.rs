@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use lastline_bootstrap::{FirstFailure, MemoryKills, RankReport, Report, StreamEnd};
-use lastline_line::{Colours, RankSet, plain_text};
+use lastline_jobs::{FirstFailure, RankReport, Report};
+use lastline_line::{Colours, MemoryKills, RankSet, StreamEnd, plain_text};
 
 use crate::notices;
 use crate::units::bytes;
@@ -19,6 +19,7 @@ pub(crate) fn text(report: &Report, dir: Option<&Path>) -> String {
     if let Some(failure) = &report.first_failure {
         tell_failure(report, failure, &mut lines);
     }
+    tell_lost_hosts(report, &mut lines);
     tell_leaks(report, &mut lines);
     for stage in report.teardown.iter().filter(|stage| stage.timed_out) {
         lines.push(format!("{} was not done in time ({:.1} s)", stage.stage, stage.seconds));
@@ -36,8 +37,11 @@ pub(crate) fn harmless(words: &str) -> String {
 }
 
 fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>) {
-    let rank = &report.ranks[failure.rank as usize];
-    let how = rank.how();
+    // The first start of the rank that ended as it did.
+    let mut ranks_so = report.ranks.iter().filter(|rank| {
+        rank.rank == failure.rank && (rank.code, rank.signal) == (failure.code, failure.signal)
+    });
+    let how = ranks_so.next().map(RankReport::how).unwrap_or_default();
     let after = failure.after_seconds;
     let last = if failure.last_lines.is_empty() { "it printed nothing" } else { "its last lines:" };
     lines.push(format!("rank {} failed first: {how}, after {after:.2} s; {last}", failure.rank));
@@ -67,7 +71,8 @@ fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>
 
 /// What the first failure's own line does not say of processes that the kernel killed.
 fn memory(report: &Report, failure: &FirstFailure, kills: &MemoryKills) -> Option<String> {
-    let told = |rank: &u32| report.ranks[*rank as usize].killed_for_memory;
+    let killed = |rank: u32| report.ranks.iter().any(|r| r.rank == rank && r.killed_for_memory);
+    let told = |rank: &u32| killed(*rank);
     let number = match kills.processes {
         1 => String::from("a process"),
         many => format!("{many} processes"),
@@ -89,6 +94,14 @@ fn memory(report: &Report, failure: &FirstFailure, kills: &MemoryKills) -> Optio
 
 fn ranks(set: &RankSet) -> String {
     format!("{} {set}", if set.len() == 1 { "rank" } else { "ranks" })
+}
+
+fn tell_lost_hosts(report: &Report, lines: &mut Vec<String>) {
+    for host in &report.hosts {
+        if let Some(why) = &host.lost {
+            lines.push(format!("host {} was lost: {why}", host.host));
+        }
+    }
 }
 
 fn tell_leaks(report: &Report, lines: &mut Vec<String>) {

@@ -1,6 +1,6 @@
 //! What the client knows of one stream: how far it has come, and what became of its bytes.
 
-use lastline_line::{Gaps, Offset, Span, Withheld, WithheldBytes};
+use lastline_line::{Gaps, Offset, Span, Timestamp, Withheld, WithheldBytes};
 
 /// One stream's side of the ledger that the client keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Account {
     pub ended: Option<Offset>,
     /// The last mark of a barrier that has come.
     pub mark: Option<Offset>,
+    /// When its last bytes were read.
+    pub last_arrival: Option<Timestamp>,
     /// Pieces that came with bytes missing before them.
     pub gaps: u64,
     /// Pieces of which a part had come before.

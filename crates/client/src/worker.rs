@@ -137,6 +137,7 @@ impl Worker {
             let mut state = self.shared.state();
             let account = state.accounts.entry(stream).or_default();
             let before = account.received;
+            account.last_arrival = Some(chunk.time);
             let fresh = account.arrive(unseen);
             let mut shown = false;
             if !self.presenter.options.shows(stream) {

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::guardian::Slot;
 use crate::process::{ExitFuture, Process};
-use crate::processes::{live_groups, signal_group, signal_one};
+use crate::processes::{group_exists, live_groups, signal_group, signal_one};
 
 /// How often a process is looked at that the runtime cannot watch.
 const LOOK: Duration = Duration::from_millis(20);
@@ -84,6 +84,10 @@ impl Process for Local {
         }
     }
 
+    fn reap(&self) -> bool {
+        self.0.reap()
+    }
+
     fn release(&self) {
         self.0.release();
     }
@@ -136,6 +140,16 @@ impl Inner {
             state.exit = poll_exit(self.pidfd.as_fd(), state.released);
         }
         state.exit
+    }
+
+    fn reap(&self) -> bool {
+        let mut state = self.state();
+        if state.released {
+            return false;
+        }
+        let exit = poll_exit(self.pidfd.as_fd(), true);
+        state.exit = state.exit.or(exit);
+        state.exit.is_none() || self.leads_group && self.number_is_its() && group_exists(self.id())
     }
 
     fn release(&self) {

@@ -40,6 +40,13 @@ pub trait Process: Send + Sync + Debug {
     /// Whether its group has members that live: zombies do not count. May read all of `/proc`.
     fn has_members(&self) -> bool;
 
+    /// Reaps it if it has ended, and says whether its group may have members: cheap, and a zombie
+    /// that nobody has reaped counts as one. Its group can still be signalled. Default:
+    /// [`has_members`](Self::has_members).
+    fn reap(&self) -> bool {
+        self.has_members()
+    }
+
     /// Reaps it if it has ended, and tells its guardian that its group is to be left alone.
     fn release(&self);
 

@@ -144,7 +144,7 @@ fn shows_this_namespace() -> bool {
 }
 
 /// Whether a group has any member. A zombie counts.
-fn group_exists(group: u32) -> bool {
+pub(crate) fn group_exists(group: u32) -> bool {
     let group = i32::try_from(group).ok().and_then(Pid::from_raw);
     group.is_some_and(|group| rustix::process::test_kill_process_group(group) != Err(Errno::SRCH))
 }

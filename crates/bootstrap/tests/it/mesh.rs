@@ -116,7 +116,7 @@ async fn the_owner_can_stop_the_job() {
     until(|| printer.flushed().len() == 2).await;
     mesh.stop(StopCause::Owner);
     let report = mesh.wait().await.unwrap();
-    assert_eq!(report.stopped_by.as_deref(), Some("owner"));
+    assert_eq!(report.stopped_by, Some(StopCause::Owner));
     assert!(report.ranks.iter().all(|rank| rank.stopped_by_lastline && rank.code == Some(0)));
     assert!(printer.lines().contains(&"1:heard 15".to_owned()), "{:?}", printer.lines());
 }
@@ -157,9 +157,9 @@ async fn a_printer_that_blocks_for_ever_is_given_up_and_the_report_says_what_was
         assert_eq!((ledger.shown_bytes, ledger.lost.bytes()), (0, ledger.read_bytes));
         assert!(ledger.read_bytes > 0);
     }
-    let late: Vec<_> = report.teardown.iter().filter(|s| s.timed_out).map(|s| &s.stage).collect();
-    assert!(late.iter().any(|stage| *stage == "flush"), "{:?}", report.teardown);
-    assert_eq!(report.barriers[0].verdict, "timed out");
+    let late: Vec<_> = report.teardown.iter().filter(|s| s.timed_out).map(|s| s.stage).collect();
+    assert!(late.contains(&lastline_line::Stage::Flush), "{:?}", report.teardown);
+    assert_eq!(report.barriers[0].verdict, lastline_line::BarrierOutcome::TimedOut);
     printer.gate.open();
 }
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use lastline_client::Verdicts;
-use lastline_line::{Gaps, Imbalance, Stream, StreamLedger, Timestamp};
+use lastline_line::{
+    BarrierOutcome, Gaps, Holder, Imbalance, MemoryKills, StageReport, StopCause, Stream,
+    StreamEnd, StreamLedger, Timestamp, signal_text,
+};
 use serde::{Deserialize, Serialize};
 
-use lastline_line::Holder;
-
 /// The account of a whole job. Its JSON is `report.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
     /// The version of Lastline that wrote it.
@@ -31,12 +31,12 @@ pub struct Report {
     pub imbalances: Vec<String>,
     /// The rank that failed first, when one did.
     pub first_failure: Option<FirstFailure>,
-    /// The signal by which lastline was told to stop, when it was.
+    /// Who asked for the end, when somebody did: a signal, or the owner.
     #[serde(default)]
-    pub stopped_by: Option<String>,
+    pub stopped_by: Option<StopCause>,
     /// Lastline was killed: this was rebuilt from the files, and reaches as far as they do.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub broken_off: bool,
+    #[serde(rename = "broken_off", default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// What beside the streams could not be forced to disk although that was wanted, `index` or
     /// `directory`, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -50,26 +50,38 @@ pub struct Report {
     pub barriers: Vec<BarrierReport>,
     /// How many barriers there were between those, by their verdicts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub barriers_left_out: BTreeMap<String, u64>,
+    pub barriers_left_out: BTreeMap<BarrierOutcome, u64>,
     /// The stages of the teardown, in order.
     #[serde(default)]
     pub teardown: Vec<StageReport>,
+    /// The hosts, where there were several, or one was lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostReport>,
 }
 
-/// A memory cgroup of ranks in which the kernel killed processes while the job ran.
+/// A host that ran ranks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct MemoryKills {
-    /// Its directory.
-    pub cgroup: String,
-    /// How many processes, by its own counter; they need not be ranks.
-    pub processes: u64,
-    /// The ranks there that were ended meanwhile by a SIGKILL which lastline did not send.
-    pub ranks: Vec<u32>,
+pub struct HostReport {
+    /// Its number.
+    pub node: u32,
+    /// Its name.
+    pub host: String,
+    /// It could not be reached any more, and how that is known: what its ranks wrote after that, and
+    /// how they ended, is not told here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
+}
+
+impl HostReport {
+    /// A host that was not lost.
+    pub fn new(node: u32, host: String) -> Self {
+        Self { node, host, lost: None }
+    }
 }
 
 /// The rank that failed first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FirstFailure {
     /// Which rank.
@@ -95,6 +107,13 @@ pub struct FirstFailure {
     pub others: Vec<OtherFailure>,
 }
 
+impl FirstFailure {
+    /// A rank of which nothing else is known.
+    pub fn new(rank: u32, host: String) -> Self {
+        Self { rank, host, ..Self::default() }
+    }
+}
+
 /// Ranks that failed by themselves, and not as the first one did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -105,8 +124,15 @@ pub struct OtherFailure {
     pub last_words: Vec<String>,
 }
 
+impl OtherFailure {
+    /// These ranks, the first of which said this last.
+    pub fn new(ranks: Vec<u32>, last_words: Vec<String>) -> Self {
+        Self { ranks, last_words }
+    }
+}
+
 /// One rank.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RankReport {
     /// Which rank.
@@ -125,7 +151,10 @@ pub struct RankReport {
     pub killed_for_memory: bool,
     /// Lastline told it to end before it had.
     pub stopped_by_lastline: bool,
-    /// Why it could not be started.
+    /// It has exited, and nobody knows how: another part of its starter's process reaped it first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exit_unknown: bool,
+    /// Why it could not be started, or that its host was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// When it started.
@@ -137,6 +166,11 @@ pub struct RankReport {
 }
 
 impl RankReport {
+    /// A rank of which nothing else is known.
+    pub fn new(rank: u32, host: String) -> Self {
+        Self { rank, host, ..Self::default() }
+    }
+
     /// Whether it ended with 0.
     pub fn succeeded(&self) -> bool {
         self.code == Some(0)
@@ -152,6 +186,7 @@ impl RankReport {
                 format!("{}, killed by the kernel for want of memory", signal_text(signal))
             }
             (None, None, Some(signal)) => signal_text(signal),
+            (None, None, None) if self.exit_unknown => String::from("ended, and nobody knows how"),
             (None, None, None) => String::from("did not end"),
         }
     }
@@ -171,18 +206,17 @@ pub struct StreamReport {
     pub end: StreamEnd,
     /// Who still held it, when it leaked.
     pub leaked_to: Vec<Holder>,
+    /// What reading it failed with, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
-/// How a stream ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StreamEnd {
-    /// Everybody closed it.
-    Eof,
-    /// The rank had exited, and somebody else held it without saying anything.
-    Leaked,
-    /// It was given up.
-    Aborted,
+impl StreamReport {
+    /// A stream of which nothing else is known.
+    pub fn new(ledger: StreamLedger, end: StreamEnd) -> Self {
+        let (not_synced, leaked_to, error) = (Gaps::default(), Vec::new(), None);
+        Self { ledger, not_synced, end, leaked_to, error }
+    }
 }
 
 /// One barrier.
@@ -193,27 +227,15 @@ pub struct BarrierReport {
     pub version: u64,
     /// How long it took.
     pub seconds: f64,
-    /// The worst verdict: `reached`, `lost` or `timed out`.
-    pub verdict: String,
+    /// The worst verdict.
+    pub verdict: BarrierOutcome,
 }
 
 impl BarrierReport {
-    pub(crate) fn of(verdicts: &Verdicts, seconds: f64) -> Self {
-        let verdict = verdicts.summary().to_string();
-        Self { version: verdicts.version.0, seconds, verdict }
+    /// A barrier that took so long.
+    pub fn new(version: u64, seconds: f64, verdict: BarrierOutcome) -> Self {
+        Self { version, seconds, verdict }
     }
-}
-
-/// One stage of the teardown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct StageReport {
-    /// `signal`, `eof`, `flush`, `abort`, `drop`, `print`.
-    pub stage: String,
-    /// How long it took.
-    pub seconds: f64,
-    /// It was not done at its deadline.
-    pub timed_out: bool,
 }
 
 /// The sums of a report.
@@ -233,9 +255,10 @@ pub struct Totals {
 }
 
 impl Report {
-    /// The number of the signal by which lastline was told to stop.
-    pub fn told_to_stop(&self) -> Option<i32> {
-        self.stopped_by.as_ref()?.split(' ').nth(1)?.parse().ok()
+    /// A job of which nothing else is known.
+    pub fn new(job: String, command: Vec<String>, world_size: u32) -> Self {
+        let lastline = env!("CARGO_PKG_VERSION").into();
+        Self { lastline, job, command, world_size, ..Self::default() }
     }
 
     /// The sums over all streams.
@@ -251,7 +274,7 @@ impl Report {
     }
 
     /// Checks every ledger, and says so in `balanced`.
-    pub(crate) fn check_balance(&mut self) {
+    pub fn check_balance(&mut self) {
         let streams = self.ranks.iter().flat_map(|rank| {
             rank.streams.iter().map(|(stream, report)| (rank.rank, *stream, report))
         });
@@ -265,39 +288,7 @@ impl Report {
 }
 
 /// RFC 3339, UTC, to the microsecond.
-pub(crate) fn rfc3339(time: Timestamp) -> String {
+pub fn rfc3339(time: Timestamp) -> String {
     let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
     jiff::Timestamp::from_microsecond(micros).unwrap_or_default().to_string()
-}
-
-/// `signal 9 (SIGKILL)`.
-pub fn signal_text(signal: i32) -> String {
-    match signal_name(signal) {
-        Some(name) => format!("signal {signal} ({name})"),
-        None => format!("signal {signal}"),
-    }
-}
-
-fn signal_name(signal: i32) -> Option<&'static str> {
-    let names = [
-        (libc::SIGHUP, "SIGHUP"),
-        (libc::SIGINT, "SIGINT"),
-        (libc::SIGQUIT, "SIGQUIT"),
-        (libc::SIGILL, "SIGILL"),
-        (libc::SIGTRAP, "SIGTRAP"),
-        (libc::SIGABRT, "SIGABRT"),
-        (libc::SIGBUS, "SIGBUS"),
-        (libc::SIGFPE, "SIGFPE"),
-        (libc::SIGKILL, "SIGKILL"),
-        (libc::SIGUSR1, "SIGUSR1"),
-        (libc::SIGSEGV, "SIGSEGV"),
-        (libc::SIGUSR2, "SIGUSR2"),
-        (libc::SIGPIPE, "SIGPIPE"),
-        (libc::SIGALRM, "SIGALRM"),
-        (libc::SIGTERM, "SIGTERM"),
-        (libc::SIGXCPU, "SIGXCPU"),
-        (libc::SIGXFSZ, "SIGXFSZ"),
-        (libc::SIGSYS, "SIGSYS"),
-    ];
-    names.into_iter().find(|(number, _)| *number == signal).map(|(_, name)| name)
 }

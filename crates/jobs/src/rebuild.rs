@@ -1,4 +1,4 @@
-//! The ledger of a job that was broken off, rebuilt from what it filed.
+//! The ledger of a job that was interrupted, rebuilt from what it filed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use lastline_appender::Archive;
 use lastline_line::{
-    Gaps, Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamId, StreamLedger,
+    Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamEnd, StreamId, StreamLedger,
 };
 
 use crate::jobs::FoundJob;
-use crate::report::{RankReport, Report, StreamEnd, StreamReport};
+use crate::report::{RankReport, Report, StreamReport};
 
 /// What a report rebuilt from files can say of the console.
 const UNKNOWN: &str = "unknown: lastline was killed, and what it had shown died with it";
@@ -33,31 +33,17 @@ pub fn rebuild_report(job: &FoundJob) -> io::Result<Report> {
             let unknown = StreamId::new(Launch::default(), rank, stream);
             let id = known.get(&(rank, stream)).copied().unwrap_or(unknown);
             let ledger = ledger(&archive, id)?;
-            let (end, not_synced, leaked_to) = (StreamEnd::Aborted, Gaps::default(), Vec::new());
-            let report = StreamReport { ledger, not_synced, end, leaked_to };
-            Ok((stream, report))
+            Ok((stream, StreamReport::new(ledger, StreamEnd::Aborted)))
         });
         Ok(rank_report(rank, &job.info.started, streams.collect::<io::Result<_>>()?))
     });
-    let mut report = Report {
-        lastline: job.info.lastline.clone(),
-        job: job.info.job.clone(),
-        command: job.info.command.clone(),
-        started: job.info.started.clone(),
-        ended: last_change(&job.dir),
-        world_size: job.info.world_size,
-        balanced: false,
-        imbalances: Vec::new(),
-        first_failure: None,
-        stopped_by: None,
-        broken_off: true,
-        not_synced: BTreeMap::new(),
-        memory_kills: Vec::new(),
-        ranks: ranks.collect::<io::Result<_>>()?,
-        barriers: Vec::new(),
-        barriers_left_out: BTreeMap::new(),
-        teardown: Vec::new(),
-    };
+    let (id, command) = (job.info.job.clone(), job.info.command.clone());
+    let mut report = Report::new(id, command, job.info.world_size);
+    report.lastline.clone_from(&job.info.lastline);
+    report.started.clone_from(&job.info.started);
+    report.ended = last_change(&job.dir);
+    report.interrupted = true;
+    report.ranks = ranks.collect::<io::Result<_>>()?;
     report.check_balance();
     Ok(report)
 }
@@ -97,19 +83,9 @@ fn count_lines(archive: &Archive, stream: StreamId, end: Offset) -> io::Result<u
 }
 
 fn rank_report(rank: u32, started: &str, streams: BTreeMap<Stream, StreamReport>) -> RankReport {
-    RankReport {
-        rank,
-        host: String::new(),
-        pid: None,
-        code: None,
-        signal: None,
-        killed_for_memory: false,
-        stopped_by_lastline: false,
-        error: None,
-        started: started.to_owned(),
-        ended: None,
-        streams,
-    }
+    let mut report = RankReport::new(rank, String::new());
+    (report.started, report.streams) = (started.to_owned(), streams);
+    report
 }
 
 /// When anything in the directory was written last, RFC 3339.

@@ -17,7 +17,7 @@ use crate::report::{Report, rfc3339};
 /// The file that says what the job is, locked while it runs.
 pub(crate) const JOB_FILE: &str = "job.json";
 /// The file that says what became of it.
-pub(crate) const REPORT_FILE: &str = "report.json";
+pub const REPORT_FILE: &str = "report.json";
 /// The name of the link to the newest job.
 pub const LATEST: &str = "latest";
 /// The longest id of a job.
@@ -243,14 +243,14 @@ pub(crate) fn job_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// A report as it stands in its file.
-pub(crate) fn report_text(report: &Report) -> Vec<u8> {
+pub fn report_text(report: &Report) -> Vec<u8> {
     let mut text = serde_json::to_vec_pretty(report).expect("BUG: a report becomes JSON");
     text.push(b'\n');
     text
 }
 
 /// Writes a report's text to `path`, whole or not at all, mode 0600. Blocks for the disk.
-pub(crate) fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
+pub fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);

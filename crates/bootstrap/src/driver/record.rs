@@ -1,0 +1,500 @@
+//! What a driver knows of hosts and ranks, from what hosts say. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use lastline_line::{
+    Exit, Gaps, Holder, HostEvent, HostMessage, Launch, MemoryKills, Offset, Span, Stage,
+    StageReport, StopCause, Stream, StreamEnd, StreamId, Timestamp, Version,
+};
+
+/// Why nothing is known of a stream's files.
+const NO_WORD: &str = "its host is lost: what it filed is not known here";
+
+/// What is known of a host.
+#[derive(Clone, Debug, Default)]
+pub(super) struct HostRecord {
+    pub(super) host: String,
+    /// It has said its last.
+    pub(super) down: bool,
+    /// It cannot be reached any more, and why.
+    pub(super) lost: Option<String>,
+    /// Its stages that are over.
+    pub(super) stages: Vec<StageReport>,
+}
+
+impl HostRecord {
+    pub(super) fn is_gone(&self) -> bool {
+        self.down || self.lost.is_some()
+    }
+
+    /// All its streams have ended, or were given up.
+    fn is_read(&self) -> bool {
+        self.is_gone() || self.stages.iter().any(|row| row.stage == Stage::Eof)
+    }
+}
+
+/// What is known of a stream, beside what the client received of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StreamRecord {
+    pub(super) end: Option<StreamEnd>,
+    /// What its host read; what was received when the host is lost.
+    pub(super) read_bytes: Option<u64>,
+    pub(super) read_lines: u64,
+    pub(super) error: Option<String>,
+    pub(super) leaked_to: Vec<Holder>,
+    pub(super) filed: Option<FiledRecord>,
+    pub(super) last_lines: Vec<String>,
+}
+
+/// What a stream's files have.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FiledRecord {
+    pub(super) filed_bytes: u64,
+    pub(super) not_filed: Gaps,
+    pub(super) not_synced: Gaps,
+}
+
+impl StreamRecord {
+    /// What its files have, where `read_bytes` were read.
+    pub(super) fn filed(&self, read_bytes: u64) -> FiledRecord {
+        let mut filed = self.filed.clone().unwrap_or_default();
+        let settled = Offset(filed.filed_bytes + filed.not_filed.bytes());
+        filed.not_filed.declare(Span::new(settled, Offset(read_bytes)), NO_WORD);
+        filed
+    }
+}
+
+/// Where one start of a rank stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RunState {
+    /// It was not started yet.
+    Waiting,
+    Running,
+    Exited(Exit),
+    /// It could not be started: why, and the exit code that stands for that.
+    NotStarted(String, i32),
+    /// Its host is lost.
+    Lost(String),
+}
+
+/// One start of a rank.
+#[derive(Clone, Debug)]
+pub(super) struct RunRecord {
+    pub(super) rank: u32,
+    pub(super) node: u32,
+    pub(super) launch: Option<Launch>,
+    pub(super) pid: Option<u32>,
+    pub(super) state: RunState,
+    /// Lastline told it to end before it did.
+    pub(super) stopped: bool,
+    pub(super) started: Timestamp,
+    pub(super) ended: Option<Timestamp>,
+    pub(super) streams: [StreamRecord; 2],
+}
+
+impl RunRecord {
+    fn waiting(rank: u32, node: u32) -> Self {
+        Self {
+            rank,
+            node,
+            launch: None,
+            pid: None,
+            state: RunState::Waiting,
+            stopped: false,
+            started: Timestamp::default(),
+            ended: None,
+            streams: Default::default(),
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        !matches!(self.state, RunState::Waiting | RunState::Running)
+    }
+
+    /// Whether it is known to have failed, or could not be started.
+    pub(super) fn failed(&self) -> bool {
+        match self.state {
+            RunState::Exited(exit) => exit.is_failure(),
+            RunState::NotStarted(..) => true,
+            RunState::Waiting | RunState::Running | RunState::Lost(_) => false,
+        }
+    }
+
+    /// The exit code that stands for its end.
+    pub(super) fn exit_code(&self) -> Option<i32> {
+        match &self.state {
+            RunState::Exited(exit) => exit.shell_code(),
+            RunState::NotStarted(_, code) => Some(*code),
+            _ => None,
+        }
+    }
+
+    pub(super) fn stream(&self, stream: Stream) -> &StreamRecord {
+        &self.streams[usize::from(stream == Stream::Stderr)]
+    }
+
+    /// The last lines of its stderr, or of its stdout when that is empty.
+    pub(super) fn last_lines(&self) -> &[String] {
+        let lines = self.streams.iter().rev().map(|stream| &stream.last_lines);
+        lines.filter(|lines| !lines.is_empty()).map(Vec::as_slice).next().unwrap_or_default()
+    }
+
+    /// The ids of its streams, once it has been started.
+    pub(super) fn ids(&self) -> impl Iterator<Item = StreamId> {
+        let id = |launch| Stream::ALL.map(|stream| StreamId::new(launch, self.rank, stream));
+        self.launch.map(id).into_iter().flatten()
+    }
+}
+
+/// What a host said that others than the record have to act on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Consequence {
+    None,
+    /// A rank runs: what prints may want to know.
+    Started {
+        rank: u32,
+        pid: Option<u32>,
+        host: String,
+        job: String,
+    },
+    /// These streams answer a barrier.
+    Barrier(Version, Vec<StreamId>),
+    /// A host is gone: each barrier that still waits for its word gets these.
+    Gone(Vec<Version>, Vec<StreamId>),
+}
+
+/// What is known of all hosts and ranks.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    pub(super) job: String,
+    pub(super) command: Vec<String>,
+    pub(super) world_size: u32,
+    pub(super) started: Option<Timestamp>,
+    pub(super) hosts: BTreeMap<u32, HostRecord>,
+    runs: Vec<RunRecord>,
+    by_launch: HashMap<(u32, Launch), usize>,
+    /// The last start of each rank.
+    last: BTreeMap<u32, usize>,
+    /// Who failed first by itself.
+    first_failure: Option<usize>,
+    pub(super) stopping: Option<StopCause>,
+    pub(super) not_synced: BTreeMap<String, String>,
+    pub(super) memory_kills: Vec<MemoryKills>,
+    killed_for_memory: Vec<u32>,
+    /// No host will say anything more.
+    pub(super) closed: bool,
+    /// Barriers, and whose word each still waits for.
+    barriers: HashMap<Version, Vec<u32>>,
+}
+
+impl Record {
+    /// A host said something.
+    pub(super) fn apply(&mut self, message: HostMessage) -> Consequence {
+        let HostMessage { node, event } = message;
+        match event {
+            HostEvent::Up { host, job, command, world_size, first_rank, procs, time, .. } => {
+                self.hosts.insert(node, HostRecord { host, ..HostRecord::default() });
+                (self.job, self.command) = (job, command);
+                self.world_size = self.world_size.max(world_size);
+                self.started = Some(self.started.map_or(time, |started| started.min(time)));
+                for rank in first_rank..first_rank.saturating_add(procs) {
+                    self.last.insert(rank, self.runs.len());
+                    self.runs.push(RunRecord::waiting(rank, node));
+                }
+            }
+            HostEvent::Started { rank, launch, pid, time } => {
+                let run = self.begin(node, rank, launch);
+                (run.state, run.pid, run.started) = (RunState::Running, pid, time);
+                let host = self.host_name(node);
+                return Consequence::Started { rank, pid, host, job: self.job.clone() };
+            }
+            HostEvent::NotStarted { rank, launch, error, code, stopped, time } => {
+                let run = self.begin(node, rank, launch);
+                run.state = RunState::NotStarted(error, code);
+                (run.stopped, run.started, run.ended) = (stopped, time, Some(time));
+                self.note_failure(rank, launch);
+            }
+            HostEvent::Exited { rank, launch, exit, stopped, time } => {
+                if let Some(run) = self.run_mut(rank, launch) {
+                    run.state = RunState::Exited(exit);
+                    (run.stopped, run.ended) = (stopped, Some(time));
+                    self.note_failure(rank, launch);
+                }
+            }
+            HostEvent::Barrier { version, streams } => {
+                if let Some(waiting) = self.barriers.get_mut(&version) {
+                    waiting.retain(|other| *other != node);
+                }
+                return Consequence::Barrier(version, streams);
+            }
+            HostEvent::Stopping { cause } => {
+                self.stopping.get_or_insert(cause);
+            }
+            HostEvent::NotSynced { what, cause } => drop(self.not_synced.insert(what, cause)),
+            HostEvent::MemoryKills { cgroups, ranks } => {
+                self.memory_kills.extend(cgroups);
+                self.killed_for_memory.extend(ranks);
+            }
+            HostEvent::Stage(row) => {
+                let stages = &mut self.hosts.entry(node).or_default().stages;
+                if !stages.iter().any(|known| known.stage == row.stage) {
+                    stages.push(row);
+                }
+            }
+            HostEvent::Down => {
+                self.hosts.entry(node).or_default().down = true;
+                return self.gone(node);
+            }
+            HostEvent::Lost { why } => return self.lose(node, &why),
+            event => self.apply_to_stream(event),
+        }
+        Consequence::None
+    }
+
+    fn apply_to_stream(&mut self, event: HostEvent) {
+        match event {
+            HostEvent::StreamEnded { stream, end, read_bytes, read_lines, error, leaked_to } => {
+                if let Some(record) = self.stream_mut(stream) {
+                    (record.end, record.read_bytes) = (Some(end), Some(read_bytes));
+                    (record.read_lines, record.error) = (read_lines, error);
+                    record.leaked_to = leaked_to;
+                }
+            }
+            HostEvent::LastLines { stream, lines } => {
+                if let Some(record) = self.stream_mut(stream) {
+                    record.last_lines = lines;
+                }
+            }
+            HostEvent::Filed { stream, filed_bytes, not_filed, not_synced } => {
+                if let Some(record) = self.stream_mut(stream) {
+                    record.filed = Some(FiledRecord { filed_bytes, not_filed, not_synced });
+                }
+            }
+            other => tracing::debug!(?other, "a host says what this driver does not know"),
+        }
+    }
+
+    /// A start of a rank: the one that was waited for, or one more.
+    fn begin(&mut self, node: u32, rank: u32, launch: Launch) -> &mut RunRecord {
+        let waiting = self.last.get(&rank).copied();
+        let waiting = waiting.filter(|at| self.runs[*at].state == RunState::Waiting);
+        let at = waiting.unwrap_or_else(|| {
+            self.runs.push(RunRecord::waiting(rank, node));
+            self.runs.len() - 1
+        });
+        self.last.insert(rank, at);
+        self.by_launch.insert((rank, launch), at);
+        let run = &mut self.runs[at];
+        run.launch = Some(launch);
+        run
+    }
+
+    /// The first that fails by itself is remembered.
+    fn note_failure(&mut self, rank: u32, launch: Launch) {
+        if let Some(at) = self.by_launch.get(&(rank, launch)).copied()
+            && self.runs[at].failed()
+            && !self.runs[at].stopped
+        {
+            self.first_failure.get_or_insert(at);
+        }
+    }
+
+    /// A host cannot be reached any more.
+    pub(super) fn lose(&mut self, node: u32, why: &str) -> Consequence {
+        let host = self.hosts.entry(node).or_default();
+        if host.is_gone() {
+            return Consequence::None;
+        }
+        host.lost = Some(why.to_owned());
+        for run in self.runs.iter_mut().filter(|run| run.node == node && !run.is_over()) {
+            run.state = RunState::Lost(why.to_owned());
+        }
+        self.gone(node)
+    }
+
+    fn gone(&mut self, node: u32) -> Consequence {
+        let streams = self.runs.iter().filter(|run| run.node == node).flat_map(RunRecord::ids);
+        let streams = streams.collect();
+        let mut versions = Vec::new();
+        for (version, waiting) in &mut self.barriers {
+            let before = waiting.len();
+            waiting.retain(|other| *other != node);
+            versions.extend((waiting.len() < before).then_some(*version));
+        }
+        Consequence::Gone(versions, streams)
+    }
+
+    /// A barrier is opened. How many hosts' words it waits for, and the streams of hosts that have
+    /// gone, which are word of one host.
+    pub(super) fn open_barrier(&mut self, version: Version) -> (usize, Vec<StreamId>) {
+        let alive: Vec<u32> =
+            self.hosts.iter().filter(|(_, host)| !host.is_gone()).map(|(node, _)| *node).collect();
+        let gone = |run: &&RunRecord| self.hosts.get(&run.node).is_none_or(HostRecord::is_gone);
+        let streams = self.runs.iter().filter(gone).flat_map(RunRecord::ids).collect();
+        let hosts = alive.len() + 1;
+        self.barriers.insert(version, alive);
+        (hosts, streams)
+    }
+
+    /// A barrier has its verdicts.
+    pub(super) fn close_barrier(&mut self, version: Version) {
+        self.barriers.remove(&version);
+    }
+
+    fn host_name(&self, node: u32) -> String {
+        self.hosts.get(&node).map(|host| host.host.clone()).unwrap_or_default()
+    }
+
+    fn run_mut(&mut self, rank: u32, launch: Launch) -> Option<&mut RunRecord> {
+        let at = *self.by_launch.get(&(rank, launch))?;
+        Some(&mut self.runs[at])
+    }
+
+    fn stream_mut(&mut self, id: StreamId) -> Option<&mut StreamRecord> {
+        let run = self.run_mut(id.rank, id.launch)?;
+        Some(&mut run.streams[usize::from(id.stream == Stream::Stderr)])
+    }
+
+    /// Every start, in the order of ranks and then of starts.
+    pub(super) fn runs(&self) -> Vec<&RunRecord> {
+        let mut runs: Vec<&RunRecord> = self.runs.iter().collect();
+        runs.sort_by_key(|run| run.rank);
+        runs
+    }
+
+    /// The last start of each rank, in order.
+    pub(super) fn last_runs(&self) -> impl Iterator<Item = &RunRecord> {
+        self.last.values().map(|at| &self.runs[*at])
+    }
+
+    pub(super) fn first_failure(&self) -> Option<&RunRecord> {
+        self.first_failure.map(|at| &self.runs[at])
+    }
+
+    pub(super) fn was_killed_for_memory(&self, rank: u32) -> bool {
+        self.killed_for_memory.contains(&rank)
+    }
+
+    /// Whether nothing more is to be heard of any process, where so many hosts belong to the job.
+    pub(super) fn ranks_are_over(&self, hosts: usize) -> bool {
+        let all_known = self.closed || self.hosts.len() >= hosts;
+        all_known && self.runs.iter().all(RunRecord::is_over)
+    }
+
+    /// Whether every host has read all that it will.
+    pub(super) fn is_read(&self) -> bool {
+        self.hosts.values().all(HostRecord::is_read)
+    }
+
+    /// Whether every host has said its last, or cannot be reached.
+    pub(super) fn is_gone(&self) -> bool {
+        self.hosts.values().all(HostRecord::is_gone)
+    }
+
+    /// Hosts that have neither said their last nor are lost.
+    pub(super) fn present(&self) -> Vec<u32> {
+        self.hosts.iter().filter(|(_, host)| !host.is_gone()).map(|(node, _)| *node).collect()
+    }
+
+    /// Hosts' stages, merged: the longest of each, and late when one was.
+    pub(super) fn stages(&self) -> Vec<StageReport> {
+        let rows = self.hosts.values().flat_map(|host| &host.stages);
+        merge_stages(rows.copied())
+    }
+}
+
+/// One row of each stage, in order: the longest, and late when one of them was.
+pub(super) fn merge_stages(rows: impl IntoIterator<Item = StageReport>) -> Vec<StageReport> {
+    let mut merged: BTreeMap<Stage, StageReport> = BTreeMap::new();
+    for row in rows {
+        let known = merged.entry(row.stage).or_insert(row);
+        known.seconds = known.seconds.max(row.seconds);
+        known.timed_out |= row.timed_out;
+    }
+    merged.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(record: &mut Record, event: HostEvent) -> Consequence {
+        record.apply(HostMessage { node: 0, event })
+    }
+
+    fn up(procs: u32) -> HostEvent {
+        HostEvent::Up {
+            host: "here".into(),
+            pid: 1,
+            job: "j".into(),
+            command: vec!["x".into()],
+            world_size: procs,
+            first_rank: 0,
+            procs,
+            time: Timestamp(5),
+        }
+    }
+
+    fn started(rank: u32) -> HostEvent {
+        HostEvent::Started { rank, launch: Launch(rank.into()), pid: Some(9), time: Timestamp(6) }
+    }
+
+    fn exited(rank: u32, code: i32, stopped: bool) -> HostEvent {
+        let (launch, exit) = (Launch(rank.into()), Exit::Code(code));
+        HostEvent::Exited { rank, launch, exit, stopped, time: Timestamp(7) }
+    }
+
+    #[test]
+    fn a_job_is_over_when_every_rank_of_every_host_is() {
+        let mut record = Record::default();
+        assert!(!record.ranks_are_over(1));
+        said(&mut record, up(2));
+        assert!(!record.ranks_are_over(1));
+        for rank in 0..2 {
+            said(&mut record, started(rank));
+            said(&mut record, exited(rank, 0, false));
+        }
+        assert!(record.ranks_are_over(1) && !record.ranks_are_over(2));
+        assert!(record.first_failure().is_none());
+    }
+
+    #[test]
+    fn the_first_failure_is_the_first_that_was_not_stopped() {
+        let mut record = Record::default();
+        said(&mut record, up(3));
+        (0..3).for_each(|rank| drop(said(&mut record, started(rank))));
+        said(&mut record, exited(2, 143, true));
+        said(&mut record, exited(1, 3, false));
+        said(&mut record, exited(0, 4, false));
+        assert_eq!(record.first_failure().map(|run| run.rank), Some(1));
+    }
+
+    #[test]
+    fn a_lost_host_answers_barriers_with_what_is_known_of_it() {
+        let mut record = Record::default();
+        said(&mut record, up(1));
+        said(&mut record, started(0));
+        assert_eq!(record.open_barrier(Version(1)), (2, vec![]));
+        let ids: Vec<StreamId> =
+            Stream::ALL.map(|stream| StreamId::new(Launch(0), 0, stream)).into();
+        let gone = said(&mut record, HostEvent::Lost { why: "gone".into() });
+        assert_eq!(gone, Consequence::Gone(vec![Version(1)], ids.clone()));
+        assert!(record.ranks_are_over(1) && record.is_gone());
+        assert_eq!(record.open_barrier(Version(2)), (1, ids));
+        assert_eq!(said(&mut record, HostEvent::Lost { why: "again".into() }), Consequence::None);
+    }
+
+    #[test]
+    fn a_rank_that_is_started_again_has_a_record_of_each_start() {
+        let mut record = Record::default();
+        said(&mut record, up(1));
+        said(&mut record, started(0));
+        said(&mut record, exited(0, 1, false));
+        let again =
+            HostEvent::Started { rank: 0, launch: Launch(7), pid: Some(10), time: Timestamp(8) };
+        said(&mut record, again);
+        assert_eq!(record.runs().len(), 2);
+        assert_eq!(record.last_runs().map(|run| run.pid).collect::<Vec<_>>(), [Some(10)]);
+        assert!(!record.ranks_are_over(1));
+    }
+}

@@ -1,0 +1,131 @@
+//! The report of a job, put together from what hosts said and what was shown.
+
+use std::collections::BTreeMap;
+
+use lastline_client::Account;
+use lastline_jobs::{BarrierReport, HostReport, RankReport, Report, StreamReport, rfc3339};
+use lastline_line::{
+    BarrierOutcome, Exit, Offset, RankSet, StageReport, StopCause, Stream, StreamEnd, StreamId,
+    StreamLedger,
+};
+
+use super::failure::first_failure;
+use super::record::{FiledRecord, Record, RunRecord, RunState, StreamRecord};
+use super::run::Settings;
+use crate::clock::now;
+
+/// Why output is not shown that the console did not take in time.
+const NOT_SHOWN: &str = "not shown before the deadline of the teardown";
+
+pub(super) fn put_together(
+    record: &Record,
+    settings: &Settings,
+    accounts: Vec<(StreamId, Account)>,
+    (barriers, barriers_left_out): (Vec<BarrierReport>, BTreeMap<BarrierOutcome, u64>),
+    requested: Option<StopCause>,
+    teardown: Vec<StageReport>,
+) -> Report {
+    let job = if record.job.is_empty() { &settings.job } else { &record.job };
+    let mut report = Report::new(job.clone(), record.command.clone(), record.world_size);
+    report.lastline = env!("CARGO_PKG_VERSION").into();
+    report.started = rfc3339(record.started.unwrap_or_else(now));
+    report.ended = rfc3339(now());
+    report.first_failure = first_failure(record);
+    report.stopped_by = requested;
+    report.not_synced = record.not_synced.clone();
+    report.memory_kills = record.memory_kills.clone();
+    let accounts: BTreeMap<StreamId, Account> = accounts.into_iter().collect();
+    let runs = record.runs();
+    report.ranks = runs
+        .iter()
+        .map(|run| rank_report(record, run, &accounts, settings.show.as_ref()))
+        .collect();
+    (report.barriers, report.barriers_left_out) = (barriers, barriers_left_out);
+    report.teardown = teardown;
+    report.hosts = host_reports(record);
+    report.check_balance();
+    report
+}
+
+/// Told where there are several, or one was lost.
+fn host_reports(record: &Record) -> Vec<HostReport> {
+    let any_lost = record.hosts.values().any(|host| host.lost.is_some());
+    if record.hosts.len() < 2 && !any_lost {
+        return Vec::new();
+    }
+    let report = |(node, host): (&u32, &super::record::HostRecord)| {
+        let mut report = HostReport::new(*node, host.host.clone());
+        report.lost.clone_from(&host.lost);
+        report
+    };
+    record.hosts.iter().map(report).collect()
+}
+
+fn rank_report(
+    record: &Record,
+    run: &RunRecord,
+    accounts: &BTreeMap<StreamId, Account>,
+    show: Option<&RankSet>,
+) -> RankReport {
+    let host = record.hosts.get(&run.node).map(|host| host.host.clone()).unwrap_or_default();
+    let mut report = RankReport::new(run.rank, host);
+    report.pid = run.pid;
+    match &run.state {
+        RunState::Exited(Exit::Code(code)) => report.code = Some(*code),
+        RunState::Exited(Exit::Signal(signal)) => report.signal = Some(*signal),
+        RunState::Exited(Exit::Unknown) => report.exit_unknown = true,
+        RunState::NotStarted(error, code) => {
+            (report.code, report.error) = (Some(*code), Some(error.clone()));
+        }
+        RunState::Lost(why) => report.error = Some(format!("its host is lost: {why}")),
+        RunState::Waiting | RunState::Running => {}
+    }
+    report.killed_for_memory = record.was_killed_for_memory(run.rank);
+    report.stopped_by_lastline = run.stopped;
+    report.started = rfc3339(run.started);
+    report.ended = run.ended.map(rfc3339);
+    let shown = show.is_none_or(|show| show.contains(run.rank));
+    report.streams = Stream::ALL
+        .into_iter()
+        .map(|stream| {
+            let id = run.launch.map(|launch| StreamId::new(launch, run.rank, stream));
+            let account = id.and_then(|id| accounts.get(&id)).cloned().unwrap_or_default();
+            (stream, stream_report(run, run.stream(stream), account, shown))
+        })
+        .collect();
+    report
+}
+
+/// Both sides of a stream: what the client did not account for was not shown, which is a loss where
+/// it was to be; what no writer accounted for was not filed.
+fn stream_report(
+    run: &RunRecord,
+    stream: &StreamRecord,
+    mut account: Account,
+    shown: bool,
+) -> StreamReport {
+    let read_bytes = stream.read_bytes.unwrap_or(account.received.0);
+    if shown {
+        account.settle(Offset(read_bytes), NOT_SHOWN);
+    } else {
+        account.settle_hidden(Offset(read_bytes));
+    }
+    let FiledRecord { filed_bytes, not_filed, not_synced } = stream.filed(read_bytes);
+    let ledger = StreamLedger {
+        read_bytes,
+        read_lines: stream.read_lines,
+        filed_bytes,
+        not_filed,
+        shown_bytes: account.shown_bytes,
+        withheld: account.withheld,
+        lost: account.lost,
+    };
+    let was_lost = matches!(run.state, RunState::Lost(_));
+    // What was never started had nothing to read.
+    let end = stream.end.unwrap_or(if was_lost { StreamEnd::Aborted } else { StreamEnd::Eof });
+    let mut report = StreamReport::new(ledger, end);
+    report.not_synced = not_synced;
+    report.leaked_to.clone_from(&stream.leaked_to);
+    report.error.clone_from(&stream.error);
+    report
+}

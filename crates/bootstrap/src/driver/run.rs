@@ -1,0 +1,231 @@
+//! The driver's loop.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastline_jobs::{Report, report_text, write_report};
+use lastline_line::{Control, RankSet, Stage, StopCause};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
+
+use super::DriverState;
+use super::report::put_together;
+use crate::clock::Clock;
+use crate::plan::OnFailure;
+use crate::shutdown::{LAST_MOMENT, Limits, Shutdown};
+
+/// The stages that a driver goes through; *abort* is the hosts'.
+const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Drop, Stage::Print];
+/// Without a deadline of its own.
+const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// What a driver is told beforehand.
+pub(super) struct Settings {
+    /// How many hosts the job has.
+    pub(super) hosts: usize,
+    pub(super) on_failure: OnFailure,
+    pub(super) limits: Limits,
+    pub(super) job: String,
+    pub(super) show: Option<RankSet>,
+    /// Where the report is one of the job's files.
+    pub(super) beside_files: Option<PathBuf>,
+    /// Where else it was asked for.
+    pub(super) asked: Option<PathBuf>,
+}
+
+/// What a stage does beside listening; one at a time.
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+pub(super) struct DriverLoop {
+    settings: Settings,
+    shared: Arc<DriverState>,
+    requested: UnboundedReceiver<StopCause>,
+    changes: watch::Receiver<u64>,
+    finished: watch::Sender<Option<Arc<Report>>>,
+    clock: Clock,
+    shutdown: Shutdown,
+    /// The stage whose work goes on.
+    entered: Option<Stage>,
+    work: Option<Work>,
+}
+
+impl DriverLoop {
+    pub(super) fn new(
+        settings: Settings,
+        shared: Arc<DriverState>,
+        requested: UnboundedReceiver<StopCause>,
+        finished: watch::Sender<Option<Arc<Report>>>,
+    ) -> Self {
+        let changes = shared.changes.subscribe();
+        let (clock, shutdown) = (Clock::start(), Shutdown::new(settings.limits, STAGES));
+        let (entered, work) = (None, None);
+        Self { settings, shared, requested, changes, finished, clock, shutdown, entered, work }
+    }
+
+    /// Runs the driver to the job's end.
+    pub(super) async fn run(mut self) {
+        loop {
+            self.advance();
+            if self.shutdown.is_over() {
+                break;
+            }
+            let deadline = self.shutdown.deadline();
+            tokio::select! {
+                biased;
+                Some(cause) = self.requested.recv() => self.stop(cause),
+                Ok(()) = self.changes.changed() => self.look(),
+                () = poll_work(&mut self.work) => self.handle_done(),
+                () = self.clock.sleep_until(deadline) => self.handle_deadline(),
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Goes on to the next stage where nothing holds the present one.
+    fn advance(&mut self) {
+        loop {
+            let now = self.clock.now();
+            {
+                let record = self.shared.record();
+                if record.ranks_are_over(self.settings.hosts) && self.shutdown.stage().is_none() {
+                    let progress = self.progress();
+                    self.shutdown.begin(now, progress);
+                }
+                if self.shutdown.stage() == Some(Stage::Eof) && record.is_read() {
+                    self.shutdown.done(now);
+                }
+                if self.entered == Some(Stage::Drop) && self.work.is_none() && record.is_gone() {
+                    let shared = Arc::clone(&self.shared);
+                    self.work = Some(Box::pin(async move {
+                        shared.client().finished(ENDLESS).await;
+                    }));
+                }
+            }
+            if self.shutdown.stage() == self.entered {
+                return;
+            }
+            self.entered = self.shutdown.stage();
+            self.work = self.work_of(self.entered);
+        }
+    }
+
+    fn work_of(&self, stage: Option<Stage>) -> Option<Work> {
+        let shared = Arc::clone(&self.shared);
+        match stage {
+            // A last barrier over all streams.
+            Some(Stage::Flush) => Some(Box::pin(async move {
+                shared.flush_within(ENDLESS).await;
+            })),
+            Some(Stage::Print) => {
+                let report = self.report();
+                let path = self.settings.beside_files.clone();
+                Some(Box::pin(write(report, path.into_iter().collect())))
+            }
+            _ => None,
+        }
+    }
+
+    /// Something was heard of a host.
+    fn look(&mut self) {
+        let (down, lost, failed, stopping) = {
+            let record = self.shared.record();
+            let lost = record.hosts.values().any(|host| host.lost.is_some());
+            let down = record.hosts.values().filter(|host| host.down).count();
+            (down, lost, record.first_failure().is_some(), record.stopping)
+        };
+        if down > 0 {
+            // Those that have said their last may go; others do not feel spoken to.
+            self.shared.control.send(Control::Dismiss);
+        }
+        let fails = (failed || lost) && self.settings.on_failure == OnFailure::Stop;
+        let cause = stopping.or(fails.then_some(StopCause::Failure));
+        if let Some(cause) = cause.filter(|_| !self.shutdown.is_stopping()) {
+            // Hosts that stop already are not hurried by a failure.
+            self.shared.control.send(Control::Stop { cause: StopCause::Failure });
+            self.stopping(cause);
+        }
+    }
+
+    fn stop(&mut self, cause: StopCause) {
+        self.shared.control.send(Control::Stop { cause });
+        self.stopping(cause);
+    }
+
+    fn stopping(&mut self, cause: StopCause) {
+        let first = !self.shutdown.is_stopping();
+        let (now, progress) = (self.clock.now(), self.progress());
+        // What it says to do is for hosts, which decide themselves.
+        self.shutdown.stop(now, cause, progress);
+        if first {
+            let shared = Arc::clone(&self.shared);
+            tokio::spawn(async move { shared.flush_within(shared.flush_timeout).await });
+        }
+    }
+
+    fn handle_done(&mut self) {
+        self.work = None;
+        self.shutdown.done(self.clock.now());
+    }
+
+    fn handle_deadline(&mut self) {
+        let (now, progress) = (self.clock.now(), self.progress());
+        self.shutdown.expired(now, progress);
+    }
+
+    /// What has been received and shown, as a number that grows.
+    fn progress(&self) -> u64 {
+        let accounts = self.shared.client().accounts();
+        accounts.iter().map(|(_, account)| account.received.0 + account.shown().0).sum()
+    }
+
+    /// The report as far as it is known.
+    fn report(&self) -> Report {
+        let barriers = super::lock(&self.shared.barriers).kept();
+        let requested = self.shutdown.requested_by();
+        let record = self.shared.record();
+        // The reading is the hosts', and so is the signal.
+        let own = self.shutdown.rows();
+        let own = own.into_iter().filter(|row| !matches!(row.stage, Stage::Eof | Stage::Signal));
+        let stages = super::record::merge_stages(record.stages().into_iter().chain(own));
+        let accounts = self.shared.client().accounts();
+        put_together(&record, &self.settings, accounts, barriers, requested, stages)
+    }
+
+    /// Writes the report as it is at the end, wherever it is wanted.
+    async fn finish(self) {
+        let report = self.report();
+        let Settings { beside_files, asked, .. } = &self.settings;
+        let places = beside_files.iter().chain(asked).cloned().collect();
+        write(report.clone(), places).await;
+        self.finished.send_replace(Some(Arc::new(report)));
+    }
+}
+
+async fn poll_work(work: &mut Option<Work>) {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Writes the report in these places. One that does not answer in time is told and given up: its
+/// disk may hang for ever.
+async fn write(report: Report, places: Vec<PathBuf>) {
+    let text: Arc<[u8]> = report_text(&report).into();
+    let writing = places.into_iter().map(|path| {
+        let (text, place) = (Arc::clone(&text), path.clone());
+        (path, tokio::task::spawn_blocking(move || write_report(&text, &place)))
+    });
+    for (path, written) in writing.collect::<Vec<_>>() {
+        let path = path.display();
+        match tokio::time::timeout(LAST_MOMENT, written).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
+            Ok(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
+            Err(_) => tracing::warn!(%path, "the report was not written: its disk does not answer"),
+        }
+    }
+}

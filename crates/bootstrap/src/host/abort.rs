@@ -1,0 +1,114 @@
+//! Ends what is left: processes in the ranks' groups, readers that did not end by themselves.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lastline_spawn::{Process, has_members_of};
+use lastline_tee::Tee;
+use tokio::sync::oneshot;
+
+use crate::shutdown::LAST_MOMENT;
+
+/// How often it is looked whether a group is empty.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What is to be ended.
+pub(super) struct Abort {
+    pub(super) processes: Vec<Arc<dyn Process>>,
+    pub(super) tees: Vec<Tee>,
+    /// From SIGTERM to SIGKILL.
+    pub(super) grace: Duration,
+    /// What is left in the groups may stay.
+    pub(super) leave: bool,
+}
+
+/// Ends all of it; `hurried` ends the grace.
+pub(super) async fn run(work: Abort, hurried: oneshot::Receiver<()>) {
+    let Abort { processes, tees, grace, leave } = work;
+    tees.iter().for_each(Tee::stop);
+    if leave {
+        processes.iter().for_each(|process| process.release());
+    } else {
+        end_groups(processes, grace, hurried).await;
+    }
+    for tee in &tees {
+        if tokio::time::timeout(LAST_MOMENT, tee.join()).await.is_err() {
+            tee.kill();
+        }
+    }
+}
+
+/// SIGTERM to every group, and SIGKILL to what is left after the grace, until nobody is: what
+/// appears in a group while it is being ended is ended, too.
+async fn end_groups(
+    mut left: Vec<Arc<dyn Process>>,
+    grace: Duration,
+    hurried: oneshot::Receiver<()>,
+) {
+    left.iter().for_each(|process| process.signal(libc::SIGTERM));
+    // Most leave nobody behind.
+    left.retain(|process| {
+        let may_have_members = process.reap();
+        if !may_have_members {
+            process.release();
+        }
+        may_have_members
+    });
+    left = still_there(left).await;
+    let emptied = async {
+        while !left.is_empty() {
+            tokio::time::sleep(LOOK_EVERY).await;
+            left = still_there(std::mem::take(&mut left)).await;
+        }
+    };
+    tokio::select! {
+        () = emptied => {}
+        () = tokio::time::sleep(grace) => {}
+        // Sent, or dropped with the stage.
+        _ = hurried => {}
+    }
+    let kill_until = tokio::time::Instant::now() + LAST_MOMENT;
+    while !left.is_empty() && tokio::time::Instant::now() < kill_until {
+        left.iter().for_each(|process| process.signal(libc::SIGKILL));
+        tokio::time::sleep(LOOK_EVERY).await;
+        left = still_there(left).await;
+    }
+    if !left.is_empty() {
+        tracing::debug!(groups = left.len(), "what was killed is not gone yet");
+    }
+}
+
+/// Those whose group has a member; the others are released. `/proc` may be long.
+async fn still_there(processes: Vec<Arc<dyn Process>>) -> Vec<Arc<dyn Process>> {
+    if processes.is_empty() {
+        return processes;
+    }
+    let looked = tokio::task::spawn_blocking(move || {
+        let there = has_members_of(&processes);
+        let (there, gone): (Vec<_>, Vec<_>) =
+            processes.into_iter().zip(there).partition(|(_, there)| *there);
+        gone.iter().for_each(|(process, _)| process.release());
+        there.into_iter().map(|(process, _)| process).collect()
+    });
+    looked.await.unwrap_or_default()
+}
+
+/// Ends them here and now, without a runtime: SIGKILL, and a moment to see them gone.
+pub(super) fn end_now(processes: &[Arc<dyn Process>]) {
+    let until = Instant::now() + LAST_MOMENT;
+    loop {
+        processes.iter().for_each(|process| process.signal(libc::SIGKILL));
+        let is_running = processes.iter().any(|process| process.exit().is_none());
+        let is_left = is_running || has_members_of(processes).contains(&true);
+        if !is_left || Instant::now() >= until {
+            break;
+        }
+        look_again_later();
+    }
+    processes.iter().for_each(|process| process.release());
+}
+
+#[expect(clippy::disallowed_methods, reason = "a look every few milliseconds, until a deadline")]
+fn look_again_later() {
+    std::thread::sleep(LOOK_EVERY);
+}

@@ -1,0 +1,437 @@
+//! The half of a job that runs its ranks: starts them, reads them, files and sends what they say.
+//!
+//! One loop ([`run`]) hears of everything and decides; what it knows of ranks is in [`ranks`], how
+//! long things may take in [`shutdown`](crate::shutdown). It needs no driver to go on: one that is
+//! gone takes nothing from the files.
+
+mod abort;
+mod files;
+mod link;
+mod ranks;
+mod run;
+mod spawning;
+mod watch;
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use lastline_appender::{Appender, DirStorage, Storage};
+use lastline_line::{Budget, Control, HostEvent, Launch, ReadBack, StopCause, StreamId};
+use lastline_sender::{Sender, Transport, WhenFull};
+use lastline_spawn::{
+    Environment, MemoryWatch, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner,
+    TerminalSize, open_stdin, raise_files_limit,
+};
+use lastline_tee::{BoxSink, Pool, Tee};
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use self::link::Link;
+use self::ranks::Ranks;
+use self::run::{HostLoop, Settings};
+use self::spawning::Spawning;
+use self::watch::{Event, Events};
+use crate::clock::now;
+use crate::plan::Plan;
+use crate::shutdown::Limits;
+use crate::sizes::{self, PIPE_GROWTH_BYTES};
+use crate::{RankError, SpawnError};
+
+/// Descriptors that a rank takes here: two pipes or the two ends of a terminal, two files, one for
+/// its exit.
+const FILES_PER_RANK: u64 = 5;
+/// Descriptors for everything else.
+const OTHER_FILES: u64 = 64;
+
+/// Makes one more sink for a stream, beside the files and the driver.
+pub(crate) type MakeSink = Box<dyn Fn(StreamId) -> Option<BoxSink> + Send>;
+/// Changes what a rank is started from.
+pub(crate) type ChangeSpec = Box<dyn FnMut(u32, &mut RankSpec) + Send>;
+
+/// How many open files so many ranks need.
+pub(crate) fn files_needed(procs: u32) -> u64 {
+    u64::from(procs) * FILES_PER_RANK + OTHER_FILES
+}
+
+/// Makes a [`Host`].
+pub struct HostBuilder {
+    plan: Arc<Plan>,
+    node: u32,
+    storage: Option<Arc<dyn Storage>>,
+    spawner: Option<Box<dyn Spawner>>,
+    sink: Option<MakeSink>,
+    change: Option<ChangeSpec>,
+    guardian: bool,
+}
+
+impl HostBuilder {
+    /// A host of the ranks of `plan`, with the parts that it has by default: files in the plan's
+    /// directory, real processes, a guardian.
+    pub fn new(plan: impl Into<Arc<Plan>>) -> Self {
+        Self {
+            plan: plan.into(),
+            node: 0,
+            storage: None,
+            spawner: None,
+            sink: None,
+            change: None,
+            guardian: true,
+        }
+    }
+
+    /// Its number among the hosts of the job. Default: 0.
+    pub fn node(mut self, node: u32) -> Self {
+        self.node = node;
+        self
+    }
+
+    /// Files go there, whether or not the plan has a directory.
+    pub fn storage(mut self, storage: Arc<dyn Storage>) -> Self {
+        self.storage = Some(storage);
+        self
+    }
+
+    /// Starts ranks with this, and with no guardian but what it brings.
+    pub fn spawner(mut self, spawner: Box<dyn Spawner>) -> Self {
+        self.spawner = Some(spawner);
+        self
+    }
+
+    /// Gives each stream one more sink, where `make` has one for it. A sink that is full makes the
+    /// rank wait.
+    pub fn sink(mut self, make: impl Fn(StreamId) -> Option<BoxSink> + Send + 'static) -> Self {
+        self.sink = Some(Box::new(make));
+        self
+    }
+
+    /// Changes what a rank is started from: its command, its variables. Called on the thread that
+    /// starts ranks, for each start.
+    pub fn rank(mut self, change: impl FnMut(u32, &mut RankSpec) + Send + 'static) -> Self {
+        self.change = Some(Box::new(change));
+        self
+    }
+
+    /// Whether a small process ends the ranks when this one is killed. Default: it does.
+    pub fn guardian(mut self, guardian: bool) -> Self {
+        self.guardian = guardian;
+        self
+    }
+
+    /// Starts the host, which speaks to its driver over `transport`. Must be called on a tokio
+    /// runtime with io and time.
+    ///
+    /// # Errors
+    ///
+    /// When there is no runtime, the command cannot be found or run, or the system refuses what
+    /// every rank needs. Nothing runs then.
+    pub fn start(self, transport: impl Transport + 'static) -> Result<Host, SpawnError> {
+        self.prepare()?.start(transport)
+    }
+
+    /// Everything that can be refused before anybody is told of a job: the command, the limits, the
+    /// guardian, stdin, files.
+    pub(crate) fn prepare(self) -> Result<PreparedHost, SpawnError> {
+        tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
+        let Self { plan, node, storage, spawner, sink, change, guardian } = self;
+        let program = (!plan.command.is_empty()).then(|| plan.find_program()).transpose()?;
+        let files_limit = raise_files_limit(files_needed(plan.procs))
+            .map_err(|error| SpawnError::files_limit(plan.procs, error))?;
+        let spawner = match spawner {
+            Some(spawner) => spawner,
+            None => {
+                let mut options = ProcessOptions::default();
+                options.capacity = plan.procs as usize + RESTARTS;
+                // As the shutdown has it.
+                options.grace = plan.grace.min(plan.teardown_timeout / 2);
+                options.guardian = guardian;
+                options.files_limit = files_limit;
+                let spawner = ProcessSpawner::new(options);
+                Box::new(spawner.map_err(|source| SpawnError::Guardian { source })?)
+            }
+        };
+        let stdins = open_stdin(plan.stdin, plan.procs);
+        let stdins = stdins.map_err(|source| SpawnError::Stdin { source })?;
+        let files = open_files(&plan, storage)?;
+        Ok(PreparedHost {
+            specs: specs(&plan, program, stdins, change),
+            plan,
+            node,
+            spawner,
+            files,
+            sink,
+        })
+    }
+}
+
+/// A host that can be started.
+pub(crate) struct PreparedHost {
+    plan: Arc<Plan>,
+    node: u32,
+    spawner: Box<dyn Spawner>,
+    files: Option<Arc<Appender>>,
+    sink: Option<MakeSink>,
+    specs: spawning::MakeSpec,
+}
+
+impl PreparedHost {
+    /// Gives back what will be filed here.
+    pub(crate) fn read_back(&self) -> Option<Arc<dyn ReadBack>> {
+        self.files.as_ref().map(|files| files.read_back())
+    }
+
+    pub(crate) fn start(self, transport: impl Transport + 'static) -> Result<Host, SpawnError> {
+        let read_back = self.read_back();
+        let Self { plan, node, spawner, files, sink, specs } = self;
+        let (events, heard) = unbounded_channel();
+        let (events, link) = (Events(events), Arc::new(Link::default()));
+        link.open(sender(&plan, node, transport, read_back, &link, &events));
+        link.send(up(&plan));
+        let spawning = Spawning::start(spawner, specs, Arc::clone(&link), events.clone());
+        let spawning = spawning.map_err(|source| SpawnError::Thread { source })?;
+        // Counters are taken before the first rank runs.
+        let (ranks, memory) = (Ranks::new(plan.procs), MemoryWatch::start());
+        let attached = plan.command.is_empty();
+        if !attached {
+            (0..plan.procs).for_each(|rank| spawning.request(rank as usize, rank));
+        }
+        let settings = settings(&plan, attached, sinks(&link, files.clone(), sink));
+        if let Some(files) = &files {
+            files::watch_disk(files);
+        }
+        let host = HostLoop::new(
+            settings,
+            Arc::clone(&link),
+            files,
+            spawning,
+            ranks,
+            memory,
+            events.clone(),
+            heard,
+        );
+        let task = tokio::spawn(host.run());
+        Ok(Host { handle: HostHandle { events, link }, task })
+    }
+}
+
+/// How many more starts than ranks the guardian has room for.
+const RESTARTS: usize = 64;
+
+fn open_files(
+    plan: &Plan,
+    storage: Option<Arc<dyn Storage>>,
+) -> Result<Option<Arc<Appender>>, SpawnError> {
+    let storage: Arc<dyn Storage> = match (storage, &plan.files) {
+        (Some(storage), _) => storage,
+        (None, Some(files)) => Arc::new(DirStorage::existing(&files.dir)?),
+        (None, None) => return Ok(None),
+    };
+    let options = plan.files.as_ref().map(|files| files.appender.clone()).unwrap_or_default();
+    Ok(Some(Arc::new(Appender::start(storage, options))))
+}
+
+fn sender(
+    plan: &Plan,
+    node: u32,
+    transport: impl Transport + 'static,
+    read_back: Option<Arc<dyn ReadBack>>,
+    link: &Arc<Link>,
+    events: &Events,
+) -> Sender {
+    let mut options = lastline_sender::Options::default();
+    options.node = node;
+    options.held_bytes = sizes::held_bytes(plan.buffer_bytes);
+    options.when_full = match plan.when_full {
+        WhenFull::Spool if read_back.is_none() => WhenFull::Block,
+        policy => policy,
+    };
+    options.read_back = read_back;
+    let (link, events) = (Arc::downgrade(link), events.clone());
+    options.on_control = Some(Arc::new(move |said| match (said, Weak::upgrade(&link)) {
+        // Nothing is being started: a barrier waits for nobody.
+        (Ok(Control::Flush { version }), Some(link)) if link.knows(link.begun()) => {
+            link.take_marks(version);
+        }
+        (said, _) => events.send(Event::Control(said)),
+    }));
+    Sender::start(transport, options)
+}
+
+fn up(plan: &Plan) -> HostEvent {
+    let command = plan.command.iter().map(|word| word.to_string_lossy().into_owned());
+    HostEvent::Up {
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        job: plan.job.clone(),
+        command: command.collect(),
+        world_size: plan.procs,
+        first_rank: 0,
+        procs: plan.procs,
+        time: now(),
+    }
+}
+
+/// What each rank is started from.
+fn specs(
+    plan: &Plan,
+    program: Option<OsString>,
+    mut stdins: Vec<Option<OwnedFd>>,
+    mut change: Option<ChangeSpec>,
+) -> spawning::MakeSpec {
+    let mut environment = Environment::new(plan.job.clone(), plan.procs);
+    environment.buffered = plan.buffered;
+    environment.extra = plan.env.clone();
+    let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let (command, workdir): (_, Option<PathBuf>) = (plan.command.clone(), plan.workdir.clone());
+    let pipe_bytes = sizes::pipe_bytes(plan.procs);
+    let terminal = plan.pty.then(TerminalSize::of_driver);
+    Box::new(move |rank| {
+        let mut spec = RankSpec::new(rank, command.clone());
+        spec.env = environment.of(rank, &inherited);
+        spec.workdir = workdir.clone();
+        spec.stdin = stdins.get_mut(rank as usize).and_then(Option::take);
+        (spec.pipe_bytes, spec.terminal) = (pipe_bytes, terminal);
+        match &mut change {
+            // It is looked for again: another command, another PATH.
+            Some(change) => change(rank, &mut spec),
+            None => spec.program = program.clone(),
+        }
+        spec
+    })
+}
+
+fn sinks(
+    link: &Arc<Link>,
+    files: Option<Arc<Appender>>,
+    more: Option<MakeSink>,
+) -> Box<dyn Fn(StreamId) -> Vec<BoxSink> + Send> {
+    let link = Arc::clone(link);
+    Box::new(move |stream| {
+        let mut sinks: Vec<BoxSink> = Vec::with_capacity(3);
+        if let Some(files) = &files {
+            sinks.push(Box::new(files.sink(stream)));
+        }
+        if let Some(sink) = link.sink() {
+            sinks.push(Box::new(sink));
+        }
+        sinks.extend(more.as_ref().and_then(|make| make(stream)));
+        sinks
+    })
+}
+
+fn settings(
+    plan: &Plan,
+    attached: bool,
+    sinks: Box<dyn Fn(StreamId) -> Vec<BoxSink> + Send>,
+) -> Settings {
+    let memory = sizes::memory(plan.buffer_bytes);
+    let mut tee = lastline_tee::Options::default();
+    tee.pool = Pool::new(Budget::new(memory));
+    tee.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
+    tee.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
+    Settings {
+        attached,
+        on_failure: plan.on_failure,
+        drain: plan.drain,
+        leave_background: plan.leave_background,
+        limits: Limits {
+            grace: plan.grace,
+            budget: plan.teardown_timeout,
+            slack: std::time::Duration::ZERO,
+        },
+        flush_timeout: plan.flush_timeout,
+        tee,
+        sinks,
+    }
+}
+
+/// A host at work. Dropping it stops nothing: it ends with its ranks, or when it is stopped.
+#[derive(Debug)]
+pub struct Host {
+    handle: HostHandle,
+    task: JoinHandle<()>,
+}
+
+impl Host {
+    /// A handle to it.
+    pub fn handle(&self) -> HostHandle {
+        self.handle.clone()
+    }
+
+    /// Waits until it has ended: all ranks and what they left, files closed, the driver told.
+    ///
+    /// # Errors
+    ///
+    /// When its loop panicked, or its runtime ended before it.
+    pub async fn wait(self) -> Result<(), SpawnError> {
+        self.task.await.map_err(|source| SpawnError::Supervisor { source })
+    }
+}
+
+/// Steers a host from the process that it is in.
+#[derive(Clone, Debug)]
+pub struct HostHandle {
+    events: Events,
+    link: Arc<Link>,
+}
+
+impl HostHandle {
+    /// Stops the ranks: their groups are signalled at once. Called again it ends the grace.
+    pub fn stop(&self, cause: StopCause) {
+        self.events.send(Event::Control(Ok(Control::Stop { cause })));
+    }
+
+    /// Pauses the ranks' groups (SIGSTOP); returns when they have been signalled.
+    pub async fn suspend(&self) {
+        let (done, signalled) = oneshot::channel();
+        self.events.send(Event::Suspend(done));
+        // A host that is over has nobody to pause.
+        signalled.await.unwrap_or_default();
+    }
+
+    /// Lets them go on (SIGCONT). No deadline counts the time in between.
+    pub fn resume(&self) {
+        self.events.send(Event::Resume);
+    }
+
+    /// Starts a rank again that is over, as it was started first. Gives the number of the new
+    /// start, which its streams bear.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such rank, it runs, or the job is ending.
+    pub async fn restart(&self, rank: u32) -> Result<Launch, RankError> {
+        let (reply, launch) = oneshot::channel();
+        self.events.send(Event::Restart { rank, reply });
+        launch.await.unwrap_or(Err(RankError::Ending))
+    }
+
+    /// Reads a process that somebody else started as this rank.
+    ///
+    /// # Errors
+    ///
+    /// When that rank runs, or the job is ending.
+    pub async fn attach(&self, rank: u32, spawned: Spawned) -> Result<Launch, RankError> {
+        let (reply, launch) = oneshot::channel();
+        self.events.send(Event::Attach { rank, spawned, reply });
+        launch.await.unwrap_or(Err(RankError::Ending))
+    }
+
+    /// Sends SIGKILL to every rank's group, here and now: for a process that exits without waiting.
+    pub fn kill_all(&self) {
+        self.link.kill_all();
+    }
+
+    /// The readers of all streams, those that have ended too.
+    pub(crate) fn tees(&self) -> Vec<Tee> {
+        self.link.tees()
+    }
+}
+
+impl std::fmt::Debug for HostBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostBuilder").field("plan", &self.plan).finish_non_exhaustive()
+    }
+}

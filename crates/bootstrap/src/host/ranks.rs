@@ -1,0 +1,220 @@
+//! What a host knows of its ranks: each start of one, its process and its streams.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use lastline_line::{Exit, Holder, HostEvent, Launch, Stream, StreamEnd, StreamId};
+use lastline_spawn::{Held, Process};
+use lastline_tee::{End, Outcome, Tee, TeeError};
+
+/// A stream of a rank.
+#[derive(Debug)]
+pub(super) struct StreamState {
+    pub(super) id: StreamId,
+    pub(super) tee: Option<Tee>,
+    pub(super) held: Option<Held>,
+    pub(super) end: Option<StreamEnd>,
+    /// Who holds it, once it was found to be held by others and told to end.
+    leaked_to: Option<Vec<Holder>>,
+}
+
+impl StreamState {
+    fn new(id: StreamId) -> Self {
+        Self { id, tee: None, held: None, end: None, leaked_to: None }
+    }
+
+    /// Whether nothing more is to come.
+    pub(super) fn is_over(&self) -> bool {
+        self.tee.is_none() || self.end.is_some()
+    }
+
+    /// It is held by others, who say nothing: what is there is read, and then it ends.
+    pub(super) fn leak(&mut self, holders: Vec<Holder>) {
+        if let (Some(tee), false) = (&self.tee, self.is_over()) {
+            self.leaked_to = Some(holders);
+            tee.stop();
+        }
+    }
+
+    /// Its reader has ended; what there is to say of it.
+    pub(super) fn ended(&mut self, outcome: Result<&Outcome, &TeeError>) -> HostEvent {
+        let stopped_by_abort = self.leaked_to.is_none();
+        let end = match outcome.map(|outcome| outcome.end) {
+            Ok(End::Eof) => StreamEnd::Eof,
+            Ok(End::Stopped) if !stopped_by_abort => StreamEnd::Leaked,
+            _ => StreamEnd::Aborted,
+        };
+        self.end = Some(end);
+        let error = match outcome {
+            Ok(outcome) => outcome.error.as_ref().map(ToString::to_string),
+            Err(error) => Some(error.to_string()),
+        };
+        // Others may have held it, but it ended by itself before they were found.
+        let leaked_to = self.leaked_to.take().filter(|_| end == StreamEnd::Leaked);
+        let (read_bytes, read_lines) = self.tee.as_ref().map_or((0, 0), Tee::counts);
+        let leaked_to = leaked_to.unwrap_or_default();
+        HostEvent::StreamEnded { stream: self.id, end, read_bytes, read_lines, error, leaked_to }
+    }
+}
+
+/// One start of a rank, from before it to after its end.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) rank: u32,
+    pub(super) launch: Launch,
+    pub(super) process: Option<Arc<dyn Process>>,
+    pub(super) exit: Option<Exit>,
+    /// It could not be started.
+    pub(super) refused: bool,
+    /// It was told to end, by its host, before it did.
+    pub(super) stopped: bool,
+    /// It was sent SIGKILL by its host.
+    pub(super) killed: bool,
+    pub(super) streams: [StreamState; 2],
+    /// The rank's own end of its terminal, held until it has exited: a terminal that nobody has
+    /// open has ended, and one that is closed here is hung up, which would end the rank.
+    pub(super) terminal: Option<OwnedFd>,
+}
+
+impl Run {
+    fn new(rank: u32) -> Self {
+        let launch = Launch(fastrand::u64(..));
+        Self {
+            rank,
+            launch,
+            process: None,
+            exit: None,
+            refused: false,
+            stopped: false,
+            killed: false,
+            streams: Stream::ALL
+                .map(|stream| StreamState::new(StreamId::new(launch, rank, stream))),
+            terminal: None,
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.process.is_some() && self.exit.is_none()
+    }
+
+    /// Whether nothing more is to be heard of its process.
+    pub(super) fn is_over(&self) -> bool {
+        self.refused || self.exit.is_some()
+    }
+
+    pub(super) fn stream(&mut self, stream: Stream) -> &mut StreamState {
+        &mut self.streams[usize::from(stream == Stream::Stderr)]
+    }
+
+    /// Tells its group to end.
+    pub(super) fn stop(&mut self, signal: i32) {
+        let Some(process) = self.process.as_ref().filter(|_| self.exit.is_none()) else {
+            return;
+        };
+        // One that is dead and not heard of yet ended by itself; its group is told all the same.
+        self.stopped |= process.exit().is_none();
+        process.signal(signal);
+    }
+
+    /// Ends its group.
+    pub(super) fn kill(&mut self) {
+        let Some(process) = self.process.as_ref().filter(|_| self.exit.is_none()) else {
+            return;
+        };
+        self.killed |= process.exit().is_none();
+        process.signal(libc::SIGKILL);
+    }
+
+    /// The last lines of its streams, when it failed and nothing more of it is to come.
+    pub(super) fn last_lines(&self) -> Vec<HostEvent> {
+        let failed = self.exit.is_some_and(Exit::is_failure);
+        let complete = failed && self.streams.iter().all(StreamState::is_over);
+        let lines = |state: &StreamState| {
+            let lines = state.tee.as_ref().filter(|_| complete)?.recent();
+            let text = |line: &Vec<u8>| String::from_utf8_lossy(line).into_owned();
+            let lines: Vec<String> = lines.iter().map(text).collect();
+            (!lines.is_empty()).then_some(HostEvent::LastLines { stream: state.id, lines })
+        };
+        self.streams.iter().filter_map(lines).collect()
+    }
+}
+
+/// All starts of all ranks of a host.
+#[derive(Debug)]
+pub(super) struct Ranks {
+    runs: Vec<Run>,
+    /// The last start of each rank.
+    current: HashMap<u32, usize>,
+    /// Starts of which it is not known yet what they came to.
+    starting: usize,
+}
+
+/// A start, by its place among all of a host.
+pub(super) type RunId = usize;
+
+impl Ranks {
+    pub(super) fn new(procs: u32) -> Self {
+        let mut ranks = Self { runs: Vec::new(), current: HashMap::new(), starting: 0 };
+        for rank in 0..procs {
+            ranks.begin(rank);
+        }
+        ranks
+    }
+
+    /// One more start of a rank begins.
+    pub(super) fn begin(&mut self, rank: u32) -> RunId {
+        let id = self.runs.len();
+        self.runs.push(Run::new(rank));
+        self.current.insert(rank, id);
+        self.starting += 1;
+        id
+    }
+
+    /// It is known what a start came to.
+    pub(super) fn started(&mut self, id: RunId) -> &mut Run {
+        self.starting -= 1;
+        &mut self.runs[id]
+    }
+
+    pub(super) fn run(&mut self, id: RunId) -> &mut Run {
+        &mut self.runs[id]
+    }
+
+    /// The last start of a rank.
+    pub(super) fn last(&mut self, rank: u32) -> Option<(RunId, &mut Run)> {
+        let id = *self.current.get(&rank)?;
+        Some((id, &mut self.runs[id]))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Run> {
+        self.runs.iter_mut()
+    }
+
+    /// Starts that nobody has made yet, of ranks that are to be attached.
+    pub(super) fn waiting(&mut self) -> Vec<RunId> {
+        let waits = |(_, run): &(usize, &Run)| run.process.is_none() && !run.is_over();
+        self.runs.iter().enumerate().filter(waits).map(|(id, _)| id).collect()
+    }
+
+    /// Whether every process has ended.
+    pub(super) fn are_over(&self) -> bool {
+        self.starting == 0 && !self.runs.iter().any(Run::is_running)
+    }
+
+    pub(super) fn streams(&self) -> impl Iterator<Item = &StreamState> {
+        self.runs.iter().flat_map(|run| &run.streams)
+    }
+
+    pub(super) fn streams_mut(&mut self) -> impl Iterator<Item = &mut StreamState> {
+        self.runs.iter_mut().flat_map(|run| &mut run.streams)
+    }
+
+    pub(super) fn processes(&self) -> impl Iterator<Item = &Arc<dyn Process>> {
+        self.runs.iter().filter_map(|run| run.process.as_ref())
+    }
+}

@@ -1,0 +1,695 @@
+//! The host's loop: everything that becomes of a job's ranks here, from their start to the last
+//! word to the driver.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastline_appender::Appender;
+use lastline_line::{
+    Control, Exit, HostEvent, Launch, Stage, StopCause, Stream, StreamEnd, StreamId, Version,
+};
+use lastline_sender::Closed;
+use lastline_spawn::{Held, MemoryWatch, Output, Spawned, holders};
+use lastline_tee::{BoxSink, Outcome, Tee, TeeError};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+
+use super::abort::{self, Abort};
+use super::files::{self, Filed};
+use super::link::Link;
+use super::ranks::{Ranks, RunId};
+use super::spawning::Spawning;
+use super::watch::{Event, Events};
+use crate::RankError;
+use crate::clock::{Clock, now};
+use crate::plan::OnFailure;
+use crate::shutdown::{Action, LAST_MOMENT, Limits, Shutdown};
+
+/// The stages that a host goes through.
+const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Abort, Stage::Drop];
+/// How long the driver has to dismiss a host that has said its last.
+const DISMISSAL: Duration = Duration::from_secs(2);
+
+/// What a host is told beforehand.
+pub(super) struct Settings {
+    /// Ranks are attached and not started.
+    pub(super) attached: bool,
+    pub(super) on_failure: OnFailure,
+    pub(super) drain: Duration,
+    pub(super) leave_background: bool,
+    pub(super) limits: Limits,
+    pub(super) flush_timeout: Duration,
+    pub(super) tee: lastline_tee::Options,
+    pub(super) sinks: Box<dyn Fn(StreamId) -> Vec<BoxSink> + Send>,
+}
+
+/// Where the host is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Ranks run, or are being started.
+    Running,
+    /// A stage of the shutdown.
+    Ending(Stage),
+    /// All is said; the driver has to hear it.
+    Leaving,
+    Over,
+}
+
+/// What a phase does beside listening; one at a time.
+type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
+
+/// What a phase's work came to.
+enum Done {
+    /// The stage is done.
+    Stage,
+    /// The files are closed, as far as they answer.
+    Closed(Box<Filed>),
+    /// Nobody waits for the host any more.
+    Left,
+}
+
+/// A barrier that waits for starts to be known.
+struct AwaitedMarks {
+    version: Version,
+    begun: u32,
+    until: Duration,
+}
+
+/// Streams that are silent after their rank's exit; who holds them is looked up elsewhere.
+#[derive(Default)]
+struct Silent {
+    waiting: Vec<(RunId, Stream)>,
+    looked_up: Vec<(RunId, Stream)>,
+}
+
+pub(super) struct HostLoop {
+    pub(super) settings: Settings,
+    pub(super) link: Arc<Link>,
+    pub(super) files: Option<Arc<Appender>>,
+    pub(super) spawning: Option<Spawning>,
+    pub(super) ranks: Ranks,
+    pub(super) memory: MemoryWatch,
+    pub(super) events: Events,
+    pub(super) heard: UnboundedReceiver<Event>,
+    state: State,
+}
+
+/// What only the loop knows.
+struct State {
+    clock: Clock,
+    shutdown: Shutdown,
+    phase: Phase,
+    work: Option<Work>,
+    /// Ends the grace of an abort that goes on.
+    hurry: Option<oneshot::Sender<()>>,
+    dismissed: Option<oneshot::Sender<()>>,
+    marks: Vec<AwaitedMarks>,
+    silent: Silent,
+    suspended_at: Option<Duration>,
+}
+
+impl HostLoop {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a host, put together in one place")]
+    pub(super) fn new(
+        settings: Settings,
+        link: Arc<Link>,
+        files: Option<Arc<Appender>>,
+        spawning: Spawning,
+        ranks: Ranks,
+        memory: MemoryWatch,
+        events: Events,
+        heard: UnboundedReceiver<Event>,
+    ) -> Self {
+        let state = State {
+            clock: Clock::start(),
+            shutdown: Shutdown::new(settings.limits, STAGES),
+            phase: Phase::Running,
+            work: None,
+            hurry: None,
+            dismissed: None,
+            marks: Vec::new(),
+            silent: Silent::default(),
+            suspended_at: None,
+        };
+        let spawning = Some(spawning);
+        Self { settings, link, files, spawning, ranks, memory, events, heard, state }
+    }
+
+    /// Runs the host to its end.
+    pub(super) async fn run(mut self) {
+        loop {
+            self.advance();
+            if self.state.phase == Phase::Over {
+                return;
+            }
+            let deadline = self.next_deadline();
+            tokio::select! {
+                biased;
+                Some(event) = self.heard.recv() => self.handle_event(event),
+                done = poll_work(&mut self.state.work) => self.handle_done(done),
+                () = self.state.clock.sleep_until(deadline) => self.handle_deadline(),
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.state.clock.now()
+    }
+
+    fn next_deadline(&self) -> Option<Duration> {
+        let marks = self.state.marks.iter().map(|awaited| awaited.until).min();
+        [self.state.shutdown.deadline(), marks].into_iter().flatten().min()
+    }
+
+    /// Goes on to the next phase where nothing holds the present one.
+    fn advance(&mut self) {
+        loop {
+            match self.state.phase {
+                Phase::Running if self.ranks.are_over() => {
+                    let (now, progress) = (self.now(), self.progress());
+                    self.state.shutdown.begin(now, progress);
+                }
+                Phase::Ending(Stage::Eof) if self.ranks.are_over() && self.streams_are_over() => {
+                    self.state.shutdown.done(self.now());
+                }
+                _ => {}
+            }
+            let next = match self.state.shutdown.stage() {
+                Some(stage) => Phase::Ending(stage),
+                None if self.state.shutdown.is_over() => Phase::Leaving,
+                None => Phase::Running,
+            };
+            if next == self.state.phase || matches!(self.state.phase, Phase::Leaving | Phase::Over)
+            {
+                return;
+            }
+            self.leave_phase();
+            self.state.phase = next;
+            self.enter_phase();
+        }
+    }
+
+    fn streams_are_over(&self) -> bool {
+        self.ranks.streams().all(super::ranks::StreamState::is_over)
+    }
+
+    fn leave_phase(&mut self) {
+        (self.state.work, self.state.hurry) = (None, None);
+        match self.state.phase {
+            Phase::Ending(Stage::Abort) => self.aborted(),
+            Phase::Ending(Stage::Drop) if self.files.is_some() => {}
+            _ => {}
+        }
+    }
+
+    fn enter_phase(&mut self) {
+        let link = Arc::clone(&self.link);
+        match self.state.phase {
+            Phase::Ending(Stage::Flush) => {
+                self.say_stages();
+                self.state.work = Some(Box::pin(async move {
+                    if let Some(sender) = link.sender() {
+                        sender.drained().await;
+                    }
+                    Done::Stage
+                }));
+            }
+            Phase::Ending(Stage::Abort) => {
+                let (hurry, hurried) = oneshot::channel();
+                let grace = self.state.shutdown.grace_left(self.now());
+                let processes = self.ranks.processes().cloned().collect();
+                let tees = self.ranks.streams().filter(|stream| !stream.is_over());
+                let tees = tees.filter_map(|stream| stream.tee.clone()).collect();
+                let leave = self.settings.leave_background;
+                let work = Abort { processes, tees, grace, leave };
+                self.state.hurry = Some(hurry);
+                self.state.work = Some(Box::pin(async move {
+                    abort::run(work, hurried).await;
+                    Done::Stage
+                }));
+            }
+            Phase::Ending(Stage::Drop) => {
+                let within = self.state.shutdown.left(self.now()).max(LAST_MOMENT);
+                let files = self.files.clone();
+                self.state.work = Some(Box::pin(async move {
+                    if let Some(sender) = link.sender() {
+                        // What tees said while they were aborted.
+                        let drained = tokio::time::timeout(LAST_MOMENT, sender.drained());
+                        drained.await.unwrap_or_default();
+                    }
+                    Done::Closed(Box::new(files::close(files, within).await))
+                }));
+            }
+            Phase::Leaving => self.say_last(),
+            Phase::Running | Phase::Ending(_) | Phase::Over => {}
+        }
+    }
+
+    /// Everything is done and filed: the driver is told, and waited for.
+    fn say_last(&mut self) {
+        if !self.state.shutdown.rows().iter().any(|row| row.stage == Stage::Drop && !row.timed_out)
+        {
+            // The disk did not answer in time; files still say what they have.
+            self.say_filed(files::filed(self.files.as_deref()));
+        }
+        self.memory.look_again();
+        let tally = self.memory.tally();
+        let ranks = self.ranks.iter().map(|run| run.rank).filter(|rank| tally.has(*rank));
+        let (cgroups, ranks) = (tally.reports(), ranks.collect::<Vec<_>>());
+        if !cgroups.is_empty() || !ranks.is_empty() {
+            self.link.send(HostEvent::MemoryKills { cgroups, ranks });
+        }
+        self.say_stages();
+        self.link.send(HostEvent::Down);
+        let (dismiss, dismissed) = oneshot::channel();
+        self.state.dismissed = Some(dismiss);
+        let (link, spawning) = (Arc::clone(&self.link), self.spawning.take());
+        self.state.work = Some(Box::pin(async move {
+            if let Some(spawning) = spawning {
+                spawning.finish().await;
+            }
+            // Dismissed, the driver gone, or nothing heard of it: it ends the same way.
+            tokio::time::timeout(DISMISSAL, dismissed).await.map(drop).unwrap_or_default();
+            if let Some(sender) = link.close() {
+                drop(sender.close(Duration::ZERO).await);
+            }
+            Done::Left
+        }));
+    }
+
+    /// Tells the driver of every stage that is over; it keeps what it knows.
+    fn say_stages(&self) {
+        for row in self.state.shutdown.rows() {
+            self.link.send(HostEvent::Stage(row));
+        }
+    }
+
+    fn handle_done(&mut self, done: Done) {
+        self.state.work = None;
+        match done {
+            Done::Stage => self.state.shutdown.done(self.now()),
+            Done::Closed(filed) => {
+                self.say_filed(*filed);
+                self.state.shutdown.done(self.now());
+            }
+            Done::Left => self.state.phase = Phase::Over,
+        }
+    }
+
+    fn say_filed(&self, filed: Filed) {
+        let tees = self.ranks.streams().filter_map(|stream| stream.tee.as_ref());
+        filed.events(tees).into_iter().for_each(|event| self.link.send(event));
+    }
+
+    fn handle_deadline(&mut self) {
+        let now = self.now();
+        self.take_marks(now);
+        let progress = self.progress();
+        if let Some(action) = self.state.shutdown.expired(now, progress) {
+            self.act(action);
+        }
+    }
+
+    /// What has been read and sent, as a number that grows.
+    fn progress(&self) -> u64 {
+        let tees = self.ranks.streams().filter_map(|stream| stream.tee.as_ref());
+        let read: u64 = tees.map(|tee| tee.read().0).sum();
+        read + self.link.sender().map_or(0, |sender| sender.progress())
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Signal(signal) => self.ranks.iter_mut().for_each(|run| run.stop(signal)),
+            Action::Kill => {
+                self.ranks.iter_mut().for_each(super::ranks::Run::kill);
+                if let Some(hurry) = self.state.hurry.take() {
+                    // The abort may be over.
+                    hurry.send(()).unwrap_or_default();
+                }
+            }
+            // `advance` goes on to the next stage.
+            Action::GiveUp(stage) => tracing::debug!(%stage, "the deadline came first"),
+        }
+    }
+
+    fn stop(&mut self, cause: StopCause) {
+        if let Some(spawning) = &self.spawning {
+            spawning.stop_starting();
+        }
+        for run in self.ranks.waiting() {
+            // It was to be attached: nobody will any more, where nobody has asked for its start.
+            if self.settings.attached {
+                let refused = io::Error::other("the job was stopped before it was started");
+                self.handle_event(Event::Started { run, result: Err(refused) });
+            }
+        }
+        let (now, progress) = (self.now(), self.progress());
+        let first = !self.state.shutdown.is_stopping();
+        let action = self.state.shutdown.stop(now, cause, progress);
+        if let Some(action) = action {
+            self.act(action);
+        }
+        if first {
+            self.link.send(HostEvent::Stopping { cause });
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Started { run, result: Ok(spawned) } => self.rank_started(run, spawned),
+            Event::Started { run, result: Err(error) } => self.rank_not_started(run, &error),
+            Event::Exited { run, exit } => self.rank_exited(run, exit),
+            Event::StreamEnded { run, stream, outcome } => {
+                self.stream_ended(run, stream, outcome.as_ref());
+            }
+            Event::Silent { run, stream } => {
+                self.state.silent.waiting.push((run, stream));
+                self.look_up_holders();
+            }
+            Event::Holders(found) => self.found_holders(found),
+            Event::Control(Ok(control)) => self.handle_control(control),
+            Event::Control(Err(Closed)) => {
+                tracing::debug!("there is no driver any more; output still goes into files");
+                self.dismiss();
+            }
+            Event::Suspend(done) => {
+                self.state.suspended_at.get_or_insert(self.state.clock.now());
+                self.signal_running(libc::SIGSTOP);
+                // Whoever asked may have given up waiting.
+                done.send(()).unwrap_or_default();
+            }
+            Event::Resume => self.resume(),
+            Event::Restart { rank, reply } => {
+                let started = self.restart(rank);
+                reply.send(started).map(drop).unwrap_or_default();
+            }
+            Event::Attach { rank, spawned, reply } => {
+                let attached = self.attach(rank, spawned);
+                reply.send(attached).map(drop).unwrap_or_default();
+            }
+        }
+    }
+
+    fn handle_control(&mut self, control: Control) {
+        match control {
+            Control::Flush { version } => {
+                let until = self.now() + self.settings.flush_timeout;
+                let begun = self.link.begun();
+                self.state.marks.push(AwaitedMarks { version, begun, until });
+                self.take_marks(self.now());
+            }
+            Control::Stop { cause } => self.stop(cause),
+            Control::Signal { rank: None, signal: libc::SIGSTOP } => {
+                self.state.suspended_at.get_or_insert(self.state.clock.now());
+                self.signal_running(libc::SIGSTOP);
+            }
+            Control::Signal { rank: None, signal: libc::SIGCONT } => self.resume(),
+            Control::Signal { rank: None, signal } => self.signal_running(signal),
+            Control::Signal { rank: Some(rank), signal } => {
+                let run = self.ranks.last(rank).map(|(_, run)| run).filter(|run| run.is_running());
+                if let Some(process) = run.and_then(|run| run.process.as_ref()) {
+                    process.signal(signal);
+                }
+            }
+            Control::Dismiss => self.dismiss(),
+            // The sender's.
+            _ => {}
+        }
+    }
+
+    fn dismiss(&mut self) {
+        if let Some(dismissed) = self.state.dismissed.take() {
+            dismissed.send(()).unwrap_or_default();
+        }
+    }
+
+    /// Takes the marks of barriers whose starts are known, or are waited for too long.
+    fn take_marks(&mut self, now: Duration) {
+        let link = &self.link;
+        self.state.marks.retain(|AwaitedMarks { version, begun, until }| {
+            let ready = link.knows(*begun) || *until <= now;
+            if ready {
+                link.take_marks(*version);
+            }
+            !ready
+        });
+    }
+
+    fn signal_running(&self, signal: i32) {
+        for run in self.ranks.iter().filter(|run| run.is_running()) {
+            if let Some(process) = &run.process {
+                process.signal(signal);
+            }
+        }
+    }
+
+    fn resume(&mut self) {
+        let now = self.now();
+        if let Some(since) = self.state.suspended_at.take() {
+            self.state.shutdown.postpone(now.saturating_sub(since));
+        }
+        self.signal_running(libc::SIGCONT);
+    }
+
+    fn restart(&mut self, rank: u32) -> Result<Launch, RankError> {
+        let Some(spawning) = self.spawning.as_ref().filter(|_| self.is_open()) else {
+            return Err(RankError::Ending);
+        };
+        match self.ranks.last(rank) {
+            Some((_, run)) if !run.is_over() => return Err(RankError::Runs { rank }),
+            None => return Err(RankError::Unknown { rank }),
+            Some(_) => {}
+        }
+        let id = self.ranks.begin(rank);
+        spawning.request(id, rank);
+        Ok(self.ranks.run(id).launch)
+    }
+
+    /// Whether ranks may be started.
+    fn is_open(&self) -> bool {
+        self.state.phase == Phase::Running && !self.state.shutdown.is_stopping()
+    }
+
+    fn attach(&mut self, rank: u32, spawned: Spawned) -> Result<Launch, RankError> {
+        if !self.is_open() {
+            return Err(RankError::Ending);
+        }
+        let id = match self.ranks.last(rank) {
+            Some((_, run)) if run.is_running() => return Err(RankError::Runs { rank }),
+            Some((id, run)) if !run.is_over() => id,
+            _ => self.ranks.begin(rank),
+        };
+        self.link.start_begins();
+        self.rank_started(id, spawned);
+        Ok(self.ranks.run(id).launch)
+    }
+
+    fn rank_started(&mut self, id: RunId, spawned: Spawned) {
+        let Spawned { process, output, .. } = spawned;
+        let run = self.ranks.started(id);
+        run.process = Some(Arc::clone(&process));
+        self.link.add_process(Arc::clone(&process));
+        let (rank, launch) = (run.rank, run.launch);
+        let pid = process.id();
+        if let Some(pid) = pid {
+            self.memory.rank_started(rank, pid);
+        }
+        self.link.send(HostEvent::Started { rank, launch, pid, time: now() });
+        match output {
+            Output::Pipes { stdout, stderr } => {
+                for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
+                    let held = Held::pipe(&pipe).ok();
+                    self.read_stream(id, stream, held, |id, sinks, options| {
+                        Tee::start_pipe(id, pipe, sinks, options)
+                    });
+                }
+            }
+            Output::Terminal { master, slave } => {
+                let held = Held::terminal(&slave).ok();
+                self.ranks.run(id).terminal = Some(slave);
+                self.read_stream(id, Stream::Stdout, held, |id, sinks, options| {
+                    Tee::start_pty(id, master, sinks, options)
+                });
+            }
+        }
+        self.link.start_is_known();
+        self.take_marks(self.now());
+        self.events.watch_exit(id, &process);
+        let (cause, kill) = (self.state.shutdown.cause(), self.state.shutdown.grace_is_over());
+        let run = self.ranks.run(id);
+        if let Some(cause) = cause {
+            run.stop(cause.signal_for_ranks());
+            if kill {
+                run.kill();
+            }
+        }
+    }
+
+    /// Starts the reader of one stream of a rank.
+    fn read_stream(
+        &mut self,
+        id: RunId,
+        stream: Stream,
+        held: Option<Held>,
+        start: impl FnOnce(StreamId, Vec<BoxSink>, lastline_tee::Options) -> Result<Tee, TeeError>,
+    ) {
+        let slot = self.ranks.run(id).stream(stream);
+        let sinks = (self.settings.sinks)(slot.id);
+        match start(slot.id, sinks, self.settings.tee.clone()) {
+            Ok(tee) => {
+                (slot.held, slot.tee) = (held, Some(tee.clone()));
+                self.link.add_tee(tee.clone());
+                self.events.watch_end(id, tee);
+            }
+            Err(error) => tracing::error!(%error, rank = slot.id.rank, "its output is not read"),
+        }
+    }
+
+    fn rank_not_started(&mut self, id: RunId, error: &io::Error) {
+        let stopped = self.state.shutdown.is_stopping();
+        let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+        let run = self.ranks.started(id);
+        (run.refused, run.stopped) = (true, stopped);
+        let (rank, launch, time) = (run.rank, run.launch, now());
+        let error = format!("could not be started: {error}");
+        self.link.send(HostEvent::NotStarted { rank, launch, error, code, stopped, time });
+        self.link.start_is_known();
+        self.take_marks(self.now());
+        if !stopped {
+            self.rank_failed();
+        }
+    }
+
+    fn rank_exited(&mut self, id: RunId, exit: Exit) {
+        let run = self.ranks.run(id);
+        if run.exit.is_some() {
+            return;
+        }
+        run.exit = Some(exit);
+        // Who else has it open keeps it open.
+        run.terminal = None;
+        let (rank, launch, stopped) = (run.rank, run.launch, run.stopped);
+        if exit == Exit::Signal(libc::SIGKILL)
+            && !run.killed
+            && let Some(pid) = run.process.as_ref().and_then(|process| process.id())
+        {
+            self.memory.rank_killed(rank, pid);
+        }
+        let run = self.ranks.run(id);
+        for tee in run.streams.iter().filter(|s| !s.is_over()).filter_map(|s| s.tee.clone()) {
+            self.events.watch_silence(id, tee, self.settings.drain);
+        }
+        self.link.send(HostEvent::Exited { rank, launch, exit, stopped, time: now() });
+        self.say_last_lines(id);
+        if exit.is_failure() && !stopped {
+            self.rank_failed();
+        }
+    }
+
+    fn rank_failed(&mut self) {
+        if self.settings.on_failure == OnFailure::Stop {
+            self.stop(StopCause::Failure);
+        }
+    }
+
+    fn stream_ended(&mut self, id: RunId, stream: Stream, outcome: Result<&Outcome, &TeeError>) {
+        let slot = self.ranks.run(id).stream(stream);
+        if slot.end.is_some() {
+            return;
+        }
+        let said = slot.ended(outcome);
+        self.link.send(said);
+        self.say_last_lines(id);
+    }
+
+    fn say_last_lines(&mut self, id: RunId) {
+        for said in self.ranks.run(id).last_lines() {
+            self.link.send(said);
+        }
+    }
+
+    /// Looks up who holds the streams that are silent, all at once, and not here: `/proc` may be
+    /// long, or slow.
+    fn look_up_holders(&mut self) {
+        let Silent { waiting, looked_up } = &mut self.state.silent;
+        if !looked_up.is_empty() || waiting.is_empty() {
+            return;
+        }
+        looked_up.append(waiting);
+        let held = |(id, stream): &(RunId, Stream)| self.ranks.run(*id).stream(*stream).held;
+        let held: HashSet<Held> = looked_up.iter().filter_map(held).collect();
+        let events = self.events.clone();
+        tokio::task::spawn_blocking(move || events.send(Event::Holders(holders(&held))));
+    }
+
+    fn found_holders(
+        &mut self,
+        mut found: std::collections::HashMap<Held, Vec<lastline_line::Holder>>,
+    ) {
+        for (id, stream) in std::mem::take(&mut self.state.silent.looked_up) {
+            let slot = self.ranks.run(id).stream(stream);
+            let holders = slot.held.and_then(|held| found.remove(&held)).unwrap_or_default();
+            slot.leak(holders);
+        }
+        self.look_up_holders();
+    }
+
+    /// After the abort: processes that are not heard of yet have exited, or are given up; streams
+    /// that did not end by themselves are given up.
+    fn aborted(&mut self) {
+        let missed: Vec<(RunId, Exit)> = self
+            .ranks
+            .iter()
+            .enumerate()
+            .filter(|(_, run)| run.is_running())
+            .filter_map(|(id, run)| Some((id, run.process.as_ref()?.exit()?)))
+            .collect();
+        for (id, exit) in missed {
+            self.rank_exited(id, exit);
+        }
+        self.ranks.processes().for_each(|process| process.release());
+        let mut said = Vec::new();
+        for stream in self.ranks.streams_mut().filter(|stream| !stream.is_over()) {
+            if let Some(tee) = &stream.tee {
+                tee.kill();
+                let (read_bytes, read_lines) = tee.counts();
+                stream.end = Some(StreamEnd::Aborted);
+                said.push(HostEvent::StreamEnded {
+                    stream: stream.id,
+                    end: StreamEnd::Aborted,
+                    read_bytes,
+                    read_lines,
+                    error: None,
+                    leaked_to: Vec::new(),
+                });
+            }
+        }
+        said.into_iter().for_each(|event| self.link.send(event));
+    }
+}
+
+impl Drop for HostLoop {
+    /// The runtime is gone before the job is over: nothing that was started is left behind.
+    fn drop(&mut self) {
+        if self.state.phase == Phase::Over {
+            return;
+        }
+        if let Some(spawning) = self.spawning.take() {
+            spawning.stop_starting();
+            let running: Vec<_> = self.ranks.processes().cloned().collect();
+            abort::end_now(&running);
+            drop(spawning);
+        }
+    }
+}
+
+async fn poll_work(work: &mut Option<Work>) -> Done {
+    match work {
+        Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,64 @@
+//! How the memory that a job is given is shared out.
+
+/// The pipes of a job may hold this many bytes together when they are made: a quarter of what
+/// Linux lets one user have for all processes.
+const PIPES_BYTES: usize = 16 << 20;
+/// The size that Linux gives a new pipe, in bytes.
+const PIPE_BYTES: usize = 64 << 10;
+/// The smallest size that a pipe is given, in bytes.
+const MIN_PIPE_BYTES: usize = 4 << 10;
+/// What pipes under load may be enlarged by together, in bytes.
+pub(crate) const PIPE_GROWTH_BYTES: usize = 8 << 20;
+/// The least memory that a job is given for output, in bytes: with less, one chunk on its way would
+/// be all of it.
+const MIN_BUFFER_BYTES: usize = 256 << 10;
+/// What open lines may hold in memory together, in bytes.
+const OPEN_LINES_BYTES: usize = 8 << 20;
+
+/// Memory for output, of which the others are shares. What is on its way and what waits before it
+/// pin at most twice their bytes, so that a console that takes nothing leaves memory for reading
+/// and filing.
+pub(crate) fn memory(buffer_bytes: usize) -> usize {
+    buffer_bytes.max(MIN_BUFFER_BYTES)
+}
+
+/// What may be on its way to the client.
+pub(crate) fn channel_bytes(buffer_bytes: usize) -> usize {
+    memory(buffer_bytes) / 4
+}
+
+/// What may wait before that in memory.
+pub(crate) fn held_bytes(buffer_bytes: usize) -> usize {
+    memory(buffer_bytes) / 8
+}
+
+/// What the client holds of one open line.
+pub(crate) fn held_line_bytes(procs: u32) -> usize {
+    per_stream(OPEN_LINES_BYTES, procs, 16 << 10, 256 << 10)
+}
+
+/// The size of a rank's pipes; the system's own when `None`.
+pub(crate) fn pipe_bytes(procs: u32) -> Option<usize> {
+    let bytes = per_stream(PIPES_BYTES, procs, MIN_PIPE_BYTES, PIPE_BYTES);
+    (bytes < PIPE_BYTES).then_some(bytes)
+}
+
+/// A stream's share of `bytes`, a power of two within bounds.
+fn per_stream(bytes: usize, procs: u32, least: usize, most: usize) -> usize {
+    let share = bytes / (2 * procs.max(1) as usize);
+    let power = if share == 0 { 0 } else { 1 << share.ilog2() };
+    power.clamp(least, most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_ranks_take_a_quarter_of_the_users_pipes() {
+        assert_eq!([1, 64, 128].map(pipe_bytes), [None; 3]);
+        assert_eq!(pipe_bytes(1000), Some(8 << 10));
+        assert_eq!(pipe_bytes(1_000_000), Some(MIN_PIPE_BYTES));
+        assert!(2 * 1000 * pipe_bytes(1000).unwrap() <= PIPES_BYTES);
+    }
+}

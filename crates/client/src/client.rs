@@ -102,6 +102,27 @@ impl Client {
         self.wake_if(held);
     }
 
+    /// One host's streams, when it cannot be reached any more: what they said before the barrier
+    /// may be lost, unless they have ended.
+    pub fn barrier_lost(&self, version: Version, streams: Vec<StreamId>, cause: &str) {
+        let mut state = self.shared.state();
+        if !state.barriers.list(version, streams.iter().copied()) {
+            return;
+        }
+        let mut held = false;
+        for stream in streams {
+            let account = state.accounts.get(&stream);
+            match account.map_or((Offset::ZERO, None), |account| (account.received, account.ended))
+            {
+                (_, Some(_)) => held |= state.answer_if_ended(stream),
+                (at, None) => state.barriers.lost(stream, version, at, cause),
+            }
+        }
+        state.barriers.listed(version);
+        drop(state);
+        self.wake_if(held);
+    }
+
     /// A host that a barrier waits for cannot list its streams any more: one list fewer is waited
     /// for.
     pub fn barrier_host_lost(&self, version: Version) {

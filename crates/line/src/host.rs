@@ -49,6 +49,8 @@ pub enum HostEvent {
         launch: Launch,
         /// Its process, when it has an id here.
         pid: Option<u32>,
+        /// It has a terminal: both its outputs are one stream, its stdout.
+        terminal: bool,
         /// When.
         time: Timestamp,
     },

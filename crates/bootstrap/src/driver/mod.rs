@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::barriers::Barriers;
-use self::record::{Consequence, Record};
+use self::record::{Consequence, GoneStreams, Record};
 use self::run::{DriverLoop, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
@@ -186,19 +186,22 @@ impl DriverState {
                 // Nobody but the client waits for this.
                 return;
             }
-            Consequence::Gone(versions, streams) => {
-                if let Some(client) = self.client.get() {
-                    let known = client.accounts();
-                    let open =
-                        |id| !known.iter().any(|(other, a)| *other == id && a.ended.is_some());
-                    streams.iter().filter(|id| open(**id)).for_each(|id| client.abandon(*id));
-                    for version in versions {
-                        client.barrier_streams(version, streams.clone());
-                    }
-                }
+            Consequence::Gone(versions, gone) => {
+                versions.into_iter().for_each(|version| self.answer_for(version, gone.clone()));
             }
         }
         self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Answers a barrier for a host that is gone.
+    fn answer_for(&self, version: Version, gone: GoneStreams) {
+        let GoneStreams { streams, lost } = gone;
+        match (self.client.get(), lost) {
+            (Some(client), Some(why)) => client.barrier_lost(version, streams, &why),
+            (Some(client), None) => client.barrier_streams(version, streams),
+            // Nobody can have asked yet.
+            (None, _) => {}
+        }
     }
 
     async fn flush_within(&self, within: Duration) -> Verdicts {
@@ -206,7 +209,7 @@ impl DriverState {
         let version = Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1);
         let (hosts, gone) = self.record().open_barrier(version);
         let verdicts = self.client().open_barrier(version, hosts, within);
-        self.client().barrier_streams(version, gone);
+        gone.into_iter().for_each(|gone| self.answer_for(version, gone));
         self.control.send(Control::Flush { version });
         let closing = CloseBarrier(self, version);
         let verdicts = verdicts.await;

@@ -84,6 +84,8 @@ pub(super) struct RunRecord {
     pub(super) node: u32,
     pub(super) launch: Option<Launch>,
     pub(super) pid: Option<u32>,
+    /// Both its outputs are one stream.
+    terminal: bool,
     pub(super) state: RunState,
     /// Lastline told it to end before it did.
     pub(super) stopped: bool,
@@ -99,6 +101,7 @@ impl RunRecord {
             node,
             launch: None,
             pid: None,
+            terminal: false,
             state: RunState::Waiting,
             stopped: false,
             started: Timestamp::default(),
@@ -142,7 +145,9 @@ impl RunRecord {
     /// The ids of its streams, once it has been started.
     pub(super) fn ids(&self) -> impl Iterator<Item = StreamId> {
         let id = |launch| Stream::ALL.map(|stream| StreamId::new(launch, self.rank, stream));
-        self.launch.map(id).into_iter().flatten()
+        let launch = self.launch.filter(|_| !matches!(self.state, RunState::NotStarted(..)));
+        let streams = if self.terminal { 1 } else { 2 };
+        launch.map(id).into_iter().flatten().take(streams)
     }
 }
 
@@ -159,8 +164,16 @@ pub(super) enum Consequence {
     },
     /// These streams answer a barrier.
     Barrier(Version, Vec<StreamId>),
-    /// A host is gone: each barrier that still waits for its word gets these.
-    Gone(Vec<Version>, Vec<StreamId>),
+    /// A host is gone: each barrier that still waits for its word gets this.
+    Gone(Vec<Version>, GoneStreams),
+}
+
+/// The streams of a host that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GoneStreams {
+    pub(super) streams: Vec<StreamId>,
+    /// Why what they said last may not have come; all has been sent when there is no reason.
+    pub(super) lost: Option<String>,
 }
 
 /// What is known of all hosts and ranks.
@@ -202,9 +215,10 @@ impl Record {
                     self.runs.push(RunRecord::waiting(rank, node));
                 }
             }
-            HostEvent::Started { rank, launch, pid, time } => {
+            HostEvent::Started { rank, launch, pid, terminal, time } => {
                 let run = self.begin(node, rank, launch);
                 (run.state, run.pid, run.started) = (RunState::Running, pid, time);
+                run.terminal = terminal;
                 let host = self.host_name(node);
                 return Consequence::Started { rank, pid, host, job: self.job.clone() };
             }
@@ -312,9 +326,14 @@ impl Record {
         self.gone(node)
     }
 
-    fn gone(&mut self, node: u32) -> Consequence {
+    fn streams_of(&self, node: u32) -> GoneStreams {
         let streams = self.runs.iter().filter(|run| run.node == node).flat_map(RunRecord::ids);
-        let streams = streams.collect();
+        let lost = self.hosts.get(&node).and_then(|host| host.lost.clone());
+        GoneStreams { streams: streams.collect(), lost }
+    }
+
+    fn gone(&mut self, node: u32) -> Consequence {
+        let streams = self.streams_of(node);
         let mut versions = Vec::new();
         for (version, waiting) in &mut self.barriers {
             let before = waiting.len();
@@ -324,16 +343,12 @@ impl Record {
         Consequence::Gone(versions, streams)
     }
 
-    /// A barrier is opened. How many hosts' words it waits for, and the streams of hosts that have
-    /// gone, which are word of one host.
-    pub(super) fn open_barrier(&mut self, version: Version) -> (usize, Vec<StreamId>) {
-        let alive: Vec<u32> =
-            self.hosts.iter().filter(|(_, host)| !host.is_gone()).map(|(node, _)| *node).collect();
-        let gone = |run: &&RunRecord| self.hosts.get(&run.node).is_none_or(HostRecord::is_gone);
-        let streams = self.runs.iter().filter(gone).flat_map(RunRecord::ids).collect();
-        let hosts = alive.len() + 1;
-        self.barriers.insert(version, alive);
-        (hosts, streams)
+    /// A barrier is opened. How many hosts' words it waits for, and that of hosts that are gone.
+    pub(super) fn open_barrier(&mut self, version: Version) -> (usize, Vec<GoneStreams>) {
+        let gone = self.hosts.iter().filter(|(_, host)| host.is_gone());
+        let gone = gone.map(|(node, _)| self.streams_of(*node)).collect();
+        self.barriers.insert(version, self.present());
+        (self.hosts.len(), gone)
     }
 
     /// A barrier has its verdicts.
@@ -436,7 +451,13 @@ mod tests {
     }
 
     fn started(rank: u32) -> HostEvent {
-        HostEvent::Started { rank, launch: Launch(rank.into()), pid: Some(9), time: Timestamp(6) }
+        HostEvent::Started {
+            rank,
+            launch: Launch(rank.into()),
+            pid: Some(9),
+            terminal: false,
+            time: Timestamp(6),
+        }
     }
 
     fn exited(rank: u32, code: i32, stopped: bool) -> HostEvent {
@@ -474,13 +495,14 @@ mod tests {
         let mut record = Record::default();
         said(&mut record, up(1));
         said(&mut record, started(0));
-        assert_eq!(record.open_barrier(Version(1)), (2, vec![]));
+        assert_eq!(record.open_barrier(Version(1)), (1, vec![]));
         let ids: Vec<StreamId> =
             Stream::ALL.map(|stream| StreamId::new(Launch(0), 0, stream)).into();
         let gone = said(&mut record, HostEvent::Lost { why: "gone".into() });
-        assert_eq!(gone, Consequence::Gone(vec![Version(1)], ids.clone()));
+        let lost = GoneStreams { streams: ids, lost: Some("gone".into()) };
+        assert_eq!(gone, Consequence::Gone(vec![Version(1)], lost.clone()));
         assert!(record.ranks_are_over(1) && record.is_gone());
-        assert_eq!(record.open_barrier(Version(2)), (1, ids));
+        assert_eq!(record.open_barrier(Version(2)), (1, vec![lost]));
         assert_eq!(said(&mut record, HostEvent::Lost { why: "again".into() }), Consequence::None);
     }
 
@@ -490,8 +512,13 @@ mod tests {
         said(&mut record, up(1));
         said(&mut record, started(0));
         said(&mut record, exited(0, 1, false));
-        let again =
-            HostEvent::Started { rank: 0, launch: Launch(7), pid: Some(10), time: Timestamp(8) };
+        let again = HostEvent::Started {
+            rank: 0,
+            launch: Launch(7),
+            pid: Some(10),
+            terminal: false,
+            time: Timestamp(8),
+        };
         said(&mut record, again);
         assert_eq!(record.runs().len(), 2);
         assert_eq!(record.last_runs().map(|run| run.pid).collect::<Vec<_>>(), [Some(10)]);

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use lastline_appender::Appender;
 use lastline_line::{
-    Control, Exit, HostEvent, Launch, Stage, StopCause, Stream, StreamEnd, StreamId, Version,
+    Control, Exit, HostEvent, Launch, Message, Offset, Sink as _, Stage, StopCause, Stream,
+    StreamEnd, StreamId, Version,
 };
 use lastline_sender::Closed;
 use lastline_spawn::{Held, MemoryWatch, Output, Spawned, holders};
@@ -498,7 +499,8 @@ impl HostLoop {
         if let Some(pid) = pid {
             self.memory.rank_started(rank, pid);
         }
-        self.link.send(HostEvent::Started { rank, launch, pid, time: now() });
+        let terminal = matches!(output, Output::Terminal { .. });
+        self.link.send(HostEvent::Started { rank, launch, pid, terminal, time: now() });
         match output {
             Output::Pipes { stdout, stderr } => {
                 for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
@@ -658,6 +660,12 @@ impl HostLoop {
                 tee.kill();
                 let (read_bytes, read_lines) = tee.counts();
                 stream.end = Some(StreamEnd::Aborted);
+                // Its reader does not say any more how far it came.
+                if let Some(mut sink) = self.link.sink() {
+                    let at = Offset(read_bytes);
+                    // It is never full.
+                    drop(sink.accept(&Message::End { stream: stream.id, at }));
+                }
                 said.push(HostEvent::StreamEnded {
                     stream: stream.id,
                     end: StreamEnd::Aborted,

@@ -4,17 +4,19 @@
 //! as it starts and when it is over. When the pipe closes without a farewell, this process was
 //! killed: the guardian sends SIGTERM to every group, and SIGKILL after the grace.
 //!
-//! It is forked, not executed, so that it costs a fraction of a millisecond and needs no program
-//! to be found. A fork of a process with threads may only make system calls, so it does nothing
-//! else: its memory is made before the fork, and its loop neither allocates nor locks.
+//! It shares no memory with this process, not even such as is copied when it is written to:
+//! [`executed`] says how. Where that is not possible it is forked, by [`forked`].
+
+#[cfg(target_arch = "x86_64")]
+mod executed;
+mod forked;
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal};
+use crate::launch::reap;
 
 /// What a message's first word says; a slot and a group follow, as far as it needs them.
 const SET: u32 = 1;
@@ -24,11 +26,16 @@ const MESSAGE_BYTES: usize = 12;
 /// How often the guardian looks whether the groups are gone, in milliseconds.
 const LOOK_MILLIS: i32 = 20;
 
+/// What starts one that reads messages from this pipe, for so many slots, with this grace in
+/// milliseconds.
+type Start = fn(BorrowedFd<'_>, usize, i32) -> io::Result<OwnedFd>;
+
 /// The handle of the guardian. Dropping it without a farewell is what dying does.
 #[derive(Debug)]
 pub(crate) struct Guardian {
     state: Mutex<State>,
-    pid: Pid,
+    /// Tells of its end.
+    pidfd: OwnedFd,
 }
 
 #[derive(Debug)]
@@ -43,25 +50,24 @@ struct State {
 impl Guardian {
     /// Starts a guardian for at most so many groups at once.
     pub(crate) fn start(capacity: usize, grace: Duration) -> io::Result<Self> {
-        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let mut groups: Vec<i32> = vec![0; capacity];
-        let grace_millis = i32::try_from(grace.as_millis()).unwrap_or(i32::MAX);
-        #[expect(unsafe_code, reason = "std has no fork")]
-        // SAFETY: the child only makes system calls on memory that exists already, and leaves
-        // with `_exit`.
-        match unsafe { libc::fork() } {
-            -1 => Err(io::Error::last_os_error()),
-            0 => guard(read.as_raw_fd(), &mut groups, grace_millis),
-            child => {
-                let pid = Pid::from_raw(child).expect("BUG: a child's id is above zero");
-                Ok(Self::of(pid, write, capacity))
-            }
+        #[cfg(target_arch = "x86_64")]
+        match Self::start_as(executed::start, capacity, grace) {
+            Ok(guardian) => return Ok(guardian),
+            Err(error) => tracing::debug!(%error, "the guardian cannot be executed: it is forked"),
         }
+        Self::start_as(forked::start, capacity, grace)
     }
 
-    fn of(pid: Pid, pipe: OwnedFd, capacity: usize) -> Self {
+    fn start_as(start: Start, capacity: usize, grace: Duration) -> io::Result<Self> {
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let grace_millis = i32::try_from(grace.as_millis()).unwrap_or(i32::MAX);
+        let pidfd = start(read.as_fd(), capacity, grace_millis)?;
+        Ok(Self::of(pidfd, write, capacity))
+    }
+
+    fn of(pidfd: OwnedFd, pipe: OwnedFd, capacity: usize) -> Self {
         let free = (0..u32::try_from(capacity).unwrap_or(u32::MAX)).rev().collect();
-        Self { state: Mutex::new(State { pipe: Some(Arc::new(pipe)), free, capacity }), pid }
+        Self { state: Mutex::new(State { pipe: Some(Arc::new(pipe)), free, capacity }), pidfd }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -87,15 +93,7 @@ impl Guardian {
         };
         tell(&pipe, message(FAREWELL, 0, 0));
         drop(pipe);
-        self.reap();
-    }
-
-    fn reap(&self) {
-        let reaped =
-            rustix::process::waitpid(Some(self.pid), rustix::process::WaitOptions::empty());
-        if let Err(error) = reaped {
-            tracing::debug!(%error, "the guardian was reaped by somebody else");
-        }
+        reap(&self.pidfd);
     }
 }
 
@@ -162,102 +160,14 @@ fn message(word: u32, slot: u32, group: i32) -> [u8; MESSAGE_BYTES] {
     message
 }
 
-/// Does what a message says to the groups; false when it is none of this kind.
-fn hear(groups: &mut [i32], message: [u8; MESSAGE_BYTES]) -> bool {
-    let [a, b, c, d, e, f, g, h, i, j, k, l] = message;
-    let (slot, group) = (u32::from_ne_bytes([e, f, g, h]), i32::from_ne_bytes([i, j, k, l]));
-    if u32::from_ne_bytes([a, b, c, d]) != SET {
-        return false;
-    }
-    if let Some(slot) = groups.get_mut(slot as usize) {
-        *slot = group;
-    }
-    true
-}
-
-/// The guardian's whole life. System calls only.
-fn guard(pipe: i32, groups: &mut [i32], grace_millis: i32) -> ! {
-    detach(pipe);
-    let mut message = [0; MESSAGE_BYTES];
-    loop {
-        match rustix::io::read(rustix::stdio::stdin(), &mut message) {
-            Err(Errno::INTR) => continue,
-            Ok(MESSAGE_BYTES) => {
-                if !hear(groups, message) {
-                    leave();
-                }
-            }
-            _ => break,
-        }
-    }
-    end_groups(groups, grace_millis);
-    leave()
-}
-
-/// Gives up everything that is shared with the parent: its descriptors (an output that stays
-/// open here would keep its reader waiting), its session, its signals' handlers.
-fn detach(pipe: i32) {
-    #[expect(unsafe_code, reason = "between fork and exit there are only system calls")]
-    // SAFETY: each is a plain system call on values that are valid here.
-    unsafe {
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT, libc::SIGTSTP] {
-            libc::signal(signal, libc::SIG_IGN);
-        }
-        libc::setsid();
-        libc::prctl(libc::PR_SET_NAME, c"lastline-guard".as_ptr());
-        libc::chdir(c"/".as_ptr());
-        libc::dup2(pipe, 0);
-        libc::close_range(1, u32::MAX, 0);
-    }
-}
-
-fn end_groups(groups: &mut [i32], grace_millis: i32) {
-    signal_groups(groups, Signal::TERM);
-    let mut waited = 0;
-    while signal_groups(groups, None) && waited < grace_millis {
-        // Nothing is watched: this is a wait that allocates nothing.
-        let pause =
-            rustix::event::Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK_MILLIS) * 1_000_000 };
-        let _interrupted = rustix::event::poll(&mut [], Some(&pause));
-        waited += LOOK_MILLIS;
-    }
-    signal_groups(groups, Signal::KILL);
-}
-
-/// Signals every group that is still there, or only looks; whether any was.
-fn signal_groups(groups: &mut [i32], signal: impl Into<Option<Signal>>) -> bool {
-    let signal = signal.into();
-    let mut any = false;
-    for slot in groups {
-        let Some(group) = Pid::from_raw(*slot) else {
-            continue;
-        };
-        let sent = match signal {
-            Some(signal) => rustix::process::kill_process_group(group, signal),
-            None => rustix::process::test_kill_process_group(group),
-        };
-        match sent {
-            Err(Errno::SRCH) => *slot = 0,
-            _ => any = true,
-        }
-    }
-    any
-}
-
-fn leave() -> ! {
-    #[expect(unsafe_code, reason = "the parent's exit handlers must not run here")]
-    // SAFETY: it ends the process.
-    unsafe {
-        libc::_exit(0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::os::unix::process::CommandExt;
-    use std::process::{Child, Command};
+    use std::process::{Child, Command, Stdio};
 
     use lastline_testing::wait_until;
+    use rustix::process::Pid;
 
     use super::*;
     use crate::spawner::{ProcessSpawner, RankSpec, Spawner};
@@ -271,6 +181,18 @@ mod tests {
             let started = Command::new("sleep").arg("600").process_group(0).spawn();
             Self(started.expect("a process"))
         }
+
+        /// One that SIGTERM does not end.
+        #[expect(clippy::disallowed_methods, reason = "nobody may guard it")]
+        fn stubborn() -> Self {
+            let mut command = Command::new("sh");
+            command.args(["-c", "trap '' TERM; echo ready; exec sleep 600"]);
+            let started = command.process_group(0).stdout(Stdio::piped()).spawn();
+            let mut child = started.expect("a process");
+            let mut stdout = child.stdout.take().expect("BUG: it is piped");
+            stdout.read_exact(&mut [0; 6]).expect("it is ready");
+            Self(child)
+        }
     }
 
     impl Drop for Stranger {
@@ -280,23 +202,87 @@ mod tests {
         }
     }
 
+    /// How guardians are started here.
+    fn starts() -> Vec<Start> {
+        #[cfg(target_arch = "x86_64")]
+        return vec![executed::start, forked::start];
+        #[cfg(not(target_arch = "x86_64"))]
+        return vec![forked::start];
+    }
+
+    fn introduce(slot: &Slot, stranger: &Stranger) {
+        let group = Pid::from_child(&stranger.0).as_raw_nonzero().get();
+        tell(&slot.pipe, message(SET, slot.number, group));
+    }
+
     #[test]
     fn a_group_that_was_freed_is_not_ended_although_its_id_is_taken_again() {
-        let guardian = Arc::new(Guardian::start(2, Duration::from_millis(50)).unwrap());
-        let (mut kept, mut freed) = (Stranger::start(), Stranger::start());
-        let slots = [&kept, &freed].map(|group| {
+        for start in starts() {
+            let guardian = Guardian::start_as(start, 2, Duration::from_millis(50)).unwrap();
+            let guardian = Arc::new(guardian);
+            let (mut kept, mut freed) = (Stranger::start(), Stranger::start());
+            let slots = [&kept, &freed].map(|group| {
+                let slot = guardian.slot().unwrap();
+                introduce(&slot, group);
+                slot
+            });
+            assert!(guardian.slot().is_err());
+            slots[1].free();
+            assert!(guardian.slot().is_ok());
+            let pidfd = guardian.pidfd.try_clone().unwrap();
+            drop((slots, guardian));
+            reap(&pidfd);
+            assert_eq!(freed.0.try_wait().unwrap(), None, "it was ended");
+            assert!(kept.0.wait().is_ok_and(|status| !status.success()));
+        }
+    }
+
+    #[test]
+    fn after_the_grace_comes_sigkill_and_after_a_farewell_nothing() {
+        for start in starts() {
+            let guardian = Guardian::start_as(start, 9, Duration::from_millis(100)).unwrap();
+            let (mut stubborn, mut spared) = (Stranger::stubborn(), Stranger::start());
+            let begun = std::time::Instant::now();
+            let slot = Arc::new(guardian).slot().unwrap();
+            introduce(&slot, &stubborn);
+            drop(slot);
+            let status = stubborn.0.wait().unwrap();
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL));
+            assert!(begun.elapsed() >= Duration::from_millis(100));
+
+            let guardian = Guardian::start_as(start, 1, Duration::ZERO).unwrap();
+            let guardian = Arc::new(guardian);
             let slot = guardian.slot().unwrap();
-            let group = Pid::from_child(&group.0).as_raw_nonzero().get();
-            tell(&slot.pipe, message(SET, slot.number, group));
-            slot
-        });
-        slots[1].free();
-        assert!(guardian.slot().is_ok());
-        let pid = guardian.pid;
-        drop((slots, guardian));
-        rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap();
-        assert_eq!(freed.0.try_wait().unwrap(), None, "it was ended");
-        assert!(kept.0.wait().is_ok_and(|status| !status.success()));
+            introduce(&slot, &spared);
+            guardian.farewell();
+            assert_eq!(spared.0.try_wait().unwrap(), None, "it was ended");
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn an_executed_guardian_has_next_to_no_memory_and_no_descriptor_but_its_pipe() {
+        // Not marked to be closed by who executes a program: it is closed all the same.
+        let (_read, write) = rustix::pipe::pipe().unwrap();
+        let guardian = Guardian::start_as(executed::start, 4000, Duration::ZERO).unwrap();
+        let info =
+            std::fs::read_to_string(format!("/proc/self/fdinfo/{}", guardian.pidfd.as_raw_fd()));
+        let info = info.unwrap();
+        let pid = info.lines().find_map(|line| line.strip_prefix("Pid:")).unwrap().trim();
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+        wait_until(|| read("comm").is_ok_and(|name| name == "lastline-guard\n"));
+        let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        let fds: Vec<_> = fds.map(|fd| fd.file_name()).collect();
+        assert_eq!(fds, ["0"]);
+        let of = |what: &str| {
+            let status = read("status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+            line.split_whitespace().next().unwrap().parse::<u64>().unwrap()
+        };
+        assert!(of("RssAnon:") <= 64, "{} KiB", of("RssAnon:"));
+        let session = of("NSsid:");
+        assert_eq!(session.to_string(), pid);
+        drop(write);
     }
 
     #[test]
@@ -304,7 +290,7 @@ mod tests {
         // What the guardian would hear is heard here.
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (read, pipe) = rustix::pipe::pipe_with(flags).unwrap();
-        let guardian = Arc::new(Guardian::of(rustix::process::getpid(), pipe, 2));
+        let guardian = Arc::new(Guardian::of(pipe.try_clone().unwrap(), pipe, 2));
         let mut spawner = ProcessSpawner::with_guardian(Some(Arc::clone(&guardian)), None);
         let mut spawn = |program: &str| {
             let mut spec = RankSpec::new(0, vec![program.into()]);
@@ -318,7 +304,7 @@ mod tests {
         let mut hear_one = || {
             let mut message = [0; MESSAGE_BYTES];
             assert_eq!(rustix::io::read(&read, &mut message), Ok(MESSAGE_BYTES));
-            assert!(hear(&mut groups, message));
+            assert!(forked::hear(&mut groups, message));
             groups.map(|group| Some(group.unsigned_abs()).filter(|group| *group > 0))
         };
         assert_eq!(hear_one(), [good.id(), None]);

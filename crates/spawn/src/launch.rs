@@ -61,14 +61,24 @@ pub(crate) fn launch(
         stdio: program.stdio.map(|fd| fd.as_raw_fd()),
         files_limit: program.files_limit,
         prepare,
-        error: 0,
     };
-    let (pid, pidfd) = clone(&mut child)?;
-    if child.error == 0 {
+    let stack_bytes = STACK_BYTES + size_of_val(&child.argv[..]);
+    execute(stack_bytes, &mut || child.become_program())
+}
+
+/// Runs `child` in a process of its own, which shares this memory, on a stack of so many bytes, until
+/// it executes a program. Returns after that. On an error nothing runs, and nothing is left to reap.
+pub(crate) fn execute(
+    stack_bytes: usize,
+    child: &mut dyn FnMut() -> io::Result<Infallible>,
+) -> io::Result<(Pid, OwnedFd)> {
+    let mut run = Run { child, error: 0 };
+    let (pid, pidfd) = clone(stack_bytes, &mut run)?;
+    if run.error == 0 {
         return Ok((pid, pidfd));
     }
     reap(&pidfd);
-    Err(io::Error::from_raw_os_error(child.error))
+    Err(io::Error::from_raw_os_error(run.error))
 }
 
 /// Waits for a child that is ending. It may be nobody's already, where SIGCHLD is ignored.
@@ -118,26 +128,31 @@ struct Child<'a> {
     stdio: [RawFd; 3],
     files_limit: Option<FilesLimit>,
     prepare: &'a mut dyn FnMut() -> io::Result<()>,
+}
+
+/// What the child does.
+struct Run<'a> {
+    child: &'a mut dyn FnMut() -> io::Result<Infallible>,
     /// Why there is no program, by the system's number; zero when there is one.
     error: c_int,
 }
 
-/// Runs `child` in a process of its own, which shares this memory until it executes its program or ends.
+/// Does `run` in a process of its own, which shares this memory until it executes its program or ends.
 /// Returns after that.
 #[expect(unsafe_code, reason = "neither std nor rustix has clone")]
-fn clone(child: &mut Child<'_>) -> io::Result<(Pid, OwnedFd)> {
+fn clone(stack_bytes: usize, run: &mut Run<'_>) -> io::Result<(Pid, OwnedFd)> {
     let mut stack: Vec<u128> = Vec::new();
-    stack.reserve_exact((STACK_BYTES + size_of_val(&child.argv[..])).div_ceil(size_of::<u128>()));
+    stack.reserve_exact(stack_bytes.div_ceil(size_of::<u128>()));
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     let mut pidfd: c_int = -1;
     // A handler must not run in the child: it would run in our memory.
     let signals = Blocked::all()?;
     // SAFETY: the stack is the child's alone, grows down from its aligned end, and lives until `clone`
-    // returns, which `CLONE_VFORK` delays until the child has left this memory. `child` is its alone
+    // returns, which `CLONE_VFORK` delays until the child has left this memory. `run` is its alone
     // for as long.
     let pid = unsafe {
         let top = stack.as_mut_ptr().add(stack.capacity());
-        libc::clone(run, top.cast(), flags, (&raw mut *child).cast(), &raw mut pidfd)
+        libc::clone(begin, top.cast(), flags, (&raw mut *run).cast(), &raw mut pidfd)
     };
     let failed = io::Error::last_os_error();
     drop(signals);
@@ -149,14 +164,14 @@ fn clone(child: &mut Child<'_>) -> io::Result<(Pid, OwnedFd)> {
 }
 
 /// Where the child begins.
-extern "C" fn run(child: *mut c_void) -> c_int {
+extern "C" fn begin(run: *mut c_void) -> c_int {
     #[expect(unsafe_code, reason = "this is what `clone` calls")]
     // SAFETY: it is what `clone` was given, and nobody else uses it meanwhile. Exit handlers belong to
     // the process whose memory this is.
     unsafe {
-        let child = &mut *child.cast::<Child<'_>>();
-        let Err(error) = child.become_program();
-        child.error = error.raw_os_error().unwrap_or(libc::EIO);
+        let run = &mut *run.cast::<Run<'_>>();
+        let Err(error) = (run.child)();
+        run.error = error.raw_os_error().unwrap_or(libc::EIO);
         libc::_exit(127)
     }
 }

@@ -1,5 +1,7 @@
 //! Starts processes that lead groups, and a guardian that ends them when their starter dies.
 
+#![warn(missing_debug_implementations)]
+
 mod command;
 mod environment;
 mod files_limit;

@@ -1,8 +1,8 @@
 //! Doubles with handles, and the laws of Lastline's traits as functions.
 //!
 //! A law is a function that takes an implementation (or something that makes one) and panics with
-//! the law's number when it is broken. Whoever writes a sink, a transport, a storage, a fold or a
-//! printer of their own calls them from a test:
+//! the law's number when it is broken. Whoever writes a sink, a transport, a storage, a fold, a
+//! printer or a spawner of their own calls them from a test:
 //!
 //! ```
 //! lastline_testing::laws::fold::all(|| lastline_line::Off);
@@ -16,6 +16,7 @@ mod printer;
 pub mod rank;
 mod sink;
 pub mod soak;
+mod spawner;
 pub mod storage;
 mod terminal;
 
@@ -23,6 +24,7 @@ pub use files::Files;
 pub use gate::{Gate, PATIENCE, until, wait_until};
 pub use printer::{PrintRecorder, Printed, Screen};
 pub use sink::Recorder;
+pub use spawner::{RankDouble, SpawnerDouble, SpecDouble};
 pub use terminal::terminal;
 
 use bytes::Bytes;

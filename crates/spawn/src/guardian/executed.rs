@@ -117,13 +117,13 @@ mod program {
     std::arch::global_asm!(include_str!("x86_64.s"), options(raw));
 
     unsafe extern "C" {
-        static lastline_guardian_begin: u8;
-        static lastline_guardian_end: u8;
+        static lastline_guardian_1_begin: u8;
+        static lastline_guardian_1_end: u8;
     }
 
     pub(super) fn code() -> &'static [u8] {
-        let begin = &raw const lastline_guardian_begin;
-        let end = &raw const lastline_guardian_end;
+        let begin = &raw const lastline_guardian_1_begin;
+        let end = &raw const lastline_guardian_1_end;
         // SAFETY: `x86_64.s` defines both, the second behind the first, in one section that is
         // only read.
         unsafe { std::slice::from_raw_parts(begin, end.addr() - begin.addr()) }

@@ -3,5 +3,6 @@
 pub mod fold;
 pub mod printer;
 pub mod sink;
+pub mod spawner;
 pub mod storage;
 pub mod transport;

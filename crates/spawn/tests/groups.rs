@@ -15,10 +15,10 @@ const TERM: i32 = 15;
 
 /// A shell that runs `script`, and where its stdout is read.
 fn shell(script: &str) -> (Arc<dyn Process>, std::fs::File) {
-    let mut spawner = ProcessSpawner::new(ProcessOptions::default()).unwrap();
+    let mut spawner = ProcessSpawner::new(ProcessOptions::default()).expect("a guardian");
     let script = format!("exec 2>/dev/null; {script}");
     let command = ["sh", "-c", &script].map(Into::into).into();
-    let spawned = spawner.spawn(RankSpec::new(0, command)).unwrap();
+    let spawned = spawner.spawn(RankSpec::new(0, command)).expect("a shell");
     let Output::Pipes { stdout, stderr: _ } = spawned.output else {
         panic!("no terminal was asked for");
     };
@@ -28,13 +28,13 @@ fn shell(script: &str) -> (Arc<dyn Process>, std::fs::File) {
 
 fn read(from: &mut std::fs::File, expected: &str) {
     let mut text = vec![0; expected.len()];
-    from.read_exact(&mut text).unwrap();
-    assert_eq!(String::from_utf8(text).unwrap(), expected);
+    from.read_exact(&mut text).expect("as much as that");
+    assert_eq!(String::from_utf8_lossy(&text), expected);
 }
 
 fn end(process: &dyn Process) -> Exit {
     wait_until(|| process.exit().is_some());
-    process.exit().unwrap()
+    process.exit().expect("BUG: it has just been there")
 }
 
 /// The signal that ends a group is what makes a background shell start more.
@@ -123,6 +123,6 @@ fn a_process_of_somebody_else_is_waited_for_and_signalled_alone() {
 }
 
 fn pidfd(pid: u32) -> OwnedFd {
-    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap()
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).expect("an id");
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).expect("it is there")
 }

@@ -4,12 +4,12 @@ use lastline_spawn::{ProcessOptions, ProcessSpawner};
 use lastline_testing::laws;
 
 fn hold(guardian: bool) {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime with threads of its own");
     let _entered = runtime.enter();
     laws::spawner::all(|| {
         let mut options = ProcessOptions::default();
         options.guardian = guardian;
-        ProcessSpawner::new(options).unwrap()
+        ProcessSpawner::new(options).expect("a guardian")
     });
 }
 

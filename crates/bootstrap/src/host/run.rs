@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lastline_appender::Appender;
 use lastline_line::{
-    Control, Exit, HostEvent, Launch, Message, Offset, Sink as _, Stage, StopCause, Stream,
+    Accept, Control, Exit, HostEvent, Launch, Message, Offset, Sink as _, Stage, StopCause, Stream,
     StreamEnd, StreamId, Version,
 };
 use lastline_sender::Closed;
@@ -663,8 +663,8 @@ impl HostLoop {
                 // Its reader does not say any more how far it came.
                 if let Some(mut sink) = self.link.sink() {
                     let at = Offset(read_bytes);
-                    // It is never full.
-                    drop(sink.accept(&Message::End { stream: stream.id, at }));
+                    let accept = sink.accept(&Message::End { stream: stream.id, at });
+                    debug_assert_eq!(accept, Accept::Taken, "a sender's sink is never full");
                 }
                 said.push(HostEvent::StreamEnded {
                     stream: stream.id,

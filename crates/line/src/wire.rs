@@ -3,7 +3,8 @@
 //! A frame is its length (`u32`, little-endian, without these four bytes), the version byte, a
 //! kind byte, and the kind's fields, integers little-endian. A stream is its launch (8 bytes),
 //! rank (4) and descriptor (1). Data's bytes are the frame's rest, and are not copied when
-//! decoded. What a host says of itself is rare, and is JSON.
+//! decoded. What a host says of itself is rare, and is JSON. A
+//! frame of another version, or one that is malformed, ends the connection that it came from.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -75,11 +76,26 @@ pub enum Frame {
     Message(Message),
     /// From the driver to a host.
     Control(Control),
-    /// From the receiver of data to its sender: so many bytes more may be sent.
+    /// From the receiver of output to its sender: so many bytes more may be on the way. The first
+    /// one of a connection is the receiver's whole window; nothing of a stream is sent before it.
     Credit {
-        /// How many, in bytes of payload.
+        /// How many, as [`window_bytes`] counts them.
         bytes: u64,
     },
+}
+
+/// What a message of a stream costs of the window beside its payload, in bytes.
+const MESSAGE_WINDOW_BYTES: usize = 64;
+
+/// What a message takes of a receiver's window, in bytes, until the receiver is done with it.
+/// Nothing, when it belongs to no stream.
+pub fn window_bytes(message: &Message) -> usize {
+    let payload = match message {
+        Message::Host(_) | Message::Heartbeat { .. } => return 0,
+        Message::Skip { cause, .. } => cause.as_str().len(),
+        other => other.payload_bytes(),
+    };
+    MESSAGE_WINDOW_BYTES + payload
 }
 
 /// Appends `message` as one frame.
@@ -124,7 +140,7 @@ pub fn encode_message(message: &Message, out: &mut BytesMut) {
     });
 }
 
-/// Appends leave to send `bytes` more as one frame.
+/// Appends a credit of `bytes` as one frame.
 pub fn encode_credit(bytes: u64, out: &mut BytesMut) {
     framed(out, |out| {
         out.put_u8(kind::CREDIT);

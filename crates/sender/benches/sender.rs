@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use lastline_line::{Accept, Chunk, Inbox as _, Message, Offset, Received, Sink as _, Timestamp};
-use lastline_sender::{ChannelInbox, Options, Sender, channel, unix};
+use lastline_line::{Accept, Chunk, Inbox, Message, Offset, Received, Sink as _, Timestamp};
+use lastline_sender::{Options, Sender, channel, framed, send};
 use lastline_testing::stdout;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -20,7 +20,7 @@ fn chunks(bytes: usize) -> Vec<Message> {
     (0..CHUNKS).map(|at| Message::Data(chunk(at))).collect()
 }
 
-fn receive(mut inbox: ChannelInbox) -> u64 {
+fn receive(mut inbox: impl Inbox) -> u64 {
     let mut received = 0;
     while received < CHUNKS {
         match inbox.next(Some(Duration::from_secs(20))) {
@@ -33,7 +33,7 @@ fn receive(mut inbox: ChannelInbox) -> u64 {
 }
 
 /// Everything through a sender, received on a thread.
-async fn through_a_sender(sender: Sender, inbox: ChannelInbox, messages: &[Message]) {
+async fn through_a_sender(sender: Sender, inbox: impl Inbox + 'static, messages: &[Message]) {
     let receiving = tokio::task::spawn_blocking(move || receive(inbox));
     let mut sink = sender.sink();
     for message in messages {
@@ -46,7 +46,7 @@ async fn through_the_transport(messages: &[Message]) {
     let (mut transport, inbox) = channel(LIMIT_BYTES);
     let receiving = tokio::task::spawn_blocking(move || receive(inbox));
     for message in messages {
-        unix::send(&mut transport, message.clone()).await.expect("the inbox is there");
+        send(&mut transport, message.clone()).await.expect("the inbox is there");
     }
     receiving.await.expect("the receiving thread");
 }
@@ -67,8 +67,8 @@ fn flood(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("socket", bytes), &messages, |bench, messages| {
             bench.to_async(&runtime).iter(|| async {
                 let (near, far) = UnixStream::pair().expect("a pair");
-                let transport = unix::transport(near, LIMIT_BYTES);
-                let inbox = unix::inbox(far, LIMIT_BYTES);
+                let transport = framed::transport(near, LIMIT_BYTES);
+                let inbox = framed::inbox(far, LIMIT_BYTES);
                 through_a_sender(Sender::start(transport, Options::default()), inbox, messages)
                     .await;
             });

@@ -1,17 +1,16 @@
 //! The transport inside one process: a queue bounded in bytes.
 
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use futures_core::Stream;
-use lastline_line::{
-    Budget, Control, ControlSender, Heard, Inbox, Lease, Listener, Message, Received,
-};
+use lastline_line::{Budget, Control, ControlSender, Inbox, Lease, Listener, Message, Received};
 
+use crate::events::EventLane;
 use crate::transport::{Closed, Reason, Refused, Transport};
 
 /// What a queued message costs beside its payload, in bytes.
@@ -35,7 +34,6 @@ pub fn channel(limit_bytes: usize) -> (ChannelTransport, ChannelInbox) {
         granted: None,
         controls: Box::pin(controls_out),
         events: Arc::new(EventSender(Arc::clone(&events))),
-        stores_on_send: true,
     };
     (
         transport,
@@ -59,7 +57,6 @@ pub struct ChannelTransport {
     granted: Option<Lease>,
     controls: Pin<Box<Receiver<Control>>>,
     events: Arc<EventSender>,
-    stores_on_send: bool,
 }
 
 impl Clone for ChannelTransport {
@@ -71,18 +68,11 @@ impl Clone for ChannelTransport {
             granted: None,
             controls: self.controls.clone(),
             events: Arc::clone(&self.events),
-            stores_on_send: self.stores_on_send,
         }
     }
 }
 
 impl ChannelTransport {
-    /// The same, but what was taken counts as stored only when the client says so.
-    pub(crate) fn stored_when_acknowledged(mut self) -> Self {
-        self.stores_on_send = false;
-        self
-    }
-
     /// The inbox is gone, or going: its two lanes do not end in one step.
     fn is_closed(&self) -> bool {
         self.messages.is_closed() || self.controls.is_closed()
@@ -105,7 +95,7 @@ impl Transport for ChannelTransport {
         }
         let message = match message {
             Message::Host(said) => {
-                self.events.0.say(Heard::Host(said));
+                self.events.0.deliver(said);
                 return Ok(());
             }
             message => message,
@@ -143,7 +133,7 @@ impl Transport for ChannelTransport {
     }
 
     fn stores_on_send(&self) -> bool {
-        self.stores_on_send
+        true
     }
 }
 
@@ -157,7 +147,7 @@ pub struct ChannelInbox {
 
 /// The lane of data and marks.
 #[derive(Debug)]
-pub(crate) struct Messages {
+struct Messages {
     queue: Receiver<(Message, Lease)>,
     /// The room of the message that is being worked on.
     current: Option<Lease>,
@@ -165,42 +155,7 @@ pub(crate) struct Messages {
 
 /// The lane of what the client says.
 #[derive(Clone, Debug)]
-pub(crate) struct Controls(Sender<Control>);
-
-/// The lane of what hosts say of themselves: to the listener, or kept until there is one.
-#[derive(Default)]
-struct EventLane(Mutex<Events>);
-
-#[derive(Default)]
-struct Events {
-    listener: Option<Listener>,
-    kept: Vec<Heard>,
-    /// The inbox is gone.
-    closed: bool,
-}
-
-impl EventLane {
-    fn say(&self, heard: Heard) {
-        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(listener) = &mut events.listener {
-            listener(heard);
-        } else if !events.closed {
-            events.kept.push(heard);
-        }
-    }
-
-    fn listen(&self, mut listener: Listener) {
-        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        events.kept.drain(..).for_each(&mut listener);
-        events.listener = Some(listener);
-    }
-}
-
-impl std::fmt::Debug for EventLane {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EventLane").finish_non_exhaustive()
-    }
-}
+struct Controls(Sender<Control>);
 
 /// Says that there will be no more, when the last transport is dropped.
 #[derive(Debug)]
@@ -208,29 +163,20 @@ struct EventSender(Arc<EventLane>);
 
 impl Drop for EventSender {
     fn drop(&mut self) {
-        self.0.say(Heard::Closed);
+        self.0.end();
     }
 }
 
 #[derive(Debug)]
-pub(crate) struct EventReceiver(Arc<EventLane>);
+struct EventReceiver(Arc<EventLane>);
 
 impl Drop for EventReceiver {
     fn drop(&mut self) {
-        let mut events = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = (events.listener.take(), std::mem::take(&mut events.kept));
-        events.closed = true;
-        drop(events);
-        // A listener may own what speaks here when it is dropped.
-        drop(gone);
+        self.0.discard();
     }
 }
 
 impl ChannelInbox {
-    pub(crate) fn split(self) -> (Messages, Controls, EventReceiver) {
-        (self.messages, self.controls, self.events)
-    }
-
     /// As [`Inbox::next`], to be awaited. `None` when all senders are gone. Cancel-safe.
     pub async fn recv(&mut self) -> Option<Message> {
         self.messages.recv().await
@@ -238,7 +184,7 @@ impl ChannelInbox {
 }
 
 impl Messages {
-    pub(crate) async fn recv(&mut self) -> Option<Message> {
+    async fn recv(&mut self) -> Option<Message> {
         self.current = None;
         let taken = self.queue.recv().await.ok()?;
         Some(self.take(taken))
@@ -274,7 +220,7 @@ impl Drop for Messages {
 }
 
 impl Controls {
-    pub(crate) fn say(&self, control: Control) {
+    fn send(&self, control: Control) {
         if self.0.try_send(control).is_err() {
             tracing::trace!(?control, "nobody listens to the client any more");
         }
@@ -288,7 +234,7 @@ impl Inbox for ChannelInbox {
 
     fn control_sender(&self) -> ControlSender {
         let controls = self.controls.clone();
-        ControlSender::new(move |control| controls.say(control))
+        ControlSender::new(move |control| controls.send(control))
     }
 
     fn listen(&mut self, listener: Listener) {

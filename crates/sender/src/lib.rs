@@ -1,8 +1,8 @@
 //! Sends chunks over a transport: bounded in bytes, in order, catching up from the file.
 //!
 //! A [`Sender`] owns one [`Transport`] and gives out [`SenderSink`]s, one per tee or as many as
-//! are wanted. [`channel`](fn@channel) is the transport inside one process, [`unix`] the one
-//! between two on a host; both end in an [`Inbox`](lastline_line::Inbox), the client's side.
+//! are wanted. [`channel`](fn@channel) is the transport inside one process, [`framed`] the one
+//! between two, over any connection; both end in an [`Inbox`](lastline_line::Inbox), the client's side.
 //!
 //! ```
 //! use std::time::Duration;
@@ -44,11 +44,15 @@
 //!
 //! # Your own transport
 //!
+//! [`framed`] uses nothing that is not public: it is the one to copy.
+//!
 //! 1. Implement [`Transport::try_send`]: take the message or give it back with a reason.
 //! 2. Implement [`Transport::poll_ready`]: register the waker while there is no room.
 //! 3. Implement [`Transport::poll_control`]: hand on acknowledgements; say [`Closed`] when the far
 //!    side is gone.
-//! 4. Run `lastline_testing::laws::transport::all` on it.
+//! 4. On the far side implement [`Inbox`](lastline_line::Inbox); [`EventLane`] is its lane for what
+//!    hosts say of themselves.
+//! 5. Run `lastline_testing::laws::transport::all` on it.
 //!
 //! # What it does not do
 //!
@@ -56,17 +60,19 @@
 
 mod backlog;
 mod channel;
+mod events;
 mod forwarder;
+pub mod framed;
 mod options;
 mod sender;
 mod sent;
 mod shared;
 mod transport;
-pub mod unix;
 mod worker;
 
 pub use channel::{ChannelInbox, ChannelTransport, channel};
+pub use events::EventLane;
 pub use options::{ControlHandler, Options, WhenFull};
 pub use sender::{Sender, SenderSink};
 pub use sent::Sent;
-pub use transport::{Closed, Reason, Refused, Transport};
+pub use transport::{Closed, Reason, Refused, Transport, send};

@@ -39,6 +39,10 @@ pub struct Refused {
 /// 4. **Remembered end.** Once one method has said that the far side is gone, all do; only
 ///    `poll_control` first gives what the client had said before.
 /// 5. **No blocking.** No method waits.
+/// 6. **Beside data.** What a host says of itself ([`Message::Host`]) is never refused as `Full` and
+///    never waits for output that nobody takes.
+/// 7. **Delivery.** What was taken arrives, also when the transport is dropped right after, unless
+///    the far side is gone.
 ///
 /// `lastline_testing::laws::transport` runs them against any implementation.
 pub trait Transport: Send {
@@ -54,6 +58,22 @@ pub trait Transport: Send {
     /// Whether what `try_send` took counts as stored at once, without an acknowledgement.
     fn stores_on_send(&self) -> bool {
         false
+    }
+}
+
+/// Sends one message, waiting for room.
+///
+/// # Errors
+///
+/// When the far side is gone.
+pub async fn send(transport: &mut impl Transport, message: Message) -> Result<(), Closed> {
+    let mut message = message;
+    loop {
+        match transport.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(refused) => message = refused.message,
+        }
+        std::future::poll_fn(|context| transport.poll_ready(context)).await?;
     }
 }
 

@@ -1,12 +1,12 @@
 //! The laws of a transport, over both that the crate has, and what is a socket's own.
 
 use lastline_line::{Control, Message, Offset, Received};
-use lastline_sender::unix::{inbox, transport};
-use lastline_sender::{ChannelInbox, ChannelTransport, channel};
+use lastline_sender::channel;
+use lastline_sender::framed::{FramedInbox, FramedTransport, inbox, transport};
 use lastline_testing::{PATIENCE, chunk, laws, stdout, until};
 use tokio::net::UnixStream;
 
-fn over_a_socket(limit_bytes: usize) -> (ChannelTransport, ChannelInbox) {
+fn over_a_socket(limit_bytes: usize) -> (FramedTransport, FramedInbox) {
     let (near, far) = UnixStream::pair().expect("a pair");
     (transport(near, limit_bytes), inbox(far, limit_bytes))
 }
@@ -23,15 +23,27 @@ fn the_laws_hold_over_a_socket() {
     laws::transport::all(|| over_a_socket(4 << 10));
 }
 
+#[test]
+fn the_laws_hold_over_any_connection() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let _entered = runtime.enter();
+    for pipe_bytes in [64, 64 << 10] {
+        laws::transport::all(|| {
+            let (near, far) = tokio::io::duplex(pipe_bytes);
+            (transport(near, 4 << 10), inbox(far, 4 << 10))
+        });
+    }
+}
+
 /// A peer that has said all and gone does not hear the answers; what it said counts all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_nobody_hears_loses_nothing() {
     use lastline_line::Inbox as _;
-    let (mut near, mut far) = over_a_socket(2 << 10);
+    let (mut near, mut far) = over_a_socket(64 << 10);
     let sent: Vec<Message> =
         (0..100).map(|at| Message::Data(chunk(stdout(0), at * 500, &[b'x'; 500]))).collect();
     for message in &sent {
-        lastline_sender::unix::send(&mut near, message.clone()).await.unwrap();
+        lastline_sender::send(&mut near, message.clone()).await.unwrap();
     }
     drop(near);
     let received = tokio::task::spawn_blocking(move || {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lastline_client::{Account, Client, Options as ClientOptions, Printer, Verdicts};
 use lastline_line::{Launch, Off, Stream, StreamId, Version};
-use lastline_sender::{Options, Sender, Sent, channel, unix};
+use lastline_sender::{Options, Sender, Sent, framed};
 use lastline_tee::{BoxSink, Options as TeeOptions, Tee};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
@@ -60,13 +60,16 @@ pub(crate) async fn run(
     child.env(CHANNEL, &channel_path).env(DRIVER, &driver_path);
     let mut child = start(child)?;
 
-    let (driver, inbox) = channel(LIMIT_BYTES);
+    let (driver, inbox) = framed::shared_inbox(LIMIT_BYTES);
     let client = Client::start(inbox, Box::new(Off), printer, ClientOptions::default())?;
     let (from_child, _) = tokio::time::timeout(WITHIN, listener.accept()).await??;
-    let serving = tokio::spawn(unix::serve(from_child, driver.clone()));
+    let serving = tokio::spawn(framed::serve(from_child, driver.clone()));
+    let (near, far) = tokio::io::duplex(LIMIT_BYTES);
+    tokio::spawn(framed::serve(far, driver));
 
-    let transport = unix::transport(UnixStream::connect(&channel_path).await?, LIMIT_BYTES);
-    let sender = Sender::with_detour(transport, Some(Box::new(driver)), Options::default());
+    let transport = framed::transport(UnixStream::connect(&channel_path).await?, LIMIT_BYTES);
+    let detour = Box::new(framed::transport(near, LIMIT_BYTES));
+    let sender = Sender::with_detour(transport, Some(detour), Options::default());
     let stream = StreamId::new(Launch(1), 0, Stream::Stdout);
     let sinks: Vec<BoxSink> = vec![Box::new(sender.sink())];
     let (mut rank, reader) = tokio::io::duplex(LIMIT_BYTES);

@@ -42,8 +42,10 @@ impl Forwarder {
     pub(super) fn note(&mut self, control: Control) {
         match control {
             Control::Acknowledge { stream, through } => {
-                self.streams.entry(stream).or_default().stored.raise(through);
-                self.progress += 1;
+                if let Some(sent) = self.streams.get_mut(&stream) {
+                    sent.stored.raise(through);
+                    self.progress += 1;
+                }
             }
             Control::SetMode { stream_to_client } => self.set_mode(stream_to_client),
             // The owner's business.

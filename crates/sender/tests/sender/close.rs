@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_line::{Control, Inbox as _, Message, Offset};
-use lastline_sender::{Options, Sender, channel, unix};
+use lastline_sender::{Options, Sender, channel, framed};
 use lastline_testing::{Files, stdout, until};
 use tokio::net::UnixStream;
 
@@ -31,8 +31,8 @@ async fn what_is_left_at_the_deadline_is_declared() {
 #[tokio::test]
 async fn closing_waits_for_what_was_sent_to_be_acknowledged() {
     let (near, far) = UnixStream::pair().unwrap();
-    let sender = Sender::start(unix::transport(near, 1 << 20), Options::default());
-    let mut peer = unix::inbox(far, 1 << 20);
+    let sender = Sender::start(framed::transport(near, 1 << 20), Options::default());
+    let mut peer = framed::inbox(far, 1 << 20);
     give(&mut sender.sink(), &data(0, 0, "hello\n"));
     give(&mut sender.sink(), &end(0, 6));
     let closing = tokio::spawn(sender.close(SOON));
@@ -49,7 +49,7 @@ async fn closing_waits_for_what_was_sent_to_be_acknowledged() {
 #[tokio::test]
 async fn what_is_not_acknowledged_at_the_deadline_is_declared() {
     let (near, _far) = UnixStream::pair().unwrap();
-    let sender = Sender::start(unix::transport(near, 1 << 20), Options::default());
+    let sender = Sender::start(framed::transport(near, 1 << 20), Options::default());
     give(&mut sender.sink(), &data(0, 0, "hello\n"));
     let sent = sender.close(Duration::from_millis(5)).await;
     let gaps = sent[0].1.no_route.as_slice();

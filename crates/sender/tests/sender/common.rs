@@ -8,6 +8,7 @@ use lastline_line::{
     Accept, Budget, Chunk, Control, Lease, Message, Offset, Sink, Span, StreamId, Timestamp,
     Version,
 };
+use lastline_sender::framed::FramedInbox;
 use lastline_sender::{ChannelInbox, ControlHandler};
 use lastline_testing::{PATIENCE, chunk, stdout};
 
@@ -35,10 +36,28 @@ pub(crate) fn give(sink: &mut impl Sink, message: &Message) {
     assert_eq!(sink.accept(message), Accept::Taken);
 }
 
+/// An inbox that can be awaited.
+pub(crate) trait Receive {
+    async fn receive(&mut self) -> Option<Message>;
+}
+
+impl Receive for ChannelInbox {
+    async fn receive(&mut self) -> Option<Message> {
+        self.recv().await
+    }
+}
+
+impl Receive for FramedInbox {
+    async fn receive(&mut self) -> Option<Message> {
+        self.recv().await
+    }
+}
+
 /// The next message that is no heartbeat.
-pub(crate) async fn next(inbox: &mut ChannelInbox) -> Option<Message> {
+pub(crate) async fn next(inbox: &mut impl Receive) -> Option<Message> {
     loop {
-        let message = tokio::time::timeout(PATIENCE, inbox.recv()).await.expect("nothing comes")?;
+        let message =
+            tokio::time::timeout(PATIENCE, inbox.receive()).await.expect("nothing comes")?;
         if !matches!(message, Message::Heartbeat { .. }) {
             return Some(message);
         }

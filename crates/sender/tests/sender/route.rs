@@ -7,7 +7,8 @@ use std::time::Duration;
 use lastline_line::{
     Accept, Cause, Control, Inbox as _, Message, Offset, Sink as _, StreamId, Version,
 };
-use lastline_sender::{ChannelInbox, Options, Sender, channel, unix};
+use lastline_sender::framed::{self, FramedInbox};
+use lastline_sender::{ChannelInbox, Options, Sender, channel};
 use lastline_testing::{stdout, until};
 use tokio::net::UnixStream;
 
@@ -20,12 +21,12 @@ fn skip(stream: StreamId, from: u64, to: u64) -> Message {
 }
 
 /// A sender over a socket, its peer's inbox, and the inbox of its detour.
-fn over_a_socket(options: Options) -> (Sender, ChannelInbox, ChannelInbox) {
+fn over_a_socket(options: Options) -> (Sender, FramedInbox, ChannelInbox) {
     let (near, far) = UnixStream::pair().expect("a pair");
     let (detour, around) = channel(1 << 20);
-    let transport = unix::transport(near, 1 << 20);
+    let transport = framed::transport(near, 1 << 20);
     let sender = Sender::with_detour(transport, Some(Box::new(detour)), options);
-    (sender, unix::inbox(far, 1 << 20), around)
+    (sender, framed::inbox(far, 1 << 20), around)
 }
 
 /// Until the sender knows that its peer is gone: the first word that takes the detour.

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 
-use lastline_line::{Control, Inbox, Message, Offset, Received, Version};
+use lastline_line::{
+    Control, Heard, HostEvent, HostMessage, Inbox, Message, Offset, Received, Version,
+};
 use lastline_sender::{Closed, Reason, Transport};
 
 use crate::{PATIENCE, chunk, stdout, wait_until};
@@ -27,6 +29,11 @@ where
     makes_progress(make());
     wakes_at_the_end(make());
     remembers_the_end(make());
+    delivers_what_it_took(make());
+    events_pass_output(make());
+    events_are_kept_for_the_listener(make());
+    events_come_before_what_follows_them(make());
+    says_once_that_all_hosts_are_gone(make());
 }
 
 /// Law 1: messages arrive once, as they were sent.
@@ -126,6 +133,112 @@ pub fn remembers_the_end<T: Transport, I: Inbox>((mut transport, inbox): (T, I))
         let refused = transport.try_send(message(0)).expect_err("law 4: try_send takes");
         assert_eq!(refused.reason, Reason::Closed, "law 4: try_send");
     }
+}
+
+/// Law 7: what was taken arrives, also when the transport is dropped at once.
+pub fn delivers_what_it_took<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
+    let mut taken = Vec::new();
+    while let next = message(taken.len() as u64)
+        && transport.try_send(next.clone()).is_ok()
+    {
+        taken.push(next);
+    }
+    drop(transport);
+    let received = rest(&mut inbox);
+    assert!(received == taken, "law 7: {} of {} messages", received.len(), taken.len());
+}
+
+/// Law 6, and 2 of [`Inbox`]: what a host says of itself arrives while nobody takes its output.
+pub fn events_pass_output<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
+    let heard = listen(&mut inbox);
+    for number in 0..20 {
+        fill(&mut transport);
+        let taken = transport.try_send(event(number));
+        assert!(taken.is_ok(), "law 6: refused while it is full");
+        assert_eq!(heard.recv_timeout(PATIENCE).ok(), Some(said(number)), "law 2 of Inbox");
+    }
+}
+
+/// Law 3 of [`Inbox`]: what hosts say before there is a listener is kept for it.
+pub fn events_are_kept_for_the_listener<T: Transport, I: Inbox>(
+    (mut transport, mut inbox): (T, I),
+) {
+    (0..10).for_each(|number| send(&mut transport, event(number)));
+    // When this is here, so are they.
+    send(&mut transport, message(0));
+    while !matches!(inbox.next(Some(PATIENCE)), Received::Message(Message::Data(_))) {}
+    let heard = listen(&mut inbox);
+    send(&mut transport, event(10));
+    for number in 0..=10 {
+        assert_eq!(heard.recv_timeout(PATIENCE).ok(), Some(said(number)), "law 3 of Inbox");
+    }
+}
+
+/// Law 2 of [`Inbox`]: what a host says comes before whatever it sent after that.
+pub fn events_come_before_what_follows_them<T: Transport, I: Inbox>(
+    (mut transport, mut inbox): (T, I),
+) {
+    let heard = listen(&mut inbox);
+    for number in 0..50 {
+        send(&mut transport, event(number));
+        send(&mut transport, message(number));
+        while !matches!(inbox.next(Some(PATIENCE)), Received::Message(received) if received.stream().is_some())
+        {
+        }
+        assert_eq!(heard.try_recv().ok(), Some(said(number)), "law 2 of Inbox");
+    }
+}
+
+/// Law 4 of [`Inbox`]: what is left, then the end, once and last.
+pub fn says_once_that_all_hosts_are_gone<T: Transport, I: Inbox>(
+    (mut transport, mut inbox): (T, I),
+) {
+    let heard = listen(&mut inbox);
+    send(&mut transport, message(0));
+    let down = HostMessage { node: NODE, event: HostEvent::Down };
+    send(&mut transport, Message::Host(down.clone()));
+    assert_eq!(heard.recv_timeout(PATIENCE).ok(), Some(Heard::Host(down)), "law 2 of Inbox");
+    assert!(heard.try_recv().is_err(), "law 4 of Inbox: the end came before the end");
+    drop(transport);
+    assert_eq!(rest(&mut inbox), [message(0)], "law 4 of Inbox: what is left");
+    assert_eq!(heard.recv_timeout(PATIENCE).ok(), Some(Heard::Closed), "law 4 of Inbox");
+    assert!(matches!(inbox.next(None), Received::Closed), "law 4 of Inbox: it stays closed");
+    drop(inbox);
+    assert!(heard.try_recv().is_err(), "law 4 of Inbox: something came after the end");
+}
+
+/// All messages of streams until the inbox is closed.
+fn rest(inbox: &mut impl Inbox) -> Vec<Message> {
+    let mut all = Vec::new();
+    loop {
+        match inbox.next(Some(PATIENCE)) {
+            Received::Message(message) => all.extend(message.stream().map(|_| message)),
+            Received::Closed => return all,
+            Received::TimedOut => panic!("the inbox does not close"),
+        }
+    }
+}
+
+/// What the inbox's listener is given.
+fn listen(inbox: &mut impl Inbox) -> mpsc::Receiver<Heard> {
+    let (heard, given) = mpsc::channel();
+    inbox.listen(Box::new(move |next| {
+        // Nobody may be left who wants to know.
+        drop(heard.send(next));
+    }));
+    given
+}
+
+const NODE: u32 = 3;
+
+fn event(number: u64) -> Message {
+    let Heard::Host(message) = said(number) else { unreachable!("BUG: it is a host's") };
+    Message::Host(message)
+}
+
+fn said(number: u64) -> Heard {
+    let event = HostEvent::NotSynced { what: "index".into(), cause: number.to_string() };
+    Heard::Host(HostMessage { node: NODE, event })
 }
 
 /// Every tenth one is a mark, the others are data of three streams.

@@ -1,0 +1,125 @@
+//! One connection of an inbox.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use lastline_line::wire::Frame;
+use lastline_line::{HostEvent, HostMessage, Message};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::{Connection, Progress};
+use super::inbox::{Arrivals, InboxHandle};
+use super::peer::Peer;
+
+/// Hands the messages of a connection to the inbox of `handle`, and what its client says to the
+/// peer. The peer belongs to the inbox from the call on; the future does the work. It ends when the
+/// peer has closed the connection and all that it sent is handed on, or with the inbox.
+///
+/// Each node that spoke through the connection and did not say that it is down is reported as lost.
+///
+/// # Errors
+///
+/// When the connection fails, or the peer sends what is no frame, or more than it may.
+pub fn serve<C>(io: C, handle: InboxHandle) -> impl Future<Output = io::Result<()>> + Send
+where
+    C: AsyncRead + AsyncWrite + Send,
+{
+    let peer = handle.0.add();
+    let mut served = Served { handle, peer, nodes: BTreeSet::new(), why: BROKEN_OFF.to_owned() };
+    async move {
+        let mut io = Connection::new(io);
+        let ended = served.receive_all(&mut io).await;
+        if let Err(error) = &ended {
+            served.why = match error.kind() {
+                io::ErrorKind::InvalidData => {
+                    tracing::warn!("the peer of an inbox is cut off: {error}");
+                    format!("it was cut off: {error}")
+                }
+                _ => format!("the connection failed: {error}"),
+            };
+        }
+        let dropped = served.arrivals().is_dropped();
+        drop(served);
+        if dropped && ended.is_ok() {
+            io.shutdown().await?;
+            io.linger(drop).await;
+        }
+        ended
+    }
+}
+
+/// Why a node is lost whose connection was dropped before its time.
+const BROKEN_OFF: &str = "the connection ended";
+
+/// A connection that belongs to an inbox.
+struct Served {
+    handle: InboxHandle,
+    peer: Arc<Peer>,
+    /// The nodes that spoke, and are not down.
+    nodes: BTreeSet<u32>,
+    why: String,
+}
+
+impl Served {
+    fn arrivals(&self) -> &Arrivals {
+        &self.handle.0
+    }
+
+    /// Until the peer has closed its direction, or the inbox is gone and the peer has what was said
+    /// before.
+    async fn receive_all<C>(&mut self, io: &mut Connection<C>) -> io::Result<()>
+    where
+        C: AsyncRead + AsyncWrite,
+    {
+        loop {
+            let dropped = self.arrivals().is_dropped();
+            self.peer.encode(&mut io.out);
+            if dropped && io.is_written() {
+                return Ok(());
+            }
+            let progress = tokio::select! {
+                progress = io.progress() => progress?,
+                () = self.peer.work.notified() => continue,
+            };
+            match progress {
+                Progress::Read => {
+                    while let Some(frame) = io.frame()? {
+                        self.take(frame)?;
+                    }
+                }
+                Progress::Wrote => {}
+                Progress::Ended => return Ok(()),
+            }
+        }
+    }
+
+    fn take(&mut self, frame: Frame) -> io::Result<()> {
+        let Frame::Message(message) = frame else {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame that no host sends"));
+        };
+        match &message {
+            Message::Host(HostMessage { node, event: HostEvent::Down }) => {
+                self.nodes.remove(node);
+            }
+            Message::Host(HostMessage { node, .. }) => {
+                self.nodes.insert(*node);
+            }
+            _ => {}
+        }
+        if self.arrivals().push(message, &self.peer) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidData, "more than it may send"))
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.arrivals().remove(&self.peer);
+        for node in std::mem::take(&mut self.nodes) {
+            let event = HostEvent::Lost { why: self.why.clone() };
+            self.arrivals().deliver(HostMessage { node, event });
+        }
+    }
+}

@@ -32,6 +32,8 @@ pub(super) enum Progress {
     Read,
     /// Something was written.
     Wrote,
+    /// Nothing can be written any more. What the other side has sent can still be read.
+    Unwritable(io::Error),
     /// The other side has closed its direction.
     Ended,
 }
@@ -44,17 +46,22 @@ pub(super) struct Connection<C> {
     input: BytesMut,
     pub(super) out: BytesMut,
     unflushed: bool,
+    unwritable: bool,
 }
 
 impl<C: AsyncRead + AsyncWrite> Connection<C> {
     pub(super) fn new(io: C) -> Self {
         let (read, write) = tokio::io::split(io);
-        Self { read, write, input: BytesMut::new(), out: BytesMut::new(), unflushed: false }
+        let (input, out) = (BytesMut::new(), BytesMut::new());
+        Self { read, write, input, out, unflushed: false, unwritable: false }
     }
 
     /// Waits until something is read or written. Cancel-safe.
     pub(super) async fn progress(&mut self) -> io::Result<Progress> {
-        let Self { read, write, input, out, unflushed } = self;
+        let Self { read, write, input, out, unflushed, unwritable } = self;
+        if *unwritable {
+            out.clear();
+        }
         make_room(input);
         tokio::select! {
             read = read.read_buf(input) => match read? {
@@ -62,7 +69,13 @@ impl<C: AsyncRead + AsyncWrite> Connection<C> {
                 0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended inside a frame")),
                 _ => Ok(Progress::Read),
             },
-            written = write_some(write, out, unflushed) => written.map(|()| Progress::Wrote),
+            written = write_some(write, out, unflushed) => match written {
+                Ok(()) => Ok(Progress::Wrote),
+                Err(error) => {
+                    (*unflushed, *unwritable) = (false, true);
+                    Ok(Progress::Unwritable(error))
+                }
+            },
         }
     }
 
@@ -71,9 +84,9 @@ impl<C: AsyncRead + AsyncWrite> Connection<C> {
         decode(&mut self.input).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// Whether all is written.
+    /// Whether all is written that can be.
     pub(super) fn is_written(&self) -> bool {
-        self.out.is_empty() && !self.unflushed
+        self.unwritable || self.out.is_empty() && !self.unflushed
     }
 
     /// Closes this direction.

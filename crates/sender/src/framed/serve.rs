@@ -42,7 +42,7 @@ where
         let dropped = served.arrivals().is_dropped();
         drop(served);
         if dropped && ended.is_ok() {
-            io.shutdown().await?;
+            drop(io.shutdown().await);
             io.linger(drop).await;
         }
         ended
@@ -89,6 +89,8 @@ impl Served {
                     }
                 }
                 Progress::Wrote => {}
+                // It may be gone; what it sent before counts.
+                Progress::Unwritable(error) => tracing::debug!("a peer takes no more: {error}"),
                 Progress::Ended => return Ok(()),
             }
         }

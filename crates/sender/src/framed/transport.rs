@@ -219,18 +219,18 @@ async fn run<C: AsyncRead + AsyncWrite>(mut io: Connection<C>, link: &Link) -> i
             return Ok(());
         }
         let progress = tokio::select! {
-            progress = io.progress() => progress,
+            progress = io.progress() => progress?,
             () = link.work.notified() => continue,
         };
         match progress {
-            Ok(Progress::Read) => {
+            Progress::Read => {
                 while let Some(frame) = io.frame()? {
                     take(link, &mut window, frame);
                 }
             }
-            Ok(Progress::Wrote) => {}
-            Ok(Progress::Ended) => return Ok(()),
-            Err(error) => {
+            Progress::Wrote => {}
+            Progress::Ended => return Ok(()),
+            Progress::Unwritable(error) => {
                 // What the peer said before it went still counts.
                 io.linger(|frame| take(link, &mut window, frame)).await;
                 return Err(error);

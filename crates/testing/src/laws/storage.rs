@@ -20,8 +20,7 @@ pub fn makes_fresh_files(storage: &impl Storage) {
     let again = storage.create("a").map(drop).expect_err("law 1: a name was used twice");
     assert_eq!(again.kind(), ErrorKind::AlreadyExists, "law 1: another error");
     assert_eq!(read(&*make(storage, "b")), b"", "law 1: a new file is not empty");
-    let missing = storage.open("c").map(drop).expect_err("law 1: opened what is not there");
-    assert_eq!(missing.kind(), ErrorKind::NotFound, "law 1: another error");
+    storage.open("c").map(drop).expect_err("law 1: opened what is not there");
 }
 
 /// Law 2 of `Storage`: a handle means the same file under a new name, and under none.
@@ -36,7 +35,9 @@ pub fn keeps_a_handle_s_file(storage: &impl Storage) {
         put(&*file, b"three");
         assert_eq!(read(&*file), b"onetwothree", "law 2: removed, and another file");
         let attributes = file.attributes().expect("an open file has attributes");
-        assert!(attributes.removed, "law 2: removed, and does not say so");
+        // A storage that knows nothing of its files does not know this either.
+        let knows = attributes.bytes.is_some();
+        assert!(attributes.removed || !knows, "law 2: removed, and does not say so");
     }
 }
 
@@ -63,8 +64,9 @@ pub fn shows_what_was_appended(storage: &impl Storage) {
         assert_eq!(read(&*other), all, "law 4: not readable from another handle");
     }
     let mut buffer = [0; 3];
-    assert_eq!(file.read_at(1, &mut buffer).ok(), Some(3), "law 2: from the middle");
-    assert_eq!(&buffer, b"\0b\xff");
+    let read = file.read_at(1, &mut buffer).expect("a file can be read");
+    assert!(read > 0, "law 2: nothing, and not at the end");
+    assert_eq!(&buffer[..read], &b"\0b\xff"[..read], "law 2: from the middle");
     assert_eq!(file.read_at(all.len() as u64, &mut buffer).ok(), Some(0), "law 2: the end");
     if let Some(bytes) = file.attributes().expect("an open file has attributes").bytes {
         assert_eq!(bytes, all.len() as u64, "law 2: another length");
@@ -101,5 +103,50 @@ fn read(file: &dyn Append) -> Vec<u8> {
             0 => return all,
             bytes => all.extend_from_slice(&buffer[..bytes]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use crate::storage::MemoryStorage;
+
+    use super::*;
+
+    /// Takes and gives one byte at a time, and knows nothing of its files.
+    struct Short<T>(T);
+
+    impl Storage for Short<MemoryStorage> {
+        fn create(&self, name: &str) -> io::Result<Arc<dyn Append>> {
+            Ok(Arc::new(Short(self.0.create(name)?)))
+        }
+        fn open(&self, name: &str) -> io::Result<Arc<dyn Append>> {
+            Ok(Arc::new(Short(self.0.open(name)?)))
+        }
+        fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+            self.0.rename(from, to)
+        }
+        fn remove(&self, name: &str) -> io::Result<()> {
+            self.0.remove(name)
+        }
+    }
+
+    impl Append for Short<Arc<dyn Append>> {
+        fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.append(&bytes[..bytes.len().min(1000)])
+        }
+        fn read_at(&self, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
+            let most = buffer.len().min(1000).min(buffer.len().div_ceil(2));
+            self.0.read_at(position, &mut buffer[..most])
+        }
+        fn sync(&self) -> io::Result<()> {
+            self.0.sync()
+        }
+    }
+
+    #[test]
+    fn a_storage_of_small_steps_keeps_the_laws() {
+        all(|| Short(MemoryStorage::new()));
     }
 }

@@ -79,7 +79,7 @@ impl Environment {
 /// A port that was free a moment ago, for the ranks' rendezvous.
 pub fn free_port() -> u16 {
     let bound = std::net::TcpListener::bind(("127.0.0.1", 0));
-    // 29500 is the port that torchrun uses when it is not told another.
+    // 29500 is the port that torchrun uses by default.
     bound.and_then(|listener| listener.local_addr()).map_or(29500, |address| address.port())
 }
 

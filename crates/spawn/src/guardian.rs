@@ -1,6 +1,6 @@
 //! A small process that ends the ranks when this one dies.
 //!
-//! It holds the read end of a pipe whose only write end is ours. It is told of each process group
+//! It holds the read end of a pipe whose only write end is ours. Each process group is registered with it
 //! as it starts and when it is over. When the pipe closes without a farewell, this process was
 //! killed: the guardian sends SIGTERM to every group, and SIGKILL after the grace.
 //!
@@ -34,7 +34,7 @@ type Start = fn(BorrowedFd<'_>, usize, i32) -> io::Result<OwnedFd>;
 #[derive(Debug)]
 pub(crate) struct Guardian {
     state: Mutex<State>,
-    /// Tells of its end.
+    /// Becomes readable at its end.
     pidfd: OwnedFd,
 }
 
@@ -91,7 +91,7 @@ impl Guardian {
         let Some(pipe) = self.state().pipe.take() else {
             return;
         };
-        tell(&pipe, message(FAREWELL, 0, 0));
+        send(&pipe, message(FAREWELL, 0, 0));
         drop(pipe);
         reap(&self.pidfd);
     }
@@ -118,8 +118,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// What the leader of a new group does before it executes its program: it tells the guardian
-    /// of itself, so that there is no moment in which it runs and nobody would end it. Makes system
+    /// What the leader of a new group does before it executes its program: it registers with
+    /// the guardian, so that there is no moment in which it runs and nobody would end it. Makes system
     /// calls only.
     pub(crate) fn introduce(&self) {
         let group = rustix::process::getpid().as_raw_nonzero().get();
@@ -139,13 +139,13 @@ impl Slot {
     pub(crate) fn free(&self) {
         let mut state = self.guardian.state();
         if state.pipe.is_some() {
-            tell(&self.pipe, message(SET, self.number, 0));
+            send(&self.pipe, message(SET, self.number, 0));
         }
         state.free.push(self.number);
     }
 }
 
-fn tell(pipe: &OwnedFd, message: [u8; MESSAGE_BYTES]) {
+fn send(pipe: &OwnedFd, message: [u8; MESSAGE_BYTES]) {
     // Below PIPE_BUF a write is whole or fails.
     if let Err(error) = rustix::io::write(pipe, &message) {
         tracing::warn!(%error, "the guardian is gone; ranks will outlive a SIGKILL");
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::spawner::{ProcessSpawner, RankSpec, Spawner};
 
-    /// A process that leads its group, and ends when it is told to or this is dropped.
+    /// A process that leads its group, and ends when this is dropped.
     struct Stranger(Child);
 
     impl Stranger {
@@ -212,7 +212,7 @@ mod tests {
 
     fn introduce(slot: &Slot, stranger: &Stranger) {
         let group = Pid::from_child(&stranger.0).as_raw_nonzero().get();
-        tell(&slot.pipe, message(SET, slot.number, group));
+        send(&slot.pipe, message(SET, slot.number, group));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Starts processes that lead groups, tells how they end, and ends what they leave behind, also when
+//! Starts processes that lead groups, reports how they end, and ends what they leave behind, also when
 //! this process is killed.
 //!
 //! A [`Spawner`] starts a rank from a [`RankSpec`] and gives a [`Process`], which is signalled and

@@ -40,7 +40,7 @@ struct State {
 }
 
 impl Local {
-    /// One that was started here, leads its group, and has told the guardian of itself.
+    /// One that was started here, leads its group, and has registered with the guardian.
     pub(crate) fn started(pid: Pid, pidfd: OwnedFd, slot: Option<Slot>) -> Self {
         Self::new(pid, pidfd, true, slot)
     }
@@ -48,7 +48,7 @@ impl Local {
     /// One that somebody else started.
     pub(crate) fn attach(pid: u32, pidfd: OwnedFd) -> Self {
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let pid = pid.expect("BUG: a process has a positive id");
+        let pid = pid.expect("a process id is positive");
         // The group of the first process cannot be named: what would name it means everybody.
         let leads_group = !pid.is_init() && rustix::process::getpgid(Some(pid)) == Ok(pid);
         Self::new(pid, pidfd, leads_group, None)

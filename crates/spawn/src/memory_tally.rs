@@ -1,4 +1,4 @@
-//! Which ranks the kernel killed for want of memory, told from the counters of their cgroups.
+//! Which ranks the kernel killed for want of memory, by the counters of their cgroups.
 //!
 //! A memory cgroup counts the processes in it that the kernel killed for that (`oom_kill`), before
 //! it signals them: `memory.events` of version 2, where a cgroup counts those below it too, and
@@ -133,7 +133,7 @@ impl MemoryTally {
         }
     }
 
-    /// Whether the kernel killed this rank for want of memory, as far as that can be told: no more
+    /// Whether the kernel killed this rank for want of memory, as far as that can be known: no more
     /// ranks of its cgroup were killed than its counter says.
     pub fn has(&self, rank: u32) -> bool {
         let of = |group: &&Group| group.killed.iter().any(|(killed, _)| *killed == rank);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_counter_explains_is_told() {
+    fn only_what_the_counter_explains_is_blamed_on_memory() {
         let at = Path::new("/job/memory.events");
         let mut tally = MemoryTally::default();
         tally.saw(at, 4);

@@ -12,14 +12,14 @@ pub struct MemoryWatch {
     /// The lines of `/proc/self/mountinfo` that are of cgroups.
     mounts: String,
     tally: MemoryTally,
-    /// The counter of the cgroup that a rank was in when it was started. Version 1 does not tell
+    /// The counter of the cgroup that a rank was in when it was started. Version 1 does not say
     /// where a process was that has ended.
     at_start: HashMap<u32, PathBuf>,
 }
 
 impl MemoryWatch {
     /// Takes the counter of this process's own cgroup, which ranks are started in. Where the
-    /// system has none, nothing will be told.
+    /// system has none, nothing will be found.
     pub fn start() -> Self {
         let all = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let lines = all.lines().filter(|line| line.contains(" - cgroup"));

@@ -47,7 +47,7 @@ pub trait Process: Send + Sync + Debug {
         self.has_members()
     }
 
-    /// Reaps it if it has ended, and tells its guardian that its group is to be left alone.
+    /// Reaps it if it has ended, and takes its group off the guardian's list.
     fn release(&self);
 
     /// The id of the group that it leads on this host; with it, one look at `/proc` serves many
@@ -76,6 +76,10 @@ pub fn own_sigchld() {
 ///
 /// A signal goes to it alone, unless it leads a group of its own now. It is waited for by its
 /// pidfd; how it ended is [`Exit::Unknown`] unless it is a child of this process.
+///
+/// # Panics
+///
+/// When `pid` is 0 or above what a process id can be.
 pub fn attach(pid: u32, pidfd: OwnedFd) -> Arc<dyn Process> {
     Arc::new(Local::attach(pid, pidfd))
 }

@@ -161,7 +161,7 @@ impl Default for ProcessOptions {
     }
 }
 
-/// Starts real processes, each of which tells the guardian of itself before it runs its program.
+/// Starts real processes, each of which is registered with the guardian before it runs its program.
 ///
 /// Dropped without [`dismiss`](Spawner::dismiss), it stays as long as a process that it has started
 /// is held; the guardian then ends those that were not released.

@@ -62,7 +62,7 @@ impl SpawnerDouble {
         self.state().ranks.keys().copied().collect()
     }
 
-    /// Whether it was told that all is over.
+    /// Whether it was dismissed.
     pub fn is_dismissed(&self) -> bool {
         self.state().dismissed
     }

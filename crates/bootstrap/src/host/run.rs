@@ -341,13 +341,6 @@ impl HostLoop {
         if let Some(spawning) = &self.spawning {
             spawning.stop_starting();
         }
-        for run in self.ranks.waiting() {
-            // It was to be attached: nobody will any more, where nobody has asked for its start.
-            if self.settings.attached {
-                let refused = io::Error::other("the job was stopped before it was started");
-                self.handle_event(Event::Started { run, result: Err(refused) });
-            }
-        }
         let (now, progress) = (self.now(), self.progress());
         let first = !self.state.shutdown.is_stopping();
         let action = self.state.shutdown.stop(now, cause, progress);
@@ -356,6 +349,13 @@ impl HostLoop {
         }
         if first {
             self.link.send(HostEvent::Stopping { cause });
+        }
+        // Those that were to be attached will not be any more.
+        let waiting = if self.settings.attached { self.ranks.waiting() } else { Vec::new() };
+        for run in waiting {
+            self.link.start_begins();
+            let refused = io::Error::other("the job was stopped before it was started");
+            self.rank_not_started(run, &refused);
         }
     }
 

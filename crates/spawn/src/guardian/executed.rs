@@ -26,7 +26,7 @@ const HEADER_BYTES: usize = 64 + 2 * 56;
 /// The child makes a few system calls.
 const STACK_BYTES: usize = 16 << 10;
 
-/// Starts the guardian; gives what tells of its end.
+/// Starts the guardian; gives the pidfd of it.
 pub(super) fn start(
     pipe: BorrowedFd<'_>,
     capacity: usize,

@@ -13,7 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::{LOOK_MILLIS, MESSAGE_BYTES, SET};
 
-/// Starts the guardian; gives what tells of its end.
+/// Starts the guardian; gives the pidfd of it.
 pub(super) fn start(
     pipe: BorrowedFd<'_>,
     capacity: usize,

@@ -119,7 +119,7 @@ lastline_guardian_1_begin:
 .Lname:
     .asciz "lastline-guard"
     .balign 8
-# What it is told by whoever writes the file: both are the last bytes of it.
+# Whoever writes the file fills both in: they are its last bytes.
 .Lslots:
     .quad 0
 .Llooks:

@@ -16,6 +16,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+
 use crate::launch::reap;
 
 /// What a message's first word says; a slot and a group follow, as far as it needs them.
@@ -25,6 +27,8 @@ const FAREWELL: u32 = 2;
 const MESSAGE_BYTES: usize = 12;
 /// How often the guardian looks whether the groups are gone, in milliseconds.
 const LOOK_MILLIS: i32 = 20;
+/// How long its end is waited for after the farewell.
+const PARTING: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// What starts one that reads messages from this pipe, for so many slots, with this grace in
 /// milliseconds.
@@ -93,7 +97,11 @@ impl Guardian {
         };
         send(&pipe, message(FAREWELL, 0, 0));
         drop(pipe);
-        reap(&self.pidfd);
+        // One that somebody has stopped is not waited for.
+        let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        if rustix::event::poll(&mut ended, Some(&PARTING)).is_ok_and(|ended| ended > 0) {
+            reap(&self.pidfd);
+        }
     }
 }
 
@@ -118,8 +126,8 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// What the leader of a new group does before it executes its program: it registers with
-    /// the guardian, so that there is no moment in which it runs and nobody would end it. Makes system
+    /// What the leader of a new group does before it executes its program: it registers with the
+    /// guardian, so that there is no moment in which it runs and nobody would end it. Makes system
     /// calls only.
     pub(crate) fn introduce(&self) {
         let group = rustix::process::getpid().as_raw_nonzero().get();
@@ -290,7 +298,8 @@ mod tests {
         // What the guardian would hear is heard here.
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (read, pipe) = rustix::pipe::pipe_with(flags).unwrap();
-        let guardian = Arc::new(Guardian::of(pipe.try_clone().unwrap(), pipe, 2));
+        let (ended, _) = rustix::pipe::pipe_with(flags).unwrap();
+        let guardian = Arc::new(Guardian::of(ended, pipe, 2));
         let mut spawner = ProcessSpawner::with_guardian(Some(Arc::clone(&guardian)), None);
         let mut spawn = |program: &str| {
             let mut spec = RankSpec::new(0, vec![program.into()]);

@@ -12,7 +12,7 @@ use lastline_appender::{Archive, INDEX_NAME, Storage};
 use lastline_fold::{
     EditDistance, EditDistanceOptions, Ranks, RanksOptions, Similar, SimilarOptions,
 };
-use lastline_line::wire::{Frame, decode, encode_control, encode_message};
+use lastline_line::wire::{Frame, decode, encode_control, encode_credit, encode_message};
 use lastline_line::{
     Chunk, Entry, Fold, Launch, Line, Message, Offset, RankSet, Stream, StreamId, Timestamp,
 };
@@ -27,6 +27,8 @@ pub fn wire(input: &[u8]) {
         match &frame {
             Frame::Message(message) => encode_message(message, &mut again),
             Frame::Control(control) => encode_control(control, &mut again),
+            Frame::Credit { bytes } => encode_credit(*bytes, &mut again),
+            other => panic!("no way back for {other:?}"),
         }
         assert_eq!(decode(&mut again), Ok(Some(frame)));
         assert!(again.is_empty());
@@ -131,7 +133,7 @@ fn conserves(fold: &mut dyn Fold, input: &[u8]) {
 
 /// A report from anybody, and an index from anybody beside files: an error or an answer.
 pub fn report(input: &[u8]) {
-    if let Ok(report) = serde_json::from_slice::<lastline_bootstrap::Report>(input) {
+    if let Ok(report) = serde_json::from_slice::<lastline_jobs::Report>(input) {
         let _totals = report.totals();
         let _signal = report.told_to_stop();
     }

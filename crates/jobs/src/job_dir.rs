@@ -250,6 +250,10 @@ pub fn report_text(report: &Report) -> Vec<u8> {
 }
 
 /// Writes a report's text to `path`, whole or not at all, mode 0600. Blocks for the disk.
+///
+/// # Errors
+///
+/// When the system refuses.
 pub fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");

@@ -1,18 +1,29 @@
-//! Jobs as they lie on disk: their directories, which of them run, their list, what is kept of them,
-//! and their reports.
+//! The jobs of a user on the disk: the directory of a job and who may have it, the list of jobs and
+//! how long they stay, and the [`Report`] that says at the end what became of each.
 //!
-//! A job's directory holds its files, `job.json` while and after it runs, and `report.json` once it is
-//! over. Whoever runs it holds a lock on it, so that one that was killed is told from one that runs;
-//! the report of a job that was killed is [rebuilt](rebuild_report) from its files.
+//! A job that begins makes a [`JobDir`], which is locked while it runs, and writes a [`Report`] at
+//! its end. Whoever looks goes through [`JobsPlace`], and finds [`FoundJob`]s; for one that was
+//! broken off, [`rebuild_report`] tells from its files what can be told.
 //!
-//! # What it does not do
+//! ```
+//! use lastline_jobs::{JobDir, JobInfo, JobState, JobsPlace};
 //!
-//! It runs nothing and writes no output. What lies in the files is the appender's.
+//! # let root = tempfile::tempdir()?;
+//! let place = JobsPlace::at(root.path().to_owned());
+//! let info = JobInfo::new("example", vec!["echo".into()], 2);
+//! let dir = JobDir::create(&place.dir_of("example"), false, &info)?;
+//! place.register("example", dir.path())?;
+//!
+//! let found = place.find(None)?;
+//! assert_eq!((found.info.job.as_str(), found.state), ("example", JobState::Running));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
 
 mod clock;
 mod job_dir;
 mod job_lock;
 mod jobs;
+mod lenient;
 mod rebuild;
 mod report;
 

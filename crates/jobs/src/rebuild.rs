@@ -1,4 +1,4 @@
-//! The ledger of a job that was interrupted, rebuilt from what it filed.
+//! The ledger of a job that was broken off, rebuilt from what it filed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -37,12 +37,11 @@ pub fn rebuild_report(job: &FoundJob) -> io::Result<Report> {
         });
         Ok(rank_report(rank, &job.info.started, streams.collect::<io::Result<_>>()?))
     });
-    let (id, command) = (job.info.job.clone(), job.info.command.clone());
-    let mut report = Report::new(id, command, job.info.world_size);
+    let mut report = Report::new(&job.info.job, job.info.command.clone(), job.info.world_size);
     report.lastline.clone_from(&job.info.lastline);
     report.started.clone_from(&job.info.started);
     report.ended = last_change(&job.dir);
-    report.interrupted = true;
+    report.broken_off = true;
     report.ranks = ranks.collect::<io::Result<_>>()?;
     report.check_balance();
     Ok(report)
@@ -83,8 +82,9 @@ fn count_lines(archive: &Archive, stream: StreamId, end: Offset) -> io::Result<u
 }
 
 fn rank_report(rank: u32, started: &str, streams: BTreeMap<Stream, StreamReport>) -> RankReport {
-    let mut report = RankReport::new(rank, String::new());
-    (report.started, report.streams) = (started.to_owned(), streams);
+    let mut report = RankReport::new(rank, "");
+    started.clone_into(&mut report.started);
+    report.streams = streams;
     report
 }
 

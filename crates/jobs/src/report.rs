@@ -1,15 +1,18 @@
 //! What is told at the end.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use lastline_line::{
-    BarrierOutcome, Gaps, Holder, Imbalance, MemoryKills, StageReport, StopCause, Stream,
-    StreamEnd, StreamLedger, Timestamp, signal_text,
+    BarrierOutcome, Exit, Gaps, Holder, Imbalance, MemoryKills, StageReport, StopCause, Stream,
+    StreamEnd, StreamLedger, Timestamp, Version, signal_text,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::lenient;
+
 /// The account of a whole job. Its JSON is `report.json`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Report {
     /// The version of Lastline that wrote it.
@@ -31,12 +34,12 @@ pub struct Report {
     pub imbalances: Vec<String>,
     /// The rank that failed first, when one did.
     pub first_failure: Option<FirstFailure>,
-    /// Who asked for the end, when somebody did: a signal, or the owner.
-    #[serde(default)]
+    /// Who told Lastline to stop, when somebody did: a signal or the owner of the job.
+    #[serde(default, deserialize_with = "lenient::known")]
     pub stopped_by: Option<StopCause>,
     /// Lastline was killed: this was rebuilt from the files, and reaches as far as they do.
-    #[serde(rename = "broken_off", default, skip_serializing_if = "std::ops::Not::not")]
-    pub interrupted: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub broken_off: bool,
     /// What beside the streams could not be forced to disk although that was wanted, `index` or
     /// `directory`, and why.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -44,44 +47,45 @@ pub struct Report {
     /// Where the kernel killed processes for want of memory, cgroup by cgroup.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory_kills: Vec<MemoryKills>,
+    /// One per host, in order; empty when there was one, and it was not lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostReport>,
     /// One per rank, in order.
     pub ranks: Vec<RankReport>,
     /// One per barrier, in order: the first hundred and the last.
+    #[serde(deserialize_with = "lenient::all_known")]
     pub barriers: Vec<BarrierReport>,
     /// How many barriers there were between those, by their verdicts.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", with = "lenient::by_name")]
     pub barriers_left_out: BTreeMap<BarrierOutcome, u64>,
     /// The stages of the teardown, in order.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lenient::all_known")]
     pub teardown: Vec<StageReport>,
-    /// The hosts, where there were several, or one was lost.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<HostReport>,
 }
 
-/// A host that ran ranks.
+/// One host of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HostReport {
-    /// Its number.
+    /// Its number in the job.
+    #[serde(rename = "node_rank")]
     pub node: u32,
     /// Its name.
     pub host: String,
-    /// It could not be reached any more, and how that is known: what its ranks wrote after that, and
-    /// how they ended, is not told here.
+    /// Why it was given up, when it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
 }
 
 impl HostReport {
-    /// A host that was not lost.
-    pub fn new(node: u32, host: String) -> Self {
-        Self { node, host, lost: None }
+    /// A host that was there to the end.
+    pub fn new(node: u32, host: impl Into<String>) -> Self {
+        Self { node, host: host.into(), lost: None }
     }
 }
 
 /// The rank that failed first.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FirstFailure {
     /// Which rank.
@@ -108,9 +112,19 @@ pub struct FirstFailure {
 }
 
 impl FirstFailure {
-    /// A rank of which nothing else is known.
-    pub fn new(rank: u32, host: String) -> Self {
-        Self { rank, host, ..Self::default() }
+    /// A failure of `rank` on `host`, of which nothing else is known yet.
+    pub fn new(rank: u32, host: impl Into<String>) -> Self {
+        Self {
+            rank,
+            host: host.into(),
+            code: None,
+            signal: None,
+            killed_for_memory: false,
+            after_seconds: 0.0,
+            last_lines: Vec::new(),
+            same_text: Vec::new(),
+            others: Vec::new(),
+        }
     }
 }
 
@@ -125,14 +139,14 @@ pub struct OtherFailure {
 }
 
 impl OtherFailure {
-    /// These ranks, the first of which said this last.
+    /// Ranks that said this last.
     pub fn new(ranks: Vec<u32>, last_words: Vec<String>) -> Self {
         Self { ranks, last_words }
     }
 }
 
 /// One rank.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RankReport {
     /// Which rank.
@@ -145,15 +159,15 @@ pub struct RankReport {
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,
+    /// It has ended, and nobody knows how.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exit_unknown: bool,
     /// The kernel killed it for want of memory: the counter of its cgroup says so of no fewer
     /// processes than ranks were killed there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub killed_for_memory: bool,
     /// Lastline told it to end before it had.
     pub stopped_by_lastline: bool,
-    /// It has exited, and nobody knows how: another part of its starter's process reaped it first.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub exit_unknown: bool,
     /// Why it could not be started, or that its host was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -166,28 +180,61 @@ pub struct RankReport {
 }
 
 impl RankReport {
-    /// A rank of which nothing else is known.
-    pub fn new(rank: u32, host: String) -> Self {
-        Self { rank, host, ..Self::default() }
+    /// A rank on `host` that has not been started.
+    pub fn new(rank: u32, host: impl Into<String>) -> Self {
+        Self {
+            rank,
+            host: host.into(),
+            pid: None,
+            code: None,
+            signal: None,
+            exit_unknown: false,
+            killed_for_memory: false,
+            stopped_by_lastline: false,
+            error: None,
+            started: String::new(),
+            ended: None,
+            streams: BTreeMap::new(),
+        }
     }
 
-    /// Whether it ended with 0.
+    /// Says how it ended.
+    pub fn set_exit(&mut self, exit: Exit) {
+        (self.code, self.signal, self.exit_unknown) = match exit {
+            Exit::Code(code) => (Some(code), None, false),
+            Exit::Signal(signal) => (None, Some(signal), false),
+            Exit::Unknown => (None, None, true),
+        };
+    }
+
+    /// How it ended; `None` when it did not, as far as the report reaches.
+    pub fn exit(&self) -> Option<Exit> {
+        let unknown = self.exit_unknown.then_some(Exit::Unknown);
+        self.code.map(Exit::Code).or(self.signal.map(Exit::Signal)).or(unknown)
+    }
+
+    /// Whether it is known to have ended with 0.
     pub fn succeeded(&self) -> bool {
         self.code == Some(0)
+    }
+
+    /// Whether it is known to have ended otherwise, or could not be started.
+    pub fn failed(&self) -> bool {
+        self.error.is_some() || self.exit().is_some_and(Exit::is_failure)
     }
 
     /// `exit code 3`, `signal 9 (SIGKILL)` and whether for want of memory, or why it could not be
     /// started.
     pub fn how(&self) -> String {
-        match (&self.error, self.code, self.signal) {
-            (Some(error), _, _) => error.clone(),
-            (None, Some(code), _) => format!("exit code {code}"),
-            (None, None, Some(signal)) if self.killed_for_memory => {
+        match (&self.error, self.exit()) {
+            (Some(error), _) => error.clone(),
+            (None, Some(Exit::Code(code))) => format!("exit code {code}"),
+            (None, Some(Exit::Signal(signal))) if self.killed_for_memory => {
                 format!("{}, killed by the kernel for want of memory", signal_text(signal))
             }
-            (None, None, Some(signal)) => signal_text(signal),
-            (None, None, None) if self.exit_unknown => String::from("ended, and nobody knows how"),
-            (None, None, None) => String::from("did not end"),
+            (None, Some(Exit::Signal(signal))) => signal_text(signal),
+            (None, Some(Exit::Unknown)) => String::from("ended, nobody knows how"),
+            (None, None) => String::from("did not end"),
         }
     }
 }
@@ -212,29 +259,28 @@ pub struct StreamReport {
 }
 
 impl StreamReport {
-    /// A stream of which nothing else is known.
+    /// A stream that ended like this, and all of which that is filed is on the disk.
     pub fn new(ledger: StreamLedger, end: StreamEnd) -> Self {
-        let (not_synced, leaked_to, error) = (Gaps::default(), Vec::new(), None);
-        Self { ledger, not_synced, end, leaked_to, error }
+        Self { ledger, not_synced: Gaps::default(), end, leaked_to: Vec::new(), error: None }
     }
 }
 
 /// One barrier.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BarrierReport {
     /// Its number.
     pub version: u64,
     /// How long it took.
     pub seconds: f64,
-    /// The worst verdict.
+    /// The worst verdict of its streams.
     pub verdict: BarrierOutcome,
 }
 
 impl BarrierReport {
     /// A barrier that took so long.
-    pub fn new(version: u64, seconds: f64, verdict: BarrierOutcome) -> Self {
-        Self { version, seconds, verdict }
+    pub fn new(version: Version, took: Duration, verdict: BarrierOutcome) -> Self {
+        Self { version: version.0, seconds: took.as_secs_f64(), verdict }
     }
 }
 
@@ -255,10 +301,36 @@ pub struct Totals {
 }
 
 impl Report {
-    /// A job of which nothing else is known.
-    pub fn new(job: String, command: Vec<String>, world_size: u32) -> Self {
-        let lastline = env!("CARGO_PKG_VERSION").into();
-        Self { lastline, job, command, world_size, ..Self::default() }
+    /// A job that did nothing yet, at no time, with no ranks: the rest is for the caller to say.
+    pub fn new(job: impl Into<String>, command: Vec<String>, world_size: u32) -> Self {
+        Self {
+            lastline: env!("CARGO_PKG_VERSION").into(),
+            job: job.into(),
+            command,
+            started: String::new(),
+            ended: String::new(),
+            world_size,
+            balanced: true,
+            imbalances: Vec::new(),
+            first_failure: None,
+            stopped_by: None,
+            broken_off: false,
+            not_synced: BTreeMap::new(),
+            memory_kills: Vec::new(),
+            hosts: Vec::new(),
+            ranks: Vec::new(),
+            barriers: Vec::new(),
+            barriers_left_out: BTreeMap::new(),
+            teardown: Vec::new(),
+        }
+    }
+
+    /// The number of the signal by which Lastline was told to stop.
+    pub fn told_to_stop(&self) -> Option<i32> {
+        match self.stopped_by? {
+            StopCause::Signal(signal) => Some(signal),
+            StopCause::Failure | StopCause::Owner => None,
+        }
     }
 
     /// The sums over all streams.

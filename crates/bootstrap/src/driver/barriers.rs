@@ -41,12 +41,16 @@ impl Barriers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use lastline_line::Version;
+
     use super::*;
 
     fn barrier(version: u64) -> BarrierReport {
         let late = version.is_multiple_of(1000);
         let verdict = if late { BarrierOutcome::TimedOut } else { BarrierOutcome::Reached };
-        BarrierReport::new(version, 0.001, verdict)
+        BarrierReport::new(Version(version), Duration::from_millis(1), verdict)
     }
 
     #[test]

@@ -214,8 +214,8 @@ impl DriverState {
         let closing = CloseBarrier(self, version);
         let verdicts = verdicts.await;
         drop(closing);
-        let seconds = started.elapsed().as_secs_f64();
-        lock(&self.barriers).push(BarrierReport::new(version.0, seconds, verdicts.summary()));
+        let report = BarrierReport::new(version, started.elapsed(), verdicts.summary());
+        lock(&self.barriers).push(report);
         verdicts
     }
 

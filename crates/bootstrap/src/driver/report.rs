@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lastline_client::Account;
 use lastline_jobs::{BarrierReport, HostReport, RankReport, Report, StreamReport, rfc3339};
 use lastline_line::{
-    BarrierOutcome, Exit, Offset, RankSet, StageReport, StopCause, Stream, StreamEnd, StreamId,
+    BarrierOutcome, Offset, RankSet, StageReport, StopCause, Stream, StreamEnd, StreamId,
     StreamLedger,
 };
 
@@ -71,9 +71,7 @@ fn rank_report(
     let mut report = RankReport::new(run.rank, host);
     report.pid = run.pid;
     match &run.state {
-        RunState::Exited(Exit::Code(code)) => report.code = Some(*code),
-        RunState::Exited(Exit::Signal(signal)) => report.signal = Some(*signal),
-        RunState::Exited(Exit::Unknown) => report.exit_unknown = true,
+        RunState::Exited(exit) => report.set_exit(*exit),
         RunState::NotStarted(error, code) => {
             (report.code, report.error) = (Some(*code), Some(error.clone()));
         }

@@ -108,6 +108,8 @@ struct State {
     /// Ends the grace of an abort that goes on.
     hurry: Option<oneshot::Sender<()>>,
     dismissed: Option<oneshot::Sender<()>>,
+    /// There is no driver any more.
+    driver_gone: bool,
     marks: Vec<AwaitedMarks>,
     silent: Silent,
     suspended_at: Option<Duration>,
@@ -132,6 +134,7 @@ impl HostLoop {
             work: None,
             hurry: None,
             dismissed: None,
+            driver_gone: false,
             marks: Vec::new(),
             silent: Silent::default(),
             suspended_at: None,
@@ -267,7 +270,8 @@ impl HostLoop {
         self.say_stages();
         self.link.send(HostEvent::Down);
         let (dismiss, dismissed) = oneshot::channel();
-        self.state.dismissed = Some(dismiss);
+        // Dropped, it waits for nobody.
+        self.state.dismissed = Some(dismiss).filter(|_| !self.state.driver_gone);
         let (link, spawning) = (Arc::clone(&self.link), self.spawning.take());
         self.state.work = Some(Box::pin(async move {
             if let Some(spawning) = spawning {
@@ -375,6 +379,7 @@ impl HostLoop {
             Event::Control(Ok(control)) => self.handle_control(control),
             Event::Control(Err(Closed)) => {
                 tracing::debug!("there is no driver any more; output still goes into files");
+                self.state.driver_gone = true;
                 self.dismiss();
             }
             Event::Suspend(done) => {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use lastline_bootstrap::{Console, LoggingMesh, Plan};
@@ -11,13 +11,18 @@ use lastline_client::{Labels, PrintError, Printer};
 use lastline_line::{Entry, Off};
 use tempfile::TempDir;
 
-/// A plan for ranks of the child program.
-pub(crate) fn plan(behaviour: &[&str]) -> Plan {
+/// One of this crate's examples.
+pub(crate) fn example(name: &str) -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let built = own.ancestors().nth(2).expect("a directory of the build");
-    let rank = built.join("examples/mesh_rank");
-    assert!(rank.exists(), "{} is missing: build the examples too", rank.display());
-    let mut command = vec![rank.into_os_string()];
+    let program = built.join("examples").join(name);
+    assert!(program.exists(), "{} is missing: build the examples too", program.display());
+    program
+}
+
+/// A plan for ranks of the child program.
+pub(crate) fn plan(behaviour: &[&str]) -> Plan {
+    let mut command = vec![example("mesh_rank").into_os_string()];
     command.extend(behaviour.iter().map(Into::into));
     Plan::new("test", command)
 }

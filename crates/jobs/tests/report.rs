@@ -1,0 +1,64 @@
+//! The report's JSON.
+
+use lastline_jobs::{BarrierReport, HostReport, RankReport, Report};
+use lastline_line::{BarrierOutcome, Exit, Stage, StopCause};
+use serde_json::Value;
+
+/// As it was written when every word of it was a string.
+const WRITTEN: &str = include_str!("data/report.json");
+
+fn replaced(from: &str, to: &str) -> Report {
+    let text = WRITTEN.replace(from, to);
+    assert_ne!(text, WRITTEN);
+    serde_json::from_str(&text).expect("a report")
+}
+
+#[test]
+fn a_report_is_written_as_it_was_read() {
+    let report: Report = serde_json::from_str(WRITTEN).unwrap();
+    assert_eq!(serde_json::to_string_pretty(&report).unwrap() + "\n", WRITTEN);
+    assert_eq!(report.stopped_by, Some(StopCause::Signal(2)));
+    assert_eq!(report.told_to_stop(), Some(2));
+    assert_eq!(report.barriers_left_out[&BarrierOutcome::Lost], 2);
+    assert_eq!(report.teardown[1].stage, Stage::Print);
+}
+
+#[test]
+fn words_of_other_versions_are_left_out_and_the_rest_counts() {
+    let report = replaced("signal 2 (SIGINT)", "the tide");
+    assert_eq!((report.stopped_by, report.told_to_stop()), (None, None));
+    assert_eq!(replaced("\"signal\",\n", "\"sing\",\n").teardown.len(), 1);
+    let report = replaced("timed out", "postponed");
+    let version = |barrier: &BarrierReport| barrier.version;
+    assert_eq!(report.barriers.iter().map(version).collect::<Vec<_>>(), [1]);
+    assert_eq!(report.barriers_left_out.len(), 2);
+}
+
+#[test]
+fn hosts_are_told_where_there_is_something_to_tell() {
+    let mut report = Report::new("j", Vec::new(), 1);
+    assert_eq!(serde_json::to_value(&report).unwrap().get("hosts"), None);
+    report.hosts = vec![HostReport::new(0, "a"), HostReport::new(1, "b")];
+    report.hosts[1].lost = Some("silent for 60 s".into());
+    let written = serde_json::to_value(&report).unwrap();
+    let hosts =
+        r#"[{"node_rank":0,"host":"a"},{"node_rank":1,"host":"b","lost":"silent for 60 s"}]"#;
+    assert_eq!(written["hosts"], serde_json::from_str::<Value>(hosts).unwrap());
+    assert_eq!(serde_json::from_value::<Report>(written).unwrap(), report);
+}
+
+#[test]
+fn how_a_rank_ended_may_be_unknown_and_is_no_failure_then() {
+    let mut rank = RankReport::new(3, "a");
+    assert_eq!((rank.exit(), rank.how().as_str()), (None, "did not end"));
+    let ends = [Exit::Code(0), Exit::Code(3), Exit::Signal(9), Exit::Unknown];
+    for (exit, failed) in ends.into_iter().zip([false, true, true, false]) {
+        rank.set_exit(exit);
+        let written = serde_json::to_value(&rank).unwrap();
+        let told = written.get("exit_unknown");
+        assert_eq!(told, (exit == Exit::Unknown).then_some(&Value::Bool(true)), "{exit:?}");
+        let read: RankReport = serde_json::from_value(written).unwrap();
+        assert_eq!((read.exit(), read.failed()), (Some(exit), failed));
+    }
+    assert_eq!((rank.succeeded(), rank.code, rank.signal), (false, None, None));
+}

@@ -1,4 +1,4 @@
-//! What a host says of itself and of its ranks, beside their output.
+//! Events of a host and its ranks, beside their output.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,22 +7,22 @@ use crate::{
     Timestamp, Version,
 };
 
-/// Something that a host says. It never waits behind output.
+/// An event of a host. It never waits behind output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostMessage {
     /// The node rank of the host.
     pub node: u32,
-    /// What it says.
+    /// What has happened.
     pub event: HostEvent,
 }
 
-/// What a host says of itself and of its ranks. A driver that has heard all of it knows what there
+/// What happens to a host and its ranks. A driver that has all of it knows what there
 /// is to know of the host's side of a report.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HostEvent {
-    /// The first thing that a host says.
+    /// The first event of a host.
     Up {
         /// Its name.
         host: String,
@@ -41,7 +41,7 @@ pub enum HostEvent {
         /// When the job started here.
         time: Timestamp,
     },
-    /// A rank runs. Said before any of its output is sent.
+    /// A rank runs. Sent before any of its output.
     Started {
         /// Which rank.
         rank: u32,
@@ -77,7 +77,7 @@ pub enum HostEvent {
         launch: Launch,
         /// How.
         exit: Exit,
-        /// The host had told it to end before it did.
+        /// The host had asked it to end before it did.
         stopped: bool,
         /// When.
         time: Timestamp,
@@ -104,7 +104,7 @@ pub enum HostEvent {
         /// The streams of all ranks whose start had begun when the barrier was asked for.
         streams: Vec<StreamId>,
     },
-    /// The ranks are told to end.
+    /// The ranks are asked to end.
     Stopping {
         /// Why.
         cause: StopCause,
@@ -138,28 +138,28 @@ pub enum HostEvent {
     MemoryKills {
         /// Cgroup by cgroup.
         cgroups: Vec<MemoryKills>,
-        /// The ranks of which that can be told.
+        /// The ranks of which that is known.
         ranks: Vec<u32>,
     },
     /// A stage of the host's teardown is over.
     Stage(StageReport),
-    /// The last thing that a host says: everything has been sent, filed and closed.
+    /// The last event of a host: everything has been sent, filed and closed.
     Down,
-    /// Said for a host by whoever finds that it cannot be reached any more.
+    /// Sent for a host by whoever finds that it cannot be reached any more.
     Lost {
         /// How that is known.
         why: String,
     },
 }
 
-/// What a driver hears beside output.
+/// What a driver gets beside output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
-    /// A host speaks.
+    /// An event of a host.
     Host(HostMessage),
     /// All hosts are gone: nothing more will come.
     Closed,
 }
 
-/// Is told what hosts say. It is called by whoever receives, and must not block.
+/// Takes events of hosts. It is called by whoever receives, and must not block.
 pub type Listener = Box<dyn FnMut(Heard) + Send>;

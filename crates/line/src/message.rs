@@ -20,7 +20,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// What a host sends: what its streams say, in order, and what it says of itself.
+/// What a host sends: its streams' output, in order, and events of its own.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Message {
@@ -58,7 +58,7 @@ pub enum Message {
         /// When it was sent.
         time: Timestamp,
     },
-    /// What a host says of itself and its ranks. Belongs to no stream, never waits behind output,
+    /// An event of a host or its ranks. Belongs to no stream, never waits behind output,
     /// and arrives before whatever the host sent after it.
     Host(HostMessage),
 }
@@ -84,7 +84,7 @@ impl Message {
     }
 }
 
-/// What a driver says to hosts. It has its own lane and never waits behind data.
+/// What a driver asks of hosts. It has its own lane and never waits behind data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Control {
@@ -108,7 +108,7 @@ pub enum Control {
     },
     /// Answer with a heartbeat.
     Ping,
-    /// End the ranks. Said again it ends the grace.
+    /// End the ranks. Sent again it ends the grace.
     Stop {
         /// Why.
         cause: StopCause,
@@ -120,16 +120,16 @@ pub enum Control {
         /// The number of the signal.
         signal: i32,
     },
-    /// The driver has heard the last of the host, which may go.
+    /// The driver has all that the host had to send: the host may go.
     Dismiss,
 }
 
-/// Tells hosts things, from any thread and without blocking. Clones speak to the same hosts.
+/// Sends controls to hosts, from any thread and without blocking. Clones reach the same hosts.
 #[derive(Clone)]
 pub struct ControlSender(Arc<dyn Fn(Control) + Send + Sync>);
 
 impl ControlSender {
-    /// Whatever is said is given to `send`, which must not block.
+    /// Every control is given to `send`, which must not block.
     pub fn new(send: impl Fn(Control) + Send + Sync + 'static) -> Self {
         Self(Arc::new(send))
     }
@@ -139,7 +139,7 @@ impl ControlSender {
         Self::new(drop)
     }
 
-    /// Tells every host.
+    /// Sends `control` to every host.
     pub fn send(&self, control: Control) {
         (self.0)(control);
     }
@@ -156,11 +156,11 @@ impl fmt::Debug for ControlSender {
 /// # Laws
 ///
 /// 1. **Order.** Messages of one stream come in the order in which they were sent.
-/// 2. **Beside data.** What hosts say of themselves goes to the listener and never comes out of
-///    `next`. It waits for nobody to call `next`, and comes before whatever the host sent after it.
-/// 3. **Nothing is missed.** What hosts say before there is a listener is kept for it.
+/// 2. **Beside data.** Events of hosts go to the listener and never come out of
+///    `next`. They wait for nobody to call `next`, and come before whatever the host sent after it.
+/// 3. **Nothing is missed.** Events that come before there is a listener are kept for it.
 /// 4. **The end.** Once all senders are gone, `next` gives what is left and then `Closed`, and the
-///    listener hears `Closed` once, last.
+///    listener gets `Closed` once, last.
 ///
 /// `lastline_testing::laws::transport` runs them against any implementation.
 pub trait Inbox: Send {
@@ -168,13 +168,13 @@ pub trait Inbox: Send {
     /// `Some(Duration::ZERO)` does not wait. Blocks the calling thread.
     fn next(&mut self, wait: Option<std::time::Duration>) -> Received;
 
-    /// A way to tell the hosts things, while somebody else waits in `next`. Default: nobody
+    /// A way to send controls, while somebody else waits in `next`. Default: nobody
     /// listens.
     fn control_sender(&self) -> ControlSender {
         ControlSender::none()
     }
 
-    /// From now on `listener` is told what hosts say. Default: they say nothing.
+    /// From now on `listener` gets the events of hosts. Default: there are none.
     fn listen(&mut self, _listener: Listener) {}
 }
 

@@ -3,7 +3,7 @@
 //! A frame is its length (`u32`, little-endian, without these four bytes), the version byte, a
 //! kind byte, and the kind's fields, integers little-endian. A stream is its launch (8 bytes),
 //! rank (4) and descriptor (1). Data's bytes are the frame's rest, and are not copied when
-//! decoded. What a host says of itself is rare, and is JSON. A
+//! decoded. An event of a host is rare, and is JSON. A
 //! frame of another version, or one that is malformed, ends the connection that it came from.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -26,7 +26,7 @@ const ALL_RANKS: u32 = u32::MAX;
 #[non_exhaustive]
 pub enum WireError {
     /// Another version of the protocol.
-    #[error("frame has version {found}, this side speaks {WIRE_VERSION}")]
+    #[error("frame has version {found}, this side has {WIRE_VERSION}")]
     Version {
         /// The version byte found.
         found: u8,
@@ -132,9 +132,9 @@ pub fn encode_message(message: &Message, out: &mut BytesMut) {
             out.put_u32_le(*node);
             out.put_u64_le(time.0);
         }
-        Message::Host(said) => {
+        Message::Host(event) => {
             out.put_u8(kind::HOST);
-            let text = serde_json::to_vec(said).expect("BUG: what a host says becomes JSON");
+            let text = serde_json::to_vec(event).expect("BUG: an event becomes JSON");
             out.put_slice(&text);
         }
     });
@@ -223,8 +223,8 @@ fn decode_body(mut body: Reader) -> Result<Frame, WireError> {
         },
         kind::HEARTBEAT => Message::Heartbeat { node: body.u32()?, time: Timestamp(body.u64()?) },
         kind::HOST => {
-            let said = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
-            Message::Host(said)
+            let event = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
+            Message::Host(event)
         }
         kind::CREDIT => return Ok(Frame::Credit { bytes: body.u64()? }),
         _ => return decode_control(body).map(Frame::Control),

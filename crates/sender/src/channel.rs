@@ -23,7 +23,7 @@ const MESSAGE_BYTES: usize = size_of::<(Message, Lease)>();
 pub fn channel(limit_bytes: usize) -> (ChannelTransport, ChannelInbox) {
     #[expect(clippy::disallowed_methods, reason = "every message carries a lease of the budget")]
     let (messages_in, messages_out) = async_channel::unbounded();
-    #[expect(clippy::disallowed_methods, reason = "the client says a few bytes for each message")]
+    #[expect(clippy::disallowed_methods, reason = "the client sends a few bytes for each message")]
     let (controls_in, controls_out) = async_channel::unbounded();
     let budget = Budget::new(limit_bytes);
     let events = Arc::new(EventLane::default());
@@ -45,7 +45,7 @@ pub fn channel(limit_bytes: usize) -> (ChannelTransport, ChannelInbox) {
     )
 }
 
-/// The sending side of [`channel`]. Clones send into the same queue; the client's words reach
+/// The sending side of [`channel`]. Clones send into the same queue; a control reaches
 /// whichever asks first.
 #[derive(Debug)]
 pub struct ChannelTransport {
@@ -94,8 +94,8 @@ impl Transport for ChannelTransport {
             return refused(message, Reason::Closed);
         }
         let message = match message {
-            Message::Host(said) => {
-                self.events.0.deliver(said);
+            Message::Host(event) => {
+                self.events.0.deliver(event);
                 return Ok(());
             }
             message => message,
@@ -153,11 +153,11 @@ struct Messages {
     current: Option<Lease>,
 }
 
-/// The lane of what the client says.
+/// The lane of controls.
 #[derive(Clone, Debug)]
 struct Controls(Sender<Control>);
 
-/// Says that there will be no more, when the last transport is dropped.
+/// Ends the lane when the last transport is dropped.
 #[derive(Debug)]
 struct EventSender(Arc<EventLane>);
 

@@ -1,11 +1,11 @@
-//! The lane on which a driver gets what hosts say of themselves.
+//! The lane on which a driver gets the events of hosts.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lastline_line::{Heard, HostMessage, Listener};
 
-/// Hands what hosts say of themselves to a listener, or keeps it until there is one: the part of an
+/// Hands the events of hosts to a listener, or keeps them until there is one: the part of an
 /// [`Inbox`](lastline_line::Inbox) that is the same for every transport.
 #[derive(Default)]
 pub struct EventLane(Mutex<Lane>);
@@ -28,7 +28,7 @@ impl EventLane {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the listener what a host says.
+    /// Gives the listener an event.
     pub fn deliver(&self, message: HostMessage) {
         self.lane().deliver(Heard::Host(message));
     }
@@ -61,13 +61,13 @@ impl EventLane {
 }
 
 impl Lane {
-    fn deliver(&mut self, heard: Heard) {
+    fn deliver(&mut self, event: Heard) {
         if self.ended {
             return;
         }
         match &mut self.listener {
-            Some(listener) => listener(heard),
-            None => self.kept.push(heard),
+            Some(listener) => listener(event),
+            None => self.kept.push(event),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::options::{Options, WhenFull};
 use crate::sent::{Sent, declare};
 use crate::transport::{Reason, Refused, Transport};
 
-mod listen;
+mod control;
 
 /// The cause of what was dropped as asked for.
 pub(crate) const DROPPED: &str = "dropped: the driver was slower than the rank";
@@ -31,7 +31,7 @@ pub(crate) enum Step {
     ReadBack(StreamId, Span),
 }
 
-/// What reading back gave: bytes, or word that they are gone up to somewhere.
+/// What reading back gave: bytes, or that they are gone up to somewhere.
 pub(crate) type Fetched = Result<Vec<u8>, (Offset, String)>;
 
 pub(crate) struct Forwarder {
@@ -131,7 +131,7 @@ impl Forwarder {
     }
 
     /// Spills what has been filed since it was taken, whoever's it is: a rank that waits for
-    /// memory says nothing more that could be an occasion. Not while the client is behind for a
+    /// memory sends nothing more that could be an occasion. Not while the client is behind for a
     /// moment only.
     pub(crate) fn spill(&mut self, now: Timestamp) {
         let waits_since = self.backlog.front().and_then(|(_, item)| item.time());
@@ -187,7 +187,7 @@ impl Forwarder {
     }
 
     /// The far side is gone: what it had not acknowledged and what waits had no route, no data is
-    /// sent any more, and the detour is told.
+    /// sent any more, and the detour takes the marks.
     fn lose_route(&mut self) {
         let gone = self.route.take();
         if self.closed {
@@ -197,14 +197,14 @@ impl Forwarder {
         self.closed = true;
         self.route = self.detour.take();
         tracing::debug!("the far side of the transport is gone; nothing more is sent");
-        self.hear_the_rest(gone);
+        self.take_remaining_controls(gone);
         let mut lost: Vec<(StreamId, Span)> =
             self.streams.iter().map(|(stream, sent)| (*stream, sent.unacknowledged())).collect();
         lost.sort_by_key(|(stream, _)| *stream);
         for (stream, span) in lost {
             if !span.is_empty() {
-                let word = self.declare(stream, span);
-                self.backlog.put_back(stream, Item::Mark(word));
+                let skip = self.declare(stream, span);
+                self.backlog.put_back(stream, Item::Mark(skip));
             }
         }
         let streams = &mut self.streams;
@@ -212,13 +212,13 @@ impl Forwarder {
     }
 
     /// Acknowledgements that came before the end still count.
-    fn hear_the_rest(&mut self, gone: Option<Box<dyn Transport>>) {
+    fn take_remaining_controls(&mut self, gone: Option<Box<dyn Transport>>) {
         let mut context = Context::from_waker(Waker::noop());
         let Some(mut gone) = gone else {
             return;
         };
         while let Poll::Ready(Ok(control)) = gone.poll_control(&mut context) {
-            self.note(control);
+            self.handle_control(control);
         }
     }
 

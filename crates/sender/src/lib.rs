@@ -31,9 +31,9 @@
 //! stopped client costs no memory and stops no rank. What is in no file stays in memory, and the
 //! pool of read buffers is the bound.
 //!
-//! Marks of barriers and ends stand in the lanes behind the data that they speak of. When the far
+//! Marks of barriers and ends stand in the lanes behind the data that they cover. When the far
 //! side is gone, what was not acknowledged is declared to have had no route, no data is sent any
-//! more, and the detour, if there is one, takes word of that, the marks and the ends, as it has
+//! more, and the detour, if there is one, takes skips for that, the marks and the ends, as it has
 //! room, so that a barrier ends with a verdict and not with its deadline. What was delivered and
 //! not acknowledged is declared, too; a client that has it shows it, and trims the declaration.
 //!
@@ -48,10 +48,10 @@
 //!
 //! 1. Implement [`Transport::try_send`]: take the message or give it back with a reason.
 //! 2. Implement [`Transport::poll_ready`]: register the waker while there is no room.
-//! 3. Implement [`Transport::poll_control`]: hand on acknowledgements; say [`Closed`] when the far
+//! 3. Implement [`Transport::poll_control`]: hand on acknowledgements; return [`Closed`] when the far
 //!    side is gone.
-//! 4. On the far side implement [`Inbox`](lastline_line::Inbox); [`EventLane`] is its lane for what
-//!    hosts say of themselves.
+//! 4. On the far side implement [`Inbox`](lastline_line::Inbox); [`EventLane`] is its lane for the
+//!    events of hosts.
 //! 5. Run `lastline_testing::laws::transport::all` on it.
 //!
 //! # What it does not do
@@ -66,7 +66,7 @@ pub mod framed;
 mod options;
 mod sender;
 mod sent;
-mod shared;
+mod state;
 mod transport;
 mod worker;
 

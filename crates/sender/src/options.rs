@@ -1,4 +1,4 @@
-//! What a sender can be told.
+//! How a sender sends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub enum WhenFull {
     Drop,
 }
 
-/// Is told what the driver says to a host, or that it is gone.
+/// Gets what the driver asks of a host, or that the driver is gone.
 pub type ControlHandler = Arc<dyn Fn(Result<Control, Closed>) + Send + Sync>;
 
 /// How a sender sends.
@@ -41,9 +41,9 @@ pub struct Options {
     pub spill_after: Duration,
     /// Where to read again what was spilled. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
-    /// How often the host says that it is alive. Default: every second.
+    /// How often the host sends a heartbeat. Default: every second.
     pub heartbeat: Duration,
-    /// Is told what the driver asks of the host, beside mode and acknowledgements, which the sender
+    /// Gets what the driver asks of the host, beside mode and acknowledgements, which the sender
     /// sees to; and once that the far side is gone. Must not block. Default: nobody is.
     pub on_control: Option<ControlHandler>,
 }

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::forwarder::Forwarder;
 use crate::options::Options;
 use crate::sent::Sent;
-use crate::shared::Shared;
+use crate::state::SenderState;
 use crate::transport::Transport;
 use crate::worker::{beat, work_on};
 
@@ -18,7 +18,7 @@ use crate::worker::{beat, work_on};
 ///
 /// Dropping it ends the task at once; [`close`](Self::close) empties the backlog first.
 pub struct Sender {
-    shared: Arc<Shared>,
+    shared: Arc<SenderState>,
 }
 
 impl Sender {
@@ -28,7 +28,7 @@ impl Sender {
     }
 
     /// As [`start`](Self::start). When the far side is gone, `detour` still takes the marks, the
-    /// ends, and word of what had no route, so that nobody waits for what will not come.
+    /// ends, and the skips of what had no route, so that nobody waits for what will not come.
     pub fn with_detour(
         transport: impl Transport + 'static,
         detour: Option<Box<dyn Transport>>,
@@ -37,7 +37,7 @@ impl Sender {
         let heartbeat = options.heartbeat;
         let forwarder = Mutex::new(Forwarder::new(Box::new(transport), detour, options));
         let (work, idle) = (Notify::new(), Notify::new());
-        let shared = Arc::new(Shared { forwarder, work, idle, ended: false.into() });
+        let shared = Arc::new(SenderState { forwarder, work, idle, ended: false.into() });
         tokio::spawn(work_on(Arc::clone(&shared), heartbeat));
         Self { shared }
     }
@@ -52,7 +52,7 @@ impl Sender {
         self.shared.forwarder().set_mode(stream_to_client);
     }
 
-    /// Says something of the host that does not wait behind output. False when nobody can be
+    /// Sends an event of the host, which does not wait behind output. False when nobody can be
     /// reached: nothing is kept for later.
     pub fn send_event(&self, event: HostEvent) -> bool {
         self.shared.forwarder().send_event(event)
@@ -107,7 +107,7 @@ impl std::fmt::Debug for Sender {
 /// does not take waits in the backlog, whose bound is the buffers that the chunks hold.
 #[derive(Clone)]
 pub struct SenderSink {
-    shared: Arc<Shared>,
+    shared: Arc<SenderState>,
 }
 
 impl std::fmt::Debug for SenderSink {

@@ -26,7 +26,7 @@ impl Sent {
     }
 }
 
-/// Declares that `span` had no route, and gives the word for it.
+/// Declares that `span` had no route, and gives the skip for it.
 pub(crate) fn declare(
     streams: &mut HashMap<StreamId, Sent>,
     stream: StreamId,

@@ -27,19 +27,19 @@ pub struct Refused {
     pub reason: Reason,
 }
 
-/// Carries messages to the client, in order, and brings back what it says.
+/// Carries messages to the client, in order, and brings back its controls.
 ///
 /// # Laws
 ///
 /// 1. **Order.** Messages arrive as they were sent; none is doubled.
 /// 2. **Bounded.** What was taken and not received yet is bounded in bytes; over the bound
-///    `try_send` says `Full` and gives the message back.
+///    `try_send` is refused as `Full`, which gives the message back.
 /// 3. **Progress.** After `Full`, `poll_ready` becomes ready once there is room or the far side is
 ///    gone.
-/// 4. **Remembered end.** Once one method has said that the far side is gone, all do; only
-///    `poll_control` first gives what the client had said before.
+/// 4. **Remembered end.** Once one method has returned that the far side is gone, all do; only
+///    `poll_control` first gives what the client had sent before.
 /// 5. **No blocking.** No method waits.
-/// 6. **Beside data.** What a host says of itself ([`Message::Host`]) is never refused as `Full` and
+/// 6. **Beside data.** An event of a host ([`Message::Host`]) is never refused as `Full` and
 ///    never waits for output that nobody takes.
 /// 7. **Delivery.** What was taken arrives, also when the transport is dropped right after, unless
 ///    the far side is gone.
@@ -52,7 +52,7 @@ pub trait Transport: Send {
     /// Ready when `try_send` is worth another try. Cancel-safe.
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Closed>>;
 
-    /// The next thing that the client says. Cancel-safe.
+    /// The next control of the client's. Cancel-safe.
     fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Result<Control, Closed>>;
 
     /// Whether what `try_send` took counts as stored at once, without an acknowledgement.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::forwarder::{Fetched, Step};
-use crate::shared::Shared;
+use crate::state::SenderState;
 use crate::transport::Closed;
 
 /// How much is read back at once, in bytes.
@@ -21,7 +21,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(5);
 /// this bounds how fast they run when the client takes nothing.
 const LOOK_AFTER: Duration = Duration::from_millis(2);
 
-enum Event {
+enum WorkerEvent {
     Work,
     Settled(Option<(StreamId, Offset, Fetched)>),
     Spill,
@@ -41,9 +41,9 @@ enum Hold {
     Until(Instant),
 }
 
-/// Moves the backlog to the transport until the owner is gone. What the client says and the
+/// Moves the backlog to the transport until the owner is gone. Controls and the
 /// heartbeat never wait behind data or a file.
-pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
+pub(crate) async fn work_on(shared: Arc<SenderState>, heartbeat: Duration) {
     let mut next_beat = Instant::now() + heartbeat;
     // While too much is held: when to look whether it can be spilled.
     let mut look_at: Option<Instant> = None;
@@ -59,27 +59,27 @@ pub(crate) async fn work_on(shared: Arc<Shared>, heartbeat: Duration) {
         look_at = over.then(|| look_at.unwrap_or_else(|| Instant::now() + LOOK_AFTER));
         let event = tokio::select! {
             biased;
-            control = poll_fn(|context| shared.forwarder().poll_control(context)) => Event::Control(control),
-            fetched = settled(&shared, &mut hold) => Event::Settled(fetched),
-            () = shared.work.notified() => Event::Work,
-            () = tokio::time::sleep_until(next_beat) => Event::Beat,
-            () = sleep_until(look_at) => Event::Spill,
+            control = poll_fn(|context| shared.forwarder().poll_control(context)) => WorkerEvent::Control(control),
+            fetched = settled(&shared, &mut hold) => WorkerEvent::Settled(fetched),
+            () = shared.work.notified() => WorkerEvent::Work,
+            () = tokio::time::sleep_until(next_beat) => WorkerEvent::Beat,
+            () = sleep_until(look_at) => WorkerEvent::Spill,
         };
         match event {
-            Event::Work => {}
-            Event::Settled(fetched) => hold = take(&shared, &hold, fetched),
-            Event::Spill => {
+            WorkerEvent::Work => {}
+            WorkerEvent::Settled(fetched) => hold = take(&shared, &hold, fetched),
+            WorkerEvent::Spill => {
                 look_at = None;
                 shared.forwarder().spill(now());
             }
-            Event::Control(control) => {
+            WorkerEvent::Control(control) => {
                 // The end of the route makes room: there is nothing to wait for any more.
                 if control.is_none() && matches!(hold, Hold::Room) {
                     hold = Hold::Work;
                 }
                 handle_control(&shared, control);
             }
-            Event::Beat => {
+            WorkerEvent::Beat => {
                 beat(&shared);
                 next_beat = Instant::now() + heartbeat;
             }
@@ -95,7 +95,7 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 /// Sends until the backlog is empty or has to wait for something.
-fn advance(shared: &Shared) -> Hold {
+fn advance(shared: &SenderState) -> Hold {
     let mut forwarder = shared.forwarder();
     match forwarder.step() {
         Step::Idle => Hold::Work,
@@ -113,7 +113,7 @@ fn advance(shared: &Shared) -> Hold {
 }
 
 /// Ready when what the backlog waits for is there. Cancel-safe.
-async fn settled(shared: &Shared, hold: &mut Hold) -> Option<(StreamId, Offset, Fetched)> {
+async fn settled(shared: &SenderState, hold: &mut Hold) -> Option<(StreamId, Offset, Fetched)> {
     match hold {
         Hold::Work => std::future::pending().await,
         Hold::Room => {
@@ -133,7 +133,7 @@ async fn settled(shared: &Shared, hold: &mut Hold) -> Option<(StreamId, Offset, 
     }
 }
 
-fn take(shared: &Shared, hold: &Hold, fetched: Option<(StreamId, Offset, Fetched)>) -> Hold {
+fn take(shared: &SenderState, hold: &Hold, fetched: Option<(StreamId, Offset, Fetched)>) -> Hold {
     match (hold, fetched) {
         (Hold::File(..), None) => Hold::Until(Instant::now() + ASK_AGAIN),
         (_, None) => Hold::Work,
@@ -144,7 +144,7 @@ fn take(shared: &Shared, hold: &Hold, fetched: Option<(StreamId, Offset, Fetched
     }
 }
 
-fn handle_control(shared: &Shared, control: Option<Control>) {
+fn handle_control(shared: &SenderState, control: Option<Control>) {
     if control == Some(Control::Ping) {
         beat(shared);
     }
@@ -161,7 +161,7 @@ fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 
-pub(crate) fn beat(shared: &Shared) {
+pub(crate) fn beat(shared: &SenderState) {
     let time = now();
     let mut forwarder = shared.forwarder();
     let node = forwarder.options.node;

@@ -38,12 +38,12 @@ impl Events {
     fn of(inbox: &mut FramedInbox) -> Self {
         let events = Self::default();
         let given = Arc::clone(&events.0);
-        inbox.listen(Box::new(move |heard| given.lock().unwrap().push(heard)));
+        inbox.listen(Box::new(move |heard| given.lock().expect("no panic").push(heard)));
         events
     }
 
     fn all(&self) -> Vec<Heard> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().expect("no panic").clone()
     }
 
     fn lost(&self) -> Vec<(u32, String)> {
@@ -56,7 +56,7 @@ impl Events {
 }
 
 fn connect(handle: &InboxHandle) -> FramedTransport {
-    let (near, far) = UnixStream::pair().unwrap();
+    let (near, far) = UnixStream::pair().expect("a pair");
     tokio::spawn(framed::serve(far, handle.clone()));
     framed::transport(near, WINDOW)
 }

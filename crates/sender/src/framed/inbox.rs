@@ -24,7 +24,7 @@ where
     C: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (handle, inbox) = shared_inbox(window);
-    // What is said from now on reaches it.
+    // Controls that are sent from now on reach it.
     let serving = serve(io, handle);
     tokio::spawn(async move {
         let ended = serving.await;
@@ -64,7 +64,7 @@ struct Queue {
     /// The last heartbeat of each node, when nobody has asked for it yet.
     heartbeats: BTreeMap<u32, Timestamp>,
     peers: Vec<Arc<Peer>>,
-    /// Hosts that come later are told, too.
+    /// Hosts that come later get it, too.
     mode: Option<Control>,
     waker: Option<Waker>,
     /// No message will come.

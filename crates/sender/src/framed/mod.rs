@@ -31,14 +31,14 @@
 //! The receiver's first frame is a credit: how many bytes of output it is willing to hold for this
 //! peer. The sender keeps what is on the way within that window, and one message above it passes
 //! alone. As the consumer of the inbox asks for the next message, the one before is credited back.
-//! So unread output stops at the window and never fills the connection: what hosts say of
-//! themselves, heartbeats and controls always get through, however far behind the client is.
+//! So unread output stops at the window and never fills the connection: events of hosts,
+//! heartbeats and controls always get through, however far behind the client is.
 //!
 //! A transport that is dropped delivers what it took, then closes its direction; an inbox that is
-//! dropped sends what was said to its peers, then closes. A peer that ends without having said
+//! dropped sends the controls that it took, then closes. A peer that ends without having sent
 //! [`HostEvent::Down`](lastline_line::HostEvent::Down), or that sends what is no frame, is reported
-//! to the listener as [`HostEvent::Lost`](lastline_line::HostEvent::Lost), for each node that spoke
-//! through it.
+//! to the listener as [`HostEvent::Lost`](lastline_line::HostEvent::Lost), for each node that sent an
+//! event through it.
 
 mod connection;
 mod inbox;

@@ -1,4 +1,4 @@
-//! What is to be said to one peer.
+//! What is to be sent to one peer.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 pub(super) struct Peer {
     window: u64,
     state: Mutex<PeerState>,
-    /// Something is to be said, or the inbox is gone.
+    /// Something is to be sent, or the inbox is gone.
     pub(super) work: Notify,
 }
 
@@ -80,7 +80,7 @@ impl Peer {
         self.work.notify_one();
     }
 
-    /// Encodes all that is to be said.
+    /// Encodes all that is to be sent.
     pub(super) fn encode(&self, out: &mut BytesMut) {
         let mut state = self.lock();
         if state.is_credit_due(self.window) {

@@ -12,11 +12,12 @@ use super::connection::{Connection, Progress};
 use super::inbox::{Arrivals, InboxHandle};
 use super::peer::Peer;
 
-/// Hands the messages of a connection to the inbox of `handle`, and what its client says to the
+/// Hands the messages of a connection to the inbox of `handle`, and the client's controls to the
 /// peer. The peer belongs to the inbox from the call on; the future does the work. It ends when the
 /// peer has closed the connection and all that it sent is handed on, or with the inbox.
 ///
-/// Each node that spoke through the connection and did not say that it is down is reported as lost.
+/// Each node that sent an event through the connection, and not [`HostEvent::Down`], is reported as
+/// [`HostEvent::Lost`].
 ///
 /// # Errors
 ///
@@ -56,7 +57,7 @@ const BROKEN_OFF: &str = "the connection ended";
 struct Served {
     handle: InboxHandle,
     peer: Arc<Peer>,
-    /// The nodes that spoke, and are not down.
+    /// The nodes that have sent an event, and are not down.
     nodes: BTreeSet<u32>,
     why: String,
 }
@@ -66,7 +67,7 @@ impl Served {
         &self.handle.0
     }
 
-    /// Until the peer has closed its direction, or the inbox is gone and the peer has what was said
+    /// Until the peer has closed its direction, or the inbox is gone and the peer has what was sent
     /// before.
     async fn receive_all<C>(&mut self, io: &mut Connection<C>) -> io::Result<()>
     where

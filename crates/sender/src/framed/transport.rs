@@ -17,7 +17,7 @@ use crate::transport::{Closed, Reason, Refused, Transport};
 /// window, and one message above it passes alone. Must be called on a tokio runtime.
 ///
 /// What it took counts as stored when the peer acknowledges it. When the peer closes the connection
-/// or dies, the transport says that its far side is gone. Dropped, it still delivers what it took.
+/// or dies, the transport is closed. Dropped, it still delivers what it took.
 pub fn transport<C>(io: C, window: usize) -> FramedTransport
 where
     C: AsyncRead + AsyncWrite + Send + 'static,
@@ -66,7 +66,7 @@ struct Queues {
     events: VecDeque<Message>,
     data: VecDeque<Message>,
     data_bytes: usize,
-    /// What the peer said and nobody asked for yet.
+    /// What the peer has sent and nobody asked for yet.
     controls: VecDeque<Control>,
     ready: Option<Waker>,
     control: Option<Waker>,
@@ -95,8 +95,8 @@ impl Link {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands on what the peer says.
-    fn say(&self, control: Control) {
+    /// Hands on a control of the peer's.
+    fn push_control(&self, control: Control) {
         let waker = {
             let mut queues = self.lock();
             queues.controls.push_back(control);
@@ -190,7 +190,7 @@ impl Drop for FramedTransport {
 /// How much may be on the way to the peer.
 #[derive(Debug, Default)]
 struct Window {
-    /// Unknown until the peer has said it.
+    /// Unknown until the peer's first credit.
     limit: Option<u64>,
     in_flight: u64,
 }
@@ -231,7 +231,7 @@ async fn run<C: AsyncRead + AsyncWrite>(mut io: Connection<C>, link: &Link) -> i
             Progress::Wrote => {}
             Progress::Ended => return Ok(()),
             Progress::Unwritable(error) => {
-                // What the peer said before it went still counts.
+                // What the peer sent before it went still counts.
                 io.linger(|frame| take(link, &mut window, frame)).await;
                 return Err(error);
             }
@@ -241,7 +241,7 @@ async fn run<C: AsyncRead + AsyncWrite>(mut io: Connection<C>, link: &Link) -> i
 
 fn take(link: &Link, window: &mut Window, frame: Frame) {
     match frame {
-        Frame::Control(control) => link.say(control),
+        Frame::Control(control) => link.push_control(control),
         Frame::Credit { bytes } => window.credit(bytes),
         _ => tracing::trace!("a frame that a host has no use for"),
     }

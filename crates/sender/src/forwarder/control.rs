@@ -1,4 +1,4 @@
-//! The lane of control: what the client says, and that the host is alive.
+//! Controls from the driver, and what passes beside output.
 
 use std::task::{Context, Poll};
 
@@ -21,7 +21,7 @@ impl Forwarder {
         }
     }
 
-    /// Hears what the client says; ready when it is to be told to the owner, or the peer is gone.
+    /// The next control, its own part of it done already; `None` when the far side is gone.
     pub(crate) fn poll_control(&mut self, context: &mut Context<'_>) -> Poll<Option<Control>> {
         let Some(route) = self.route.as_mut().filter(|_| !self.closed) else {
             return Poll::Pending;
@@ -33,13 +33,13 @@ impl Forwarder {
                 Poll::Ready(None)
             }
             Poll::Ready(Ok(control)) => {
-                self.note(control);
+                self.handle_control(control);
                 Poll::Ready(Some(control))
             }
         }
     }
 
-    pub(super) fn note(&mut self, control: Control) {
+    pub(super) fn handle_control(&mut self, control: Control) {
         match control {
             Control::Acknowledge { stream, through } => {
                 if let Some(sent) = self.streams.get_mut(&stream) {
@@ -57,7 +57,7 @@ impl Forwarder {
         self.stream_to_client = stream_to_client;
     }
 
-    /// Says something that does not wait behind output; false when nobody can be reached.
+    /// Sends an event, which does not wait behind output; false when nobody can be reached.
     pub(crate) fn send_event(&mut self, event: HostEvent) -> bool {
         let node = self.options.node;
         let message = Message::Host(HostMessage { node, event });
@@ -65,7 +65,7 @@ impl Forwarder {
         route.is_some_and(|route| route.try_send(message).is_ok())
     }
 
-    /// Says that the host is alive, when there is room to say it at once.
+    /// Sends a heartbeat, when there is room for it at once.
     pub(crate) fn beat(&mut self, message: Message) {
         let Some(route) = self.route.as_mut().filter(|_| !self.closed) else {
             return;

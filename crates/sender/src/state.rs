@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use crate::forwarder::Forwarder;
 
-pub(crate) struct Shared {
+pub(crate) struct SenderState {
     pub(crate) forwarder: Mutex<Forwarder>,
     /// The backlog is no longer empty, or the owner is gone.
     pub(crate) work: Notify,
@@ -17,7 +17,7 @@ pub(crate) struct Shared {
     pub(crate) ended: AtomicBool,
 }
 
-impl Shared {
+impl SenderState {
     pub(crate) fn forwarder(&self) -> MutexGuard<'_, Forwarder> {
         self.forwarder.lock().unwrap_or_else(PoisonError::into_inner)
     }

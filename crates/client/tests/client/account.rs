@@ -54,3 +54,9 @@ async fn a_redrawn_bar_is_withheld_but_for_what_is_seen_of_it() {
     assert_eq!(printer.lines(), ["0:100%"]);
     assert_eq!((account.shown_bytes, account.withheld.redrawn), (5, 501));
 }
+
+#[test]
+fn a_client_can_be_shared_by_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<lastline_client::Client>();
+}

@@ -89,9 +89,17 @@ impl<C: AsyncRead + AsyncWrite> Connection<C> {
         self.unwritable || self.out.is_empty() && !self.unflushed
     }
 
-    /// Closes this direction.
-    pub(super) async fn shutdown(&mut self) -> io::Result<()> {
-        self.write.shutdown().await
+    /// Writes what is left, closes this direction, and waits for the other side to close its own; no
+    /// longer than lingering takes.
+    pub(super) async fn close(mut self) {
+        let rest = async {
+            self.write.write_all_buf(&mut self.out).await?;
+            self.write.shutdown().await
+        };
+        match tokio::time::timeout(LINGER, rest).await {
+            Ok(Ok(())) => self.linger(drop).await,
+            ended => tracing::debug!(?ended, "the other side does not take the rest"),
+        }
     }
 
     /// Reads what the other side has still sent, for a while; `frame` is given each.

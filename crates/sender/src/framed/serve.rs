@@ -41,10 +41,10 @@ where
             };
         }
         let dropped = served.arrivals().is_dropped();
+        served.peer.encode(&mut io.out);
         drop(served);
         if dropped && ended.is_ok() {
-            drop(io.shutdown().await);
-            io.linger(drop).await;
+            io.close().await;
         }
         ended
     }
@@ -67,18 +67,13 @@ impl Served {
         &self.handle.0
     }
 
-    /// Until the peer has closed its direction, or the inbox is gone and the peer has what was sent
-    /// before.
+    /// Until the peer has closed its direction, or the inbox is gone.
     async fn receive_all<C>(&mut self, io: &mut Connection<C>) -> io::Result<()>
     where
         C: AsyncRead + AsyncWrite,
     {
-        loop {
-            let dropped = self.arrivals().is_dropped();
+        while !self.arrivals().is_dropped() {
             self.peer.encode(&mut io.out);
-            if dropped && io.is_written() {
-                return Ok(());
-            }
             let progress = tokio::select! {
                 progress = io.progress() => progress?,
                 () = self.peer.work.notified() => continue,
@@ -92,9 +87,10 @@ impl Served {
                 Progress::Wrote => {}
                 // It may be gone; what it sent before counts.
                 Progress::Unwritable(error) => tracing::debug!("a peer takes no more: {error}"),
-                Progress::Ended => return Ok(()),
+                Progress::Ended => break,
             }
         }
+        Ok(())
     }
 
     fn take(&mut self, frame: Frame) -> io::Result<()> {

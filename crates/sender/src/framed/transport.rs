@@ -214,8 +214,7 @@ async fn run<C: AsyncRead + AsyncWrite>(mut io: Connection<C>, link: &Link) -> i
     loop {
         let done = fill(&mut io, link, &mut window);
         if done && io.is_written() {
-            io.shutdown().await?;
-            io.linger(drop).await;
+            io.close().await;
             return Ok(());
         }
         let progress = tokio::select! {

@@ -3,81 +3,10 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
-use lastline_line::{BarrierOutcome, Gap, Offset, Span, StreamId, Version};
+use lastline_line::{Gap, Offset, StreamId, Version};
 use tokio::sync::oneshot;
 
-/// What a barrier can say of one stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// Everything below the mark has been shown.
-    Reached,
-    /// The stream has ended, and all of it has been shown.
-    Ended,
-    /// A part of what the barrier covers was lost.
-    Lost {
-        /// The first range that was lost.
-        span: Span,
-        /// Why.
-        cause: String,
-    },
-    /// The deadline came first.
-    TimedOut {
-        /// Shown up to here.
-        shown: Offset,
-        /// The mark, as far as it was known.
-        wanted: Option<Offset>,
-    },
-}
-
-impl Verdict {
-    /// Whether everything that was printed before the barrier has arrived.
-    pub fn is_reached(&self) -> bool {
-        matches!(self, Self::Reached | Self::Ended)
-    }
-
-    /// `reached`, `ended`, `lost` or `timed out`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Reached => "reached",
-            Self::Ended => "ended",
-            Self::Lost { .. } => "lost",
-            Self::TimedOut { .. } => "timed out",
-        }
-    }
-}
-
-/// One verdict per stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Verdicts {
-    /// Which barrier.
-    pub version: Version,
-    /// In the order of launch, rank and stream.
-    pub streams: Vec<(StreamId, Verdict)>,
-    /// How many hosts had not listed their streams at the deadline.
-    pub missing_hosts: usize,
-}
-
-impl Verdicts {
-    /// Whether all hosts have listed their streams, and all of those have been reached or have ended.
-    pub fn all_reached(&self) -> bool {
-        self.summary() == BarrierOutcome::Reached
-    }
-
-    /// The worst one.
-    pub fn summary(&self) -> BarrierOutcome {
-        let outcome = |(_, verdict): &(StreamId, Verdict)| match verdict {
-            Verdict::Reached | Verdict::Ended => BarrierOutcome::Reached,
-            Verdict::Lost { .. } => BarrierOutcome::Lost,
-            Verdict::TimedOut { .. } => BarrierOutcome::TimedOut,
-        };
-        if self.missing_hosts > 0 {
-            return BarrierOutcome::TimedOut;
-        }
-        self.streams.iter().map(outcome).max().unwrap_or(BarrierOutcome::Reached)
-    }
-}
+use crate::verdict::{Verdict, Verdicts};
 
 /// What is known of one stream.
 #[derive(Debug, Default)]
@@ -276,6 +205,7 @@ fn verdict(good: Verdict, lost: Option<&Gap>) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use lastline_line::{BarrierOutcome, Span};
     use lastline_testing::stdout;
 
     use super::*;

@@ -8,11 +8,11 @@ use lastline_line::{Control, ControlSender, Fold, Inbox, Offset, StreamId, Times
 use tokio::sync::watch;
 
 use crate::account::Account;
-use crate::barrier::Verdicts;
 use crate::options::Options;
 use crate::printer::Printer;
 use crate::state::{ClientState, Progress, Status};
 use crate::subscribe::{EntryStream, LineStream, SubscribeOptions};
+use crate::verdict::Verdicts;
 use crate::worker::Worker;
 
 /// The driver's side of a job. Dropping it does not stop the thread, which ends with its inbox.

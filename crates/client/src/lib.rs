@@ -83,14 +83,15 @@ mod piece;
 mod prefix;
 mod presenter;
 mod printer;
+mod queue;
 mod state;
 mod subscribe;
 mod tap;
 mod text;
+mod verdict;
 mod worker;
 
 pub use account::Account;
-pub use barrier::{Verdict, Verdicts};
 pub use client::Client;
 pub use entry::{OwnedEntry, OwnedFolded, OwnedLine};
 pub use json::JsonPrinter;
@@ -102,3 +103,4 @@ pub use subscribe::{
     EntryStream, LineStream, SubscribeOptions, Subscribed, SubscribedEntry, SubscribedLine,
 };
 pub use text::{Labels, TextOptions, TextPrinter};
+pub use verdict::{Verdict, Verdicts};

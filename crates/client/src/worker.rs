@@ -50,9 +50,17 @@ impl Worker {
         let console = Console::new(printer, Arc::clone(&shared));
         let presenter = Presenter { fold, folding: false, console, options, fold_due: None };
         let controls = inbox.control_sender();
-        let (lines, tap) = (HashMap::new(), LineTap::default());
-        let (current, failed) = (None, None);
-        Self { inbox, controls, presenter, shared, status, lines, tap, current, failed }
+        Self {
+            inbox,
+            controls,
+            presenter,
+            shared,
+            status,
+            lines: HashMap::new(),
+            tap: LineTap::default(),
+            current: None,
+            failed: None,
+        }
     }
 
     /// Receives until the inbox is closed. When a fold or a printer panics, everything from then on

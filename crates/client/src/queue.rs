@@ -1,0 +1,179 @@
+//! Queues of subscribers, each bounded in bytes. What finds no room is counted, stream by stream.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use lastline_line::StreamId;
+
+use crate::subscribe::SubscribeOptions;
+
+/// What an item costs beside its text, in bytes.
+const ITEM_BYTES: usize = 128;
+
+/// So much of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Amount {
+    pub(crate) stream: StreamId,
+    pub(crate) bytes: u64,
+    pub(crate) lines: u64,
+}
+
+/// An item that can say what was left out.
+pub(crate) trait Item: Sized {
+    fn left_out(amount: Amount) -> Self;
+}
+
+#[derive(Debug)]
+struct Waiting<T> {
+    items: VecDeque<(T, usize)>,
+    bytes: usize,
+    limit: usize,
+    /// What found no room since the last item; it goes before the next one.
+    left_out: BTreeMap<StreamId, Amount>,
+    waker: Option<Waker>,
+    /// Nothing more comes.
+    ended: bool,
+    /// Nobody asks any more.
+    dropped: bool,
+}
+
+/// A subscriber's queue.
+#[derive(Debug)]
+pub(crate) struct Queue<T>(Mutex<Waiting<T>>);
+
+impl<T: Item> Queue<T> {
+    fn new(limit: usize, ended: bool) -> Self {
+        Self(Mutex::new(Waiting {
+            items: VecDeque::new(),
+            bytes: 0,
+            limit,
+            left_out: BTreeMap::new(),
+            waker: None,
+            ended,
+            dropped: false,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues `item`, or counts what it stands for. False when nobody asks any more.
+    pub(crate) fn offer(
+        &self,
+        item: T,
+        text_bytes: usize,
+        amounts: impl Iterator<Item = Amount>,
+    ) -> bool {
+        let mut waiting = self.lock();
+        if waiting.dropped {
+            return false;
+        }
+        let cost = text_bytes + ITEM_BYTES;
+        if waiting.bytes + cost <= waiting.limit || waiting.items.is_empty() {
+            waiting.say_left_out();
+            waiting.items.push_back((item, cost));
+            waiting.bytes += cost;
+        } else {
+            for Amount { stream, bytes, lines } in amounts {
+                let sum = waiting.left_out.entry(stream);
+                let sum = sum.or_insert(Amount { stream, bytes: 0, lines: 0 });
+                sum.bytes += bytes;
+                sum.lines += lines;
+            }
+        }
+        let waker = waiting.waker.take();
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    pub(crate) fn end(&self) {
+        let mut waiting = self.lock();
+        waiting.ended = true;
+        let waker = waiting.waker.take();
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<T>> {
+        let mut waiting = self.lock();
+        if waiting.items.is_empty() {
+            waiting.say_left_out();
+        }
+        if let Some((item, cost)) = waiting.items.pop_front() {
+            waiting.bytes -= cost;
+            return Poll::Ready(Some(item));
+        }
+        if waiting.ended {
+            return Poll::Ready(None);
+        }
+        waiting.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    pub(crate) fn drop_rest(&self) {
+        let mut waiting = self.lock();
+        waiting.dropped = true;
+        waiting.items.clear();
+        waiting.left_out.clear();
+    }
+}
+
+impl<T: Item> Waiting<T> {
+    fn say_left_out(&mut self) {
+        let left_out = std::mem::take(&mut self.left_out);
+        self.items.extend(left_out.into_values().map(|amount| (T::left_out(amount), 0)));
+    }
+}
+
+/// The queues of all subscribers of one kind.
+#[derive(Debug)]
+pub(crate) struct Queues<T> {
+    /// Somebody has subscribed. What the client looks at when nobody has.
+    any: AtomicBool,
+    queues: Mutex<(Vec<Arc<Queue<T>>>, bool)>,
+}
+
+impl<T> Default for Queues<T> {
+    fn default() -> Self {
+        Self { any: AtomicBool::new(false), queues: Mutex::default() }
+    }
+}
+
+impl<T: Item> Queues<T> {
+    pub(crate) fn add(&self, options: &SubscribeOptions) -> Arc<Queue<T>> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, ended) = &mut *queues;
+        let queue = Arc::new(Queue::new(options.bytes, *ended));
+        if !*ended {
+            all.push(Arc::clone(&queue));
+            self.any.store(true, Ordering::Relaxed);
+        }
+        queue
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// Offers an item to each subscriber, and forgets those that are gone.
+    pub(crate) fn offer(&self, mut to: impl FnMut(&Queue<T>) -> bool) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.0.retain(|queue| to(queue));
+        self.any.store(!queues.0.is_empty(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.0.drain(..).for_each(|queue| queue.end());
+        queues.1 = true;
+        self.any.store(false, Ordering::Relaxed);
+    }
+}

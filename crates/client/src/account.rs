@@ -1,6 +1,6 @@
 //! What the client knows of one stream: how far it has come, and what became of its bytes.
 
-use lastline_line::{Gaps, Offset, Span, Timestamp, Withheld, WithheldBytes};
+use lastline_line::{Gap, Gaps, Offset, Span, Timestamp, Withheld, WithheldBytes};
 
 /// One stream's side of the ledger that the client keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Account {
     pub lost: Gaps,
     /// Where the stream ended, once it has.
     pub ended: Option<Offset>,
+    /// Why nothing more of it came, where that is not because it had ended.
+    pub interrupted: Option<String>,
     /// The last mark of a barrier that has come.
     pub mark: Option<Offset>,
     /// When its last bytes were read.
@@ -102,6 +104,17 @@ impl Account {
             to = to.min(gap.from);
         }
         spans
+    }
+
+    /// What was lost of a stream of which nothing more comes, if anything was: the first of it. What
+    /// is missing of one that broke off may be of unknown length.
+    pub(crate) fn loss_at_end(&self) -> Option<Gap> {
+        let unknown = |cause: &String| Gap {
+            span: Span::new(self.received, self.received),
+            cause: cause.clone(),
+        };
+        let known = self.lost.first_below(self.received).cloned();
+        known.or_else(|| self.interrupted.as_ref().map(unknown))
     }
 
     /// Up to where everything has been decided.

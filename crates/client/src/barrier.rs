@@ -127,14 +127,6 @@ impl Barriers {
         }
     }
 
-    /// What a stream has said beyond `at` cannot be known any more.
-    pub(crate) fn lost(&mut self, stream: StreamId, version: Version, at: Offset, cause: &str) {
-        if self.pending.get(&version).is_some_and(|pending| pending.waits_for(stream)) {
-            let (span, cause) = (Span::new(at, at), cause.to_owned());
-            self.answer(stream, version, Verdict::Lost { span, cause });
-        }
-    }
-
     /// The deadline of a barrier has come: what has no verdict has timed out, at what `shown` says.
     pub(crate) fn time_out(&mut self, version: Version, shown: impl Fn(StreamId) -> Offset) {
         let Some(pending) = self.pending.get_mut(&version) else {

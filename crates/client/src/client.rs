@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::account::Account;
 use crate::options::Options;
 use crate::printer::Printer;
-use crate::state::{ClientState, Progress, Status};
+use crate::state::{ClientState, Interrupted, Progress, Status};
 use crate::subscribe::{EntryStream, LineStream, SubscribeOptions};
 use crate::verdict::Verdicts;
 use crate::worker::Worker;
@@ -102,27 +102,6 @@ impl Client {
         self.wake_if(held);
     }
 
-    /// One host's streams, when it cannot be reached any more: what they said before the barrier
-    /// may be lost, unless they have ended.
-    pub fn barrier_lost(&self, version: Version, streams: Vec<StreamId>, cause: &str) {
-        let mut state = self.shared.state();
-        if !state.barriers.list(version, streams.iter().copied()) {
-            return;
-        }
-        let mut held = false;
-        for stream in streams {
-            let account = state.accounts.get(&stream);
-            match account.map_or((Offset::ZERO, None), |account| (account.received, account.ended))
-            {
-                (_, Some(_)) => held |= state.answer_if_ended(stream),
-                (at, None) => state.barriers.lost(stream, version, at, cause),
-            }
-        }
-        state.barriers.listed(version);
-        drop(state);
-        self.wake_if(held);
-    }
-
     /// A host that a barrier waits for cannot list its streams any more: one list fewer is waited
     /// for.
     pub fn barrier_host_lost(&self, version: Version) {
@@ -145,6 +124,16 @@ impl Client {
         let held = state.answer_if_ended(stream);
         drop(state);
         self.wake_if(held);
+    }
+
+    /// Nothing more of `stream` comes than is in the inbox by now, because of `cause`; its host is lost,
+    /// say. Once that is received, what is missing below `length` counts as lost, and whoever waits
+    /// for the stream is answered: it is [`Verdict::Lost`](crate::Verdict::Lost), of an empty range
+    /// where no length is known. Nothing happens to a stream that had ended.
+    pub fn interrupt(&self, stream: StreamId, length: Option<Offset>, cause: &str) {
+        let interrupted = Interrupted { stream, length, cause: cause.to_owned() };
+        self.shared.state().interrupted.push_back(interrupted);
+        self.wake_if(true);
     }
 
     /// Folds with `fold` from the next message on; what is held is printed first. The client is

@@ -45,6 +45,9 @@
 //! A barrier may also be opened before its streams are known ([`Client::open_barrier`]): each host
 //! lists its own, and a mark that comes before its stream is listed counts.
 //!
+//! A stream whose host is lost is interrupted by its driver ([`Client::interrupt`]): behind everything
+//! that came, what did not counts as lost.
+//!
 //! When a fold or a printer panics the client goes on receiving, so that nobody upstream waits;
 //! what was not shown counts as lost, barriers are answered, and [`Client::failure`] says why.
 //!

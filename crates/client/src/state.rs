@@ -1,9 +1,9 @@
 //! What the client's thread and its handle share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lastline_line::{Fold, StreamId, Timestamp};
+use lastline_line::{Fold, Offset, StreamId, Timestamp};
 
 use crate::account::Account;
 use crate::barrier::Barriers;
@@ -25,6 +25,15 @@ pub(crate) struct ClientState {
     pub(crate) subscribers: Subscribers,
 }
 
+/// A stream of which nothing more comes.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupted {
+    pub(crate) stream: StreamId,
+    /// Its length, where that is known.
+    pub(crate) length: Option<Offset>,
+    pub(crate) cause: String,
+}
+
 /// How far everything has come.
 #[derive(Default)]
 pub(crate) struct Progress {
@@ -34,6 +43,8 @@ pub(crate) struct Progress {
     pub(crate) next_fold: Option<Box<dyn Fold>>,
     /// Barriers wait for streams that have ended and of which something is held.
     pub(crate) release_ended: bool,
+    /// Streams of which nothing more comes than is in the inbox.
+    pub(crate) interrupted: VecDeque<Interrupted>,
     /// The time of each host's last heartbeat, by node.
     pub(crate) heartbeats: HashMap<u32, Timestamp>,
 }
@@ -49,7 +60,7 @@ impl Progress {
             self.release_ended = true;
             return true;
         }
-        self.barriers.ended(stream, account.lost.first_below(account.received));
+        self.barriers.ended(stream, account.loss_at_end().as_ref());
         false
     }
 }

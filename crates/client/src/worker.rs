@@ -6,10 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{
-    Cause, Chunk, Control, ControlSender, Fold, Inbox, Message, Offset, Received, Span, Stream,
-    StreamId, Version, Withheld,
-};
+use lastline_line::{Chunk, ControlSender, Fold, Inbox, Message, Received, StreamId, Withheld};
 use tokio::sync::watch;
 
 use crate::bar::moves_up;
@@ -18,11 +15,17 @@ use crate::lines::OpenLine;
 use crate::options::Options;
 use crate::presenter::{Presenter, now};
 use crate::printer::{Block, Printer};
-use crate::state::{ClientState, Progress, Status};
+use crate::state::{ClientState, Status};
 use crate::tap::LineTap;
+
+mod marks;
 
 /// Printed bytes that are not flushed yet are flushed beyond this.
 const FLUSH_BYTES: u64 = 64 << 10;
+
+/// How long the client waits for messages before it looks whether its owner wants something. A host
+/// that can be reached wakes it sooner.
+const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Worker {
     inbox: Box<dyn Inbox>,
@@ -32,6 +35,8 @@ pub(crate) struct Worker {
     status: watch::Sender<Status>,
     lines: HashMap<StreamId, OpenLine>,
     tap: LineTap,
+    /// How many streams were interrupted before the inbox is asked next.
+    settling: usize,
     /// The mark, skip or end that is being worked on.
     current: Option<Message>,
     /// Who has panicked; kept to the end, for they may panic again when dropped.
@@ -58,6 +63,7 @@ impl Worker {
             status,
             lines: HashMap::new(),
             tap: LineTap::default(),
+            settling: 0,
             current: None,
             failed: None,
         }
@@ -80,7 +86,10 @@ impl Worker {
         loop {
             match self.inbox.next(self.wait_for()) {
                 Received::Message(message) => self.take(message),
-                Received::TimedOut => self.presenter.console.flush(),
+                Received::TimedOut => {
+                    self.presenter.console.flush();
+                    self.take_interrupted();
+                }
                 Received::Closed => break,
             }
             self.present();
@@ -91,12 +100,14 @@ impl Worker {
         self.finish();
     }
 
-    /// How long to wait for the next message: not at all while something is to be flushed.
+    /// How long to wait for the next message: not at all while something is to be done when there is
+    /// none.
     fn wait_for(&self) -> Option<Duration> {
-        if self.presenter.console.unflushed_bytes() > 0 {
+        if self.presenter.console.unflushed_bytes() > 0 || self.settling > 0 {
             return Some(Duration::ZERO);
         }
-        self.presenter.fold_due.map(|due| due.since(now()))
+        let due = self.presenter.fold_due.map(|due| due.since(now()));
+        Some(due.unwrap_or(LOOK_UP_AFTER).min(LOOK_UP_AFTER))
     }
 
     /// Whoever presents has panicked: settles all that was not shown, answers who waits for what is
@@ -125,7 +136,7 @@ impl Worker {
             Message::Heartbeat { node, time } => {
                 self.shared.state().heartbeats.insert(node, time);
             }
-            // What hosts say of themselves does not come this way.
+            // Events of hosts do not come this way.
             _ => {}
         }
     }
@@ -212,79 +223,14 @@ impl Worker {
         }
     }
 
-    fn take_skip(&mut self, stream: StreamId, span: Span, cause: &Cause) {
-        self.interrupt(stream);
-        self.interrupt_tap(stream);
-        let mut state = self.shared.state();
-        let account = state.accounts.entry(stream).or_default();
-        let fresh = account.arrive(span);
-        match cause {
-            // It would not have been shown either way.
-            Cause::Lost(_) if !self.presenter.options.shows(stream) => {
-                account.withhold(Withheld::Show, fresh.len());
-            }
-            Cause::Withheld(reason) => account.withhold(*reason, fresh.len()),
-            Cause::Lost(words) => account.lose(fresh, words),
-        }
-    }
-
-    /// A barrier's mark: all that came before it is printed and flushed before the answer.
-    fn take_mark(&mut self, stream: StreamId, version: Version, mark: Offset) {
-        self.interrupt(stream);
-        {
-            let mut state = self.shared.state();
-            let account = state.accounts.entry(stream).or_default();
-            account.arrive(Span::new(mark, mark));
-            account.mark = Some(mark);
-            state.barriers.marked(stream, version, mark);
-        }
-        self.presenter.release();
-        let mut state = self.shared.state();
-        let account = state.accounts.entry(stream).or_default();
-        let lost = account.lost.first_below(mark).cloned();
-        state.barriers.reached(stream, version, lost.as_ref());
-        drop(state);
-        self.controls.send(Control::Acknowledge { stream, through: mark });
-    }
-
-    fn take_end(&mut self, stream: StreamId, at: Offset) {
-        self.interrupt(stream);
-        self.interrupt_tap(stream);
-        let rank_ended = {
-            let mut state = self.shared.state();
-            let account = state.accounts.entry(stream).or_default();
-            account.arrive(Span::new(at, at));
-            account.ended = Some(at);
-            state.release_ended = true;
-            let both = Stream::ALL.map(|other| StreamId { stream: other, ..stream });
-            both.iter().all(|id| state.accounts.get(id).is_some_and(|a| a.ended.is_some()))
-        };
-        if rank_ended {
-            self.presenter.rank_ended(stream.rank);
-        }
-        self.controls.send(Control::Acknowledge { stream, through: at });
-    }
-
-    /// Answers barriers that wait for streams that have ended, after printing what is held.
-    fn release_ended(&mut self) {
-        if !std::mem::take(&mut self.shared.state().release_ended) {
-            return;
-        }
-        if !self.shared.state().barriers.is_idle() {
-            self.presenter.release();
-            let mut state = self.shared.state();
-            let Progress { accounts, barriers, .. } = &mut *state;
-            for (stream, account) in accounts.iter().filter(|(_, account)| account.ended.is_some())
-            {
-                barriers.ended(*stream, account.lost.first_below(account.received));
-            }
-        }
-    }
-
     /// Takes a new fold, if there is one, prints what the fold has due, and releases who waits for
     /// streams that have ended.
     fn present(&mut self) {
-        let next = self.shared.state().next_fold.take();
+        let next = {
+            let mut state = self.shared.state();
+            self.settling = state.interrupted.len();
+            state.next_fold.take()
+        };
         if let Some(next) = next.filter(|_| self.failed.is_none()) {
             self.presenter.change_fold(next);
         }
@@ -294,6 +240,8 @@ impl Worker {
 
     /// The end: open lines, held entries, then the last flush, and the answers.
     fn finish(&mut self) {
+        self.settling = usize::MAX;
+        self.take_interrupted();
         let mut streams: Vec<StreamId> = self.lines.keys().copied().collect();
         streams.sort();
         streams.into_iter().for_each(|stream| self.interrupt(stream));

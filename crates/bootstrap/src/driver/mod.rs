@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::barriers::Barriers;
-use self::record::{Consequence, GoneStreams, Record};
+use self::record::{Consequence, Record};
 use self::run::{DriverLoop, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
@@ -187,21 +187,17 @@ impl DriverState {
                 return;
             }
             Consequence::Gone(versions, gone) => {
-                versions.into_iter().for_each(|version| self.answer_for(version, gone.clone()));
+                if let Some(client) = self.client.get() {
+                    for version in versions {
+                        client.barrier_streams(version, gone.streams.clone());
+                    }
+                    if let Some(why) = &gone.lost {
+                        gone.streams.iter().for_each(|id| client.interrupt(*id, None, why));
+                    }
+                }
             }
         }
         self.changes.send_modify(|changes| *changes += 1);
-    }
-
-    /// Answers a barrier for a host that is gone.
-    fn answer_for(&self, version: Version, gone: GoneStreams) {
-        let GoneStreams { streams, lost } = gone;
-        match (self.client.get(), lost) {
-            (Some(client), Some(why)) => client.barrier_lost(version, streams, &why),
-            (Some(client), None) => client.barrier_streams(version, streams),
-            // Nobody can have asked yet.
-            (None, _) => {}
-        }
     }
 
     async fn flush_within(&self, within: Duration) -> Verdicts {
@@ -209,7 +205,7 @@ impl DriverState {
         let version = Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1);
         let (hosts, gone) = self.record().open_barrier(version);
         let verdicts = self.client().open_barrier(version, hosts, within);
-        gone.into_iter().for_each(|gone| self.answer_for(version, gone));
+        gone.into_iter().for_each(|streams| self.client().barrier_streams(version, streams));
         self.control.send(Control::Flush { version });
         let closing = CloseBarrier(self, version);
         let verdicts = verdicts.await;

@@ -344,9 +344,9 @@ impl Record {
     }
 
     /// A barrier is opened. How many hosts' words it waits for, and that of hosts that are gone.
-    pub(super) fn open_barrier(&mut self, version: Version) -> (usize, Vec<GoneStreams>) {
+    pub(super) fn open_barrier(&mut self, version: Version) -> (usize, Vec<Vec<StreamId>>) {
         let gone = self.hosts.iter().filter(|(_, host)| host.is_gone());
-        let gone = gone.map(|(node, _)| self.streams_of(*node)).collect();
+        let gone = gone.map(|(node, _)| self.streams_of(*node).streams).collect();
         self.barriers.insert(version, self.present());
         (self.hosts.len(), gone)
     }
@@ -499,10 +499,10 @@ mod tests {
         let ids: Vec<StreamId> =
             Stream::ALL.map(|stream| StreamId::new(Launch(0), 0, stream)).into();
         let gone = said(&mut record, HostEvent::Lost { why: "gone".into() });
-        let lost = GoneStreams { streams: ids, lost: Some("gone".into()) };
-        assert_eq!(gone, Consequence::Gone(vec![Version(1)], lost.clone()));
+        let lost = GoneStreams { streams: ids.clone(), lost: Some("gone".into()) };
+        assert_eq!(gone, Consequence::Gone(vec![Version(1)], lost));
         assert!(record.ranks_are_over(1) && record.is_gone());
-        assert_eq!(record.open_barrier(Version(2)), (1, vec![lost]));
+        assert_eq!(record.open_barrier(Version(2)), (1, vec![ids]));
         assert_eq!(said(&mut record, HostEvent::Lost { why: "again".into() }), Consequence::None);
     }
 

@@ -7,7 +7,7 @@ use lastline_client::{Options, Verdict};
 use lastline_line::{BarrierOutcome, Cause, Message, Offset, Span, Stream, Timestamp, Version};
 use lastline_testing::{PATIENCE, PrintRecorder, stdout, until};
 
-use crate::common::Job;
+use crate::common::{Job, of};
 
 const SOON: Duration = Duration::from_millis(20);
 
@@ -195,4 +195,31 @@ async fn a_host_that_is_lost_is_not_waited_for_and_one_that_is_silent_is_missed(
     assert!(verdicts.await.all_reached());
     let verdicts = job.client.open_barrier(Version(2), 1, SOON).await;
     assert_eq!((verdicts.missing_hosts, verdicts.summary()), (1, BarrierOutcome::TimedOut));
+}
+
+/// Its host is lost: what came before is shown, what did not is lost, and nobody waits.
+#[tokio::test]
+async fn a_stream_that_broke_off_is_a_loss_behind_all_that_came() {
+    let (mut job, printer) = job();
+    printer.gate.shut();
+    job.say(stdout(0), b"a line\nopen");
+    until(|| printer.gate.waiting() == 1).await;
+    job.say(stdout(1), b"whole\n");
+    job.end(stdout(2));
+    let streams = vec![stdout(0), stdout(1), stdout(2)];
+    let verdicts = tokio::spawn(job.client.barrier(Version(1), streams, PATIENCE));
+    job.client.interrupt(stdout(0), Some(Offset(30)), "the host is lost");
+    job.client.interrupt(stdout(1), None, "the host is lost");
+    job.client.interrupt(stdout(2), Some(Offset(30)), "the host is lost");
+    printer.gate.open();
+    let lost = |from, to| Verdict::Lost {
+        span: Span::new(Offset(from), Offset(to)),
+        cause: "the host is lost".into(),
+    };
+    let expected =
+        [(stdout(0), lost(11, 30)), (stdout(1), lost(6, 6)), (stdout(2), Verdict::Ended)];
+    assert_eq!(verdicts.await.unwrap().streams, expected);
+    assert_eq!(printer.lines(), ["0:a line", "1:whole", "0:open~"]);
+    let account = of(&job.finish().await, stdout(0));
+    assert_eq!((account.shown_bytes, account.lost.bytes()), (11, 19));
 }

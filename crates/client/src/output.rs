@@ -79,7 +79,7 @@ impl Outputs {
     /// Writes `bytes` as they are, without copying them when they are many.
     pub(crate) fn write(&mut self, target: Stream, bytes: &[u8]) -> Result<(), PrintError> {
         let (buffer, switched) = self.switch(target);
-        // When the other output has failed, the caller is told of that one, not of this one.
+        // When the other output has failed, the caller gets that error, not this one.
         if bytes.len() < WRITE_THROUGH_BYTES || switched.is_err() {
             buffer.extend_from_slice(bytes);
             return switched;

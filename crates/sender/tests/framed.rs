@@ -38,7 +38,7 @@ impl Events {
     fn of(inbox: &mut FramedInbox) -> Self {
         let events = Self::default();
         let given = Arc::clone(&events.0);
-        inbox.listen(Box::new(move |heard| given.lock().expect("no panic").push(heard)));
+        inbox.listen(Box::new(move |event| given.lock().expect("no panic").push(event)));
         events
     }
 
@@ -47,7 +47,7 @@ impl Events {
     }
 
     fn lost(&self) -> Vec<(u32, String)> {
-        let lost = |heard| match heard {
+        let lost = |event| match event {
             Heard::Host(HostMessage { node, event: HostEvent::Lost { why } }) => Some((node, why)),
             _ => None,
         };
@@ -78,7 +78,7 @@ async fn control(transport: &mut FramedTransport) -> Option<Control> {
 }
 
 #[tokio::test]
-async fn several_peers_share_an_inbox_and_hear_the_same() {
+async fn several_peers_share_an_inbox_and_get_the_same_controls() {
     let (handle, mut inbox) = shared_inbox(WINDOW);
     let events = Events::of(&mut inbox);
     let mut peers = [connect(&handle), connect(&handle)];

@@ -59,7 +59,7 @@ async fn a_child_that_is_killed_leaves_a_range_without_a_route() {
     assert_eq!((gaps.len(), gaps[0].span, &*gaps[0].cause), (1, unacknowledged, no_route));
     assert!(unacknowledged.from == lost.from || unacknowledged.from == Offset::ZERO);
     assert_eq!(ledger.account.shown_bytes + ledger.account.lost.bytes(), ledger.read_bytes);
-    let told = words.text();
+    let log = words.text();
     let said = |line: &str| line.contains("DEBUG") && line.contains("nothing more is sent");
-    assert_eq!(told.lines().filter(|line| said(line)).count(), 1, "{told}");
+    assert_eq!(log.lines().filter(|line| said(line)).count(), 1, "{log}");
 }

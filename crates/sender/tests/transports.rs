@@ -35,9 +35,9 @@ fn the_laws_hold_over_any_connection() {
     }
 }
 
-/// A peer that has said all and gone does not hear the answers; what it said counts all the same.
+/// A peer that has sent all and gone gets no answers; what it sent counts all the same.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_nobody_hears_loses_nothing() {
+async fn an_answer_that_nobody_reads_loses_nothing() {
     use lastline_line::Inbox as _;
     let (mut near, mut far) = over_a_socket(64 << 10);
     let sent: Vec<Message> =
@@ -61,7 +61,7 @@ async fn an_answer_that_nobody_hears_loses_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_peer_said_before_it_went_is_heard() {
+async fn what_the_peer_sent_before_it_went_arrives() {
     use lastline_sender::Transport as _;
     use tokio::io::AsyncWriteExt as _;
     let (near, mut far) = UnixStream::pair().expect("a pair");
@@ -71,18 +71,18 @@ async fn what_the_peer_said_before_it_went_is_heard() {
     lastline_line::wire::encode_control(&said, &mut frame);
     far.write_all(&frame).await.unwrap();
     drop(far);
-    // The write fails before anything has been heard.
+    // The write fails before anything has been read.
     near.try_send(Message::Data(chunk(stdout(0), 0, b"hello\n"))).unwrap();
-    let mut heard = Vec::new();
+    let mut controls = Vec::new();
     until(|| {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match near.poll_control(&mut context) {
-            std::task::Poll::Ready(Ok(control)) => heard.push(control),
+            std::task::Poll::Ready(Ok(control)) => controls.push(control),
             std::task::Poll::Ready(Err(_)) => return true,
             std::task::Poll::Pending => {}
         }
         false
     })
     .await;
-    assert_eq!(heard, [said]);
+    assert_eq!(controls, [said]);
 }

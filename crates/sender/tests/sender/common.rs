@@ -97,7 +97,7 @@ pub(crate) fn letter(at: u64) -> u8 {
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
-/// Tells `asked` which barriers the driver asks for.
+/// Calls `asked` for each barrier that the driver asks for.
 pub(crate) fn on_flush(asked: impl Fn(Version) + Send + Sync + 'static) -> ControlHandler {
     Arc::new(move |control| {
         if let Ok(Control::Flush { version }) = control {

@@ -44,9 +44,9 @@ async fn gone(sender: &Sender, around: &mut ChannelInbox) -> Message {
 
 #[tokio::test]
 async fn what_was_not_acknowledged_had_no_route() {
-    let heard = Arc::new(AtomicU64::new(0));
-    let (mut options, hear) = (Options::default(), Arc::clone(&heard));
-    options.on_control = Some(on_flush(move |version| hear.store(version.0, Ordering::SeqCst)));
+    let asked = Arc::new(AtomicU64::new(0));
+    let (mut options, seen) = (Options::default(), Arc::clone(&asked));
+    options.on_control = Some(on_flush(move |version| seen.store(version.0, Ordering::SeqCst)));
     let (sender, mut peer, mut around) = over_a_socket(options);
     let mut sink = sender.sink();
     give(&mut sink, &data(0, 0, "first\n"));
@@ -55,7 +55,7 @@ async fn what_was_not_acknowledged_had_no_route() {
     peer.control_sender().send(Control::Acknowledge { stream: stdout(0), through: Offset(6) });
     assert_eq!(next(&mut peer).await, Some(data(0, 6, "second\n")));
     peer.control_sender().send(Control::Flush { version: Version(1) });
-    until(|| heard.load(Ordering::SeqCst) == 1).await;
+    until(|| asked.load(Ordering::SeqCst) == 1).await;
     drop(peer);
     assert_eq!(gone(&sender, &mut around).await, skip(stdout(0), 6, 13));
     give(&mut sink, &data(0, 13, "third\n"));

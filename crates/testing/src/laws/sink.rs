@@ -122,7 +122,7 @@ pub fn offer(sink: &mut (impl Sink + ?Sized), message: &Message) {
     }
 }
 
-/// The chunk number `step` of a stream: its bytes tell where they belong.
+/// The chunk number `step` of a stream: its bytes show where they belong.
 fn data(stream: StreamId, step: u64) -> Message {
     let line = format!("{stream} {step:>8} ");
     let mut bytes = line.as_bytes().repeat(CHUNK_BYTES / line.len());

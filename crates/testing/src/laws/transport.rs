@@ -24,7 +24,7 @@ where
     I: Inbox + 'static,
 {
     keeps_order(make());
-    brings_back_what_the_client_says(make());
+    brings_back_controls(make());
     is_bounded(make());
     makes_progress(make());
     wakes_at_the_end(make());
@@ -55,18 +55,18 @@ pub fn keeps_order<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
     assert!(received == sent, "law 1: {} of {} messages as sent", received.len(), sent.len());
 }
 
-/// What the client says comes back, in order.
-pub fn brings_back_what_the_client_says<T: Transport, I: Inbox>((mut transport, inbox): (T, I)) {
+/// Controls come back, in order.
+pub fn brings_back_controls<T: Transport, I: Inbox>((mut transport, inbox): (T, I)) {
     let said: Vec<Control> = (0..100).map(|v| Control::Flush { version: Version(v) }).collect();
     said.iter().for_each(|control| inbox.control_sender().send(*control));
-    let mut heard = Vec::new();
+    let mut events = Vec::new();
     wait_until(|| {
         if let Poll::Ready(control) = poll(|context| transport.poll_control(context)) {
-            heard.push(control.expect("the client is there"));
+            events.push(control.expect("the client is there"));
         }
-        heard.len() == said.len()
+        events.len() == said.len()
     });
-    assert_eq!(heard, said, "law 1: the client's words in order");
+    assert_eq!(events, said, "law 1: the controls in order");
 }
 
 /// Laws 2 and 5: while nobody receives, it becomes full, gives the message back, and never waits.
@@ -150,12 +150,12 @@ pub fn delivers_what_it_took<T: Transport, I: Inbox>((mut transport, mut inbox):
 
 /// Law 6, and 2 of [`Inbox`]: what a host says of itself arrives while nobody takes its output.
 pub fn events_pass_output<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
-    let heard = listen(&mut inbox);
+    let events = listen(&mut inbox);
     for number in 0..20 {
         fill(&mut transport);
         let taken = transport.try_send(event(number));
         assert!(taken.is_ok(), "law 6: refused while it is full");
-        assert_eq!(heard.recv_timeout(PATIENCE).ok(), Some(said(number)), "law 2 of Inbox");
+        assert_eq!(events.recv_timeout(PATIENCE).ok(), Some(said(number)), "law 2 of Inbox");
     }
 }
 
@@ -167,10 +167,10 @@ pub fn events_are_kept_for_the_listener<T: Transport, I: Inbox>(
     // When this is here, so are they.
     send(&mut transport, message(0));
     while !matches!(inbox.next(Some(PATIENCE)), Received::Message(Message::Data(_))) {}
-    let heard = listen(&mut inbox);
+    let events = listen(&mut inbox);
     send(&mut transport, event(10));
     for number in 0..=10 {
-        assert_eq!(heard.recv_timeout(PATIENCE).ok(), Some(said(number)), "law 3 of Inbox");
+        assert_eq!(events.recv_timeout(PATIENCE).ok(), Some(said(number)), "law 3 of Inbox");
     }
 }
 
@@ -178,14 +178,14 @@ pub fn events_are_kept_for_the_listener<T: Transport, I: Inbox>(
 pub fn events_come_before_what_follows_them<T: Transport, I: Inbox>(
     (mut transport, mut inbox): (T, I),
 ) {
-    let heard = listen(&mut inbox);
+    let events = listen(&mut inbox);
     for number in 0..50 {
         send(&mut transport, event(number));
         send(&mut transport, message(number));
         while !matches!(inbox.next(Some(PATIENCE)), Received::Message(received) if received.stream().is_some())
         {
         }
-        assert_eq!(heard.try_recv().ok(), Some(said(number)), "law 2 of Inbox");
+        assert_eq!(events.try_recv().ok(), Some(said(number)), "law 2 of Inbox");
     }
 }
 
@@ -193,18 +193,18 @@ pub fn events_come_before_what_follows_them<T: Transport, I: Inbox>(
 pub fn says_once_that_all_hosts_are_gone<T: Transport, I: Inbox>(
     (mut transport, mut inbox): (T, I),
 ) {
-    let heard = listen(&mut inbox);
+    let events = listen(&mut inbox);
     send(&mut transport, message(0));
     let down = HostMessage { node: NODE, event: HostEvent::Down };
     send(&mut transport, Message::Host(down.clone()));
-    assert_eq!(heard.recv_timeout(PATIENCE).ok(), Some(Heard::Host(down)), "law 2 of Inbox");
-    assert!(heard.try_recv().is_err(), "law 4 of Inbox: the end came before the end");
+    assert_eq!(events.recv_timeout(PATIENCE).ok(), Some(Heard::Host(down)), "law 2 of Inbox");
+    assert!(events.try_recv().is_err(), "law 4 of Inbox: the end came before the end");
     drop(transport);
     assert_eq!(rest(&mut inbox), [message(0)], "law 4 of Inbox: what is left");
-    assert_eq!(heard.recv_timeout(PATIENCE).ok(), Some(Heard::Closed), "law 4 of Inbox");
+    assert_eq!(events.recv_timeout(PATIENCE).ok(), Some(Heard::Closed), "law 4 of Inbox");
     assert!(matches!(inbox.next(None), Received::Closed), "law 4 of Inbox: it stays closed");
     drop(inbox);
-    assert!(heard.try_recv().is_err(), "law 4 of Inbox: something came after the end");
+    assert!(events.try_recv().is_err(), "law 4 of Inbox: something came after the end");
 }
 
 /// All messages of streams until the inbox is closed.
@@ -221,10 +221,10 @@ fn rest(inbox: &mut impl Inbox) -> Vec<Message> {
 
 /// What the inbox's listener is given.
 fn listen(inbox: &mut impl Inbox) -> mpsc::Receiver<Heard> {
-    let (heard, given) = mpsc::channel();
+    let (events, given) = mpsc::channel();
     inbox.listen(Box::new(move |next| {
         // Nobody may be left who wants to know.
-        drop(heard.send(next));
+        drop(events.send(next));
     }));
     given
 }

@@ -198,8 +198,9 @@ impl Shutdown {
         let at = match self.row[current.at] {
             Stage::Signal | Stage::Eof => end.saturating_sub(self.closing()),
             Stage::Flush => end.saturating_sub(self.closing()).max(least),
+            // Readers and then files are given a moment each.
+            Stage::Drop => end.max(least + LAST_MOMENT),
             Stage::Abort | Stage::Print => end.max(least),
-            Stage::Drop => end.max(least) + 2 * LAST_MOMENT,
         };
         Some(at + self.limits.slack)
     }

@@ -116,7 +116,7 @@ fn settings(plan: &Plan, hosts: usize) -> Settings {
             grace: plan.grace,
             budget: plan.teardown_timeout,
             // Hosts have the same budget, and their last word takes a moment.
-            slack: LAST_MOMENT / 2,
+            slack: LAST_MOMENT / 5,
         },
         job: plan.job.clone(),
         show: plan.show.clone(),

@@ -218,3 +218,63 @@ impl Ranks {
         self.runs.iter().filter_map(|run| run.process.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use lastline_testing::stdout;
+    use tokio::io::{AsyncRead, ReadBuf};
+
+    use super::*;
+
+    /// What is read ends like this.
+    struct Reader(Option<io::ErrorKind>);
+
+    impl AsyncRead for Reader {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+            _buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Ready(self.0.map_or(Ok(()), |kind| Err(kind.into())))
+        }
+    }
+
+    async fn ended(error: Option<io::ErrorKind>, leaks: bool) -> (StreamState, HostEvent) {
+        let mut stream = StreamState::new(stdout(0));
+        let tee = Tee::start(stream.id, Reader(error), Vec::new(), Default::default());
+        stream.tee = Some(tee.clone());
+        let outcome = tee.join().await;
+        if leaks {
+            // Its end has not been heard of yet.
+            stream.leak(vec![Holder { pid: 7, command: "sleep".into() }]);
+        }
+        let said = stream.ended(outcome.as_ref());
+        (stream, said)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_while_its_holders_are_looked_up_has_ended() {
+        let (mut stream, said) = ended(None, true).await;
+        let HostEvent::StreamEnded { end: StreamEnd::Eof, leaked_to, .. } = said else {
+            panic!("{said:?}");
+        };
+        assert!(leaked_to.is_empty());
+        // And when they are found after that.
+        stream.leak(vec![Holder { pid: 7, command: "sleep".into() }]);
+        assert_eq!((stream.end, stream.leaked_to), (Some(StreamEnd::Eof), None));
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_cannot_be_read_says_why() {
+        let (_, said) = ended(Some(io::ErrorKind::ConnectionReset), false).await;
+        let HostEvent::StreamEnded { end: StreamEnd::Aborted, error: Some(error), .. } = said
+        else {
+            panic!("{said:?}");
+        };
+        assert!(error.contains("reset"), "{error}");
+    }
+}

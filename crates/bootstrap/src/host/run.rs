@@ -237,7 +237,9 @@ impl HostLoop {
                 }));
             }
             Phase::Ending(Stage::Drop) => {
-                let within = self.state.shutdown.left(self.now()).max(LAST_MOMENT);
+                // Files say themselves what they could not write in time.
+                let left = self.state.shutdown.left(self.now());
+                let within = left.saturating_sub(LAST_MOMENT / 5).max(LAST_MOMENT);
                 let files = self.files.clone();
                 self.state.work = Some(Box::pin(async move {
                     if let Some(sender) = link.sender() {

@@ -9,7 +9,7 @@ use lastline_bootstrap::{
 };
 use lastline_client::{PrintError, Printer, Subscribed};
 use lastline_line::{BarrierOutcome, Entry, Exit, Stream};
-use lastline_testing::{PATIENCE, PrintRecorder, SpawnerDouble};
+use lastline_testing::{PATIENCE, PrintRecorder, SpawnerDouble, wait_until};
 
 use crate::support::{Counter, console, spawn};
 
@@ -178,6 +178,26 @@ async fn the_last_handle_stops_the_job_when_it_is_dropped() {
         }
     });
     dismissed.await.expect("it is drained in the background");
+}
+
+#[tokio::test]
+async fn a_rank_whose_start_ends_after_the_grace_is_killed() {
+    let double = SpawnerDouble::new();
+    double.gate().shut();
+    let mut plan = sh("", 1);
+    plan.grace = Duration::ZERO;
+    let mesh = LoggingMesh::builder(plan)
+        .spawner(Box::new(double.clone()))
+        .console(console(Counter::default()))
+        .spawn()
+        .unwrap();
+    wait_until(|| double.gate().waiting() == 1);
+    mesh.stop(StopCause::Owner);
+    while mesh.restart(9).await != Err(RankError::Ending) {}
+    double.gate().open();
+    let report = wait(&mesh).await;
+    assert_eq!(double.rank(0).signals()[..2], [15, 9]);
+    assert!(report.ranks[0].stopped_by_lastline);
 }
 
 #[test]

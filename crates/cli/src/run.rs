@@ -48,7 +48,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         other => other?,
     };
     if !quiet {
-        summary::print(&report, dir.as_ref().map(JobDir::path));
+        let place = dir.as_ref().map(JobDir::current_path);
+        summary::print(&report, place.as_deref());
         // A console that took the rest in time may take its time for this too.
         if !report.teardown.iter().any(|stage| stage.timed_out) {
             notices::finish(way_out);

@@ -1,18 +1,19 @@
 //! The directory of a job: who made it, whether it still runs, and where all jobs are.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::DirBuilder;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SendError, sync_channel};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
+use lastline_line::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now;
 use crate::job_lock::Locked;
-use crate::report::{Report, rfc3339};
+use crate::open_dir::{OpenDir, is_unfinished};
+use crate::report::rfc3339;
 
 /// The file that says what the job is, locked while it runs.
 pub(crate) const JOB_FILE: &str = "job.json";
@@ -58,6 +59,16 @@ pub enum JobDirError {
     /// There is no place for jobs.
     #[error("no place for log files: neither XDG_STATE_HOME nor HOME is set; say --log-dir DIR")]
     NoHome,
+    /// Its directory is another job's now, or is not there any more.
+    #[error("the job `{id}` is gone: {} {}", dir.display(), Became(by.as_deref()))]
+    Gone {
+        /// The id.
+        id: String,
+        /// Where it was.
+        dir: PathBuf,
+        /// The job that is there now; none when no job is.
+        by: Option<String>,
+    },
     /// There is no such job.
     #[error("there is no job `{name}` in {}", place.display())]
     NoSuchJob {
@@ -76,6 +87,18 @@ pub enum JobDirError {
         /// What it says.
         source: io::Error,
     },
+}
+
+/// What a directory of a job that is gone is now.
+struct Became<'a>(Option<&'a str>);
+
+impl std::fmt::Display for Became<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(job) => write!(f, "is the directory of job `{job}` now"),
+            None => f.write_str("holds no job any more"),
+        }
+    }
 }
 
 pub(crate) fn failed<'a>(
@@ -142,7 +165,7 @@ pub fn new_job_id() -> String {
 /// The directory of a job that runs in this process, locked until this is dropped.
 #[derive(Debug)]
 pub struct JobDir {
-    path: PathBuf,
+    dir: OpenDir,
     _lock: Locked,
 }
 
@@ -156,27 +179,25 @@ impl JobDir {
     pub fn create(dir: &Path, overwrite: bool, info: &JobInfo) -> Result<Self, JobDirError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(dir).map_err(failed("make", dir))?;
-        let path = std::path::absolute(dir).map_err(failed("find", dir))?;
+        let dir = OpenDir::new(dir).map_err(failed("open", dir))?;
+        let path = dir.path();
         let file = path.join(JOB_FILE);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).mode(0o600);
-        options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-        let lock = options.open(&file).map_err(failed("write", &file))?;
+        let lock = dir.open_file(JOB_FILE, true).map_err(failed("write", &file))?;
         let Some(mut lock) = Locked::try_new(lock).map_err(failed("lock", &file))? else {
-            return Err(JobDirError::Running { dir: path });
+            return Err(JobDirError::Running { dir: path.to_owned() });
         };
         let was_here = lock.0.metadata().is_ok_and(|file| file.len() > 0);
-        let old = job_files(&path).map_err(failed("read", &path))?;
+        let old = job_files(&dir).map_err(failed("read", path))?;
         if (was_here || !old.is_empty()) && !overwrite {
-            return Err(JobDirError::Finished { dir: path });
+            return Err(JobDirError::Finished { dir: path.to_owned() });
         }
-        for file in old {
-            fs::remove_file(&file).map_err(failed("remove", &file))?;
+        for name in old {
+            dir.remove(&name).map_err(failed("remove", &path.join(&name)))?;
         }
         let text = serde_json::to_vec_pretty(info).expect("BUG: a job's facts become JSON");
         let write = lock.0.set_len(0).and_then(|()| lock.0.write_all(&text));
         write.map_err(failed("write", &file))?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { dir, _lock: lock })
     }
 
     /// As [`create`](Self::create), for `patience` at most: a disk may hang for ever. What is made
@@ -208,11 +229,12 @@ impl JobDir {
     /// The job could not be started: takes away what it has made, and the directory when nothing
     /// else is in it.
     pub fn discard(self) {
-        let files = job_files(&self.path).unwrap_or_default();
-        let removed = files.iter().chain([&self.path.join(JOB_FILE)]).try_for_each(fs::remove_file);
-        match removed.and_then(|()| fs::remove_dir(&self.path)) {
+        let files = job_files(&self.dir).unwrap_or_default();
+        let mut names = files.iter().map(String::as_str).chain([JOB_FILE]);
+        let removed = names.try_for_each(|name| self.dir.remove(name));
+        match removed.and_then(|()| self.dir.remove_itself()) {
             Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
-                tracing::debug!(%error, dir = %self.path.display(), "the directory is left");
+                tracing::debug!(%error, dir = %self.path().display(), "the directory is left");
             }
             _ => {}
         }
@@ -220,50 +242,55 @@ impl JobDir {
 
     /// The directory, absolute.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.dir.path()
+    }
+
+    /// Writes the file `name`, whole or not at all, as [`OpenDir::replace`] does, wherever the
+    /// directory is now.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.dir.replace(name, bytes)
+    }
+
+    /// Where the directory is now: its [`path`](Self::path), unless it was moved since. Asks no
+    /// disk.
+    pub fn current_path(&self) -> PathBuf {
+        self.dir.current_path()
     }
 }
 
 /// What a former job left in `dir`, but for `job.json`.
-pub(crate) fn job_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else {
-            continue;
-        };
-        let log = name.starts_with("rank-") && name.ends_with(".log");
-        let report = name.starts_with("report.") && name.ends_with("json");
-        if name == "index" || log || report {
-            files.push(entry.path());
-        }
-    }
-    Ok(files)
+pub(crate) fn job_files(dir: &OpenDir) -> io::Result<Vec<String>> {
+    let mut names = dir.names()?;
+    names.retain(|name| is_job_file(name));
+    Ok(names)
 }
 
-/// A report as it stands in its file.
-pub fn report_text(report: &Report) -> Vec<u8> {
-    let mut text = serde_json::to_vec_pretty(report).expect("BUG: a report becomes JSON");
-    text.push(b'\n');
-    text
+/// Whether only a job has files of this name: nothing else is ever removed.
+fn is_job_file(name: &str) -> bool {
+    name == "index" || is_report(name) || is_log(name) || is_unfinished(name, REPORT_FILE)
 }
 
-/// Writes a report's text to `path`, whole or not at all, mode 0600. Blocks for the disk.
-///
-/// # Errors
-///
-/// When the system refuses.
-pub fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    let mut file = options.open(&new)?;
-    file.write_all(text)?;
-    fs::rename(&new, path)
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `report.json`, or one host's, `report.node-3.json`.
+fn is_report(name: &str) -> bool {
+    let host = name.strip_prefix("report.node-").and_then(|rest| rest.strip_suffix(".json"));
+    name == REPORT_FILE || host.is_some_and(is_number)
+}
+
+/// `rank-3.stdout.log`, `rank-3.stdout.0001.log`, `rank-3.log`.
+fn is_log(name: &str) -> bool {
+    let parts = name.strip_prefix("rank-").and_then(|rest| rest.strip_suffix(".log"));
+    let mut parts = parts.into_iter().flat_map(|parts| parts.split('.'));
+    let is_rank = parts.next().is_some_and(is_number);
+    let is_stream = |part: &str| Stream::ALL.iter().any(|stream| stream.name() == part);
+    is_rank && parts.all(|part| is_stream(part) || (part.len() >= 4 && is_number(part)))
 }
 
 #[cfg(test)]
@@ -296,6 +323,25 @@ mod tests {
         // What was made is gone when another may have the directory.
         wait_until(|| within(lastline_testing::PATIENCE).is_ok());
         std::process::ExitCode::SUCCESS
+    }
+
+    #[test]
+    fn only_what_a_job_writes_is_taken_for_its_files() {
+        let report = ".report.json.0123456789abcdef.unfinished";
+        let ours = ["index", "report.json", "report.node-12.json", "rank-3.log", report];
+        let logs = ["rank-3.stdout.log", "rank-12.stderr.0001.log", "rank-0.stdout.12345.log"];
+        assert!(ours.iter().chain(&logs).all(|name| is_job_file(name)));
+        for other in [
+            "index.html",
+            "report.mine.json",
+            "report.node-.json",
+            "rank-mine.log",
+            "rank-3.mine.log",
+            "rank-3.stdout.1.log",
+            "rank-.log",
+        ] {
+            assert!(!is_job_file(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The jobs of a user, as they are found on the disk.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::job_dir::{
     JOB_FILE, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, failed, job_files,
 };
 use crate::job_lock::{Locked, is_locked};
+use crate::open_dir::OpenDir;
 use crate::report::Report;
 
 /// How a job is doing.
@@ -130,28 +132,72 @@ impl JobsPlace {
     /// When there is none.
     pub fn find(&self, name: Option<&str>) -> Result<FoundJob, JobDirError> {
         let name = name.unwrap_or(LATEST);
-        let known = !name.contains('/') && self.0.join(name).join(JOB_FILE).exists();
-        let dir = if known { self.0.join(name) } else { PathBuf::from(name) };
-        if !dir.join(JOB_FILE).exists() {
-            return Err(JobDirError::NoSuchJob { name: name.into(), place: self.0.clone() });
+        let is_id = name == LATEST || check_job_id(name).is_ok();
+        if is_id && fs::symlink_metadata(self.0.join(name)).is_ok() {
+            return self.known(name);
         }
-        FoundJob::open(&fs::canonicalize(&dir).map_err(failed("find", &dir))?)
+        let dir = PathBuf::from(name);
+        if dir.join(JOB_FILE).exists() {
+            return FoundJob::open(&fs::canonicalize(&dir).map_err(failed("find", &dir))?);
+        }
+        // A folder may have been given another name.
+        let listed = self.list().into_iter().find(|job| job.info.job == name);
+        listed.ok_or_else(|| JobDirError::NoSuchJob { name: name.into(), place: self.0.clone() })
     }
 
-    /// All jobs, oldest first. What cannot be read is left out.
+    /// The job of an entry that there is.
+    fn known(&self, name: &str) -> Result<FoundJob, JobDirError> {
+        let mut entry = self.0.join(name);
+        let mut id = name.to_owned();
+        if name == LATEST
+            && let Ok(target) = fs::read_link(&entry)
+            && let Some(newest) = target.to_str().filter(|id| check_job_id(id).is_ok())
+        {
+            (entry, id) = (self.0.join(newest), newest.to_owned());
+        }
+        let gone = |by| {
+            let dir = fs::read_link(&entry).map_or_else(|_| entry.clone(), |dir| self.0.join(dir));
+            JobDirError::Gone { id: id.clone(), dir, by }
+        };
+        if !entry.join(JOB_FILE).exists() {
+            return Err(gone(None));
+        }
+        let found = FoundJob::open(&fs::canonicalize(&entry).map_err(failed("find", &entry))?)?;
+        let is_another = found.info.job != id && id != LATEST;
+        if is_another { Err(gone(Some(found.info.job))) } else { Ok(found) }
+    }
+
+    /// All jobs, oldest first. What cannot be read is left out. A directory is one job, that which
+    /// was there last, however many links lead to it.
     pub fn list(&self) -> Vec<FoundJob> {
-        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
-        // Neither `latest` nor a link that is just being made is a job's id.
-        let is_id =
-            |name: &std::ffi::OsStr| name.to_str().is_some_and(|id| check_job_id(id).is_ok());
-        let jobs = entries.filter(|entry| is_id(&entry.file_name()));
         let mut found: Vec<FoundJob> =
-            jobs.filter_map(|entry| FoundJob::open(&entry.path()).ok()).collect();
+            self.entries().filter_map(|dir| FoundJob::open(&dir).ok()).collect();
+        // A folder comes before the links to it.
+        found.sort_by_key(|job| job.linked);
+        let mut seen = HashSet::new();
+        found.retain(|job| {
+            let is_named = job.dir.file_name().is_some_and(|name| name == job.info.job.as_str());
+            (!job.linked || is_named) && identity(&job.dir).is_some_and(|dir| seen.insert(dir))
+        });
         // As times, not as text: trailing zeros of a fraction are not written.
         let started = |job: &FoundJob| job.info.started.parse::<jiff::Timestamp>().ok();
         found.sort_by(|a, b| (started(a), &a.info.job).cmp(&(started(b), &b.info.job)));
         found
     }
+
+    /// What may be a job: neither `latest` nor a link that is just being made has a job's id.
+    fn entries(&self) -> impl Iterator<Item = PathBuf> + use<> {
+        let entries = fs::read_dir(&self.0).into_iter().flatten().flatten();
+        let is_id =
+            |name: &std::ffi::OsStr| name.to_str().is_some_and(|id| check_job_id(id).is_ok());
+        entries.filter(move |entry| is_id(&entry.file_name())).map(|entry| entry.path())
+    }
+}
+
+/// By what a directory is known, whatever its name.
+fn identity(dir: &Path) -> Option<(u64, u64)> {
+    let found = fs::metadata(dir).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// How many finished jobs stay.
@@ -190,8 +236,9 @@ impl Retention {
 
 impl JobsPlace {
     /// Removes finished and broken jobs, oldest first, until the rest is within `retention`; their
-    /// ids. Of a job behind a link, which has its directory elsewhere, only the link goes. A job
-    /// that runs stays, and so does a file that is no job's.
+    /// ids. Of a job behind a link, which has its directory elsewhere, only the link goes, and so do
+    /// links to what is gone, which were no jobs any more. A job that runs stays, and so does a file
+    /// that is no job's.
     pub fn prune(&self, retention: &Retention) -> Vec<String> {
         let mut over: Vec<FoundJob> = self.list();
         over.retain(|job| job.state != JobState::Running);
@@ -199,31 +246,54 @@ impl JobsPlace {
         let facts: Vec<(Duration, u64)> =
             over.iter().map(|job| (job.age(), if job.linked { 0 } else { job.bytes() })).collect();
         let gone = over.split_off(retention.split(&facts));
-        let removed = gone.into_iter().filter(|job| match self.remove(job) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::debug!(%error, job = job.info.job, "not pruned");
-                false
-            }
-        });
-        removed.map(|job| job.info.job).collect()
+        let removed = gone.into_iter().filter(|job| is_done(remove(job), &job.dir));
+        let removed = removed.map(|job| job.info.job).collect();
+        for link in self.entries().chain([self.0.join(LATEST)]).filter(|link| is_stale(link)) {
+            is_done(fs::remove_file(&link), &link);
+        }
+        removed
     }
+}
 
-    fn remove(&self, job: &FoundJob) -> io::Result<()> {
-        if job.linked {
-            return fs::remove_file(&job.dir);
-        }
-        let lock = File::options().read(true).write(true).open(job.dir.join(JOB_FILE))?;
-        // Somebody may have begun a job there meanwhile.
-        let Some(_lock) = Locked::try_new(lock)? else {
-            return Err(io::ErrorKind::ResourceBusy.into());
-        };
-        for file in job_files(&job.dir)? {
-            fs::remove_file(file)?;
-        }
-        fs::remove_file(job.dir.join(JOB_FILE))?;
-        fs::remove_dir(&job.dir)
+fn is_done(removed: io::Result<()>, what: &Path) -> bool {
+    if let Err(error) = &removed {
+        tracing::debug!(%error, what = %what.display(), "not pruned");
     }
+    removed.is_ok()
+}
+
+/// Whether a link leads to no job any more, or to another one than it is named after.
+fn is_stale(link: &Path) -> bool {
+    let is_link = fs::symlink_metadata(link).is_ok_and(|found| found.is_symlink());
+    let is_gone = |file: &Path| {
+        let none = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        fs::metadata(file).is_err_and(|error| none.contains(&error.kind()))
+    };
+    let is_another = || {
+        let name = link.file_name().filter(|name| *name != LATEST);
+        let found = FoundJob::open(link).ok();
+        name.zip(found).is_some_and(|(name, found)| name != found.info.job.as_str())
+    };
+    is_link && (is_gone(&link.join(JOB_FILE)) || is_another())
+}
+
+fn remove(job: &FoundJob) -> io::Result<()> {
+    if job.linked {
+        return fs::remove_file(&job.dir);
+    }
+    let dir = OpenDir::no_link(&job.dir)?;
+    let lock = dir.open_file(JOB_FILE, false)?;
+    // Somebody may have begun a job there meanwhile, or be through with it.
+    let lock = Locked::try_new(lock)?.ok_or(io::ErrorKind::ResourceBusy)?;
+    if !FoundJob::open(&job.dir).is_ok_and(|found| found.info == job.info) {
+        return Err(io::ErrorKind::ResourceBusy.into());
+    }
+    for name in job_files(&dir)? {
+        dir.remove(&name)?;
+    }
+    dir.remove(JOB_FILE)?;
+    drop(lock);
+    dir.remove_itself()
 }
 
 /// Makes `link` a link to `target`, whatever link was there before; a real folder stays.
@@ -278,6 +348,88 @@ mod tests {
         assert!(place.dir_of("c").join("precious").exists());
         assert!(running.path().join("rank-0.stdout.log").exists());
         assert!(!place.dir_of("a").exists() && !place.dir_of("b").exists());
+    }
+
+    /// A job that is over, on the list, with files in `dir`.
+    fn job(place: &JobsPlace, id: &str, dir: &Path) {
+        let job = JobDir::create(dir, true, &JobInfo::new(id, vec![], 1)).unwrap();
+        place.register(id, job.path()).unwrap();
+        fs::write(dir.join("rank-0.stdout.log"), id).unwrap();
+        let report = crate::report_text(&Report::new(id, vec![], 1));
+        fs::write(dir.join(REPORT_FILE), report).unwrap();
+    }
+
+    fn ids(place: &JobsPlace) -> Vec<String> {
+        place.list().into_iter().map(|job| job.info.job).collect()
+    }
+
+    fn keep(jobs: usize) -> Retention {
+        Retention { max_jobs: Some(jobs), ..Retention::default() }
+    }
+
+    #[test]
+    fn a_directory_is_one_job_however_often_it_was_used() {
+        let root = tempfile::tempdir().unwrap();
+        let place = JobsPlace::at(root.path().join("jobs"));
+        let reused = root.path().join("logs");
+        job(&place, "a", &place.dir_of("a"));
+        job(&place, "b", &place.dir_of("b"));
+        (0..4).for_each(|at| job(&place, &format!("l{at}"), &reused));
+        assert_eq!(ids(&place), ["a", "b", "l3"]);
+        let gone = place.find(Some("l0")).unwrap_err().to_string();
+        let of = format!("{} is the directory of job `l3` now", reused.display());
+        assert_eq!(gone, format!("the job `l0` is gone: {of}"));
+        assert_eq!(place.find(None).unwrap().info.job, "l3");
+        assert_eq!(place.prune(&keep(3)), Vec::<String>::new());
+        assert_eq!(ids(&place), ["a", "b", "l3"]);
+        assert!(fs::symlink_metadata(place.dir_of("l0")).is_err(), "a link to what is gone");
+        assert!(place.find(Some("l3")).is_ok());
+        assert_eq!(place.prune(&keep(1)), ["b", "a"]);
+        assert_eq!(fs::read(reused.join("rank-0.stdout.log")).unwrap(), b"l3");
+    }
+
+    #[test]
+    fn a_folder_among_the_jobs_that_another_job_took_is_that_job() {
+        let root = tempfile::tempdir().unwrap();
+        let place = JobsPlace::at(root.path().join("jobs"));
+        job(&place, "a", &place.dir_of("a"));
+        job(&place, "b", &place.dir_of("a"));
+        assert_eq!(ids(&place), ["b"]);
+        assert!(
+            matches!(place.find(Some("a")), Err(JobDirError::Gone { by: Some(by), .. }) if by == "b")
+        );
+        assert!(place.find(Some("b")).is_ok());
+        assert_eq!(place.prune(&keep(0)), ["b"]);
+        assert_eq!(fs::read_dir(root.path().join("jobs")).unwrap().count(), 0, "links and all");
+    }
+
+    #[test]
+    fn links_to_nothing_go() {
+        let root = tempfile::tempdir().unwrap();
+        let place = JobsPlace::at(root.path().join("jobs"));
+        let elsewhere = root.path().join("logs");
+        job(&place, "a", &elsewhere);
+        fs::remove_dir_all(&elsewhere).unwrap();
+        let gone = format!("the job `a` is gone: {} holds no job any more", elsewhere.display());
+        assert_eq!(place.find(Some("a")).unwrap_err().to_string(), gone);
+        assert_eq!(place.find(None).unwrap_err().to_string(), gone);
+        std::os::unix::fs::symlink("nowhere", root.path().join("jobs/not.an.id")).unwrap();
+        assert_eq!(place.prune(&Retention::default()), Vec::<String>::new());
+        let left: Vec<_> = fs::read_dir(root.path().join("jobs")).unwrap().flatten().collect();
+        assert_eq!(left.len(), 1, "what is not ours stays: {left:?}");
+    }
+
+    #[test]
+    fn a_folder_that_was_renamed_is_found_by_its_job() {
+        let root = tempfile::tempdir().unwrap();
+        let place = JobsPlace::at(root.path().join("jobs"));
+        job(&place, "a", &place.dir_of("a"));
+        fs::rename(place.dir_of("a"), place.dir_of("kept")).unwrap();
+        assert_eq!(
+            place.find(Some("a")).unwrap().dir,
+            fs::canonicalize(place.dir_of("kept")).unwrap()
+        );
+        assert!(matches!(place.find(Some("none")), Err(JobDirError::NoSuchJob { .. })));
     }
 
     #[test]

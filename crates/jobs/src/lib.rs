@@ -24,16 +24,17 @@ mod job_dir;
 mod job_lock;
 mod jobs;
 mod lenient;
+mod open_dir;
 mod rebuild;
 mod report;
+mod report_file;
 
-pub use job_dir::{
-    JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, new_job_id, report_text,
-    write_report,
-};
+pub use job_dir::{JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, new_job_id};
 pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
+pub use open_dir::OpenDir;
 pub use rebuild::rebuild_report;
 pub use report::{
     BarrierReport, FirstFailure, HostReport, OtherFailure, RankReport, Report, StreamReport,
     Totals, rfc3339,
 };
+pub use report_file::{report_text, write_report};

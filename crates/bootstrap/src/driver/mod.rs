@@ -11,13 +11,13 @@ mod report;
 mod run;
 mod status;
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use lastline_appender::AppenderError;
 use lastline_client::{Client, EntryStream, Label, Labels, LineStream, SubscribeOptions, Verdicts};
-use lastline_jobs::{BarrierReport, REPORT_FILE, Report};
+use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE, Report};
 use lastline_line::{
     Control, ControlSender, Fold, Heard, HostEvent, HostMessage, Inbox, ReadBack, StopCause,
     Version,
@@ -73,6 +73,7 @@ impl DriverBuilder {
     pub fn start(self, inbox: impl Inbox + 'static) -> Result<Driver, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, console, hosts, read_back } = self;
+        let settings = settings(&plan, hosts)?;
         let (commands, requested) = unbounded_channel();
         let mut inbox = inbox;
         let shared = Arc::new(DriverState {
@@ -97,7 +98,6 @@ impl DriverBuilder {
         let client = client.map_err(|source| SpawnError::Thread { source })?;
         // It is set once, here.
         drop(shared.client.set(client));
-        let settings = settings(&plan, hosts);
         let (finished, report) = watch::channel(None);
         let driver = DriverLoop::new(settings, Arc::clone(&shared), requested, finished);
         let task = tokio::spawn(driver.run());
@@ -105,11 +105,15 @@ impl DriverBuilder {
     }
 }
 
-fn settings(plan: &Plan, hosts: usize) -> Settings {
-    let beside_files: Option<PathBuf> =
-        plan.files.as_ref().map(|files| files.dir.join(REPORT_FILE));
+fn settings(plan: &Plan, hosts: usize) -> Result<Settings, SpawnError> {
+    let dir = plan.files.as_ref().map(|files| {
+        let refused = |source| AppenderError::Directory { path: files.dir.clone(), source };
+        OpenDir::new(&files.dir).map(Arc::new).map_err(refused)
+    });
+    let dir = dir.transpose()?;
+    let beside_files = dir.as_ref().map(|dir| dir.path().join(REPORT_FILE));
     let asked = plan.report.clone().filter(|path| Some(path) != beside_files.as_ref());
-    Settings {
+    Ok(Settings {
         hosts,
         on_failure: plan.on_failure,
         limits: Limits {
@@ -120,9 +124,9 @@ fn settings(plan: &Plan, hosts: usize) -> Settings {
         },
         job: plan.job.clone(),
         show: plan.show.clone(),
-        beside_files,
+        dir,
         asked,
-    }
+    })
 }
 
 impl std::fmt::Debug for DriverBuilder {

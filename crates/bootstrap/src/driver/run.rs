@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_jobs::{Report, report_text, write_report};
+use lastline_jobs::{OpenDir, REPORT_FILE, Report, report_text, write_report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
@@ -30,8 +30,8 @@ pub(super) struct Settings {
     pub(super) limits: Limits,
     pub(super) job: String,
     pub(super) show: Option<RankSet>,
-    /// Where the report is one of the job's files.
-    pub(super) beside_files: Option<PathBuf>,
+    /// The directory of the job's files, whatever its name will be: the report is one of them.
+    pub(super) dir: Option<Arc<OpenDir>>,
     /// Where else it was asked for.
     pub(super) asked: Option<PathBuf>,
 }
@@ -120,9 +120,7 @@ impl DriverLoop {
                 shared.flush_within(ENDLESS).await;
             })),
             Some(Stage::Print) => {
-                let report = self.report();
-                let path = self.settings.beside_files.clone();
-                Some(Box::pin(write(report, path.into_iter().collect())))
+                Some(Box::pin(write(self.report(), self.settings.dir.clone(), None)))
             }
             _ => None,
         }
@@ -197,9 +195,8 @@ impl DriverLoop {
     /// Writes the report as it is at the end, wherever it is wanted.
     async fn finish(self) {
         let report = self.report();
-        let Settings { beside_files, asked, .. } = &self.settings;
-        let places = beside_files.iter().chain(asked).cloned().collect();
-        write(report.clone(), places).await;
+        let Settings { dir, asked, .. } = &self.settings;
+        write(report.clone(), dir.clone(), asked.clone()).await;
         self.finished.send_replace(Some(Arc::new(report)));
     }
 }
@@ -213,13 +210,17 @@ async fn poll_work(work: &mut Option<Work>) {
 
 /// Writes the report in these places. One that does not answer in time is told and given up: its
 /// disk may hang for ever.
-async fn write(report: Report, places: Vec<PathBuf>) {
+async fn write(report: Report, dir: Option<Arc<OpenDir>>, asked: Option<PathBuf>) {
     let text: Arc<[u8]> = report_text(&report).into();
-    let writing = places.into_iter().map(|path| {
-        let (text, place) = (Arc::clone(&text), path.clone());
+    let beside = dir.map(|dir| {
+        let (text, path) = (Arc::clone(&text), dir.path().join(REPORT_FILE));
+        (path, tokio::task::spawn_blocking(move || dir.replace(REPORT_FILE, &text)))
+    });
+    let asked = asked.map(|path| {
+        let place = path.clone();
         (path, tokio::task::spawn_blocking(move || write_report(&text, &place)))
     });
-    for (path, written) in writing.collect::<Vec<_>>() {
+    for (path, written) in beside.into_iter().chain(asked) {
         let path = path.display();
         match tokio::time::timeout(LAST_MOMENT, written).await {
             Ok(Ok(Ok(()))) => {}

@@ -54,6 +54,24 @@ fn latest_is_the_newest_job_wherever_its_files_are() {
 }
 
 #[test]
+fn a_directory_that_is_used_again_is_one_job() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "a", "--", "echo", "a"]).expect(0);
+    for job in ["one", "two"] {
+        let options = ["run", "--job", job, "--log-dir", "logs", "--overwrite"];
+        place.lastline(&[&options[..], &["--", "echo", job]].concat()).expect(0);
+    }
+    let listed = place.lastline(&["jobs"]).expect(0).out();
+    let ids: Vec<&str> = listed.lines().skip(1).filter_map(|row| row.split(' ').next()).collect();
+    assert_eq!(ids, ["a", "two"], "{listed}");
+    let gone = place.lastline(&["logs", "one"]).expect(2);
+    assert!(gone.err().contains("the job `one` is gone"), "{}", gone.err());
+    assert_eq!(place.lastline(&["prune", "--keep", "2"]).expect(0).out(), "");
+    assert_eq!(place.lastline(&["prune", "--keep", "1"]).expect(0).out(), "a\n");
+    assert_eq!(place.lastline(&["logs", "two"]).expect(0).out(), "two\n");
+}
+
+#[test]
 fn flush_from_another_process_says_that_all_has_arrived() {
     let place = Place::new();
     let (gate, path) = place.gate();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Place, check, file, json, report};
+use crate::support::{Place, Running, check, file, json, report};
 
 #[test]
 fn no_files_keeps_nothing_and_says_so() {
@@ -54,6 +54,30 @@ fn files_that_cannot_be_made_do_not_stop_the_job() {
 }
 
 #[test]
+fn a_directory_that_is_moved_while_the_job_runs_gets_its_report() {
+    let place = Place::new();
+    let script = "mv logs moved; mkdir logs; echo x";
+    let args = ["run", "--job", "j", "--log-dir", "logs", "--", "sh", "-c", script];
+    let done = place.lastline(&args).expect(0);
+    assert_eq!(file(&place.path("moved"), 0, "stdout"), b"x\n");
+    report(&place.path("moved"));
+    let said = format!("logs in {}", fs::canonicalize(place.path("moved")).unwrap().display());
+    assert!(done.err().contains(&said), "{}", done.err());
+    assert_eq!(fs::read_dir(place.path("logs")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_report_for_a_descriptor_goes_on_where_the_output_is() {
+    let place = Place::new();
+    let script = "\"$0\" run --quiet --no-files --report /dev/stdout -- echo x >out";
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let done = Running::start(place.wrap("sh", &["-c", script, lastline])).wait().expect(0);
+    let out = fs::read_to_string(place.path("out")).unwrap();
+    let report = out.strip_prefix("x\n").unwrap_or_else(|| panic!("{out} {}", done.err()));
+    check(&serde_json::from_str(report).unwrap());
+}
+
+#[test]
 fn an_unprivileged_user_can_run_a_thousand_ranks() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
@@ -73,7 +97,7 @@ fn an_unprivileged_user_can_run_a_thousand_ranks() {
         true => place.wrap("setpriv", &[&nobody[..], &run].concat()),
         false => place.wrap(run[0], &run[1..]),
     };
-    let done = crate::support::Running::start(command).wait().expect(0);
+    let done = Running::start(command).wait().expect(0);
     assert_eq!(done.sorted().len(), 1000, "{}", done.err());
     report(&place.job("j"));
 }

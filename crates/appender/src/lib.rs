@@ -138,3 +138,8 @@ pub use reason::Reason;
 pub use sink::FileSink;
 pub use space::DEFAULT_MIN_FREE_BYTES;
 pub use storage::{Append, Attributes, Space, Storage};
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

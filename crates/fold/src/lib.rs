@@ -152,3 +152,8 @@ pub use place::Place;
 pub use ranks::{Ranks, RanksOptions};
 pub use similar::{Similar, SimilarOptions};
 pub use summary::{same_statement, units};
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

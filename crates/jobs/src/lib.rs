@@ -18,6 +18,36 @@
 //! assert_eq!((found.info.job.as_str(), found.state), ("example", JobState::Running));
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Theory of operation
+//!
+//! **A place** holds a folder for each job, by its id, or a link of that name where the job has its
+//! directory elsewhere, and a link `latest` to the newest. A directory is one job, that whose
+//! `job.json` is in it: links under the names of earlier ones lead to what is gone, and go when
+//! jobs are pruned.
+//!
+//! **A directory** belongs to the job that has the lock on its `job.json`, a lock of the open file:
+//! it goes with the process, however that ends, and who looks takes none. A directory with that
+//! file, without a lock and without a `report.json` is a job that was broken off. It is opened
+//! once, and everything in it goes through what was opened: it may be moved while the job runs.
+//!
+//! **A report** is written under a name that nobody can foresee, and takes its place when it is
+//! whole. Where somebody asked for it at a device, a FIFO or an open descriptor, it is written
+//! there, and that stays what it is.
+//!
+//! # Laws
+//!
+//! 1. Two jobs never have one directory at once.
+//! 2. Only files that a job writes are ever removed or replaced, and never while it runs.
+//! 3. A report is there whole or not at all.
+//! 4. A report that was read is written again byte for byte; of a report with words that are not
+//!    known, the rest is read.
+//!
+//! # What it does not do
+//!
+//! It starts nothing, and writes no output of a rank: that is the appender's. It keeps no list but
+//! the place itself. To look at a job on a disk that hangs may hang; making a directory can be
+//! given up ([`JobDir::create_within`]).
 
 mod clock;
 mod job_dir;
@@ -38,3 +68,8 @@ pub use report::{
     Totals, rfc3339,
 };
 pub use report_file::{report_text, write_report};
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -68,3 +68,8 @@ pub use plain::{Colours, Controls, is_plain, plain_text};
 pub use ranks::{MAX_RANK, RankSet, RankSetError};
 pub use readback::{ReadBack, ReadOutcome};
 pub use sink::{Accept, Sink};
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -92,3 +92,8 @@ pub enum TeeError {
         stream: StreamId,
     },
 }
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

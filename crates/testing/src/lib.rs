@@ -39,3 +39,8 @@ pub fn stdout(rank: u32) -> StreamId {
 pub fn chunk(stream: StreamId, start: u64, text: &[u8]) -> Chunk {
     Chunk::new(stream, Offset(start), Timestamp(start), Bytes::copy_from_slice(text))
 }
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,6 +1,7 @@
 //! The appender itself.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -49,6 +50,13 @@ pub struct StreamWritten {
     /// In its files, but not forced to disk although that was wanted: it may not outlive a crash
     /// of the machine.
     pub not_synced: Gaps,
+}
+
+impl fmt::Debug for Appender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let queued_bytes = self.queued_bytes();
+        f.debug_struct("Appender").field("queued_bytes", &queued_bytes).finish_non_exhaustive()
+    }
 }
 
 impl Appender {

@@ -1,5 +1,6 @@
 //! The end that a tee feeds.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,6 +23,12 @@ pub struct FileSink {
     stream: Arc<StreamState>,
     /// What was refused last, in bytes with its item.
     refused_bytes: usize,
+}
+
+impl fmt::Debug for FileSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSink").field("stream", &self.stream.id).finish_non_exhaustive()
+    }
 }
 
 impl FileSink {

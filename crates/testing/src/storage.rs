@@ -1,6 +1,7 @@
 //! A storage in memory that fails as it is told to.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +20,13 @@ pub enum Step {
 #[derive(Clone, Default)]
 pub struct MemoryStorage {
     shared: Arc<Shared>,
+}
+
+impl fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = lock(&self.shared.state).names.keys().cloned().collect();
+        f.debug_struct("MemoryStorage").field("names", &names).finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]

@@ -4,6 +4,7 @@ mod catalogue;
 mod log;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,6 +54,12 @@ pub enum IndexState {
 pub struct Archive {
     storage: Arc<dyn Storage>,
     catalogue: Mutex<Catalogue>,
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("streams", &self.streams()).finish_non_exhaustive()
+    }
 }
 
 impl Archive {

@@ -6,6 +6,7 @@ use lastline_line::Timestamp;
 use tokio::time::Instant;
 
 /// The time of day, for what is shown to people and written to files.
+#[expect(clippy::disallowed_methods, reason = "the time that goes into a timestamp")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }

@@ -88,6 +88,7 @@ impl Presenter {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the time that goes into a timestamp")]
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }

@@ -184,8 +184,7 @@ impl<S: Source> Task<S> {
 
     async fn send(&mut self, buffer: Buffer) {
         let start = Offset(self.read.0 - self.carry.len() as u64 - buffer.bytes.len() as u64);
-        let time = Timestamp::from_system(SystemTime::now());
-        let chunk = Chunk::new(self.stream, start, time, buffer.freeze());
+        let chunk = Chunk::new(self.stream, start, now(), buffer.freeze());
         self.deliver(Message::Data(chunk)).await;
     }
 
@@ -233,4 +232,9 @@ async fn sleep_until(due: Option<Instant>) {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the time that goes into a timestamp")]
+fn now() -> Timestamp {
+    Timestamp::from_system(SystemTime::now())
 }

@@ -166,3 +166,8 @@ impl SpawnError {
         }
     }
 }
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -107,3 +107,8 @@ pub use subscribe::{
 };
 pub use text::{Labels, TextOptions, TextPrinter};
 pub use verdict::{Verdict, Verdicts};
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

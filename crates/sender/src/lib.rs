@@ -76,3 +76,8 @@ pub use options::{ControlHandler, Options, WhenFull};
 pub use sender::{Sender, SenderSink};
 pub use sent::Sent;
 pub use transport::{Closed, Reason, Refused, Transport, send};
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -18,6 +18,8 @@ const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 const RANDOM_BYTES: usize = 8;
 /// What such a name ends with.
 const UNFINISHED: &str = ".unfinished";
+/// What the system puts behind the path of a directory that is removed (`proc(5)`).
+const REMOVED: &[u8] = b" (deleted)";
 
 /// A directory that was opened once. It is the same one when it is moved while it is open.
 ///
@@ -60,7 +62,8 @@ impl OpenDir {
     /// Where it is now: the path by which it was opened, unless it was moved since. Asks no disk.
     pub fn current_path(&self) -> PathBuf {
         let now = found_at(&self.dir).filter(|_| self.first_at.is_some());
-        let moved = now.filter(|now| Some(now) != self.first_at.as_ref() && !self.is_removed());
+        let is_removed = |at: &Path| at.as_os_str().as_bytes().ends_with(REMOVED);
+        let moved = now.filter(|now| Some(now) != self.first_at.as_ref() && !is_removed(now));
         moved.unwrap_or_else(|| self.path.clone())
     }
 

@@ -27,6 +27,12 @@ pub struct Subject {
     pub cut: Box<dyn FnOnce() + Send>,
 }
 
+impl std::fmt::Debug for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Subject").finish_non_exhaustive()
+    }
+}
+
 /// Runs every law on subjects that `make` makes.
 pub fn all(mut make: impl FnMut() -> Subject) {
     never_blocks(make());

@@ -167,7 +167,7 @@ impl SpawnError {
     }
 }
 
-// The program of the README runs with the tests.
+/// The programs of the README are compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,8 +2,9 @@
 //! down in an order that can prove that nothing was lost.
 //!
 //! A [`Plan`] says what to run and within which limits, a [`Console`] how it is shown.
-//! [`LoggingMesh::spawn`] makes a job of them; its handle answers barriers, stops the job, and
-//! gives the [`Report`] at the end.
+//! [`LoggingMesh::spawn`] makes a job of them; its handle answers barriers, tells where ranks stand,
+//! stops the job, and gives the [`Report`] at the end. [`LoggingMesh::builder`] exchanges parts of it.
+//! A mesh is a [`Host`], which runs ranks, and a [`Driver`], which shows them; each can be had alone.
 //!
 //! ```
 //! use lastline_bootstrap::{Console, LoggingMesh, Plan};
@@ -27,19 +28,24 @@
 //!
 //! # Theory of operation
 //!
-//! A thread that lives as long as the job starts the ranks, each the leader of a process group,
-//! and a guardian process knows the groups: when this process is killed, it ends them. Each stream
-//! gets a tee that feeds the appender and the sender; the sender feeds the client over the
-//! in-process transport. A supervisor task hears of exits (from pidfds) and of streams' ends, and
-//! stops the ranks when it is told to or when one has failed.
+//! In a host, a thread that lives as long as the job starts the ranks, each the leader of a process
+//! group, and a guardian process knows the groups: when this process is killed, it ends them. Each
+//! stream gets a tee that feeds the appender and the sender; the sender feeds the client over a
+//! transport, which is a channel in a mesh. The host's loop hears of exits (from pidfds) and of
+//! streams' ends, and stops the ranks when it is told to or when one has failed.
+//!
+//! What becomes of its ranks the host says in events, which go beside the output and never wait
+//! behind it. The driver keeps a record of them, and has nothing else to make the report of but
+//! that and the client's accounts; so it may be in another process. A host without a driver goes on
+//! into its files; of a host that is lost the report says so, and its ranks are ended by its guardian.
 //!
 //! Leaders that have exited stay zombies until the end, so that the id of a group is nobody
 //! else's. A pipe, or a terminal, that stays open after its rank's exit is given up after a time of
 //! silence, and who holds it is named.
 //!
 //! The way out is a row of stages with one budget: *signal* (when the job is stopped), *eof*,
-//! *flush*, *abort*, *drop*, *print*. A stage that is not done in time is told in the report, and
-//! the next one runs.
+//! *flush*, *abort*, *drop*, *print*. Host and driver each go through theirs; a stage that is not
+//! done in time is told in the report, and the next one runs.
 //!
 //! # Laws
 //!

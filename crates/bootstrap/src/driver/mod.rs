@@ -35,6 +35,9 @@ use crate::plan::{Console, Plan};
 use crate::shutdown::{LAST_MOMENT, Limits};
 use crate::{SpawnError, sizes};
 
+/// How many hosts a job has.
+const HOSTS: usize = 1;
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -43,20 +46,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct DriverBuilder {
     plan: Arc<Plan>,
     console: Console,
-    hosts: usize,
     read_back: Option<Arc<dyn ReadBack>>,
 }
 
 impl DriverBuilder {
     /// A driver of one host, which shows on `console` and keeps to the limits of `plan`.
     pub fn new(plan: impl Into<Arc<Plan>>, console: Console) -> Self {
-        Self { plan: plan.into(), console, hosts: 1, read_back: None }
-    }
-
-    /// How many hosts the job has. It is over when all of them are. Default: 1.
-    pub fn hosts(mut self, hosts: usize) -> Self {
-        self.hosts = hosts;
-        self
+        Self { plan: plan.into(), console, read_back: None }
     }
 
     /// Where long lines are read again that were filed in this process.
@@ -72,15 +68,15 @@ impl DriverBuilder {
     /// When there is no runtime, or no thread to be had.
     pub fn start(self, inbox: impl Inbox + 'static) -> Result<Driver, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        let Self { plan, console, hosts, read_back } = self;
-        let settings = settings(&plan, hosts)?;
+        let Self { plan, console, read_back } = self;
+        let settings = settings(&plan)?;
         let (commands, requested) = unbounded_channel();
         let mut inbox = inbox;
         let shared = Arc::new(DriverState {
             client: OnceLock::new(),
             control: inbox.control_sender(),
             labels: console.labels,
-            record: Mutex::default(),
+            record: Mutex::new(Record::new(HOSTS)),
             changes: watch::Sender::new(0),
             versions: AtomicU64::new(0),
             barriers: Mutex::default(),
@@ -105,7 +101,7 @@ impl DriverBuilder {
     }
 }
 
-fn settings(plan: &Plan, hosts: usize) -> Result<Settings, SpawnError> {
+fn settings(plan: &Plan) -> Result<Settings, SpawnError> {
     let dir = plan.files.as_ref().map(|files| {
         let refused = |source| AppenderError::Directory { path: files.dir.clone(), source };
         OpenDir::new(&files.dir).map(Arc::new).map_err(refused)
@@ -114,7 +110,6 @@ fn settings(plan: &Plan, hosts: usize) -> Result<Settings, SpawnError> {
     let beside_files = dir.as_ref().map(|dir| dir.path().join(REPORT_FILE));
     let asked = plan.report.clone().filter(|path| Some(path) != beside_files.as_ref());
     Ok(Settings {
-        hosts,
         on_failure: plan.on_failure,
         limits: Limits {
             grace: plan.grace,
@@ -163,8 +158,7 @@ impl DriverState {
         match heard {
             Heard::Host(message) => self.handle_message(message),
             Heard::Closed => {
-                self.record().closed = true;
-                let present = self.record().present();
+                let present = self.record().close();
                 for node in present {
                     let why = String::from("its connection ended without its last word");
                     let event = HostEvent::Lost { why };
@@ -207,9 +201,14 @@ impl DriverState {
     async fn flush_within(&self, within: Duration) -> Verdicts {
         let started = Instant::now();
         let version = Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1);
-        let (hosts, gone) = self.record().open_barrier(version);
-        let verdicts = self.client().open_barrier(version, hosts, within);
-        gone.into_iter().for_each(|streams| self.client().barrier_streams(version, streams));
+        let verdicts = {
+            // A host that goes meanwhile is known to be gone, or finds the barrier open.
+            let mut record = self.record();
+            let (hosts, gone) = record.open_barrier(version);
+            let verdicts = self.client().open_barrier(version, hosts, within);
+            gone.into_iter().for_each(|streams| self.client().barrier_streams(version, streams));
+            verdicts
+        };
         self.control.send(Control::Flush { version });
         let closing = CloseBarrier(self, version);
         let verdicts = verdicts.await;

@@ -179,6 +179,8 @@ pub(super) struct GoneStreams {
 /// What is known of all hosts and ranks.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    /// How many hosts the job has.
+    expected: usize,
     pub(super) job: String,
     pub(super) command: Vec<String>,
     pub(super) world_size: u32,
@@ -195,12 +197,27 @@ pub(super) struct Record {
     pub(super) memory_kills: Vec<MemoryKills>,
     killed_for_memory: Vec<u32>,
     /// No host will say anything more.
-    pub(super) closed: bool,
+    closed: bool,
     /// Barriers, and whose word each still waits for.
     barriers: HashMap<Version, Vec<u32>>,
 }
 
 impl Record {
+    /// Nothing is known yet of a job of so many hosts.
+    pub(super) fn new(expected: usize) -> Self {
+        Self { expected, ..Self::default() }
+    }
+
+    /// No host will say anything more. Gives those that have not said their last.
+    pub(super) fn close(&mut self) -> Vec<u32> {
+        self.closed = true;
+        if self.hosts.is_empty() {
+            // It is missed all the same.
+            self.hosts.insert(0, HostRecord::default());
+        }
+        self.present()
+    }
+
     /// A host said something.
     pub(super) fn apply(&mut self, message: HostMessage) -> Consequence {
         let HostMessage { node, event } = message;
@@ -257,6 +274,7 @@ impl Record {
             }
             HostEvent::Down => {
                 self.hosts.entry(node).or_default().down = true;
+                self.end_runs(node, "its host ended without a word of it");
                 return self.gone(node);
             }
             HostEvent::Lost { why } => return self.lose(node, &why),
@@ -320,10 +338,15 @@ impl Record {
             return Consequence::None;
         }
         host.lost = Some(why.to_owned());
+        self.end_runs(node, why);
+        self.gone(node)
+    }
+
+    /// Nothing more is heard of the ranks of a host.
+    fn end_runs(&mut self, node: u32, why: &str) {
         for run in self.runs.iter_mut().filter(|run| run.node == node && !run.is_over()) {
             run.state = RunState::Lost(why.to_owned());
         }
-        self.gone(node)
     }
 
     fn streams_of(&self, node: u32) -> GoneStreams {
@@ -348,7 +371,9 @@ impl Record {
         let gone = self.hosts.iter().filter(|(_, host)| host.is_gone());
         let gone = gone.map(|(node, _)| self.streams_of(*node).streams).collect();
         self.barriers.insert(version, self.present());
-        (self.hosts.len(), gone)
+        // One that was not heard of yet is waited for until the deadline.
+        let missing = if self.closed { 0 } else { self.expected };
+        (self.hosts.len().max(missing), gone)
     }
 
     /// A barrier has its verdicts.
@@ -390,9 +415,9 @@ impl Record {
         self.killed_for_memory.contains(&rank)
     }
 
-    /// Whether nothing more is to be heard of any process, where so many hosts belong to the job.
-    pub(super) fn ranks_are_over(&self, hosts: usize) -> bool {
-        let all_known = self.closed || self.hosts.len() >= hosts;
+    /// Whether nothing more is to be heard of any process.
+    pub(super) fn ranks_are_over(&self) -> bool {
+        let all_known = self.closed || self.hosts.len() >= self.expected;
         all_known && self.runs.iter().all(RunRecord::is_over)
     }
 
@@ -467,21 +492,40 @@ mod tests {
 
     #[test]
     fn a_job_is_over_when_every_rank_of_every_host_is() {
-        let mut record = Record::default();
-        assert!(!record.ranks_are_over(1));
+        let mut record = Record::new(1);
+        assert!(!record.ranks_are_over());
         said(&mut record, up(2));
-        assert!(!record.ranks_are_over(1));
+        assert!(!record.ranks_are_over());
         for rank in 0..2 {
             said(&mut record, started(rank));
             said(&mut record, exited(rank, 0, false));
         }
-        assert!(record.ranks_are_over(1) && !record.ranks_are_over(2));
+        assert!(record.ranks_are_over());
         assert!(record.first_failure().is_none());
     }
 
     #[test]
+    fn a_host_that_is_never_heard_of_is_lost_when_nobody_will_be() {
+        let mut record = Record::new(1);
+        assert_eq!(record.open_barrier(Version(1)).0, 1, "it is waited for");
+        assert_eq!(record.close(), [0]);
+        assert!(record.ranks_are_over() && !record.is_gone());
+        said(&mut record, HostEvent::Lost { why: "nobody came".into() });
+        assert!(record.is_gone());
+    }
+
+    #[test]
+    fn a_host_that_goes_leaves_no_rank_that_is_waited_for() {
+        let mut record = Record::new(1);
+        said(&mut record, up(2));
+        said(&mut record, started(0));
+        said(&mut record, HostEvent::Down);
+        assert!(record.ranks_are_over() && record.is_gone());
+    }
+
+    #[test]
     fn the_first_failure_is_the_first_that_was_not_stopped() {
-        let mut record = Record::default();
+        let mut record = Record::new(1);
         said(&mut record, up(3));
         (0..3).for_each(|rank| drop(said(&mut record, started(rank))));
         said(&mut record, exited(2, 143, true));
@@ -492,7 +536,7 @@ mod tests {
 
     #[test]
     fn a_lost_host_answers_barriers_with_what_is_known_of_it() {
-        let mut record = Record::default();
+        let mut record = Record::new(1);
         said(&mut record, up(1));
         said(&mut record, started(0));
         assert_eq!(record.open_barrier(Version(1)), (1, vec![]));
@@ -501,14 +545,14 @@ mod tests {
         let gone = said(&mut record, HostEvent::Lost { why: "gone".into() });
         let lost = GoneStreams { streams: ids.clone(), lost: Some("gone".into()) };
         assert_eq!(gone, Consequence::Gone(vec![Version(1)], lost));
-        assert!(record.ranks_are_over(1) && record.is_gone());
+        assert!(record.ranks_are_over() && record.is_gone());
         assert_eq!(record.open_barrier(Version(2)), (1, vec![ids]));
         assert_eq!(said(&mut record, HostEvent::Lost { why: "again".into() }), Consequence::None);
     }
 
     #[test]
     fn a_rank_that_is_started_again_has_a_record_of_each_start() {
-        let mut record = Record::default();
+        let mut record = Record::new(1);
         said(&mut record, up(1));
         said(&mut record, started(0));
         said(&mut record, exited(0, 1, false));
@@ -522,6 +566,6 @@ mod tests {
         said(&mut record, again);
         assert_eq!(record.runs().len(), 2);
         assert_eq!(record.last_runs().map(|run| run.pid).collect::<Vec<_>>(), [Some(10)]);
-        assert!(!record.ranks_are_over(1));
+        assert!(!record.ranks_are_over());
     }
 }

@@ -24,8 +24,6 @@ const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// What a driver is told beforehand.
 pub(super) struct Settings {
-    /// How many hosts the job has.
-    pub(super) hosts: usize,
     pub(super) on_failure: OnFailure,
     pub(super) limits: Limits,
     pub(super) job: String,
@@ -90,7 +88,7 @@ impl DriverLoop {
             let now = self.clock.now();
             {
                 let record = self.shared.record();
-                if record.ranks_are_over(self.settings.hosts) && self.shutdown.stage().is_none() {
+                if record.ranks_are_over() && self.shutdown.stage().is_none() {
                     let progress = self.progress();
                     self.shutdown.begin(now, progress);
                 }

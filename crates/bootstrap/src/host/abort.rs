@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lastline_spawn::{Process, has_members_of};
+use lastline_spawn::{Process, has_members_of, kill_until_empty};
 use lastline_tee::Tee;
 use tokio::sync::oneshot;
 
@@ -91,6 +91,14 @@ async fn still_there(processes: Vec<Arc<dyn Process>>) -> Vec<Arc<dyn Process>> 
         there.into_iter().map(|(process, _)| process).collect()
     });
     looked.await.unwrap_or_default()
+}
+
+/// What an earlier start of a rank has left in its group goes with it.
+pub(super) fn end_before_restart(process: &Arc<dyn Process>, leave: bool) {
+    if !leave && process.reap() {
+        kill_until_empty(std::slice::from_ref(process));
+    }
+    process.release();
 }
 
 /// Ends them here and now, without a runtime: SIGKILL, and a moment to see them gone.

@@ -59,7 +59,6 @@ pub(crate) fn files_needed(procs: u32) -> u64 {
 /// Makes a [`Host`].
 pub struct HostBuilder {
     plan: Arc<Plan>,
-    node: u32,
     storage: Option<Arc<dyn Storage>>,
     spawner: Option<Box<dyn Spawner>>,
     sink: Option<MakeSink>,
@@ -73,19 +72,12 @@ impl HostBuilder {
     pub fn new(plan: impl Into<Arc<Plan>>) -> Self {
         Self {
             plan: plan.into(),
-            node: 0,
             storage: None,
             spawner: None,
             sink: None,
             change: None,
             guardian: true,
         }
-    }
-
-    /// Its number among the hosts of the job. Default: 0.
-    pub fn node(mut self, node: u32) -> Self {
-        self.node = node;
-        self
     }
 
     /// Files go there, whether or not the plan has a directory.
@@ -135,7 +127,7 @@ impl HostBuilder {
     /// guardian, stdin, files.
     pub(crate) fn prepare(self) -> Result<PreparedHost, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        let Self { plan, node, storage, spawner, sink, change, guardian } = self;
+        let Self { plan, storage, spawner, sink, change, guardian } = self;
         let program = (!plan.command.is_empty()).then(|| plan.find_program()).transpose()?;
         let files_limit = raise_files_limit(files_needed(plan.procs))
             .map_err(|error| SpawnError::files_limit(plan.procs, error))?;
@@ -158,7 +150,6 @@ impl HostBuilder {
         Ok(PreparedHost {
             specs: specs(&plan, program, stdins, change),
             plan,
-            node,
             spawner,
             files,
             sink,
@@ -169,7 +160,6 @@ impl HostBuilder {
 /// A host that can be started.
 pub(crate) struct PreparedHost {
     plan: Arc<Plan>,
-    node: u32,
     spawner: Box<dyn Spawner>,
     files: Option<Arc<Appender>>,
     sink: Option<MakeSink>,
@@ -184,10 +174,10 @@ impl PreparedHost {
 
     pub(crate) fn start(self, transport: impl Transport + 'static) -> Result<Host, SpawnError> {
         let read_back = self.read_back();
-        let Self { plan, node, spawner, files, sink, specs } = self;
+        let Self { plan, spawner, files, sink, specs } = self;
         let (events, heard) = unbounded_channel();
         let (events, link) = (Events(events), Arc::new(Link::default()));
-        link.open(sender(&plan, node, transport, read_back, &link, &events));
+        link.open(sender(&plan, transport, read_back, &link, &events));
         link.send(up(&plan));
         let spawning = Spawning::start(spawner, specs, Arc::clone(&link), events.clone());
         let spawning = spawning.map_err(|source| SpawnError::Thread { source })?;
@@ -234,14 +224,12 @@ fn open_files(
 
 fn sender(
     plan: &Plan,
-    node: u32,
     transport: impl Transport + 'static,
     read_back: Option<Arc<dyn ReadBack>>,
     link: &Arc<Link>,
     events: &Events,
 ) -> Sender {
     let mut options = lastline_sender::Options::default();
-    options.node = node;
     options.held_bytes = sizes::held_bytes(plan.buffer_bytes);
     options.when_full = match plan.when_full {
         WhenFull::Spool if read_back.is_none() => WhenFull::Block,

@@ -203,10 +203,8 @@ impl HostLoop {
 
     fn leave_phase(&mut self) {
         (self.state.work, self.state.hurry) = (None, None);
-        match self.state.phase {
-            Phase::Ending(Stage::Abort) => self.aborted(),
-            Phase::Ending(Stage::Drop) if self.files.is_some() => {}
-            _ => {}
+        if self.state.phase == Phase::Ending(Stage::Abort) {
+            self.aborted();
         }
     }
 
@@ -472,8 +470,13 @@ impl HostLoop {
             None => return Err(RankError::Unknown { rank }),
             Some(_) => {}
         }
+        let before = self.ranks.last(rank).and_then(|(_, run)| run.process.clone());
         let id = self.ranks.begin(rank);
         spawning.request(id, rank);
+        if let Some(before) = before {
+            let leave = self.settings.leave_background;
+            tokio::task::spawn_blocking(move || abort::end_before_restart(&before, leave));
+        }
         Ok(self.ranks.run(id).launch)
     }
 

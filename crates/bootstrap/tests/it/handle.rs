@@ -100,6 +100,24 @@ async fn a_rank_is_started_again_and_both_starts_are_in_the_report() {
     assert_eq!(mesh.restart(1).await, Err(RankError::Ending));
 }
 
+/// More starts than a guardian has places for at once.
+#[tokio::test]
+async fn a_rank_is_started_again_as_often_as_it_is_asked_for() {
+    let script = "test $RANK = 0 && exec sleep 60; sleep 60 & exit 0";
+    let mesh = spawn(sh(script, 2), Counter::default());
+    for _ in 0..80 {
+        let over = |ranks: &[RankStatus]| ranks[1].state == RankState::Exited(Exit::Code(0));
+        ranks_when(&mesh, over).await;
+        let launch = mesh.restart(1).await.unwrap();
+        let again = |ranks: &[RankStatus]| ranks[1].launch == Some(launch);
+        ranks_when(&mesh, again).await;
+    }
+    mesh.stop(StopCause::Owner);
+    let report = wait(&mesh).await;
+    assert_eq!(report.ranks.len(), 82);
+    assert!(report.ranks.iter().all(|rank| rank.error.is_none()));
+}
+
 #[tokio::test]
 async fn each_rank_can_have_a_command_and_variables_of_its_own() {
     let printer = PrintRecorder::new();

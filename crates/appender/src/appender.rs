@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lastline_line::{Gaps, ReadBack, StreamId};
 
 use crate::reader::Reader;
-use crate::shared::Shared;
+use crate::state::AppenderState;
 use crate::{FileSink, Fsync, Note, Options, Reason, Storage};
 
 /// How long a drop waits for the writers.
@@ -20,7 +20,7 @@ const DROP_DEADLINE: Duration = Duration::from_secs(2);
 /// Dropping it without [`close`](Self::close) empties its queues as a last resort, for two seconds
 /// at most.
 pub struct Appender {
-    shared: Arc<Shared>,
+    shared: Arc<AppenderState>,
     abandoned_threads: AtomicUsize,
 }
 
@@ -63,7 +63,7 @@ impl Appender {
     /// An appender of files in `storage`. Starts nothing, and makes no file, before the first
     /// chunk.
     pub fn start(storage: Arc<dyn Storage>, options: Options) -> Self {
-        let shared = Arc::new(Shared::new(storage, options));
+        let shared = Arc::new(AppenderState::new(storage, options));
         Self { shared, abandoned_threads: AtomicUsize::new(0) }
     }
 
@@ -91,13 +91,13 @@ impl Appender {
     /// What became of everything until now. What is queued is in neither.
     pub fn written(&self) -> Written {
         let streams = self.shared.all_streams().into_iter().map(|stream| {
-            let book = stream.book();
-            let layout = &book.layout;
+            let map = stream.map();
+            let layout = &map.layout;
             let written = StreamWritten {
                 filed_bytes: layout.filed_bytes(),
                 not_filed: layout.gaps(|reason| !reason.was_filed()),
                 pruned: layout.gaps(Reason::was_filed),
-                not_synced: book.durable.gaps(layout),
+                not_synced: map.durable.gaps(layout),
             };
             (stream.id, written)
         });
@@ -127,15 +127,15 @@ impl Appender {
         self.abandoned_threads.store(abandoned_threads, Ordering::Relaxed);
         let reason = if abandoned_threads > 0 { Reason::Abandoned } else { Reason::Closed };
         for stream in self.shared.all_streams() {
-            let mut book = stream.book();
-            stream.declare_rest(&mut book, reason);
+            let mut map = stream.map();
+            stream.declare_rest(&mut map, reason);
             if self.shared.options.fsync != Fsync::Never {
                 // Whoever ended well has tried.
-                let end = book.layout.end();
-                book.durable.tried(end, Err(reason));
+                let end = map.layout.end();
+                map.durable.tried(end, Err(reason));
             }
-            book.is_settled = true;
-            drop(book);
+            map.is_settled = true;
+            drop(map);
             stream.wake();
         }
         let over = self.shared.outages().over(Instant::now(), true);

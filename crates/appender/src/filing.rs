@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use lastline_line::{StreamId, Timestamp};
 
-use crate::event::Event;
+use crate::index_entry::IndexEntry;
 use crate::layout::Place;
 use crate::outage::Hit;
 use crate::rotate::{Cut, cut};
-use crate::stream::{Filer, Item, StreamState, What};
+use crate::stream::{Item, StreamState, StreamWriter, What};
 use crate::writer::Writer;
 use crate::{Append, Fsync, Reason};
 
@@ -46,11 +46,11 @@ impl Writer {
 
     fn file_stream(&mut self, items: &[Item]) {
         let Some(Item { stream, .. }) = items.first() else { return };
-        let mut filer = stream.filer();
-        if !std::mem::replace(&mut filer.is_known, true) {
+        let mut writer = stream.writer();
+        if !std::mem::replace(&mut writer.is_known, true) {
             self.streams.push(Arc::clone(stream));
         }
-        let mut next = stream.book().layout.end();
+        let mut next = stream.map().layout.end();
         let mut parts = Vec::with_capacity(items.len());
         for item in items {
             let start = match &item.what {
@@ -59,8 +59,8 @@ impl Writer {
             };
             if start > next {
                 let (bytes, time) = (start - next, Timestamp::default());
-                self.put(stream, &mut filer, &mut parts);
-                self.miss(stream, &mut filer, bytes, time, Reason::NotOffered);
+                self.put(stream, &mut writer, &mut parts);
+                self.miss(stream, &mut writer, bytes, time, Reason::NotOffered);
                 next = start;
             }
             match &item.what {
@@ -71,18 +71,23 @@ impl Writer {
                     next += bytes.len() as u64;
                 }
                 What::End { .. } => {
-                    self.put(stream, &mut filer, &mut parts);
-                    self.end(stream, &mut filer);
+                    self.put(stream, &mut writer, &mut parts);
+                    self.end(stream, &mut writer);
                 }
             }
         }
-        self.put(stream, &mut filer, &mut parts);
-        drop(filer);
+        self.put(stream, &mut writer, &mut parts);
+        drop(writer);
         self.prune();
     }
 
     /// Files parts, or declares them missing from where that stops. Leaves none.
-    fn put(&mut self, stream: &Arc<StreamState>, filer: &mut Filer, parts: &mut Vec<Part<'_>>) {
+    fn put(
+        &mut self,
+        stream: &Arc<StreamState>,
+        writer: &mut StreamWriter,
+        parts: &mut Vec<Part<'_>>,
+    ) {
         let mut rest = &mut parts[..];
         loop {
             while rest.first().is_some_and(|part| part.bytes.is_empty()) {
@@ -91,14 +96,14 @@ impl Writer {
             if rest.is_empty() {
                 break;
             }
-            match self.step(stream, filer, rest) {
-                Ok(bytes) => self.filed(stream, filer, rest, bytes),
+            match self.step(stream, writer, rest) {
+                Ok(bytes) => self.filed(stream, writer, rest, bytes),
                 Err(stop) => {
-                    self.stopped(stream.id, filer, &stop);
+                    self.stopped(stream.id, writer, &stop);
                     let (Stop::Waiting(reason) | Stop::Failed(reason)) = stop;
                     for part in rest {
                         let bytes = std::mem::take(&mut part.bytes).len() as u64;
-                        self.miss(stream, filer, bytes, part.time, reason);
+                        self.miss(stream, writer, bytes, part.time, reason);
                     }
                     break;
                 }
@@ -111,10 +116,10 @@ impl Writer {
     fn step(
         &mut self,
         stream: &Arc<StreamState>,
-        filer: &mut Filer,
+        writer: &mut StreamWriter,
         parts: &[Part<'_>],
     ) -> Result<usize, Stop> {
-        if let Some(reason) = filer.paused {
+        if let Some(reason) = writer.paused {
             if !self.shared.outages().may_try(reason, self.now) {
                 return Err(Stop::Waiting(reason));
             }
@@ -125,33 +130,33 @@ impl Writer {
         let total: usize = parts.iter().map(|part| part.bytes.len()).sum();
         let gate = &self.shared.gate;
         gate.pass(&*self.shared.storage, total as u64, self.now).map_err(Stop::Failed)?;
-        self.look(stream, filer);
+        self.look(stream, writer);
         if let Some(limit) = self.shared.options.rotate_at()
-            && filer.position + total as u64 > limit
+            && writer.position + total as u64 > limit
         {
-            let fitting = self.fitting(stream, filer, limit, parts[0].bytes)?;
-            return self.append(stream, filer, &[IoSlice::new(fitting)]);
+            let fitting = self.fitting(stream, writer, limit, parts[0].bytes)?;
+            return self.append(stream, writer, &[IoSlice::new(fitting)]);
         }
         let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
         let count = parts.len().min(WRITE_PIECES);
         for (slice, part) in slices.iter_mut().zip(parts) {
             *slice = IoSlice::new(part.bytes);
         }
-        self.append(stream, filer, &slices[..count])
+        self.append(stream, writer, &slices[..count])
     }
 
     /// What goes into the current file of a bounded size, after beginning the next one if need be.
     fn fitting<'b>(
         &mut self,
         stream: &Arc<StreamState>,
-        filer: &mut Filer,
+        writer: &mut StreamWriter,
         limit: u64,
         bytes: &'b [u8],
     ) -> Result<&'b [u8], Stop> {
-        if cut(filer.position, limit, bytes) == Cut::Rotate && !self.rotate(stream, filer)? {
+        if cut(writer.position, limit, bytes) == Cut::Rotate && !self.rotate(stream, writer)? {
             return Ok(bytes);
         }
-        match cut(filer.position, limit, bytes) {
+        match cut(writer.position, limit, bytes) {
             Cut::Take(fitting) => Ok(&bytes[..fitting]),
             Cut::Rotate => Ok(bytes),
         }
@@ -160,17 +165,17 @@ impl Writer {
     fn append(
         &mut self,
         stream: &Arc<StreamState>,
-        filer: &mut Filer,
+        writer: &mut StreamWriter,
         slices: &[IoSlice<'_>],
     ) -> Result<usize, Stop> {
-        if filer.segment.is_none() {
-            self.open(stream, filer).map_err(Stop::Failed)?;
+        if writer.segment.is_none() {
+            self.open(stream, writer).map_err(Stop::Failed)?;
         }
-        let (segment, handle) = filer.segment.as_ref().expect("BUG: opened above");
+        let (segment, handle) = writer.segment.as_ref().expect("BUG: opened above");
         let bytes = append_once(&**handle, slices).map_err(|e| Stop::Failed(Reason::from(&e)))?;
         self.shared.files.grew(segment, bytes as u64);
         if self.shared.options.fsync != Fsync::Never
-            && !std::mem::replace(&mut filer.is_unsynced, true)
+            && !std::mem::replace(&mut writer.is_unsynced, true)
         {
             self.is_unsynced(stream);
         }
@@ -181,21 +186,21 @@ impl Writer {
     fn filed(
         &mut self,
         stream: &Arc<StreamState>,
-        filer: &mut Filer,
+        writer: &mut StreamWriter,
         parts: &mut [Part<'_>],
         mut bytes: usize,
     ) {
-        let file = filer.segment.as_ref().map_or(0, |(segment, _)| segment.number);
-        let place = Place::Filed { file, position: filer.position };
-        filer.position += bytes as u64;
+        let file = writer.segment.as_ref().map_or(0, |(segment, _)| segment.number);
+        let place = Place::Filed { file, position: writer.position };
+        writer.position += bytes as u64;
         if self.shared.options.fsync != Fsync::Never {
-            filer.begin_sync(false);
+            writer.begin_sync(false);
         }
         let Some(whole) = stream.place(bytes as u64, place) else {
             // It was given up meanwhile.
             return parts.iter_mut().for_each(|part| part.bytes = &[]);
         };
-        if let Some(reason) = filer.paused.take() {
+        if let Some(reason) = writer.paused.take() {
             self.shared.outages().recovered(reason, self.now);
         }
         let mut from = whole.span.from;
@@ -207,7 +212,7 @@ impl Writer {
             from += taken as u64;
             piece.span.to = from;
             if taken > 0 {
-                self.happened(filer, Event { stream: stream.id, piece, time: part.time });
+                self.record(writer, IndexEntry { stream: stream.id, piece, time: part.time });
             }
             if bytes == 0 {
                 break;
@@ -219,33 +224,33 @@ impl Writer {
     fn miss(
         &mut self,
         stream: &Arc<StreamState>,
-        filer: &mut Filer,
+        writer: &mut StreamWriter,
         bytes: u64,
         time: Timestamp,
         reason: Reason,
     ) {
         if let Some(piece) = stream.place(bytes, Place::Missing(reason)).filter(|_| bytes > 0) {
             self.shared.outages().missed(reason, bytes);
-            self.happened(filer, Event { stream: stream.id, piece, time });
+            self.record(writer, IndexEntry { stream: stream.id, piece, time });
         }
     }
 
-    fn happened(&mut self, filer: &mut Filer, event: Event) {
-        let within = if event.is_filed() { JOIN_WITHIN_US } else { u64::MAX };
-        if let Some((batch, at)) = filer.last_event
+    fn record(&mut self, writer: &mut StreamWriter, entry: IndexEntry) {
+        let within = if entry.is_filed() { JOIN_WITHIN_US } else { u64::MAX };
+        if let Some((batch, at)) = writer.last_entry
             && batch == self.batch
-            && self.events.get_mut(at).is_some_and(|last| last.absorb(&event, within))
+            && self.entries.get_mut(at).is_some_and(|last| last.absorb(&entry, within))
         {
             return;
         }
-        filer.last_event = Some((self.batch, self.events.len()));
-        self.events.push(event);
+        writer.last_entry = Some((self.batch, self.entries.len()));
+        self.entries.push(entry);
     }
 
     /// Counts a stream in among those that an outage hits.
-    pub(crate) fn stopped(&mut self, id: StreamId, filer: &mut Filer, stop: &Stop) {
+    pub(crate) fn stopped(&mut self, id: StreamId, writer: &mut StreamWriter, stop: &Stop) {
         if let Stop::Failed(reason) = *stop {
-            let before = filer.paused.replace(reason);
+            let before = writer.paused.replace(reason);
             let hit = Hit::Stream(id);
             let note = self.shared.outages().failed(hit, before, reason, self.now);
             self.shared.note(note);

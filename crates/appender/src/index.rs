@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lastline_line::StreamId;
 
-use crate::event::Event;
+use crate::index_entry::IndexEntry;
 use crate::layout::Place;
 use crate::names::INDEX_NAME;
 use crate::record::{HEADER, MAX_EXTENT_BYTES, Record};
@@ -20,18 +20,18 @@ const LOOK_AFTER: Duration = Duration::from_millis(500);
 pub(crate) struct Index {
     storage: Arc<dyn Storage>,
     retry_after: Duration,
-    state: Mutex<State>,
+    state: Mutex<IndexFile>,
 }
 
 #[derive(Default)]
-struct State {
+struct IndexFile {
     file: Option<Arc<dyn Append>>,
     numbers: HashMap<StreamId, u32>,
     /// Records that are on their way into the file; the first may be written in part.
     encoded: Vec<u8>,
     /// What happened while the file took nothing, as coarse as it goes; bounded by the number of
     /// gaps and files, not by time.
-    held: Vec<Event>,
+    held: Vec<IndexEntry>,
     /// The last of those of each stream.
     last_held: HashMap<StreamId, usize>,
     /// Set while the file takes nothing: when to try again.
@@ -55,36 +55,36 @@ impl Index {
         Self { storage, retry_after, state: Mutex::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, IndexFile> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes `events`, and empties them. Blocks for the disk. `restate` gives everything that
+    /// Writes `entries`, and empties them. Blocks for the disk. `restate` gives everything that
     /// is known, for an index whose file was removed.
     pub(crate) fn write(
         &self,
-        events: &mut Vec<Event>,
+        entries: &mut Vec<IndexEntry>,
         now: Instant,
-        restate: impl FnOnce() -> Vec<Event>,
+        restate: impl FnOnce() -> Vec<IndexEntry>,
     ) -> Outcome {
         let mut state = self.state();
         if let Some(until) = state.failing_until {
-            events.drain(..).for_each(|event| state.hold(event));
+            entries.drain(..).for_each(|entry| state.hold(entry));
             if now < until {
                 return Outcome::Waiting;
             }
         }
         if state.is_removed(now) {
-            *state = State::default();
-            restate().into_iter().for_each(|event| state.hold(event));
+            *state = IndexFile::default();
+            restate().into_iter().for_each(|entry| state.hold(entry));
         }
-        match state.put_all(&*self.storage, events) {
+        match state.put_all(&*self.storage, entries) {
             Ok(()) => {
                 state.failing_until = None;
                 Outcome::Written
             }
             Err(error) => {
-                events.drain(..).for_each(|event| state.hold(event));
+                entries.drain(..).for_each(|entry| state.hold(entry));
                 state.failing_until = Some(now + self.retry_after);
                 Outcome::Failed(Reason::from(&error))
             }
@@ -98,14 +98,14 @@ impl Index {
     }
 }
 
-impl State {
-    fn hold(&mut self, event: Event) {
-        let last = self.last_held.get(&event.stream).copied();
-        if last.is_some_and(|last| self.held[last].absorb(&event, u64::MAX)) {
+impl IndexFile {
+    fn hold(&mut self, entry: IndexEntry) {
+        let last = self.last_held.get(&entry.stream).copied();
+        if last.is_some_and(|last| self.held[last].absorb(&entry, u64::MAX)) {
             return;
         }
-        self.last_held.insert(event.stream, self.held.len());
-        self.held.push(event);
+        self.last_held.insert(entry.stream, self.held.len());
+        self.held.push(entry);
     }
 
     fn is_removed(&mut self, now: Instant) -> bool {
@@ -119,14 +119,14 @@ impl State {
 
     /// What was encoded before goes first, so that no record is torn; nothing more is encoded
     /// until that is in the file.
-    fn put_all(&mut self, storage: &dyn Storage, events: &mut Vec<Event>) -> io::Result<()> {
+    fn put_all(&mut self, storage: &dyn Storage, entries: &mut Vec<IndexEntry>) -> io::Result<()> {
         self.put(storage)?;
         self.last_held.clear();
-        for event in std::mem::take(&mut self.held) {
-            self.encode(event);
+        for entry in std::mem::take(&mut self.held) {
+            self.encode(entry);
         }
-        for event in events.drain(..) {
-            self.encode(event);
+        for entry in entries.drain(..) {
+            self.encode(entry);
         }
         self.put(storage)
     }
@@ -159,10 +159,10 @@ impl State {
         outcome
     }
 
-    fn encode(&mut self, event: Event) {
-        let stream = self.number(event.stream);
-        let (span, time) = (event.piece.span, event.time);
-        let (file, position) = match event.piece.place {
+    fn encode(&mut self, entry: IndexEntry) {
+        let stream = self.number(entry.stream);
+        let (span, time) = (entry.piece.span, entry.time);
+        let (file, position) = match entry.piece.place {
             Place::Filed { file, position } => (file, position),
             Place::Missing(reason) => {
                 return self.append(Record::Missing { stream, span, reason, time });

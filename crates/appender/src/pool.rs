@@ -9,7 +9,7 @@ use async_channel::{Receiver, Sender};
 
 use crate::Reason;
 use crate::busy::Busy;
-use crate::shared::Shared;
+use crate::state::AppenderState;
 use crate::stream::Item;
 use crate::writer::Writer;
 
@@ -19,12 +19,12 @@ const STACK_BYTES: usize = 256 << 10;
 /// The writer threads of an appender.
 pub(crate) struct Pool {
     limit: usize,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     ended: Arc<Ended>,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     threads: Vec<Thread>,
     /// How many streams have a thread.
     bound: usize,
@@ -70,12 +70,12 @@ impl Pool {
         Self { limit: limit.max(1), state: Mutex::default(), ended: Arc::default() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The queue of the thread that writes the next stream; `None` when there is none.
-    pub(crate) fn bind(&self, shared: &Arc<Shared>) -> Option<Sender<Item>> {
+    pub(crate) fn bind(&self, shared: &Arc<AppenderState>) -> Option<Sender<Item>> {
         let mut state = self.state();
         if state.is_closed {
             return None;
@@ -104,7 +104,7 @@ impl Pool {
         state.failure.filter(|_| state.threads.is_empty())
     }
 
-    fn start(&self, turn: usize, shared: &Arc<Shared>) -> std::io::Result<Thread> {
+    fn start(&self, turn: usize, shared: &Arc<AppenderState>) -> std::io::Result<Thread> {
         #[expect(
             clippy::disallowed_methods,
             reason = "each item holds a lease of the budget, for itself and its bytes"

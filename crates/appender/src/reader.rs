@@ -7,16 +7,16 @@ use lastline_line::{Offset, ReadBack, ReadOutcome, Span, StreamId};
 
 use crate::Reason;
 use crate::layout::{Piece, Place};
-use crate::shared::Shared;
+use crate::state::AppenderState;
 
 /// Reads what the appender filed, through the handles that it was written through; a rotated file
 /// may be opened again. Files stay open, and readable, as long as it lives.
 pub(crate) struct Reader {
-    shared: Arc<Shared>,
+    shared: Arc<AppenderState>,
 }
 
 impl Reader {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<AppenderState>) -> Self {
         Self { shared }
     }
 
@@ -27,7 +27,7 @@ impl Reader {
         buffer: &mut [u8],
     ) -> io::Result<Option<usize>> {
         let Place::Filed { file, position } = piece.place else { return Ok(None) };
-        let segment = self.shared.known(stream).and_then(|stream| stream.book().segment(file));
+        let segment = self.shared.known(stream).and_then(|stream| stream.map().segment(file));
         let Some(segment) = segment else { return Ok(None) };
         let handle = match self.shared.files.reader(&segment) {
             Ok(handle) => handle,
@@ -70,7 +70,7 @@ impl ReadBack for Reader {
         from: Offset,
         buffer: &mut [u8],
     ) -> io::Result<ReadOutcome> {
-        let find = || self.shared.known(stream).and_then(|state| state.book().layout.find(from));
+        let find = || self.shared.known(stream).and_then(|state| state.map().layout.find(from));
         let Some(piece) = find() else { return Ok(ReadOutcome::NotYet) };
         let read = self.read_piece(stream, piece, buffer)?;
         // A file that shrank or went away while it was read has an entry by now, or will have.
@@ -88,6 +88,6 @@ impl ReadBack for Reader {
     }
 
     fn holds(&self, stream: StreamId, span: Span) -> bool {
-        self.shared.known(stream).is_some_and(|state| state.book().layout.holds(span))
+        self.shared.known(stream).is_some_and(|state| state.map().layout.holds(span))
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use async_channel::Sender;
 use lastline_line::{Accept, Message, Offset, Sink};
 
-use crate::shared::Shared;
+use crate::state::AppenderState;
 use crate::stream::{Item, StreamState, What};
 
 /// What a queued item takes beside its bytes.
@@ -19,7 +19,7 @@ pub(crate) const ITEM_BYTES: usize = 128;
 /// `Data` is filed, `End` finishes the stream's file; the rest is taken and means nothing here.
 /// Once the appender is closed everything is taken, and declared as not filed.
 pub struct FileSink {
-    shared: Arc<Shared>,
+    shared: Arc<AppenderState>,
     stream: Arc<StreamState>,
     /// What was refused last, in bytes with its item.
     refused_bytes: usize,
@@ -32,7 +32,7 @@ impl fmt::Debug for FileSink {
 }
 
 impl FileSink {
-    pub(crate) fn new(shared: Arc<Shared>, stream: Arc<StreamState>) -> Self {
+    pub(crate) fn new(shared: Arc<AppenderState>, stream: Arc<StreamState>) -> Self {
         Self { shared, stream, refused_bytes: 0 }
     }
 

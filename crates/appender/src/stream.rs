@@ -37,14 +37,14 @@ pub(crate) struct StreamState {
     /// Who waits for room.
     pub(crate) waiting: Mutex<Option<Waker>>,
     /// Never held while a disk is waited for.
-    book: Mutex<Book>,
+    map: Mutex<StreamMap>,
     /// Held by the writing thread only, while it writes.
-    filer: Mutex<Filer>,
+    writer: Mutex<StreamWriter>,
 }
 
 /// Where the bytes of a stream are.
 #[derive(Default)]
-pub(crate) struct Book {
+pub(crate) struct StreamMap {
     pub(crate) layout: Layout,
     /// The files that it names, by ascending number.
     pub(crate) segments: Vec<Arc<Segment>>,
@@ -53,7 +53,7 @@ pub(crate) struct Book {
     pub(crate) is_settled: bool,
 }
 
-impl Book {
+impl StreamMap {
     /// Says what became of the next `bytes`; `None` when it was settled before.
     pub(crate) fn push(&mut self, bytes: u64, place: Place) -> Option<Span> {
         (!self.is_settled).then(|| self.layout.push(bytes, place))
@@ -76,7 +76,7 @@ impl Book {
 const SYNC_AHEAD_BYTES: u64 = 4 << 20;
 
 /// How the writing of a stream stands.
-pub(crate) struct Filer {
+pub(crate) struct StreamWriter {
     pub(crate) segment: Option<(Arc<Segment>, Arc<dyn Append>)>,
     /// The end of that file.
     pub(crate) position: u64,
@@ -91,11 +91,11 @@ pub(crate) struct Filer {
     pub(crate) sync_begun: u64,
     /// Its thread has it among its streams.
     pub(crate) is_known: bool,
-    /// Its last event: in which batch of events, and its place there.
-    pub(crate) last_event: Option<(u64, usize)>,
+    /// Its last entry: in which batch of entries, and its place there.
+    pub(crate) last_entry: Option<(u64, usize)>,
 }
 
-impl Filer {
+impl StreamWriter {
     /// Begins to force to disk what is new, if it is much, or in any case.
     pub(crate) fn begin_sync(&mut self, however_little: bool) {
         let new = self.position - self.sync_begun;
@@ -116,7 +116,7 @@ impl Filer {
 
 impl StreamState {
     pub(crate) fn new(id: StreamId) -> Self {
-        let filer = Filer {
+        let writer = StreamWriter {
             segment: None,
             position: 0,
             paused: None,
@@ -125,7 +125,7 @@ impl StreamState {
             is_unsynced: false,
             sync_begun: 0,
             is_known: false,
-            last_event: None,
+            last_entry: None,
         };
         Self {
             id,
@@ -133,17 +133,17 @@ impl StreamState {
             filed: Watermark::default(),
             queue: OnceLock::new(),
             waiting: Mutex::default(),
-            book: Mutex::default(),
-            filer: Mutex::new(filer),
+            map: Mutex::default(),
+            writer: Mutex::new(writer),
         }
     }
 
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn map(&self) -> MutexGuard<'_, StreamMap> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn filer(&self) -> MutexGuard<'_, Filer> {
-        self.filer.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn writer(&self) -> MutexGuard<'_, StreamWriter> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_waiting(&self, waker: Option<Waker>) {
@@ -159,15 +159,15 @@ impl StreamState {
 
     /// Says what became of the next `bytes`, and gives the piece.
     pub(crate) fn place(&self, bytes: u64, place: Place) -> Option<Piece> {
-        let span = self.book().push(bytes, place)?;
+        let span = self.map().push(bytes, place)?;
         self.filed.raise(span.to);
         Some(Piece { span, place })
     }
 
     /// Declares what was taken and will not be filed.
-    pub(crate) fn declare_rest(&self, book: &mut Book, reason: Reason) {
+    pub(crate) fn declare_rest(&self, map: &mut StreamMap, reason: Reason) {
         let accepted = self.accepted.get();
-        book.layout.push(accepted - book.layout.end(), Place::Missing(reason));
+        map.layout.push(accepted - map.layout.end(), Place::Missing(reason));
         self.filed.raise(accepted);
     }
 }

@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use async_channel::{Receiver, TryRecvError};
 
 use crate::busy::Busy;
-use crate::event::Event;
 use crate::index::Outcome;
+use crate::index_entry::IndexEntry;
 use crate::outage::Hit;
 use crate::record::RECORD_BYTES;
-use crate::shared::{Shared, Unsynced};
+use crate::state::{AppenderState, Unsynced};
 use crate::stream::{Item, StreamState};
 use crate::{Fsync, Reason};
 
@@ -30,14 +30,14 @@ const INDEX_AFTER: Duration = Duration::from_millis(20);
 
 /// One writer thread.
 pub(crate) struct Writer {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<AppenderState>,
     queue: Receiver<Item>,
     busy: Arc<Busy>,
     /// The time of the current batch.
     pub(crate) now: Instant,
     /// What happened since the index was written.
-    pub(crate) events: Vec<Event>,
-    /// Counts how often the index was written: events of another batch are out of reach.
+    pub(crate) entries: Vec<IndexEntry>,
+    /// Counts how often the index was written: entries of another batch are out of reach.
     pub(crate) batch: u64,
     index_written: Option<Instant>,
     index_failed: Option<Reason>,
@@ -48,13 +48,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, queue: Receiver<Item>, busy: Arc<Busy>) -> Self {
+    pub(crate) fn new(shared: Arc<AppenderState>, queue: Receiver<Item>, busy: Arc<Busy>) -> Self {
         Self {
             shared,
             queue,
             busy,
             now: Instant::now(),
-            events: Vec::new(),
+            entries: Vec::new(),
             batch: 0,
             index_written: None,
             index_failed: None,
@@ -77,7 +77,7 @@ impl Writer {
             } else if closed {
                 break;
             }
-            self.keep_house();
+            self.run_maintenance();
             self.busy.end();
             if self.queue.is_empty() {
                 items.extend(self.wait(&waker));
@@ -125,7 +125,7 @@ impl Writer {
                 let retry_after = self.shared.options.retry_after;
                 Some(self.now + retry_after.max(Duration::from_millis(1)))
             }
-            None if self.events.is_empty() => None,
+            None if self.entries.is_empty() => None,
             None => Some(self.index_written.unwrap_or(self.now) + INDEX_AFTER),
         };
         let over = self.shared.outages().next();
@@ -133,8 +133,8 @@ impl Writer {
     }
 
     /// Does what is due.
-    fn keep_house(&mut self) {
-        let full = self.events.len() >= INDEX_RECORDS;
+    fn run_maintenance(&mut self) {
+        let full = self.entries.len() >= INDEX_RECORDS;
         let aged = self.index_written.is_none_or(|last| self.now >= last + INDEX_AFTER);
         if full || self.index_failed.is_some() || (aged && self.queue.is_empty()) {
             self.write_index(self.now);
@@ -142,10 +142,10 @@ impl Writer {
         if self.sync_at.is_some_and(|at| self.now >= at) {
             self.sync_all();
         }
-        self.tell_what_is_over();
+        self.note_ended_outages();
     }
 
-    fn tell_what_is_over(&self) {
+    fn note_ended_outages(&self) {
         let mut outages = self.shared.outages();
         if outages.is_empty() {
             return;
@@ -158,15 +158,15 @@ impl Writer {
     /// Writes what happened into the index, as of `now`.
     pub(crate) fn write_index(&mut self, now: Instant) {
         let Some(index) = &self.shared.index else {
-            return self.events.clear();
+            return self.entries.clear();
         };
-        if self.events.is_empty() && self.index_failed.is_none() {
+        if self.entries.is_empty() && self.index_failed.is_none() {
             return;
         }
         self.batch += 1;
         self.index_written = Some(self.now);
         let hit = Hit::Index;
-        match index.write(&mut self.events, now, || self.shared.restate()) {
+        match index.write(&mut self.entries, now, || self.shared.restate()) {
             Outcome::Failed(reason) => {
                 let before = self.index_failed.replace(reason);
                 let note = self.shared.outages().failed(hit, before, reason, self.now);
@@ -193,7 +193,7 @@ impl Writer {
     fn sync_all(&mut self) {
         self.sync_at = None;
         for stream in std::mem::take(&mut self.unsynced) {
-            self.sync(&stream, &mut stream.filer());
+            self.sync(&stream, &mut stream.writer());
         }
         self.write_index(self.now);
         if let Some(index) = &self.shared.index {
@@ -215,10 +215,10 @@ impl Writer {
         self.now = Instant::now();
         if self.shared.options.fsync != Fsync::Never {
             // All at once, before any of them is waited for.
-            self.streams.iter().for_each(|stream| stream.filer().begin_sync(true));
+            self.streams.iter().for_each(|stream| stream.writer().begin_sync(true));
         }
         for stream in std::mem::take(&mut self.streams) {
-            self.end(&stream, &mut stream.filer());
+            self.end(&stream, &mut stream.writer());
         }
         // Whatever happened a moment ago: this is the last try.
         self.write_index(self.now + self.shared.options.retry_after);

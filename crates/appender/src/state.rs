@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use lastline_line::{Budget, Offset, StreamId, Timestamp};
 
-use crate::event::Event;
 use crate::files::Files;
 use crate::index::Index;
+use crate::index_entry::IndexEntry;
 use crate::outage::Outages;
 use crate::pool::Pool;
 use crate::space::Gate;
@@ -21,11 +21,11 @@ use crate::{Note, Options, Reason, Storage};
 pub(crate) struct Unsynced {
     pub(crate) index: Option<Reason>,
     pub(crate) directory: Option<Reason>,
-    pub(crate) is_told: bool,
+    pub(crate) is_noted: bool,
 }
 
 /// What sinks, writers and readers of one appender share.
-pub(crate) struct Shared {
+pub(crate) struct AppenderState {
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) options: Options,
     pub(crate) budget: Budget,
@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     streams: RwLock<HashMap<StreamId, Arc<StreamState>>>,
 }
 
-impl Shared {
+impl AppenderState {
     pub(crate) fn new(storage: Arc<dyn Storage>, options: Options) -> Self {
         let index = || Index::new(Arc::clone(&storage), options.retry_after);
         Self {
@@ -89,7 +89,7 @@ impl Shared {
 
     /// Tells, once, that something cannot be forced to disk.
     pub(crate) fn not_synced(&self, reason: Reason) {
-        if !std::mem::replace(&mut self.unsynced().is_told, true) {
+        if !std::mem::replace(&mut self.unsynced().is_noted, true) {
             self.note([Note::NotSynced { reason }]);
         }
     }
@@ -103,23 +103,23 @@ impl Shared {
     /// A sink took bytes of `stream` up to `end` that no writer will see.
     pub(crate) fn came_late(&self, stream: &StreamState, end: Offset) {
         stream.accepted.raise(end);
-        let mut book = stream.book();
+        let mut map = stream.map();
         // What is in a queue comes before it: then the close declares both.
-        if book.is_settled || stream.queue.get().is_none() {
-            stream.declare_rest(&mut book, self.pool.failure().unwrap_or(Reason::Closed));
+        if map.is_settled || stream.queue.get().is_none() {
+            stream.declare_rest(&mut map, self.pool.failure().unwrap_or(Reason::Closed));
         }
     }
 
     /// Everything that is known of all streams, without times.
-    pub(crate) fn restate(&self) -> Vec<Event> {
-        let mut events = Vec::new();
+    pub(crate) fn restate(&self) -> Vec<IndexEntry> {
+        let mut entries = Vec::new();
         for stream in self.all_streams() {
-            events.extend(stream.book().layout.pieces().iter().map(|piece| Event {
+            entries.extend(stream.map().layout.pieces().iter().map(|piece| IndexEntry {
                 stream: stream.id,
                 piece: *piece,
                 time: Timestamp::default(),
             }));
         }
-        events
+        entries
     }
 }

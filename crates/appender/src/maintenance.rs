@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use lastline_line::{Span, Timestamp};
 
-use crate::event::Event;
 use crate::files::{OpenError, Segment};
 use crate::filing::Stop;
+use crate::index_entry::IndexEntry;
 use crate::layout::{Piece, Place};
-use crate::stream::{Filer, StreamState};
+use crate::stream::{StreamState, StreamWriter};
 use crate::writer::Writer;
 use crate::{Append, Note, Reason};
 
@@ -22,55 +22,55 @@ impl Writer {
     pub(crate) fn open(
         &mut self,
         stream: &Arc<StreamState>,
-        filer: &mut Filer,
+        writer: &mut StreamWriter,
     ) -> Result<(), Reason> {
         let opened = self.shared.files.open_next(stream.id).map_err(|error| {
             let (OpenError::Rotate(error) | OpenError::Create(error)) = error;
             Reason::from(&error)
         });
-        self.opened(stream, filer, opened?);
+        self.opened(stream, writer, opened?);
         Ok(())
     }
 
     fn opened(
         &mut self,
         stream: &StreamState,
-        filer: &mut Filer,
+        writer: &mut StreamWriter,
         (segment, handle): (Arc<Segment>, Arc<dyn Append>),
     ) {
-        stream.book().segments.push(Arc::clone(&segment));
-        filer.segment = Some((segment, handle));
-        filer.position = 0;
-        filer.sync_begun = 0;
-        filer.looked = Some(self.now);
+        stream.map().segments.push(Arc::clone(&segment));
+        writer.segment = Some((segment, handle));
+        writer.position = 0;
+        writer.sync_begun = 0;
+        writer.looked = Some(self.now);
     }
 
     /// Begins the next file. False when the old one cannot be renamed: it grows on.
     pub(crate) fn rotate(
         &mut self,
         stream: &Arc<StreamState>,
-        filer: &mut Filer,
+        writer: &mut StreamWriter,
     ) -> Result<bool, Stop> {
-        if filer.rotate_at.is_some_and(|at| self.now < at) {
+        if writer.rotate_at.is_some_and(|at| self.now < at) {
             return Ok(false);
         }
-        self.sync(stream, filer);
+        self.sync(stream, writer);
         match self.shared.files.open_next(stream.id) {
             Ok(opened) => {
-                filer.rotate_at = None;
-                self.opened(stream, filer, opened);
+                writer.rotate_at = None;
+                self.opened(stream, writer, opened);
                 Ok(true)
             }
             Err(OpenError::Create(error)) => {
-                filer.leave_file();
+                writer.leave_file();
                 Err(Stop::Failed(Reason::from(&error)))
             }
             Err(OpenError::Rotate(error)) => {
-                if filer.rotate_at.is_none() {
+                if writer.rotate_at.is_none() {
                     let reason = Reason::from(&error);
                     self.shared.note([Note::NotRotated { stream: stream.id, reason }]);
                 }
-                filer.rotate_at = Some(self.now + self.shared.options.retry_after);
+                writer.rotate_at = Some(self.now + self.shared.options.retry_after);
                 Ok(false)
             }
         }
@@ -78,53 +78,53 @@ impl Writer {
 
     /// Looks now and then whether the file is still what it was; a lost one is declared, and the
     /// next write makes another.
-    pub(crate) fn look(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) {
-        if filer.looked.is_some_and(|looked| self.now < looked + LOOK_AFTER) {
+    pub(crate) fn look(&mut self, stream: &Arc<StreamState>, writer: &mut StreamWriter) {
+        if writer.looked.is_some_and(|looked| self.now < looked + LOOK_AFTER) {
             return;
         }
-        filer.looked = Some(self.now);
-        let Some((segment, handle)) = &filer.segment else { return };
+        writer.looked = Some(self.now);
+        let Some((segment, handle)) = &writer.segment else { return };
         let reason = match handle.attributes() {
             Ok(attributes) if attributes.removed => Reason::Removed,
-            Ok(attributes) if attributes.bytes.is_some_and(|bytes| bytes < filer.position) => {
+            Ok(attributes) if attributes.bytes.is_some_and(|bytes| bytes < writer.position) => {
                 Reason::Truncated
             }
             _ => return,
         };
         let segment = Arc::clone(segment);
-        filer.leave_file();
+        writer.leave_file();
         if reason == Reason::Removed {
             self.shared.files.forget(&segment);
         }
-        self.stopped(stream.id, filer, &Stop::Failed(reason));
-        for span in stream.book().lose_file(segment.number, reason) {
+        self.stopped(stream.id, writer, &Stop::Failed(reason));
+        for span in stream.map().lose_file(segment.number, reason) {
             self.shared.outages().missed(reason, span.len());
             let piece = Piece { span, place: Place::Missing(reason) };
-            self.events.push(Event { stream: stream.id, piece, time: Timestamp::default() });
+            self.entries.push(IndexEntry { stream: stream.id, piece, time: Timestamp::default() });
         }
         self.write_index(self.now);
     }
 
     /// A stream has ended: its file is looked at, and forced to disk when that is wanted. It
     /// stays open for reading back.
-    pub(crate) fn end(&mut self, stream: &Arc<StreamState>, filer: &mut Filer) {
-        filer.looked = None;
-        self.look(stream, filer);
-        if let Some(reason) = filer.paused.take() {
+    pub(crate) fn end(&mut self, stream: &Arc<StreamState>, writer: &mut StreamWriter) {
+        writer.looked = None;
+        self.look(stream, writer);
+        if let Some(reason) = writer.paused.take() {
             self.shared.outages().ended(reason);
         }
-        self.sync(stream, filer);
+        self.sync(stream, writer);
     }
 
     /// Forces what is new in a stream's file to disk. Blocks.
-    pub(crate) fn sync(&self, stream: &StreamState, filer: &mut Filer) {
-        if std::mem::take(&mut filer.is_unsynced)
-            && let Some((_, handle)) = &filer.segment
+    pub(crate) fn sync(&self, stream: &StreamState, writer: &mut StreamWriter) {
+        if std::mem::take(&mut writer.is_unsynced)
+            && let Some((_, handle)) = &writer.segment
         {
             // What is filed meanwhile is not by anybody: its one writer is here.
-            let end = stream.book().layout.end();
+            let end = stream.map().layout.end();
             let outcome = handle.sync().map_err(|error| Reason::from(&error));
-            stream.book().durable.tried(end, outcome);
+            stream.map().durable.tried(end, outcome);
             outcome.unwrap_or_else(|reason| self.shared.not_synced(reason));
         }
     }
@@ -134,13 +134,13 @@ impl Writer {
         let Some(max_bytes) = self.shared.options.max_bytes else { return };
         while let Some(oldest) = self.shared.files.take_oldest(max_bytes) {
             let stream = self.shared.stream(oldest.stream);
-            let spans = stream.book().lose_file(oldest.number, Reason::Pruned);
+            let spans = stream.map().lose_file(oldest.number, Reason::Pruned);
             let (Some(first), Some(last)) = (spans.first(), spans.last()) else { continue };
             let span = Span::new(first.from, last.to);
             for span in &spans {
                 let piece = Piece { span: *span, place: Place::Missing(Reason::Pruned) };
                 let time = Timestamp::default();
-                self.events.push(Event { stream: oldest.stream, piece, time });
+                self.entries.push(IndexEntry { stream: oldest.stream, piece, time });
             }
             self.write_index(self.now);
             let name = oldest.rotated_name();

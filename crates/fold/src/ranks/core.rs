@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use lastline_line::{Emit, RankSet, Timestamp};
 
 use super::RanksOptions;
-use super::crew::{Crew, Use, User};
+use super::cursors::{RankCursors, Use, User};
 use super::queue::{Open, Queue};
 use crate::entry;
 use crate::generations::Generations;
@@ -25,7 +25,7 @@ pub(super) struct Core {
     waited_for: usize,
     reader: Reader,
     uses: Generations<Use>,
-    crew: Crew,
+    cursors: RankCursors,
     queue: Queue,
     pub(super) now: Timestamp,
 }
@@ -37,7 +37,7 @@ impl Core {
             live,
             reader: Reader::new(Miner::new(options.miner)),
             uses: Generations::new(options.miner.max_statements),
-            crew: Crew::default(),
+            cursors: RankCursors::default(),
             queue: Queue::default(),
             now: Timestamp::default(),
             options,
@@ -56,7 +56,7 @@ impl Core {
         let reading = self.reader.read(said);
         let key = mix(reading.key, stream.stream as u64 ^ 0x51_7c_c1_b7);
         let used = self.uses.get_or_insert_with(key, Use::default);
-        let rank = self.crew.rank(stream.rank);
+        let rank = self.cursors.of(stream.rank);
         let lives = self.live.contains(stream.rank);
         let found = choose(&mut self.queue, &used.open, rank.next, &reading);
         if let Some((number, open)) = found.and_then(|n| Some((n, self.queue.get(n)?))) {
@@ -120,7 +120,7 @@ impl Core {
 
     /// Gives out all that holds lines of a rank.
     fn release_rank(&mut self, rank: u32, emit: &mut Emit<'_>) {
-        while let Some(&last) = self.crew.rank(rank).held.back() {
+        while let Some(&last) = self.cursors.of(rank).held.back() {
             self.release(last, emit);
         }
     }
@@ -146,8 +146,8 @@ impl Core {
         let Some(open) = self.queue.get(number) else {
             return true;
         };
-        let crew = &mut self.crew;
-        open.gathered.ranks.iter().all(|rank| crew.rank(rank).held.front() == Some(&number))
+        let cursors = &mut self.cursors;
+        open.gathered.ranks.iter().all(|rank| cursors.of(rank).held.front() == Some(&number))
     }
 
     /// The entries that have to go with an entry, ascending, itself the last.
@@ -158,7 +158,7 @@ impl Core {
         while let Some(number) = next {
             if let Some(open) = self.queue.get(number) {
                 for rank in open.gathered.ranks.iter() {
-                    let held = &self.crew.rank(rank).held;
+                    let held = &self.cursors.of(rank).held;
                     let older = held.partition_point(|&held| held < number);
                     chosen.extend(older.checked_sub(1).map(|before| held[before]));
                 }
@@ -176,7 +176,7 @@ impl Core {
         };
         open.gathered.emit(Some(&self.live), emit);
         for rank in open.gathered.ranks.iter() {
-            let held = &mut self.crew.rank(rank).held;
+            let held = &mut self.cursors.of(rank).held;
             while held.front().is_some_and(|&held| held <= number) {
                 held.pop_front();
             }

@@ -1,7 +1,7 @@
 //! The same statement of several ranks as one entry.
 
 mod core;
-mod crew;
+mod cursors;
 mod queue;
 
 use std::time::Duration;

@@ -9,14 +9,14 @@ const NEAR: u32 = 1 << 14;
 
 /// Where a rank is.
 #[derive(Debug, Default)]
-pub(super) struct Rank {
+pub(super) struct RankCursor {
     /// One past the number of the entry it joined last: the first one it may join next.
     pub(super) next: u64,
     /// The numbers of the open entries that hold lines of it, ascending.
     pub(super) held: VecDeque<u64>,
 }
 
-impl Rank {
+impl RankCursor {
     /// An entry holds a line of it.
     #[inline]
     pub(super) fn joined(&mut self, number: u64) {
@@ -27,21 +27,21 @@ impl Rank {
 
 /// All ranks that have said something.
 #[derive(Debug, Default)]
-pub(super) struct Crew {
-    near: Vec<Rank>,
-    far: FxHashMap<u32, Rank>,
+pub(super) struct RankCursors {
+    near: Vec<RankCursor>,
+    far: FxHashMap<u32, RankCursor>,
 }
 
-impl Crew {
+impl RankCursors {
     /// The rank.
     #[inline]
-    pub(super) fn rank(&mut self, rank: u32) -> &mut Rank {
+    pub(super) fn of(&mut self, rank: u32) -> &mut RankCursor {
         if rank >= NEAR {
             return self.far.entry(rank).or_default();
         }
         let at = rank as usize;
         if at >= self.near.len() {
-            self.near.resize_with(at + 1, Rank::default);
+            self.near.resize_with(at + 1, RankCursor::default);
         }
         &mut self.near[at]
     }

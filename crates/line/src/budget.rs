@@ -10,24 +10,24 @@ use std::task::{Context, Poll, Waker};
 /// else is held, so that a big item passes instead of waiting for ever.
 #[derive(Clone, Debug)]
 pub struct Budget {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBudget>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedBudget {
     limit_bytes: usize,
-    state: Mutex<State>,
+    state: Mutex<BudgetState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BudgetState {
     held_bytes: usize,
     peak_bytes: usize,
     waiting: Vec<Waker>,
 }
 
-impl Shared {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+impl SharedBudget {
+    fn state(&self) -> std::sync::MutexGuard<'_, BudgetState> {
         // No code that can panic runs under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -36,7 +36,7 @@ impl Shared {
 impl Budget {
     /// A budget of `limit_bytes`, at least one.
     pub fn new(limit_bytes: usize) -> Self {
-        let shared = Shared { limit_bytes: limit_bytes.max(1), state: Mutex::default() };
+        let shared = SharedBudget { limit_bytes: limit_bytes.max(1), state: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -79,7 +79,7 @@ impl Budget {
         std::future::poll_fn(|context| self.poll_acquire(context, bytes)).await
     }
 
-    fn grant(&self, state: &mut State, bytes: usize) -> Option<Lease> {
+    fn grant(&self, state: &mut BudgetState, bytes: usize) -> Option<Lease> {
         let fits = state.held_bytes + bytes <= self.shared.limit_bytes;
         if !fits && state.held_bytes != 0 && bytes != 0 {
             return None;
@@ -93,7 +93,7 @@ impl Budget {
 /// Bytes taken from a [`Budget`]; dropping it gives them back.
 #[derive(Debug)]
 pub struct Lease {
-    shared: Arc<Shared>,
+    shared: Arc<SharedBudget>,
     bytes: usize,
 }
 

@@ -257,8 +257,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever becomes of each byte, a ledger that is told of all of them balances, and one
-        /// that is not told of one does not.
+        /// Whatever becomes of each byte, a ledger that is given all of them balances, and one
+        /// that misses one does not.
         #[test]
         fn a_ledger_balances_exactly_when_every_byte_is_accounted_for(
             fates in proptest::collection::vec((any::<bool>(), 0_u8..5), 1..200),
@@ -268,9 +268,9 @@ mod tests {
             let mut whole = StreamLedger { read_bytes: fates.len() as u64, ..Default::default() };
             let mut holed = whole.clone();
             for (at, (filed, shown)) in fates.into_iter().enumerate() {
-                tell(&mut whole, at as u64, filed, shown);
+                account_for(&mut whole, at as u64, filed, shown);
                 if at != forgotten {
-                    tell(&mut holed, at as u64, filed, shown);
+                    account_for(&mut holed, at as u64, filed, shown);
                 }
             }
             prop_assert_eq!(whole.balance(), Ok(()));
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    fn tell(ledger: &mut StreamLedger, at: u64, filed: bool, shown: u8) {
+    fn account_for(ledger: &mut StreamLedger, at: u64, filed: bool, shown: u8) {
         if filed {
             ledger.filed_bytes += 1;
         } else {

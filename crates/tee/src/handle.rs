@@ -43,7 +43,7 @@ pub struct Outcome {
 }
 
 /// What the task and its handle share.
-pub(crate) struct Shared {
+pub(crate) struct TeeState {
     pub(crate) control: Notify,
     requests: Mutex<Requests>,
     recent: Mutex<Recent>,
@@ -61,7 +61,7 @@ struct Requests {
     stop: bool,
 }
 
-impl Shared {
+impl TeeState {
     fn new(options: &Options, read: Watermark) -> Self {
         Self {
             control: Notify::new(),
@@ -106,7 +106,7 @@ impl Shared {
 #[derive(Clone)]
 pub struct Tee {
     stream: StreamId,
-    shared: Arc<Shared>,
+    shared: Arc<TeeState>,
     task: AbortHandle,
     /// The result, once there is one; the sender goes with the task.
     outcome: watch::Receiver<Option<Outcome>>,
@@ -174,7 +174,7 @@ impl Tee {
         sinks: Vec<BoxSink>,
         options: Options,
     ) -> Self {
-        let shared = Arc::new(Shared::new(&options, Watermark::default()));
+        let shared = Arc::new(TeeState::new(&options, Watermark::default()));
         let task = Task {
             stream,
             source,

@@ -10,7 +10,7 @@ use crate::Pool;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// Where read buffers come from, and the bound on all that is read and not yet let go by
+    /// Where read buffers come from, and the bound on all that is read and not yet released by
     /// every sink. Default: a pool of its own with 8 MiB.
     pub pool: Pool,
     /// The longest chunk, in bytes. Default: 256 KiB.

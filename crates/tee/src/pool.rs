@@ -12,19 +12,19 @@ const CLASSES: usize = 5;
 /// How many free bytes a class keeps.
 const KEPT_BYTES_PER_CLASS: usize = 4 << 20;
 
-/// Buffers for reading, bounded in bytes by a [`Budget`], used again when the last sink has let
-/// them go. Clones share them.
+/// Buffers for reading, bounded in bytes by a [`Budget`], used again when the last sink has
+/// released them. Clones share them.
 ///
 /// Taking a buffer waits while the budget is exhausted. That is the only back-pressure that a
 /// pipeline needs: what was read and is neither filed nor shown holds its buffer, and who holds
 /// all of them stops the reading, not the memory.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    shared: Arc<Shared>,
+    shared: Arc<PoolState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct PoolState {
     budget: Budget,
     free: [Mutex<Vec<Vec<u8>>>; CLASSES],
 }
@@ -32,7 +32,7 @@ struct Shared {
 impl Pool {
     /// A pool whose buffers hold at most what `budget` grants.
     pub fn new(budget: Budget) -> Self {
-        Self { shared: Arc::new(Shared { budget, free: Default::default() }) }
+        Self { shared: Arc::new(PoolState { budget, free: Default::default() }) }
     }
 
     /// The bound.
@@ -54,7 +54,7 @@ impl Pool {
     }
 }
 
-impl Shared {
+impl PoolState {
     fn free(&self, class: usize) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
         self.free[class].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +87,7 @@ const fn class_bytes(class: usize) -> usize {
 #[derive(Debug)]
 pub(crate) struct Buffer {
     pub(crate) bytes: Vec<u8>,
-    pool: Arc<Shared>,
+    pool: Arc<PoolState>,
     lease: Lease,
 }
 

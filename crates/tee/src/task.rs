@@ -11,7 +11,7 @@ use lastline_line::{Accept, Chunk, Message, Offset, Sink, StreamId, Timestamp, V
 use tokio::time::Instant;
 
 use crate::framing::{Cut, cut};
-use crate::handle::Shared;
+use crate::handle::TeeState;
 use crate::pool::{Buffer, room_for};
 use crate::source::Source;
 use crate::{End, Options, Outcome};
@@ -27,7 +27,7 @@ pub(crate) struct Task<S> {
     pub(crate) source: S,
     pub(crate) sinks: Vec<BoxSink>,
     pub(crate) options: Options,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<TeeState>,
     /// Bytes taken from the source.
     pub(crate) read: Offset,
     /// Read and not sent: the start of a line. Never holds a newline; its end is at `read`.

@@ -9,10 +9,10 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Where threads wait while it is shut. Clones are handles to the same one.
 #[derive(Clone, Debug, Default)]
-pub struct Gate(Arc<(Mutex<State>, Condvar)>);
+pub struct Gate(Arc<(Mutex<GateState>, Condvar)>);
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     shut: bool,
     waiting: usize,
 }
@@ -23,7 +23,7 @@ impl Gate {
         Self::default()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, GateState> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -8,11 +8,11 @@ use lastline_line::{Accept, Chunk, Message, Sink};
 /// A sink that keeps what it is given, and can be made full. Clones are handles to the same one.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<SinkState>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SinkState {
     messages: Vec<Message>,
     offers: usize,
     full: bool,
@@ -25,7 +25,7 @@ impl Recorder {
         Self::default()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SinkState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -21,11 +21,11 @@ use crate::{Gate, terminal, wait_until};
 #[derive(Clone, Debug, Default)]
 pub struct SpawnerDouble {
     gate: Gate,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<SpawnerState>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SpawnerState {
     ranks: BTreeMap<u32, RankDouble>,
     refused: BTreeMap<u32, io::ErrorKind>,
     dismissed: bool,
@@ -67,7 +67,7 @@ impl SpawnerDouble {
         self.state().dismissed
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SpawnerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -19,7 +19,7 @@ pub enum Step {
 /// A storage in memory. Clones share it: one goes to who is tested, one is the handle.
 #[derive(Clone, Default)]
 pub struct MemoryStorage {
-    shared: Arc<Shared>,
+    shared: Arc<SharedStorage>,
 }
 
 impl fmt::Debug for MemoryStorage {
@@ -30,13 +30,13 @@ impl fmt::Debug for MemoryStorage {
 }
 
 #[derive(Default)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedStorage {
+    state: Mutex<StorageState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct StorageState {
     names: BTreeMap<String, Arc<Mutex<Content>>>,
     steps: VecDeque<Step>,
     failing: Option<i32>,
@@ -66,7 +66,7 @@ impl MemoryStorage {
         Self::default()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, StorageState> {
         lock(&self.shared.state)
     }
 
@@ -219,7 +219,7 @@ struct MemoryFile {
     is_index: bool,
 }
 
-impl State {
+impl StorageState {
     fn sync(&mut self) -> io::Result<()> {
         self.syncs += 1;
         self.failing_syncs.map_or(Ok(()), |number| Err(os(number)))

@@ -33,18 +33,18 @@ pub enum Hang {
 /// waits for it gets an error, when this is dropped.
 pub struct Disk {
     at: PathBuf,
-    shared: Arc<Shared>,
+    shared: Arc<SharedDisk>,
     server: Option<JoinHandle<()>>,
 }
 
-struct Shared {
+struct SharedDisk {
     fuse: File,
-    state: Mutex<State>,
+    state: Mutex<DiskState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct DiskState {
     content: Content,
     failing: Option<i32>,
     failing_syncs: Option<i32>,
@@ -68,7 +68,8 @@ impl Disk {
         let options = std::ffi::CString::new(options).expect("BUG: no NUL in numbers");
         let flags = MountFlags::NOSUID | MountFlags::NODEV;
         rustix::mount::mount(c"lastline-testing", at, c"fuse", flags, &*options)?;
-        let shared = Arc::new(Shared { fuse, state: Mutex::default(), changed: Condvar::new() });
+        let shared =
+            Arc::new(SharedDisk { fuse, state: Mutex::default(), changed: Condvar::new() });
         let served = Arc::clone(&shared);
         let server = std::thread::spawn(move || served.serve());
         Ok(Self { at: at.to_owned(), shared, server: Some(server) })
@@ -141,8 +142,8 @@ impl std::fmt::Debug for Disk {
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SharedDisk {
+    fn state(&self) -> MutexGuard<'_, DiskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -185,7 +186,7 @@ impl Shared {
         }
     }
 
-    fn answer(&self, state: &mut State, bytes: &[u8]) {
+    fn answer(&self, state: &mut DiskState, bytes: &[u8]) {
         let request = Request::parse(bytes);
         if [FORGET, BATCH_FORGET, INTERRUPT].contains(&request.opcode) {
             return;

@@ -1,4 +1,4 @@
-//! Those who ask a running job for barriers, and remember what they were told.
+//! Those who ask a running job for barriers, and remember the answers.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -16,7 +16,7 @@ use super::scenario::Flusher;
 
 /// What one caller was told, and what held before and after.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct Answer {
     /// `reached`, or another word; `None` when the job ended instead.
     pub(super) verdict: Option<String>,
     /// What each rank had said before the question.
@@ -33,7 +33,7 @@ pub(super) struct Calls {
     pub(super) job: String,
     pub(super) ranks: u32,
     pub(super) outputs: Vec<Arc<Output>>,
-    pub(super) patience: Duration,
+    pub(super) answer_timeout: Duration,
     /// Lastline has ended.
     pub(super) over: AtomicBool,
 }
@@ -45,11 +45,11 @@ pub(super) fn socket(dir: &Path, job: &str) -> PathBuf {
 
 impl Calls {
     /// Asks as often as `flusher` says.
-    pub(super) fn make(&self, flusher: Flusher) -> Vec<Told> {
-        let mut told = Vec::new();
+    pub(super) fn make(&self, flusher: Flusher) -> Vec<Answer> {
+        let mut answers = Vec::new();
         while !socket(&self.dir, &self.job).exists() {
             if self.over.load(Ordering::Acquire) {
-                return told;
+                return answers;
             }
             std::thread::park_timeout(Duration::from_millis(2));
         }
@@ -57,13 +57,13 @@ impl Calls {
             if self.over.load(Ordering::Acquire) {
                 break;
             }
-            told.push(self.ask(flusher.by_command));
+            answers.push(self.ask(flusher.by_command));
             std::thread::park_timeout(Duration::from_millis(flusher.pause_millis));
         }
-        told
+        answers
     }
 
-    fn ask(&self, by_command: bool) -> Told {
+    fn ask(&self, by_command: bool) -> Answer {
         let before = (0..self.ranks).map(|rank| diary::read(&self.dir, rank)).collect();
         let asked = Instant::now();
         let answer = if by_command { self.command() } else { self.request() };
@@ -73,12 +73,12 @@ impl Calls {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Some("no answer".into()),
             _ => None,
         });
-        Told { verdict, before, delivered, took: asked.elapsed() }
+        Answer { verdict, before, delivered, took: asked.elapsed() }
     }
 
     fn request(&self) -> io::Result<Option<String>> {
         let mut socket = UnixStream::connect(socket(&self.dir, &self.job))?;
-        socket.set_read_timeout(Some(self.patience))?;
+        socket.set_read_timeout(Some(self.answer_timeout))?;
         socket.write_all(b"flush\n")?;
         let mut line = String::new();
         io::BufReader::new(socket).read_line(&mut line)?;

@@ -70,7 +70,8 @@ pub fn run_seed(seed: u64, programs: &Programs) -> io::Result<Outcome> {
         for (name, bytes) in ["stdout", "stderr"].iter().zip(&seen.printed) {
             std::fs::write(place.path().join(name), bytes)?;
         }
-        let took = format!("took {:?}\nsent {:?}\ntold {:#?}", seen.took, seen.sent, seen.told);
+        let took =
+            format!("took {:?}\nsent {:?}\nanswers {:#?}", seen.took, seen.sent, seen.answers);
         std::fs::write(place.path().join("seen"), took)?;
         outcome.kept = Some(place.keep()?);
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-use super::callers::{Calls, Told, socket};
+use super::callers::{Answer, Calls, socket};
 use super::diary::{self, Said};
 use super::place::Place;
 use super::reader::Output;
@@ -37,7 +37,7 @@ pub(super) struct Seen {
     /// Stdout and stderr; empty for stderr where both are one.
     pub(super) printed: [Vec<u8>; 2],
     pub(super) said: Vec<Option<[Said; 2]>>,
-    pub(super) told: Vec<Told>,
+    pub(super) answers: Vec<Answer>,
     /// Signals that were sent while it ran.
     pub(super) sent: Vec<i32>,
     pub(super) left_over: Vec<String>,
@@ -143,7 +143,7 @@ pub(super) fn run(scenario: &Scenario, programs: &Programs, place: &mut Place) -
         job: job(scenario.seed),
         ranks: scenario.ranks.len() as u32,
         outputs: outputs.clone(),
-        patience: Duration::from_millis(scenario.flush_timeout_millis) + DEADLINE,
+        answer_timeout: Duration::from_millis(scenario.flush_timeout_millis) + DEADLINE,
         over: AtomicBool::new(false),
     });
     let callers = scenario.flushers.iter().copied().map(|flusher| {
@@ -162,8 +162,8 @@ pub(super) fn run(scenario: &Scenario, programs: &Programs, place: &mut Place) -
     let socket_left = socket(place.path(), &job(scenario.seed)).exists();
     place.release();
     calls.over.store(true, Ordering::Release);
-    let told = callers.into_iter().flat_map(|caller| caller.join().expect("a caller panicked"));
-    let told = told.collect();
+    let answers = callers.into_iter().flat_map(|caller| caller.join().expect("a caller panicked"));
+    let answers = answers.collect();
     drop(calls);
     let mut printed = [Vec::new(), Vec::new()];
     for (printed, output) in printed.iter_mut().zip(outputs) {
@@ -174,7 +174,7 @@ pub(super) fn run(scenario: &Scenario, programs: &Programs, place: &mut Place) -
         status,
         printed,
         said: said.collect(),
-        told,
+        answers,
         sent,
         left_over,
         socket_left,
@@ -231,8 +231,8 @@ fn left_over(scenario: &Scenario, status: Option<ExitStatus>, place: &Place) -> 
     let in_order = status.is_some_and(|status| status.signal().is_none())
         && scenario.signals.len() < 3
         && !daemons;
-    let patience = Duration::from_millis(scenario.grace_millis) + GOING;
-    let deadline = Instant::now() + if in_order { Duration::ZERO } else { patience };
+    let guardian_timeout = Duration::from_millis(scenario.grace_millis) + GOING;
+    let deadline = Instant::now() + if in_order { Duration::ZERO } else { guardian_timeout };
     loop {
         let found = place.processes();
         let others =

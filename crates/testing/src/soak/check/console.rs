@@ -3,7 +3,7 @@
 use lastline_line::Stream;
 
 use super::{Facts, json, text};
-use crate::soak::callers::Told;
+use crate::soak::callers::Answer;
 use crate::soak::run::Seen;
 use crate::soak::scenario::{Format, Reader, Scenario};
 
@@ -35,16 +35,17 @@ pub(super) fn check(scenario: &Scenario, seen: &Seen, all: &[Facts], wrong: &mut
         _ => text::check(scenario, seen, all),
     };
     match found {
-        Ok(marks) => barriers(scenario, &seen.told, all, &marks, wrong),
+        Ok(marks) => barriers(scenario, &seen.answers, all, &marks, wrong),
         Err(mut found) => wrong.append(&mut found),
     }
-    for told in &seen.told {
-        let patience = std::time::Duration::from_millis(scenario.flush_timeout_millis + 10_000);
-        if told.took > patience {
-            wrong.push(format!("a barrier took {:?}", told.took));
+    for answer in &seen.answers {
+        let answer_timeout =
+            std::time::Duration::from_millis(scenario.flush_timeout_millis + 10_000);
+        if answer.took > answer_timeout {
+            wrong.push(format!("a barrier took {:?}", answer.took));
         }
         let known = ["reached", "lost", "timed out"];
-        if let Some(verdict) = &told.verdict
+        if let Some(verdict) = &answer.verdict
             && !known.contains(&verdict.as_str())
         {
             wrong.push(format!("a barrier said `{verdict}`"));
@@ -55,17 +56,17 @@ pub(super) fn check(scenario: &Scenario, seen: &Seen, all: &[Facts], wrong: &mut
 /// Whoever was told `reached` finds on the console what had been written before the question.
 fn barriers(
     scenario: &Scenario,
-    told: &[Told],
+    answers: &[Answer],
     all: &[Facts],
     marks: &[Marks],
     wrong: &mut Vec<String>,
 ) {
-    for told in told.iter().filter(|told| told.verdict.as_deref() == Some("reached")) {
+    for answer in answers.iter().filter(|answer| answer.verdict.as_deref() == Some("reached")) {
         for (facts, marks) in all.iter().zip(marks).filter(|(facts, _)| facts.shown) {
             let output = output(scenario, facts.stream);
             let known = facts.reader.takes_all() && !matches!(facts.reader, Reader::Stopped { .. });
             let (Some(before), Some(delivered), true) =
-                (told.before[facts.rank as usize], told.delivered[output], known)
+                (answer.before[facts.rank as usize], answer.delivered[output], known)
             else {
                 continue;
             };

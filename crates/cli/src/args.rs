@@ -37,7 +37,7 @@ pub(crate) enum Command {
         /// The job's id
         job: String,
     },
-    /// Print a job's report; of a job that was broken off, what its files tell
+    /// Print a job's report; of a job that was interrupted, what its files say
     #[command(after_help = "Example:\n  lastline report | jq .ranks[0].streams.stdout")]
     Report {
         /// The job's id, or a directory [default: the latest job]
@@ -138,7 +138,7 @@ pub(crate) struct RunOptions {
         env = "LASTLINE_RUN_ON_FAILURE"
     )]
     pub(crate) on_failure: OnFailure,
-    /// From SIGTERM to SIGKILL; at most half of the whole way out
+    /// From SIGTERM to SIGKILL; at most half of the whole shutdown
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration,
           env = "LASTLINE_RUN_GRACE")]
     pub(crate) grace: Duration,
@@ -146,7 +146,7 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration,
           env = "LASTLINE_RUN_DRAIN")]
     pub(crate) drain: Duration,
-    /// The whole way out; past it the report says what was left
+    /// The whole shutdown; past it the report says what was left
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration,
           env = "LASTLINE_RUN_TEARDOWN_TIMEOUT")]
     pub(crate) teardown_timeout: Duration,

@@ -60,7 +60,7 @@ fn a_second_signal_ends_the_grace() {
 #[test]
 fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
     let place = Place::new();
-    // The console takes nothing more, so that the way out is long.
+    // The console takes nothing more, so that the shutdown is long.
     let mut command = place.command(&["run", "--job", "j", "--grace", "1h", "--"]);
     command.args([&rank(), "stubborn"]);
     let mut run = Running::start(command);

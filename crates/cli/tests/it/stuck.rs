@@ -75,7 +75,7 @@ fn a_slow_console_gets_every_line_once_however_long_it_takes() {
     let mut command = place.command(&args);
     command.stdout(write);
     let mut run = Running::start(command);
-    // Slower than the budget of the way out as a whole, and never silent for as long.
+    // Slower than the budget of the shutdown as a whole, and never silent for as long.
     let reader = std::thread::spawn(move || {
         let (mut all, mut some) = (Vec::new(), vec![0; 16 << 10]);
         loop {

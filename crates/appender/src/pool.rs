@@ -13,9 +13,6 @@ use crate::state::AppenderState;
 use crate::stream::Item;
 use crate::writer::Writer;
 
-/// A writer calls no deep code, and its buffers are on the heap.
-const STACK_BYTES: usize = 256 << 10;
-
 /// The writer threads of an appender.
 pub(crate) struct Pool {
     limit: usize,
@@ -118,10 +115,7 @@ impl Pool {
         };
         let busy = Arc::new(Busy::new());
         let mut writer = Writer::new(Arc::clone(shared), queue.clone(), Arc::clone(&busy));
-        let handle = Builder::new()
-            .name(format!("lastline-file-{turn}"))
-            .stack_size(STACK_BYTES)
-            .spawn(move || {
+        let handle = Builder::new().name(format!("lastline-file-{turn}")).spawn(move || {
             let _work = work;
             writer.run();
         })?;

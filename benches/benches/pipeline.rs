@@ -78,7 +78,9 @@ async fn tee_into(sinks: Vec<BoxSink>) {
 
 async fn pipeline(with_files: bool, with_console: bool) {
     let mut sinks: Vec<BoxSink> = Vec::new();
-    let appender = with_files.then(|| Appender::start(Arc::new(NoStorage), Default::default()));
+    let appender = with_files.then(|| {
+        Appender::start(Arc::new(NoStorage), Default::default()).expect("it holds nothing")
+    });
     if let Some(appender) = &appender {
         sinks.push(Box::new(appender.sink(stdout(0))));
     }

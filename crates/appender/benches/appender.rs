@@ -36,7 +36,7 @@ fn dir() -> TempDir {
 fn append(storage: Arc<dyn Storage>, load: Load, index: bool) {
     let mut options = Options::default();
     options.index = index;
-    let appender = Appender::start(storage, options);
+    let appender = Appender::start(storage, options).expect("the storage is empty");
     let mut sinks: Vec<_> =
         (0..load.streams).map(|rank| appender.sink(lastline_testing::stdout(rank))).collect();
     let bytes = Bytes::from(vec![b'\n'; load.chunk_bytes]);

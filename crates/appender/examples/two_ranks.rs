@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = Options::default().on_note(notes);
     options.min_free_bytes = Some(0);
     options.retry_after = Duration::ZERO;
-    let appender = Appender::start(Arc::new(storage.clone()), options);
+    let appender = Appender::start(Arc::new(storage.clone()), options)?;
     let filed = appender.read_back();
     let mut sinks = [0, 1].map(|rank| (lastline_testing::stdout(rank), Offset(0)));
     for step in 1..=6 {

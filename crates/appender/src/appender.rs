@@ -10,7 +10,7 @@ use lastline_line::{Gaps, ReadBack, StreamId};
 
 use crate::reader::Reader;
 use crate::state::AppenderState;
-use crate::{FileSink, Fsync, Note, Options, Reason, Storage};
+use crate::{AppenderError, FileSink, Fsync, Note, Options, Reason, Storage, names};
 
 /// How long a drop waits for the writers.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
@@ -61,10 +61,23 @@ impl fmt::Debug for Appender {
 
 impl Appender {
     /// An appender of files in `storage`. Starts nothing, and makes no file, before the first
-    /// chunk.
-    pub fn start(storage: Arc<dyn Storage>, options: Options) -> Self {
+    /// chunk. Blocks for the disk, to see what is there.
+    ///
+    /// One run has a storage for itself: files of another one are never appended to, nor replaced.
+    /// Names that are none of a run's, such as a report, are left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`AppenderError::Occupied`] when the index or a rank's file is there. A storage that cannot
+    /// say its [names](Storage::names) is not asked further: what is in the way is then found when a
+    /// file is made, and what was to go there is a gap with that cause. So is what comes in the way
+    /// after the start.
+    pub fn start(storage: Arc<dyn Storage>, options: Options) -> Result<Self, AppenderError> {
+        if let Some(name) = names::of_a_run(&*storage) {
+            return Err(AppenderError::Occupied { name });
+        }
         let shared = Arc::new(AppenderState::new(storage, options));
-        Self { shared, abandoned_threads: AtomicUsize::new(0) }
+        Ok(Self { shared, abandoned_threads: AtomicUsize::new(0) })
     }
 
     /// The end that a tee feeds with `stream`.
@@ -144,6 +157,16 @@ impl Appender {
             self.shared.note([Note::Abandoned { threads: abandoned_threads }]);
         }
         self.written()
+    }
+}
+
+impl fmt::Debug for Appender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Appender")
+            .field("options", &self.shared.options)
+            .field("is_closed", &self.shared.is_closed())
+            .field("queued_bytes", &self.queued_bytes())
+            .finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::names::{INDEX_NAME, parse};
+use crate::names::is_of_a_run;
 use crate::{Append, AppenderError, Attributes, Space, Storage};
 
 const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -23,6 +23,9 @@ const FILE_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags:
 /// the path, or is planted in the directory, no file outside of it is made, opened or removed. A
 /// name that is taken, by a link too, is not used; only regular files are opened. When the
 /// directory was removed and one of the same owner stands at its path again, that one is used.
+///
+/// Either constructor opens a directory that holds files, of an earlier run too, so that they can be
+/// read or [cleared](Self::clear); [`Appender::start`](crate::Appender::start) refuses those of a run.
 #[derive(Debug)]
 pub struct DirStorage {
     path: PathBuf,
@@ -58,7 +61,7 @@ impl DirStorage {
     /// many those were.
     pub fn clear(&self) -> io::Result<usize> {
         let names = self.names()?;
-        let ours = names.iter().filter(|name| *name == INDEX_NAME || parse(name).is_some());
+        let ours = names.iter().filter(|name| is_of_a_run(name));
         ours.map(|name| self.remove(name)).try_fold(0, |count, removed| removed.map(|()| count + 1))
     }
 

@@ -16,6 +16,13 @@ pub enum AppenderError {
         /// Why.
         source: io::Error,
     },
+    /// The storage holds files of another run. None of them is appended to or replaced: another
+    /// directory is needed, or [`DirStorage::clear`](crate::DirStorage::clear) first.
+    #[error("the storage holds a file of another run: `{name}`")]
+    Occupied {
+        /// One of the files, the first by name.
+        name: String,
+    },
     /// The directory cannot be listed.
     #[error("cannot list the files of a job")]
     List {

@@ -17,7 +17,7 @@
 //!
 //! let dir = tempfile::tempdir()?;
 //! let id = StreamId::new(Launch(7), 3, Stream::Stdout);
-//! let appender = Appender::start(Arc::new(DirStorage::new(dir.path())?), Options::default());
+//! let appender = Appender::start(Arc::new(DirStorage::new(dir.path())?), Options::default())?;
 //! let mut sink = appender.sink(id);
 //! let chunk = Chunk::new(id, Offset(0), Timestamp(1), Bytes::from("step 1\nstep 2\n"));
 //! assert_eq!(sink.accept(&Message::Data(chunk)), Accept::Taken);
@@ -86,12 +86,15 @@
 //!    that is there, [`Storage::rename`] for rotation. That is enough.
 //! 3. [`Storage::remove`] for [`Options::max_bytes`], [`Storage::space`] for
 //!    [`Options::min_free_bytes`], [`Storage::names`] and [`Append::attributes`] to read without an
-//!    index; `attributes` also tells that a file was removed.
+//!    index, and to see another run's files at the start; `attributes` also tells that a file was removed.
 //! 4. [`Append::append_vectored`] when several pieces can go at once.
 //! 5. Errors with the system's number keep their words in the ledger.
 //! 6. `lastline_testing::laws::storage::all(YourStorage::new)` in a test.
 //!
 //! # What it does not do
+//!
+//! It does not go on where another run stopped: [`Appender::start`] refuses a storage that holds
+//! files of one, and [`DirStorage::clear`] removes them.
 //!
 //! It knows no process and no console, keeps nothing in memory that it could not file, and does
 //! not decide what a sender does then. It does not compress, and does not remove files except for

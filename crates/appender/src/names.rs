@@ -2,6 +2,8 @@
 
 use lastline_line::Stream;
 
+use crate::Storage;
+
 /// The name of the index.
 pub const INDEX_NAME: &str = "index";
 
@@ -36,6 +38,17 @@ pub(crate) fn parse(name: &str) -> Option<(FamilyId, Option<u32>)> {
     let number = parts.next().map(str::parse).transpose().ok()?;
     let written = number.map_or_else(|| family.newest_name(), |n| family.rotated_name(n));
     (written == name).then_some((family, number))
+}
+
+/// Whether a file of this name is one of a run: the index, or a rank's file.
+pub(crate) fn is_of_a_run(name: &str) -> bool {
+    name == INDEX_NAME || parse(name).is_some()
+}
+
+/// The first of a run's files that a storage holds, by name; none when it cannot list them.
+pub(crate) fn of_a_run(storage: &dyn Storage) -> Option<String> {
+    let names = storage.names().unwrap_or_default();
+    names.into_iter().filter(|name| is_of_a_run(name)).min()
 }
 
 #[cfg(test)]

@@ -49,7 +49,8 @@ pub trait Storage: Send + Sync {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// The names of all files, in any order. Needed to read a directory without an index.
+    /// The names of all files, in any order. Needed to read a directory without an index, and to
+    /// see at the start that another run's files are there.
     fn names(&self) -> io::Result<Vec<String>> {
         Err(io::ErrorKind::Unsupported.into())
     }

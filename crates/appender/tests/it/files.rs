@@ -6,7 +6,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_appender::{Archive, DirStorage, Fsync, Note, Reason, Storage};
+use lastline_appender::{
+    Appender, AppenderError, Archive, DirStorage, Fsync, Note, Reason, Storage,
+};
 use lastline_line::{Launch, Message, Offset, Stream, StreamId, Timestamp};
 use lastline_testing::laws::sink::offer;
 use lastline_testing::stdout;
@@ -65,7 +67,8 @@ fn what_is_planted_is_neither_followed_nor_changed() {
     let victim = dir.path().join("victim");
     fs::write(&victim, "precious").unwrap();
     let job = dir.path().join("job");
-    let storage = DirStorage::new(&job).unwrap();
+    let storage = Arc::new(DirStorage::new(&job).unwrap());
+    let appender = appender(Arc::clone(&storage), eager());
     symlink(&victim, job.join("rank-0.stdout.log")).unwrap();
     symlink(&victim, job.join("index")).unwrap();
     fs::hard_link(&victim, job.join("rank-1.stdout.log")).unwrap();
@@ -74,7 +77,6 @@ fn what_is_planted_is_neither_followed_nor_changed() {
         assert!(storage.remove(name).is_err() && storage.rename(name, "x").is_err(), "{name}");
     }
     assert!(storage.open("rank-0.stdout.log").is_err());
-    let appender = appender(storage, eager());
     for rank in 0..3 {
         let mut feed = Feed::new(&appender, stdout(rank));
         feed.push(b"overwritten\n");
@@ -198,6 +200,44 @@ fn a_drop_empties_the_queue() {
     drop(appender);
     let bytes = fs::metadata(dir.path().join("rank-0.stdout.log")).unwrap().len();
     assert_eq!(bytes, 100_000);
+}
+
+#[test]
+fn files_of_another_run_are_told_at_the_start_and_left_alone() {
+    for name in ["index", "rank-0.stdout.log", "rank-12.stderr.0003.log"] {
+        let dir = tempfile::tempdir().unwrap();
+        [name, "rank-99.stdout.log"]
+            .iter()
+            .for_each(|name| fs::write(dir.path().join(name), "of another run").unwrap());
+        let storage = Arc::new(DirStorage::existing(dir.path()).unwrap());
+        let start = || Appender::start(Arc::clone(&storage) as Arc<dyn Storage>, eager());
+        match start().map(drop) {
+            Err(AppenderError::Occupied { name: told }) => assert_eq!(told, name),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fs::read(dir.path().join(name)).unwrap(), b"of another run");
+        assert_eq!(storage.clear().unwrap(), 2);
+        assert!(start().is_ok());
+    }
+}
+
+#[test]
+fn what_is_no_file_of_a_run_is_in_nobody_s_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = ["report.json", "mine.log", "rank-x.stdout.log", "index.old"];
+    names.iter().for_each(|name| fs::write(dir.path().join(name), "x").unwrap());
+    assert!(Appender::start(Arc::new(DirStorage::new(dir.path()).unwrap()), eager()).is_ok());
+}
+
+#[test]
+fn a_second_run_in_a_storage_is_refused_once_the_first_has_made_a_file() {
+    let storage = MemoryStorage::new();
+    let start = || Appender::start(Arc::new(storage.clone()), eager());
+    let (first, idle) = (start().unwrap(), start());
+    assert!(idle.is_ok(), "nothing is made before the first chunk");
+    Feed::new(&first, stdout(0)).push(b"first\n");
+    close(&first);
+    assert!(matches!(start().map(drop), Err(AppenderError::Occupied { .. })));
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn subject(queue_bytes: usize) -> Subject {
     let mut options = Options::default();
     options.queue_bytes = queue_bytes;
     options.min_free_bytes = Some(0);
-    let appender = Arc::new(Appender::start(Arc::new(storage.clone()), options));
+    let appender = Arc::new(Appender::start(Arc::new(storage.clone()), options).unwrap());
     let (released, received) = (storage.clone(), storage);
     let (closed, cut) = (Arc::clone(&appender), Arc::clone(&appender));
     Subject {

@@ -102,9 +102,9 @@ fn filing_stops_before_the_disk_is_full() {
 #[test]
 fn an_index_that_cannot_be_written_is_noted_and_the_job_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("index")).unwrap();
     let notes = Notes::default();
     let appender = appender(DirStorage::new(dir.path()).unwrap(), notes.of(eager()));
+    fs::create_dir(dir.path().join("index")).unwrap();
     let mut feed = Feed::new(&appender, stdout(0));
     (0..1000).for_each(|_| feed.push(b"fine\n"));
     let written = close(&appender);

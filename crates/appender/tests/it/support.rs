@@ -64,7 +64,7 @@ impl Feed {
 
 /// An appender over this storage.
 pub(crate) fn appender(storage: impl Storage + 'static, options: Options) -> Appender {
-    Appender::start(Arc::new(storage), options)
+    Appender::start(Arc::new(storage), options).unwrap()
 }
 
 pub(crate) fn close(appender: &Appender) -> Written {

@@ -219,7 +219,7 @@ fn open_files(
         (None, None) => return Ok(None),
     };
     let options = plan.files.as_ref().map(|files| files.appender.clone()).unwrap_or_default();
-    Ok(Some(Arc::new(Appender::start(storage, options))))
+    Ok(Some(Arc::new(Appender::start(storage, options)?)))
 }
 
 fn sender(

@@ -160,16 +160,6 @@ impl Appender {
     }
 }
 
-impl fmt::Debug for Appender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Appender")
-            .field("options", &self.shared.options)
-            .field("is_closed", &self.shared.is_closed())
-            .field("queued_bytes", &self.queued_bytes())
-            .finish_non_exhaustive()
-    }
-}
-
 impl Drop for Appender {
     fn drop(&mut self) {
         self.close(DROP_DEADLINE);

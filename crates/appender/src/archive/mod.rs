@@ -58,7 +58,10 @@ pub struct Archive {
 
 impl fmt::Debug for Archive {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Archive").field("streams", &self.streams()).finish_non_exhaustive()
+        f.debug_struct("Archive")
+            .field("index_state", &self.index_state())
+            .field("streams", &self.streams().len())
+            .finish_non_exhaustive()
     }
 }
 

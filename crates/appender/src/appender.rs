@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use lastline_line::{Gaps, ReadBack, StreamId};
+use lastline_line::{Gaps, Offset, ReadBack, StreamId};
 
 use crate::reader::Reader;
 use crate::state::AppenderState;
-use crate::{AppenderError, FileSink, Fsync, Note, Options, Reason, Storage, names};
+use crate::{AppenderError, FileSink, FiledTo, Fsync, Note, Options, Reason, Storage, names};
 
 /// How long a drop waits for the writers.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
@@ -90,6 +90,28 @@ impl Appender {
         Arc::new(Reader::new(Arc::clone(&self.shared)))
     }
 
+    /// Waits until it is known what became of every byte of `stream` below `offset`: until each is
+    /// in a file, or one is known not to be, whichever is first. Cancel-safe, and needs no runtime;
+    /// any number may wait.
+    ///
+    /// Filed is what [`read_back`](Self::read_back) gives: written, and not forced to disk, which is
+    /// for [`Options::fsync`]. It waits for as long as the stream goes on and the bytes do not come;
+    /// [`close`](Self::close), or a drop, ends that. A stream of which nothing came yet is waited
+    /// for, and is among those of [`written`](Self::written) from here on.
+    ///
+    /// ```
+    /// use lastline_appender::{Appender, Settled};
+    /// use lastline_line::{Offset, StreamId};
+    ///
+    /// /// Whether a checkpoint's line, which ends at `end`, and all before it are in the file.
+    /// async fn is_filed(appender: &Appender, stream: StreamId, end: Offset) -> bool {
+    ///     appender.filed_to(stream, end).await == Settled::Filed
+    /// }
+    /// ```
+    pub fn filed_to(&self, stream: StreamId, offset: Offset) -> FiledTo {
+        FiledTo::new(self.shared.stream(stream), offset)
+    }
+
     /// What is queued now, in bytes.
     pub fn queued_bytes(&self) -> usize {
         self.shared.budget.held_bytes()
@@ -139,7 +161,7 @@ impl Appender {
         let abandoned_threads = self.shared.pool.close(deadline);
         self.abandoned_threads.store(abandoned_threads, Ordering::Relaxed);
         let reason = if abandoned_threads > 0 { Reason::Abandoned } else { Reason::Closed };
-        for stream in self.shared.all_streams() {
+        for stream in self.shared.settle_streams() {
             let mut map = stream.map();
             stream.declare_rest(&mut map, reason);
             if self.shared.options.fsync != Fsync::Never {
@@ -148,7 +170,7 @@ impl Appender {
                 map.durable.tried(end, Err(reason));
             }
             map.is_settled = true;
-            drop(map);
+            stream.wake_all(map);
             stream.wake();
         }
         let over = self.shared.outages().over(Instant::now(), true);

@@ -21,6 +21,14 @@ impl Place {
             missing @ Self::Missing(_) => missing,
         }
     }
+
+    /// Why bytes that have this place were never in a file, or were lost with it.
+    pub(crate) fn gap(self) -> Option<Reason> {
+        match self {
+            Self::Missing(reason) if !reason.was_filed() => Some(reason),
+            _ => None,
+        }
+    }
 }
 
 /// Bytes that are together in one place.
@@ -85,6 +93,12 @@ impl Layout {
         let over = self.pieces[first..].iter().take_while(|piece| piece.span.from < span.to);
         self.end() >= span.to
             && over.into_iter().all(|piece| matches!(piece.place, Place::Filed { .. }))
+    }
+
+    /// The first bytes below `to` that were never in a file, or were lost with it.
+    pub(crate) fn first_gap(&self, to: Offset) -> Option<(Span, Reason)> {
+        let below = self.pieces.iter().take_while(|piece| piece.span.from < to);
+        below.into_iter().find_map(|piece| Some((piece.span, piece.place.gap()?)))
     }
 
     /// Everything that stood in a file is missing from now on, because of `reason`.

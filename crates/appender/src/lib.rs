@@ -47,6 +47,10 @@
 //! through; a file that was rotated long ago is opened again by its name, which does not change any
 //! more.
 //!
+//! **Waiting.** [`Appender::filed_to`] waits for a stream to be filed up to an offset. Who waits is
+//! noted in the stream's map, under the lock under which its writer says what it has written: a
+//! writer for whom nobody waits looks at one number more.
+//!
 //! **The index** is the same on disk, with arrival times: fixed records, appended, at most every
 //! 20 ms or 64 KiB. Chunks of a stream that follow each other within a millisecond share one, so a
 //! flood costs a few kilobytes a second; a quiet stream has one for each chunk. Files never wait
@@ -73,7 +77,9 @@
 //! 3. What is read back at an offset is what the stream held there; else it is a gap with a cause.
 //! 4. `filed` never decreases, and everything below it can be read or is a gap.
 //! 5. `accept` never waits for a disk.
-//! 6. An [`Archive`] of a closed job reads what the appender read.
+//! 6. What [`Appender::filed_to`] says is true when it says it, and it says something at the latest
+//!    when the appender is closed.
+//! 7. An [`Archive`] of a closed job reads what the appender read.
 //!
 //! Those of [`Storage`], [`Append`] and of every [`Sink`](lastline_line::Sink) are in their
 //! documentation, and run from `lastline-testing`.
@@ -86,7 +92,8 @@
 //!    that is there, [`Storage::rename`] for rotation. That is enough.
 //! 3. [`Storage::remove`] for [`Options::max_bytes`], [`Storage::space`] for
 //!    [`Options::min_free_bytes`], [`Storage::names`] and [`Append::attributes`] to read without an
-//!    index, and to see another run's files at the start; `attributes` also tells that a file was removed.
+//!    index, and to see another run's files at the start; `attributes` also tells that a file was
+//!    removed.
 //! 4. [`Append::append_vectored`] when several pieces can go at once.
 //! 5. Errors with the system's number keep their words in the ledger.
 //! 6. `lastline_testing::laws::storage::all(YourStorage::new)` in a test.
@@ -108,6 +115,7 @@ mod busy;
 mod dir;
 mod durable;
 mod error;
+mod filed;
 mod files;
 mod filing;
 mod index;
@@ -134,6 +142,7 @@ pub use appender::{Appender, StreamWritten, Written};
 pub use archive::{Archive, Extent, IndexState};
 pub use dir::DirStorage;
 pub use error::AppenderError;
+pub use filed::{FiledTo, Settled};
 pub use names::{FamilyId, INDEX_NAME};
 pub use note::Note;
 pub use options::{Fsync, OnNote, Options};

@@ -97,7 +97,7 @@ impl Writer {
             self.shared.files.forget(&segment);
         }
         self.stopped(stream.id, writer, &Stop::Failed(reason));
-        for span in stream.map().lose_file(segment.number, reason) {
+        for span in stream.lose_file(segment.number, reason) {
             self.shared.outages().missed(reason, span.len());
             let piece = Piece { span, place: Place::Missing(reason) };
             self.entries.push(IndexEntry { stream: stream.id, piece, time: Timestamp::default() });
@@ -134,7 +134,7 @@ impl Writer {
         let Some(max_bytes) = self.shared.options.max_bytes else { return };
         while let Some(oldest) = self.shared.files.take_oldest(max_bytes) {
             let stream = self.shared.stream(oldest.stream);
-            let spans = stream.map().lose_file(oldest.number, Reason::Pruned);
+            let spans = stream.lose_file(oldest.number, Reason::Pruned);
             let (Some(first), Some(last)) = (spans.first(), spans.last()) else { continue };
             let span = Span::new(first.from, last.to);
             for span in &spans {

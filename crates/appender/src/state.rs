@@ -37,7 +37,15 @@ pub(crate) struct AppenderState {
     pub(crate) closed: AtomicBool,
     outages: Mutex<Outages>,
     unsynced: Mutex<Unsynced>,
-    streams: RwLock<HashMap<StreamId, Arc<StreamState>>>,
+    streams: RwLock<Streams>,
+}
+
+/// The streams by id.
+#[derive(Default)]
+struct Streams {
+    by_id: HashMap<StreamId, Arc<StreamState>>,
+    /// Nothing is filed of a stream that is new from here on.
+    are_settled: bool,
 }
 
 impl AppenderState {
@@ -64,15 +72,27 @@ impl AppenderState {
             return known;
         }
         let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(streams.entry(id).or_insert_with(|| Arc::new(StreamState::new(id))))
+        let is_settled = streams.are_settled;
+        let new = || Arc::new(StreamState::new(id, is_settled));
+        Arc::clone(streams.by_id.entry(id).or_insert_with(new))
     }
 
     pub(crate) fn known(&self, id: StreamId) -> Option<Arc<StreamState>> {
-        self.streams.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.by_id.get(&id).cloned()
     }
 
     pub(crate) fn all_streams(&self) -> Vec<Arc<StreamState>> {
-        self.streams.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.by_id.values().cloned().collect()
+    }
+
+    /// All streams, of which who calls says that nothing is filed any more. It is so of those that
+    /// are new after this.
+    pub(crate) fn settle_streams(&self) -> Vec<Arc<StreamState>> {
+        let mut streams = self.streams.write().unwrap_or_else(PoisonError::into_inner);
+        streams.are_settled = true;
+        streams.by_id.values().cloned().collect()
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -107,6 +127,7 @@ impl AppenderState {
         // What is in a queue comes before it: then the close declares both.
         if map.is_settled || stream.queue.get().is_none() {
             stream.declare_rest(&mut map, self.pool.failure().unwrap_or(Reason::Closed));
+            stream.wake_all(map);
         }
     }
 

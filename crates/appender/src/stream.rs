@@ -9,6 +9,7 @@ use bytes::Bytes;
 use lastline_line::{Lease, Offset, Span, StreamId, Timestamp, Watermark};
 
 use crate::durable::Durable;
+use crate::filed::{Settled, Waiters};
 use crate::files::Segment;
 use crate::layout::{Layout, Piece, Place};
 use crate::{Append, Reason};
@@ -51,6 +52,8 @@ pub(crate) struct StreamMap {
     pub(crate) durable: Durable,
     /// Nothing is filed from here on.
     pub(crate) is_settled: bool,
+    /// Who waits for more to be known. None of them waits for what is known.
+    pub(crate) waiters: Waiters,
 }
 
 impl StreamMap {
@@ -65,10 +68,16 @@ impl StreamMap {
         found.ok().map(|at| Arc::clone(&self.segments[at]))
     }
 
-    /// Everything in a file is missing from now on.
-    pub(crate) fn lose_file(&mut self, number: u32, reason: Reason) -> Vec<Span> {
-        self.segments.retain(|segment| segment.number != number);
-        self.layout.lose_file(number, reason)
+    /// What became of the bytes below `to`; `None` while it is not known.
+    pub(crate) fn settled(&self, to: Offset) -> Option<Settled> {
+        if let Some((span, reason)) = self.layout.first_gap(to) {
+            return Some(Settled::Missing { span, reason });
+        }
+        let at = self.layout.end();
+        if at >= to {
+            return Some(Settled::Filed);
+        }
+        self.is_settled.then_some(Settled::Closed { at })
     }
 }
 
@@ -115,7 +124,8 @@ impl StreamWriter {
 }
 
 impl StreamState {
-    pub(crate) fn new(id: StreamId) -> Self {
+    /// A stream of which nothing came, nor will when it `is_settled`.
+    pub(crate) fn new(id: StreamId, is_settled: bool) -> Self {
         let writer = StreamWriter {
             segment: None,
             position: 0,
@@ -133,7 +143,7 @@ impl StreamState {
             filed: Watermark::default(),
             queue: OnceLock::new(),
             waiting: Mutex::default(),
-            map: Mutex::default(),
+            map: Mutex::new(StreamMap { is_settled, ..StreamMap::default() }),
             writer: Mutex::new(writer),
         }
     }
@@ -159,9 +169,32 @@ impl StreamState {
 
     /// Says what became of the next `bytes`, and gives the piece.
     pub(crate) fn place(&self, bytes: u64, place: Place) -> Option<Piece> {
-        let span = self.map().push(bytes, place)?;
+        let mut map = self.map();
+        let span = map.push(bytes, place)?;
         self.filed.raise(span.to);
+        let woken = match place.gap() {
+            None => map.waiters.take_to(span.to),
+            Some(_) => map.waiters.take_all(),
+        };
+        drop(map);
+        woken.wake();
         Some(Piece { span, place })
+    }
+
+    /// Everything in a file is missing from now on: gives what that is.
+    pub(crate) fn lose_file(&self, number: u32, reason: Reason) -> Vec<Span> {
+        let mut map = self.map();
+        map.segments.retain(|segment| segment.number != number);
+        let lost = map.layout.lose_file(number, reason);
+        self.wake_all(map);
+        lost
+    }
+
+    /// Wakes who waits for more to be known, after a change that may have said it to all.
+    pub(crate) fn wake_all(&self, mut map: MutexGuard<'_, StreamMap>) {
+        let woken = map.waiters.take_all();
+        drop(map);
+        woken.wake();
     }
 
     /// Declares what was taken and will not be filed.

@@ -4,6 +4,7 @@
 
 mod archive;
 mod faults;
+mod filed_to;
 mod files;
 mod laws;
 mod model;

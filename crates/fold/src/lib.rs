@@ -8,7 +8,8 @@
 //! - [`Off`] gives out every line as it comes.
 //! - [`Ranks`] makes one entry of what several ranks say; lines of one rank are never merged.
 //! - [`Similar`] makes one entry of all similar lines in a window, of whichever rank.
-//! - [`EditDistance`] does so by the distance of the texts, character by character.
+//! - [`EditDistance`] does so by the distance of the texts, character by character. It and
+//!   [`Nearest`] need the feature `edit-distance`, which is on by default.
 //!
 //! `Ranks` and `Similar` compare lines by their statement, which a [`Miner`] finds; it can be used
 //! alone. [`Nearest`] is what `EditDistance` compares with. [`units`] and [`same_statement`] cut a
@@ -123,11 +124,13 @@
 //! cut lines, decode them, or know of redrawn progress bars. It keeps no file: what was folded is
 //! found by the addresses of an entry's first and last line.
 
+#[cfg(feature = "edit-distance")]
 mod edit;
 mod entry;
 mod field;
 mod generations;
 mod miner;
+#[cfg(feature = "edit-distance")]
 mod nearest;
 mod number;
 mod options;
@@ -143,9 +146,11 @@ mod unit;
 mod wander;
 mod window;
 
+#[cfg(feature = "edit-distance")]
 pub use edit::{EditDistance, EditDistanceOptions};
 pub use lastline_line::Off;
 pub use miner::{GroupId, Miner, MinerOptions, Statement};
+#[cfg(feature = "edit-distance")]
 pub use nearest::{MAX_SHARE, Nearest};
 pub use options::Bounds;
 pub use place::Place;

@@ -1,6 +1,8 @@
 //! The laws of `Fold`, on every fold of this crate.
 
-use lastline_fold::{EditDistance, Off, Ranks, RanksOptions, Similar};
+#[cfg(feature = "edit-distance")]
+use lastline_fold::EditDistance;
+use lastline_fold::{Off, Ranks, RanksOptions, Similar};
 use lastline_line::{Fold, RankSet};
 use lastline_testing::laws::fold;
 
@@ -16,6 +18,7 @@ fn every_fold_keeps_the_laws() {
     fold::all(|| -> Box<dyn Fold> { Box::new(ranks()) });
 }
 
+#[cfg(feature = "edit-distance")]
 #[test]
 fn edit_distance_keeps_the_laws() {
     fold::conserves(&mut EditDistance::default());

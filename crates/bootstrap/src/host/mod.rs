@@ -6,6 +6,7 @@
 
 mod abort;
 mod files;
+mod intake;
 mod link;
 mod ranks;
 mod run;
@@ -21,16 +22,16 @@ use lastline_appender::{Appender, DirStorage, Storage};
 use lastline_line::{Budget, Control, HostEvent, Launch, ReadBack, StopCause, StreamId};
 use lastline_sender::{Sender, Transport, WhenFull};
 use lastline_spawn::{
-    Environment, MemoryWatch, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner,
-    TerminalSize, open_stdin, raise_files_limit,
+    Environment, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner, TerminalSize,
+    open_stdin, raise_files_limit,
 };
 use lastline_tee::{BoxSink, Pool, Tee};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use self::intake::{Intake, MakeSinks, ReadSettings};
 use self::link::Link;
-use self::ranks::Ranks;
 use self::run::{HostLoop, Settings};
 use self::spawning::Spawning;
 use self::watch::{Event, Events};
@@ -181,26 +182,18 @@ impl PreparedHost {
         link.send(up(&plan));
         let spawning = Spawning::start(spawner, specs, Arc::clone(&link), events.clone());
         let spawning = spawning.map_err(|source| SpawnError::Thread { source })?;
+        let reading = reading(&plan, sinks(&link, files.clone(), sink));
         // Counters are taken before the first rank runs.
-        let (ranks, memory) = (Ranks::new(plan.procs), MemoryWatch::start());
+        let intake = Intake::new(plan.procs, reading, Arc::clone(&link), events.clone());
         let attached = plan.command.is_empty();
         if !attached {
             (0..plan.procs).for_each(|rank| spawning.request(rank as usize, rank));
         }
-        let settings = settings(&plan, attached, sinks(&link, files.clone(), sink));
+        let settings = settings(&plan, attached);
         if let Some(files) = &files {
             files::watch_disk(files);
         }
-        let host = HostLoop::new(
-            settings,
-            Arc::clone(&link),
-            files,
-            spawning,
-            ranks,
-            memory,
-            events.clone(),
-            heard,
-        );
+        let host = HostLoop::new(settings, Arc::clone(&link), files, spawning, intake, heard);
         let task = tokio::spawn(host.run());
         Ok(Host { handle: HostHandle { events, link }, task })
     }
@@ -290,11 +283,7 @@ fn specs(
     })
 }
 
-fn sinks(
-    link: &Arc<Link>,
-    files: Option<Arc<Appender>>,
-    more: Option<MakeSink>,
-) -> Box<dyn Fn(StreamId) -> Vec<BoxSink> + Send> {
+fn sinks(link: &Arc<Link>, files: Option<Arc<Appender>>, more: Option<MakeSink>) -> MakeSinks {
     let link = Arc::clone(link);
     Box::new(move |stream| {
         let mut sinks: Vec<BoxSink> = Vec::with_capacity(3);
@@ -309,29 +298,24 @@ fn sinks(
     })
 }
 
-fn settings(
-    plan: &Plan,
-    attached: bool,
-    sinks: Box<dyn Fn(StreamId) -> Vec<BoxSink> + Send>,
-) -> Settings {
+/// How the ranks' streams are read.
+fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
     let memory = sizes::memory(plan.buffer_bytes);
     let mut tee = lastline_tee::Options::default();
     tee.pool = Pool::new(Budget::new(memory));
     tee.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
     tee.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
+    ReadSettings { drain: plan.drain, tee, sinks }
+}
+
+fn settings(plan: &Plan, attached: bool) -> Settings {
+    let slack = std::time::Duration::ZERO;
     Settings {
         attached,
         on_failure: plan.on_failure,
-        drain: plan.drain,
         leave_background: plan.leave_background,
-        limits: Limits {
-            grace: plan.grace,
-            budget: plan.teardown_timeout,
-            slack: std::time::Duration::ZERO,
-        },
+        limits: Limits { grace: plan.grace, budget: plan.teardown_timeout, slack },
         flush_timeout: plan.flush_timeout,
-        tee,
-        sinks,
     }
 }
 

@@ -201,6 +201,12 @@ impl Ranks {
         self.runs.iter().enumerate().filter(waits).map(|(id, _)| id).collect()
     }
 
+    /// Processes that have exited without anybody having heard of it.
+    pub(super) fn unheard_exits(&self) -> Vec<(RunId, Exit)> {
+        let running = self.runs.iter().enumerate().filter(|(_, run)| run.is_running());
+        running.filter_map(|(id, run)| Some((id, run.process.as_ref()?.exit()?))).collect()
+    }
+
     /// Whether every process has ended.
     pub(super) fn are_over(&self) -> bool {
         self.starting == 0 && !self.runs.iter().any(Run::is_running)

@@ -1,7 +1,6 @@
 //! The host's loop: everything that becomes of a job's ranks here, from their start to the last
 //! word to the driver.
 
-use std::collections::HashSet;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -9,24 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_appender::Appender;
-use lastline_line::{
-    Accept, Control, Exit, HostEvent, Launch, Message, Offset, Sink as _, Stage, StopCause, Stream,
-    StreamEnd, StreamId, Version,
-};
+use lastline_line::{Control, Exit, HostEvent, Launch, Stage, StopCause, Version};
 use lastline_sender::Closed;
-use lastline_spawn::{Held, MemoryWatch, Output, Spawned, holders};
-use lastline_tee::{BoxSink, Outcome, Tee, TeeError};
+use lastline_spawn::Spawned;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
 use super::abort::{self, Abort};
 use super::files::{self, Filed};
+use super::intake::Intake;
 use super::link::Link;
-use super::ranks::{Ranks, RunId};
+use super::ranks::RunId;
 use super::spawning::Spawning;
-use super::watch::{Event, Events};
+use super::watch::Event;
 use crate::RankError;
-use crate::clock::{Clock, now};
+use crate::clock::Clock;
 use crate::plan::OnFailure;
 use crate::shutdown::{Action, LAST_MOMENT, Limits, Shutdown};
 
@@ -40,12 +36,9 @@ pub(super) struct Settings {
     /// Ranks are attached and not started.
     pub(super) attached: bool,
     pub(super) on_failure: OnFailure,
-    pub(super) drain: Duration,
     pub(super) leave_background: bool,
     pub(super) limits: Limits,
     pub(super) flush_timeout: Duration,
-    pub(super) tee: lastline_tee::Options,
-    pub(super) sinks: Box<dyn Fn(StreamId) -> Vec<BoxSink> + Send>,
 }
 
 /// Where the host is.
@@ -80,21 +73,12 @@ struct AwaitedMarks {
     until: Duration,
 }
 
-/// Streams that are silent after their rank's exit; who holds them is looked up elsewhere.
-#[derive(Default)]
-struct Silent {
-    waiting: Vec<(RunId, Stream)>,
-    looked_up: Vec<(RunId, Stream)>,
-}
-
 pub(super) struct HostLoop {
     pub(super) settings: Settings,
     pub(super) link: Arc<Link>,
     pub(super) files: Option<Arc<Appender>>,
     pub(super) spawning: Option<Spawning>,
-    pub(super) ranks: Ranks,
-    pub(super) memory: MemoryWatch,
-    pub(super) events: Events,
+    pub(super) intake: Intake,
     pub(super) heard: UnboundedReceiver<Event>,
     state: State,
 }
@@ -111,20 +95,16 @@ struct State {
     /// There is no driver any more.
     driver_gone: bool,
     marks: Vec<AwaitedMarks>,
-    silent: Silent,
     suspended_at: Option<Duration>,
 }
 
 impl HostLoop {
-    #[expect(clippy::too_many_arguments, reason = "the parts of a host, put together in one place")]
     pub(super) fn new(
         settings: Settings,
         link: Arc<Link>,
         files: Option<Arc<Appender>>,
         spawning: Spawning,
-        ranks: Ranks,
-        memory: MemoryWatch,
-        events: Events,
+        intake: Intake,
         heard: UnboundedReceiver<Event>,
     ) -> Self {
         let state = State {
@@ -136,11 +116,10 @@ impl HostLoop {
             dismissed: None,
             driver_gone: false,
             marks: Vec::new(),
-            silent: Silent::default(),
             suspended_at: None,
         };
         let spawning = Some(spawning);
-        Self { settings, link, files, spawning, ranks, memory, events, heard, state }
+        Self { settings, link, files, spawning, intake, heard, state }
     }
 
     /// Runs the host to its end.
@@ -173,11 +152,13 @@ impl HostLoop {
     fn advance(&mut self) {
         loop {
             match self.state.phase {
-                Phase::Running if self.ranks.are_over() => {
+                Phase::Running if self.intake.ranks.are_over() => {
                     let (now, progress) = (self.now(), self.progress());
                     self.state.shutdown.begin(now, progress);
                 }
-                Phase::Ending(Stage::Eof) if self.ranks.are_over() && self.streams_are_over() => {
+                Phase::Ending(Stage::Eof)
+                    if self.intake.ranks.are_over() && self.streams_are_over() =>
+                {
                     self.state.shutdown.done(self.now());
                 }
                 _ => {}
@@ -198,7 +179,7 @@ impl HostLoop {
     }
 
     fn streams_are_over(&self) -> bool {
-        self.ranks.streams().all(super::ranks::StreamState::is_over)
+        self.intake.ranks.streams().all(super::ranks::StreamState::is_over)
     }
 
     fn leave_phase(&mut self) {
@@ -223,8 +204,8 @@ impl HostLoop {
             Phase::Ending(Stage::Abort) => {
                 let (hurry, hurried) = oneshot::channel();
                 let grace = self.state.shutdown.grace_left(self.now());
-                let processes = self.ranks.processes().cloned().collect();
-                let tees = self.ranks.streams().filter(|stream| !stream.is_over());
+                let processes = self.intake.ranks.processes().cloned().collect();
+                let tees = self.intake.ranks.streams().filter(|stream| !stream.is_over());
                 let tees = tees.filter_map(|stream| stream.tee.clone()).collect();
                 let leave = self.settings.leave_background;
                 let work = Abort { processes, tees, grace, leave };
@@ -260,13 +241,7 @@ impl HostLoop {
             // The disk did not answer in time; files still say what they have.
             self.say_filed(files::filed(self.files.as_deref()));
         }
-        self.memory.look_again();
-        let tally = self.memory.tally();
-        let ranks = self.ranks.iter().map(|run| run.rank).filter(|rank| tally.has(*rank));
-        let (cgroups, ranks) = (tally.reports(), ranks.collect::<Vec<_>>());
-        if !cgroups.is_empty() || !ranks.is_empty() {
-            self.link.send(HostEvent::MemoryKills { cgroups, ranks });
-        }
+        self.intake.say_memory_kills();
         self.say_stages();
         self.link.send(HostEvent::Down);
         let (dismiss, dismissed) = oneshot::channel();
@@ -306,8 +281,7 @@ impl HostLoop {
     }
 
     fn say_filed(&self, filed: Filed) {
-        let tees = self.ranks.streams().filter_map(|stream| stream.tee.as_ref());
-        filed.events(tees).into_iter().for_each(|event| self.link.send(event));
+        filed.events(self.intake.tees()).into_iter().for_each(|event| self.link.send(event));
     }
 
     fn handle_deadline(&mut self) {
@@ -321,16 +295,14 @@ impl HostLoop {
 
     /// What has been read and sent, as a number that grows.
     fn progress(&self) -> u64 {
-        let tees = self.ranks.streams().filter_map(|stream| stream.tee.as_ref());
-        let read: u64 = tees.map(|tee| tee.read().0).sum();
-        read + self.link.sender().map_or(0, |sender| sender.progress())
+        self.intake.read_bytes() + self.link.sender().map_or(0, |sender| sender.progress())
     }
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Signal(signal) => self.ranks.iter_mut().for_each(|run| run.stop(signal)),
+            Action::Signal(signal) => self.intake.ranks.iter_mut().for_each(|run| run.stop(signal)),
             Action::Kill => {
-                self.ranks.iter_mut().for_each(super::ranks::Run::kill);
+                self.intake.ranks.iter_mut().for_each(super::ranks::Run::kill);
                 if let Some(hurry) = self.state.hurry.take() {
                     // The abort may be over.
                     hurry.send(()).unwrap_or_default();
@@ -355,7 +327,7 @@ impl HostLoop {
             self.link.send(HostEvent::Stopping { cause });
         }
         // Those that were to be attached will not be any more.
-        let waiting = if self.settings.attached { self.ranks.waiting() } else { Vec::new() };
+        let waiting = if self.settings.attached { self.intake.ranks.waiting() } else { Vec::new() };
         for run in waiting {
             self.link.start_begins();
             let refused = io::Error::other("the job was stopped before it was started");
@@ -369,13 +341,10 @@ impl HostLoop {
             Event::Started { run, result: Err(error) } => self.rank_not_started(run, &error),
             Event::Exited { run, exit } => self.rank_exited(run, exit),
             Event::StreamEnded { run, stream, outcome } => {
-                self.stream_ended(run, stream, outcome.as_ref());
+                self.intake.stream_ended(run, stream, outcome.as_ref());
             }
-            Event::Silent { run, stream } => {
-                self.state.silent.waiting.push((run, stream));
-                self.look_up_holders();
-            }
-            Event::Holders(found) => self.found_holders(found),
+            Event::Silent { run, stream } => self.intake.silent(run, stream),
+            Event::Holders(found) => self.intake.found_holders(found),
             Event::Control(Ok(control)) => self.handle_control(control),
             Event::Control(Err(Closed)) => {
                 tracing::debug!("there is no driver any more; output still goes into files");
@@ -416,7 +385,8 @@ impl HostLoop {
             Control::Signal { rank: None, signal: libc::SIGCONT } => self.resume(),
             Control::Signal { rank: None, signal } => self.signal_running(signal),
             Control::Signal { rank: Some(rank), signal } => {
-                let run = self.ranks.last(rank).map(|(_, run)| run).filter(|run| run.is_running());
+                let run =
+                    self.intake.ranks.last(rank).map(|(_, run)| run).filter(|run| run.is_running());
                 if let Some(process) = run.and_then(|run| run.process.as_ref()) {
                     process.signal(signal);
                 }
@@ -446,7 +416,7 @@ impl HostLoop {
     }
 
     fn signal_running(&self, signal: i32) {
-        for run in self.ranks.iter().filter(|run| run.is_running()) {
+        for run in self.intake.ranks.iter().filter(|run| run.is_running()) {
             if let Some(process) = &run.process {
                 process.signal(signal);
             }
@@ -465,19 +435,19 @@ impl HostLoop {
         let Some(spawning) = self.spawning.as_ref().filter(|_| self.is_open()) else {
             return Err(RankError::Ending);
         };
-        match self.ranks.last(rank) {
+        match self.intake.ranks.last(rank) {
             Some((_, run)) if !run.is_over() => return Err(RankError::Runs { rank }),
             None => return Err(RankError::Unknown { rank }),
             Some(_) => {}
         }
-        let before = self.ranks.last(rank).and_then(|(_, run)| run.process.clone());
-        let id = self.ranks.begin(rank);
+        let before = self.intake.ranks.last(rank).and_then(|(_, run)| run.process.clone());
+        let id = self.intake.ranks.begin(rank);
         spawning.request(id, rank);
         if let Some(before) = before {
             let leave = self.settings.leave_background;
             tokio::task::spawn_blocking(move || abort::end_before_restart(&before, leave));
         }
-        Ok(self.ranks.run(id).launch)
+        Ok(self.intake.ranks.run(id).launch)
     }
 
     /// Whether ranks may be started.
@@ -489,50 +459,21 @@ impl HostLoop {
         if !self.is_open() {
             return Err(RankError::Ending);
         }
-        let id = match self.ranks.last(rank) {
+        let id = match self.intake.ranks.last(rank) {
             Some((_, run)) if run.is_running() => return Err(RankError::Runs { rank }),
             Some((id, run)) if !run.is_over() => id,
-            _ => self.ranks.begin(rank),
+            _ => self.intake.ranks.begin(rank),
         };
         self.link.start_begins();
         self.rank_started(id, spawned);
-        Ok(self.ranks.run(id).launch)
+        Ok(self.intake.ranks.run(id).launch)
     }
 
     fn rank_started(&mut self, id: RunId, spawned: Spawned) {
-        let Spawned { process, output, .. } = spawned;
-        let run = self.ranks.started(id);
-        run.process = Some(Arc::clone(&process));
-        self.link.add_process(Arc::clone(&process));
-        let (rank, launch) = (run.rank, run.launch);
-        let pid = process.id();
-        if let Some(pid) = pid {
-            self.memory.rank_started(rank, pid);
-        }
-        let terminal = matches!(output, Output::Terminal { .. });
-        self.link.send(HostEvent::Started { rank, launch, pid, terminal, time: now() });
-        match output {
-            Output::Pipes { stdout, stderr } => {
-                for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-                    let held = Held::pipe(&pipe).ok();
-                    self.read_stream(id, stream, held, |id, sinks, options| {
-                        Tee::start_pipe(id, pipe, sinks, options)
-                    });
-                }
-            }
-            Output::Terminal { master, slave } => {
-                let held = Held::terminal(&slave).ok();
-                self.ranks.run(id).terminal = Some(slave);
-                self.read_stream(id, Stream::Stdout, held, |id, sinks, options| {
-                    Tee::start_pty(id, master, sinks, options)
-                });
-            }
-        }
-        self.link.start_is_known();
+        self.intake.started(id, spawned);
         self.take_marks(self.now());
-        self.events.watch_exit(id, &process);
         let (cause, kill) = (self.state.shutdown.cause(), self.state.shutdown.grace_is_over());
-        let run = self.ranks.run(id);
+        let run = self.intake.ranks.run(id);
         if let Some(cause) = cause {
             run.stop(cause.signal_for_ranks());
             if kill {
@@ -541,35 +482,9 @@ impl HostLoop {
         }
     }
 
-    /// Starts the reader of one stream of a rank.
-    fn read_stream(
-        &mut self,
-        id: RunId,
-        stream: Stream,
-        held: Option<Held>,
-        start: impl FnOnce(StreamId, Vec<BoxSink>, lastline_tee::Options) -> Result<Tee, TeeError>,
-    ) {
-        let slot = self.ranks.run(id).stream(stream);
-        let sinks = (self.settings.sinks)(slot.id);
-        match start(slot.id, sinks, self.settings.tee.clone()) {
-            Ok(tee) => {
-                (slot.held, slot.tee) = (held, Some(tee.clone()));
-                self.link.add_tee(tee.clone());
-                self.events.watch_end(id, tee);
-            }
-            Err(error) => tracing::error!(%error, rank = slot.id.rank, "its output is not read"),
-        }
-    }
-
     fn rank_not_started(&mut self, id: RunId, error: &io::Error) {
         let stopped = self.state.shutdown.is_stopping();
-        let code = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
-        let run = self.ranks.started(id);
-        (run.refused, run.stopped) = (true, stopped);
-        let (rank, launch, time) = (run.rank, run.launch, now());
-        let error = format!("could not be started: {error}");
-        self.link.send(HostEvent::NotStarted { rank, launch, error, code, stopped, time });
-        self.link.start_is_known();
+        self.intake.refused(id, error, stopped);
         self.take_marks(self.now());
         if !stopped {
             self.rank_failed();
@@ -577,116 +492,24 @@ impl HostLoop {
     }
 
     fn rank_exited(&mut self, id: RunId, exit: Exit) {
-        let run = self.ranks.run(id);
-        if run.exit.is_some() {
-            return;
-        }
-        run.exit = Some(exit);
-        // Who else has it open keeps it open.
-        run.terminal = None;
-        let (rank, launch, stopped) = (run.rank, run.launch, run.stopped);
-        if exit == Exit::Signal(libc::SIGKILL)
-            && !run.killed
-            && let Some(pid) = run.process.as_ref().and_then(|process| process.id())
-        {
-            self.memory.rank_killed(rank, pid);
-        }
-        let run = self.ranks.run(id);
-        for tee in run.streams.iter().filter(|s| !s.is_over()).filter_map(|s| s.tee.clone()) {
-            self.events.watch_silence(id, tee, self.settings.drain);
-        }
-        self.link.send(HostEvent::Exited { rank, launch, exit, stopped, time: now() });
-        self.say_last_lines(id);
-        if exit.is_failure() && !stopped {
+        if self.intake.exited(id, exit) {
             self.rank_failed();
         }
     }
 
+    /// A rank failed by itself.
     fn rank_failed(&mut self) {
         if self.settings.on_failure == OnFailure::Stop {
             self.stop(StopCause::Failure);
         }
     }
 
-    fn stream_ended(&mut self, id: RunId, stream: Stream, outcome: Result<&Outcome, &TeeError>) {
-        let slot = self.ranks.run(id).stream(stream);
-        if slot.end.is_some() {
-            return;
-        }
-        let said = slot.ended(outcome);
-        self.link.send(said);
-        self.say_last_lines(id);
-    }
-
-    fn say_last_lines(&mut self, id: RunId) {
-        for said in self.ranks.run(id).last_lines() {
-            self.link.send(said);
-        }
-    }
-
-    /// Looks up who holds the streams that are silent, all at once, and not here: `/proc` may be
-    /// long, or slow.
-    fn look_up_holders(&mut self) {
-        let Silent { waiting, looked_up } = &mut self.state.silent;
-        if !looked_up.is_empty() || waiting.is_empty() {
-            return;
-        }
-        looked_up.append(waiting);
-        let held = |(id, stream): &(RunId, Stream)| self.ranks.run(*id).stream(*stream).held;
-        let held: HashSet<Held> = looked_up.iter().filter_map(held).collect();
-        let events = self.events.clone();
-        tokio::task::spawn_blocking(move || events.send(Event::Holders(holders(&held))));
-    }
-
-    fn found_holders(
-        &mut self,
-        mut found: std::collections::HashMap<Held, Vec<lastline_line::Holder>>,
-    ) {
-        for (id, stream) in std::mem::take(&mut self.state.silent.looked_up) {
-            let slot = self.ranks.run(id).stream(stream);
-            let holders = slot.held.and_then(|held| found.remove(&held)).unwrap_or_default();
-            slot.leak(holders);
-        }
-        self.look_up_holders();
-    }
-
-    /// After the abort: processes that are not heard of yet have exited, or are given up; streams
-    /// that did not end by themselves are given up.
+    /// After the abort: processes that are not heard of yet have exited, or are given up.
     fn aborted(&mut self) {
-        let missed: Vec<(RunId, Exit)> = self
-            .ranks
-            .iter()
-            .enumerate()
-            .filter(|(_, run)| run.is_running())
-            .filter_map(|(id, run)| Some((id, run.process.as_ref()?.exit()?)))
-            .collect();
-        for (id, exit) in missed {
+        for (id, exit) in self.intake.ranks.unheard_exits() {
             self.rank_exited(id, exit);
         }
-        self.ranks.processes().for_each(|process| process.release());
-        let mut said = Vec::new();
-        for stream in self.ranks.streams_mut().filter(|stream| !stream.is_over()) {
-            if let Some(tee) = &stream.tee {
-                tee.kill();
-                let (read_bytes, read_lines) = tee.counts();
-                stream.end = Some(StreamEnd::Aborted);
-                // Its reader does not say any more how far it came.
-                if let Some(mut sink) = self.link.sink() {
-                    let at = Offset(read_bytes);
-                    let accept = sink.accept(&Message::End { stream: stream.id, at });
-                    debug_assert_eq!(accept, Accept::Taken, "a sender's sink is never full");
-                }
-                said.push(HostEvent::StreamEnded {
-                    stream: stream.id,
-                    end: StreamEnd::Aborted,
-                    read_bytes,
-                    read_lines,
-                    error: None,
-                    leaked_to: Vec::new(),
-                });
-            }
-        }
-        said.into_iter().for_each(|event| self.link.send(event));
+        self.intake.give_up();
     }
 }
 
@@ -698,7 +521,7 @@ impl Drop for HostLoop {
         }
         if let Some(spawning) = self.spawning.take() {
             spawning.stop_starting();
-            let running: Vec<_> = self.ranks.processes().cloned().collect();
+            let running: Vec<_> = self.intake.ranks.processes().cloned().collect();
             abort::end_now(&running);
             drop(spawning);
         }

@@ -9,7 +9,7 @@ use crate::index_entry::IndexEntry;
 use crate::layout::Place;
 use crate::outage::Hit;
 use crate::rotate::{Cut, cut};
-use crate::stream::{Item, StreamState, StreamWriter, What};
+use crate::stream::{Item, Payload, StreamState, StreamWriter};
 use crate::writer::Writer;
 use crate::{Append, Fsync, Reason};
 
@@ -53,24 +53,24 @@ impl Writer {
         let mut next = stream.map().layout.end();
         let mut parts = Vec::with_capacity(items.len());
         for item in items {
-            let start = match &item.what {
-                What::Data { start, .. } => *start,
-                What::End { at } => *at,
+            let start = match &item.payload {
+                Payload::Data { start, .. } => *start,
+                Payload::End { at } => *at,
             };
             if start > next {
                 let (bytes, time) = (start - next, Timestamp::default());
                 self.put(stream, &mut writer, &mut parts);
-                self.miss(stream, &mut writer, bytes, time, Reason::NotOffered);
+                self.declare_missing(stream, &mut writer, bytes, time, Reason::NotOffered);
                 next = start;
             }
-            match &item.what {
-                What::Data { start, time, bytes } => {
+            match &item.payload {
+                Payload::Data { start, time, bytes } => {
                     let known = usize::try_from(next - *start).unwrap_or(usize::MAX);
                     let bytes = bytes.get(known..).unwrap_or_default();
                     parts.push(Part { bytes, time: *time });
                     next += bytes.len() as u64;
                 }
-                What::End { .. } => {
+                Payload::End { .. } => {
                     self.put(stream, &mut writer, &mut parts);
                     self.end(stream, &mut writer);
                 }
@@ -97,13 +97,13 @@ impl Writer {
                 break;
             }
             match self.step(stream, writer, rest) {
-                Ok(bytes) => self.filed(stream, writer, rest, bytes),
+                Ok(bytes) => self.record_filed(stream, writer, rest, bytes),
                 Err(stop) => {
-                    self.stopped(stream.id, writer, &stop);
+                    self.record_outage(stream.id, writer, &stop);
                     let (Stop::Waiting(reason) | Stop::Failed(reason)) = stop;
                     for part in rest {
                         let bytes = std::mem::take(&mut part.bytes).len() as u64;
-                        self.miss(stream, writer, bytes, part.time, reason);
+                        self.declare_missing(stream, writer, bytes, part.time, reason);
                     }
                     break;
                 }
@@ -130,7 +130,7 @@ impl Writer {
         let total: usize = parts.iter().map(|part| part.bytes.len()).sum();
         let gate = &self.shared.gate;
         gate.pass(&*self.shared.storage, total as u64, self.now).map_err(Stop::Failed)?;
-        self.look(stream, writer);
+        self.check_file(stream, writer);
         if let Some(limit) = self.shared.options.rotate_at()
             && writer.position + total as u64 > limit
         {
@@ -183,7 +183,7 @@ impl Writer {
     }
 
     /// `bytes` of the parts are in the file.
-    fn filed(
+    fn record_filed(
         &mut self,
         stream: &Arc<StreamState>,
         writer: &mut StreamWriter,
@@ -221,7 +221,7 @@ impl Writer {
     }
 
     /// Declares the next bytes of a stream as missing.
-    fn miss(
+    fn declare_missing(
         &mut self,
         stream: &Arc<StreamState>,
         writer: &mut StreamWriter,
@@ -248,7 +248,7 @@ impl Writer {
     }
 
     /// Counts a stream in among those that an outage hits.
-    pub(crate) fn stopped(&mut self, id: StreamId, writer: &mut StreamWriter, stop: &Stop) {
+    pub(crate) fn record_outage(&mut self, id: StreamId, writer: &mut StreamWriter, stop: &Stop) {
         if let Stop::Failed(reason) = *stop {
             let before = writer.paused.replace(reason);
             let hit = Hit::Stream(id);

@@ -13,8 +13,8 @@ use crate::names::INDEX_NAME;
 use crate::record::{HEADER, MAX_EXTENT_BYTES, Record};
 use crate::{Append, Reason, Storage};
 
-/// How often it is looked whether the index still has its name.
-const LOOK_AFTER: Duration = Duration::from_millis(500);
+/// How often it is checked whether the index still has its name.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 /// The index of a job, made at its first record.
 pub(crate) struct Index {
@@ -36,7 +36,7 @@ struct IndexFile {
     last_held: HashMap<StreamId, usize>,
     /// Set while the file takes nothing: when to try again.
     failing_until: Option<Instant>,
-    looked: Option<Instant>,
+    checked_at: Option<Instant>,
 }
 
 /// What came of writing to the index.
@@ -110,10 +110,10 @@ impl IndexFile {
 
     fn is_removed(&mut self, now: Instant) -> bool {
         let Some(file) = &self.file else { return false };
-        if self.looked.is_some_and(|looked| now < looked + LOOK_AFTER) {
+        if self.checked_at.is_some_and(|checked_at| now < checked_at + CHECK_EVERY) {
             return false;
         }
-        self.looked = Some(now);
+        self.checked_at = Some(now);
         file.attributes().is_ok_and(|attributes| attributes.removed)
     }
 

@@ -1,4 +1,4 @@
-//! Caring for a stream's file between writes: making, rotating, looking after it, removing old
+//! Maintenance of a stream's file between writes: making, rotating, checking, removing old
 //! ones.
 
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::stream::{StreamState, StreamWriter};
 use crate::writer::Writer;
 use crate::{Append, Note, Reason};
 
-/// How often it is looked whether a file still has its name.
-const LOOK_AFTER: Duration = Duration::from_millis(500);
+/// How often it is checked whether a file still has its name.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
 impl Writer {
     /// Makes the stream's next file.
@@ -42,7 +42,7 @@ impl Writer {
         writer.segment = Some((segment, handle));
         writer.position = 0;
         writer.sync_begun = 0;
-        writer.looked = Some(self.now);
+        writer.checked_at = Some(self.now);
     }
 
     /// Begins the next file. False when the old one cannot be renamed: it grows on.
@@ -78,11 +78,11 @@ impl Writer {
 
     /// Looks now and then whether the file is still what it was; a lost one is declared, and the
     /// next write makes another.
-    pub(crate) fn look(&mut self, stream: &Arc<StreamState>, writer: &mut StreamWriter) {
-        if writer.looked.is_some_and(|looked| self.now < looked + LOOK_AFTER) {
+    pub(crate) fn check_file(&mut self, stream: &Arc<StreamState>, writer: &mut StreamWriter) {
+        if writer.checked_at.is_some_and(|checked_at| self.now < checked_at + CHECK_EVERY) {
             return;
         }
-        writer.looked = Some(self.now);
+        writer.checked_at = Some(self.now);
         let Some((segment, handle)) = &writer.segment else { return };
         let reason = match handle.attributes() {
             Ok(attributes) if attributes.removed => Reason::Removed,
@@ -96,7 +96,7 @@ impl Writer {
         if reason == Reason::Removed {
             self.shared.files.forget(&segment);
         }
-        self.stopped(stream.id, writer, &Stop::Failed(reason));
+        self.record_outage(stream.id, writer, &Stop::Failed(reason));
         for span in stream.lose_file(segment.number, reason) {
             self.shared.outages().missed(reason, span.len());
             let piece = Piece { span, place: Place::Missing(reason) };
@@ -108,8 +108,8 @@ impl Writer {
     /// A stream has ended: its file is looked at, and forced to disk when that is wanted. It
     /// stays open for reading back.
     pub(crate) fn end(&mut self, stream: &Arc<StreamState>, writer: &mut StreamWriter) {
-        writer.looked = None;
-        self.look(stream, writer);
+        writer.checked_at = None;
+        self.check_file(stream, writer);
         if let Some(reason) = writer.paused.take() {
             self.shared.outages().ended(reason);
         }

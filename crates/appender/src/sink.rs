@@ -8,7 +8,7 @@ use async_channel::Sender;
 use lastline_line::{Accept, Message, Offset, Sink};
 
 use crate::state::AppenderState;
-use crate::stream::{Item, StreamState, What};
+use crate::stream::{Item, Payload, StreamState};
 
 /// What a queued item takes beside its bytes.
 pub(crate) const ITEM_BYTES: usize = 128;
@@ -36,14 +36,14 @@ impl FileSink {
         Self { shared, stream, refused_bytes: 0 }
     }
 
-    fn offer(&mut self, stream: Arc<StreamState>, end: Offset, what: What) -> Accept {
+    fn offer(&mut self, stream: Arc<StreamState>, end: Offset, payload: Payload) -> Accept {
         let bytes = ITEM_BYTES
-            + match &what {
-                What::Data { bytes, .. } => bytes.len(),
-                What::End { .. } => 0,
+            + match &payload {
+                Payload::Data { bytes, .. } => bytes.len(),
+                Payload::End { .. } => 0,
             };
         let Some(queue) = self.queue(&stream) else {
-            self.shared.came_late(&stream, end);
+            self.shared.declare_late(&stream, end);
             return Accept::Taken;
         };
         let Some(lease) = self.shared.budget.try_acquire(bytes) else {
@@ -52,9 +52,9 @@ impl FileSink {
         };
         self.refused_bytes = 0;
         stream.accepted.raise(end);
-        let item = Item { stream, what, lease };
+        let item = Item { stream, payload, lease };
         if let Err(refused) = queue.try_send(item) {
-            self.shared.came_late(&refused.into_inner().stream, end);
+            self.shared.declare_late(&refused.into_inner().stream, end);
         }
         Accept::Taken
     }
@@ -74,21 +74,24 @@ impl FileSink {
 
 impl Sink for FileSink {
     fn accept(&mut self, message: &Message) -> Accept {
-        let (id, end, what) = match message {
+        let (id, end, payload) = match message {
             Message::Data(chunk) if !chunk.is_empty() => {
                 let (start, time, bytes) = (chunk.start, chunk.time, chunk.bytes.clone());
-                (chunk.stream, chunk.end(), What::Data { start, time, bytes })
+                (chunk.stream, chunk.end(), Payload::Data { start, time, bytes })
             }
-            Message::End { stream, at } => (*stream, *at, What::End { at: *at }),
+            Message::End { stream, at } => (*stream, *at, Payload::End { at: *at }),
             _ => return Accept::Taken,
         };
         let own = id == self.stream.id;
         let stream = if own { Arc::clone(&self.stream) } else { self.shared.stream(id) };
         // A stream that never had a byte needs no thread for its end.
-        if matches!(what, What::End { .. }) && end == Offset::ZERO && stream.queue.get().is_none() {
+        if matches!(payload, Payload::End { .. })
+            && end == Offset::ZERO
+            && stream.queue.get().is_none()
+        {
             return Accept::Taken;
         }
-        self.offer(stream, end, what)
+        self.offer(stream, end, payload)
     }
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -8,20 +8,20 @@ use crate::{Reason, Space, Storage};
 /// The default minimum: 1 GiB, at most a twentieth of the file system.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 1 << 30;
 
-/// The longest time between two looks: others write to the disk as well.
-const LOOK_AFTER: Duration = Duration::from_millis(250);
-/// Bounds of what may be written between two looks.
-const LOOK_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 20);
+/// The longest time between two checks: others write to the disk as well.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+/// Bounds of what may be written between two checks.
+const CHECK_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 20);
 
 /// How much must stay free: what was asked for, or the default for a file system of this size.
 fn min_free(asked: Option<u64>, total_bytes: u64) -> u64 {
     asked.unwrap_or_else(|| DEFAULT_MIN_FREE_BYTES.min(total_bytes / 20))
 }
 
-/// How much may be written before looking again; `None` when nothing may.
+/// How much may be written before the next check; `None` when nothing may.
 fn allowance(asked: Option<u64>, space: Space) -> Option<u64> {
     let above = space.free_bytes.checked_sub(min_free(asked, space.total_bytes))?;
-    Some((above / 4).clamp(*LOOK_BYTES.start(), *LOOK_BYTES.end()))
+    Some((above / 4).clamp(*CHECK_BYTES.start(), *CHECK_BYTES.end()))
 }
 
 /// Stands between the writers and the disk.
@@ -29,15 +29,15 @@ fn allowance(asked: Option<u64>, space: Space) -> Option<u64> {
 pub(crate) struct Gate {
     asked: Option<u64>,
     start: Instant,
-    /// Bytes that may be written before the next look.
+    /// Bytes that may be written before the next check.
     allowed: AtomicI64,
-    /// When to look at the latest, in milliseconds after the start.
-    look_at_ms: AtomicU64,
+    /// When to check at the latest, in milliseconds after the start.
+    check_at_ms: AtomicU64,
 }
 
 impl Gate {
     pub(crate) fn new(asked: Option<u64>, start: Instant) -> Self {
-        Self { asked, start, allowed: AtomicI64::new(0), look_at_ms: AtomicU64::new(0) }
+        Self { asked, start, allowed: AtomicI64::new(0), check_at_ms: AtomicU64::new(0) }
     }
 
     /// Whether so many bytes may be written. Asks the storage now and then.
@@ -53,17 +53,17 @@ impl Gate {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let now_ms = self.milliseconds(now);
         let left = self.allowed.fetch_sub(bytes, Ordering::Relaxed);
-        if left >= bytes && now_ms < self.look_at_ms.load(Ordering::Relaxed) {
+        if left >= bytes && now_ms < self.check_at_ms.load(Ordering::Relaxed) {
             return Ok(());
         }
         // A storage that cannot tell is not a full one.
         let allowed = match storage.space() {
             Ok(Some(space)) => allowance(self.asked, space),
-            Ok(None) | Err(_) => Some(*LOOK_BYTES.end()),
+            Ok(None) | Err(_) => Some(*CHECK_BYTES.end()),
         };
         let next = allowed.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         self.allowed.store(next, Ordering::Relaxed);
-        self.look_at_ms.store(self.milliseconds(now + LOOK_AFTER), Ordering::Relaxed);
+        self.check_at_ms.store(self.milliseconds(now + CHECK_EVERY), Ordering::Relaxed);
         allowed.map(drop).ok_or(Reason::MinFree)
     }
 

@@ -121,7 +121,7 @@ impl AppenderState {
     }
 
     /// A sink took bytes of `stream` up to `end` that no writer will see.
-    pub(crate) fn came_late(&self, stream: &StreamState, end: Offset) {
+    pub(crate) fn declare_late(&self, stream: &StreamState, end: Offset) {
         stream.accepted.raise(end);
         let mut map = stream.map();
         // What is in a queue comes before it: then the close declares both.

@@ -17,11 +17,11 @@ use crate::{Append, Reason};
 /// What waits in a writer's queue. Its lease is given back when it is dropped.
 pub(crate) struct Item {
     pub(crate) stream: Arc<StreamState>,
-    pub(crate) what: What,
+    pub(crate) payload: Payload,
     pub(crate) lease: Lease,
 }
 
-pub(crate) enum What {
+pub(crate) enum Payload {
     Data { start: Offset, time: Timestamp, bytes: Bytes },
     End { at: Offset },
 }
@@ -91,8 +91,8 @@ pub(crate) struct StreamWriter {
     pub(crate) position: u64,
     /// Set while it cannot be filed.
     pub(crate) paused: Option<Reason>,
-    /// When it was looked whether the file still has its name.
-    pub(crate) looked: Option<Instant>,
+    /// When it was last checked whether the file still has its name.
+    pub(crate) checked_at: Option<Instant>,
     /// The file cannot be rotated before.
     pub(crate) rotate_at: Option<Instant>,
     pub(crate) is_unsynced: bool,
@@ -130,7 +130,7 @@ impl StreamState {
             segment: None,
             position: 0,
             paused: None,
-            looked: None,
+            checked_at: None,
             rotate_at: None,
             is_unsynced: false,
             sync_begun: 0,

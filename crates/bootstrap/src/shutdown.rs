@@ -35,7 +35,8 @@ pub(crate) struct Limits {
     pub(crate) grace: Duration,
     /// The whole shutdown.
     pub(crate) budget: Duration,
-    /// What each deadline gets on top: a driver waits for hosts that have the same budget.
+    /// What a stage gets on top that waits for other hosts, which have the same budget: *eof* and
+    /// *drop*.
     pub(crate) slack: Duration,
 }
 
@@ -158,6 +159,11 @@ impl Shutdown {
         self.leave(now, false);
     }
 
+    /// The current stage has ended by itself, without having done all.
+    pub(crate) fn done_in_part(&mut self, now: Time) {
+        self.leave(now, true);
+    }
+
     fn give_up(&mut self, now: Time) -> Action {
         let stage = self.stage().expect("BUG: only a stage that is gone through is given up");
         self.leave(now, true);
@@ -195,14 +201,13 @@ impl Shutdown {
             return Some(end.saturating_sub(self.closing()) + self.limits.slack);
         };
         let least = current.deadline_from + LAST_MOMENT;
-        let at = match self.row[current.at] {
-            Stage::Signal | Stage::Eof => end.saturating_sub(self.closing()),
+        Some(match self.row[current.at] {
+            Stage::Signal | Stage::Eof => end.saturating_sub(self.closing()) + self.limits.slack,
             Stage::Flush => end.saturating_sub(self.closing()).max(least),
             // Readers and then files are given a moment each.
-            Stage::Drop => end.max(least + LAST_MOMENT),
+            Stage::Drop => end.max(least + LAST_MOMENT) + self.limits.slack,
             Stage::Abort | Stage::Print => end.max(least),
-        };
-        Some(at + self.limits.slack)
+        })
     }
 
     /// What is kept of the budget for the stages after the flush.

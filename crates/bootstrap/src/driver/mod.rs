@@ -32,11 +32,13 @@ use self::run::{DriverLoop, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
 use crate::plan::{Console, Plan};
-use crate::shutdown::{LAST_MOMENT, Limits};
+use crate::shutdown::Limits;
 use crate::{SpawnError, sizes};
 
 /// How many hosts a job has.
 const HOSTS: usize = 1;
+/// How much later than its own deadline a host may say that it is done.
+const HOST_SLACK: Duration = Duration::from_secs(2);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -114,8 +116,8 @@ fn settings(plan: &Plan) -> Result<Settings, SpawnError> {
         limits: Limits {
             grace: plan.grace,
             budget: plan.teardown_timeout,
-            // Hosts have the same budget, and their last word takes a moment.
-            slack: LAST_MOMENT / 5,
+            // Hosts keep to the same budget themselves; this is for those that cannot.
+            slack: HOST_SLACK,
         },
         job: plan.job.clone(),
         show: plan.show.clone(),

@@ -34,8 +34,8 @@ pub(super) struct Settings {
     pub(super) asked: Option<PathBuf>,
 }
 
-/// What a stage does beside listening; one at a time.
-type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What a stage does beside listening; one at a time. Whether it did all of it.
+type Work = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 pub(super) struct DriverLoop {
     settings: Settings,
@@ -75,7 +75,7 @@ impl DriverLoop {
                 biased;
                 Some(cause) = self.requested.recv() => self.stop(cause),
                 Ok(()) = self.changes.changed() => self.look(),
-                () = poll_work(&mut self.work) => self.handle_done(),
+                done = poll_work(&mut self.work) => self.handle_done(done),
                 () = self.clock.sleep_until(deadline) => self.handle_deadline(),
             }
         }
@@ -96,10 +96,11 @@ impl DriverLoop {
                     self.shutdown.done(now);
                 }
                 if self.entered == Some(Stage::Drop) && self.work.is_none() && record.is_gone() {
+                    // Hosts are done; what is left of the time is the console's.
+                    let within = self.shutdown.left(now).max(LAST_MOMENT);
                     let shared = Arc::clone(&self.shared);
-                    self.work = Some(Box::pin(async move {
-                        shared.client().finished(ENDLESS).await;
-                    }));
+                    self.work =
+                        Some(Box::pin(async move { shared.client().finished(within).await }));
                 }
             }
             if self.shutdown.stage() == self.entered {
@@ -116,6 +117,7 @@ impl DriverLoop {
             // A last barrier over all streams.
             Some(Stage::Flush) => Some(Box::pin(async move {
                 shared.flush_within(ENDLESS).await;
+                true
             })),
             Some(Stage::Print) => {
                 Some(Box::pin(write(self.report(), self.settings.dir.clone(), None)))
@@ -161,9 +163,13 @@ impl DriverLoop {
         }
     }
 
-    fn handle_done(&mut self) {
+    fn handle_done(&mut self, done: bool) {
         self.work = None;
-        self.shutdown.done(self.clock.now());
+        if done {
+            self.shutdown.done(self.clock.now());
+        } else {
+            self.shutdown.done_in_part(self.clock.now());
+        }
     }
 
     fn handle_deadline(&mut self) {
@@ -199,16 +205,17 @@ impl DriverLoop {
     }
 }
 
-async fn poll_work(work: &mut Option<Work>) {
+async fn poll_work(work: &mut Option<Work>) -> bool {
     match work {
         Some(work) => work.await,
         None => std::future::pending().await,
     }
 }
 
-/// Writes the report in these places. One that does not answer in time is told and given up: its
+/// Writes the report in these places; whether that was in time. One that does not answer in time is told and given up: its
 /// disk may hang for ever.
-async fn write(report: Report, dir: Option<Arc<OpenDir>>, asked: Option<PathBuf>) {
+async fn write(report: Report, dir: Option<Arc<OpenDir>>, asked: Option<PathBuf>) -> bool {
+    let mut in_time = true;
     let text: Arc<[u8]> = report_text(&report).into();
     let beside = dir.map(|dir| {
         let (text, path) = (Arc::clone(&text), dir.path().join(REPORT_FILE));
@@ -224,7 +231,11 @@ async fn write(report: Report, dir: Option<Arc<OpenDir>>, asked: Option<PathBuf>
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
             Ok(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
-            Err(_) => tracing::warn!(%path, "the report was not written: its disk does not answer"),
+            Err(_) => {
+                in_time = false;
+                tracing::warn!(%path, "the report was not written: its disk does not answer");
+            }
         }
     }
+    in_time
 }

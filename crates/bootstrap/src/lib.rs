@@ -43,7 +43,7 @@
 //! else's. A pipe, or a terminal, that stays open after its rank's exit is given up after a time of
 //! silence, and who holds it is named.
 //!
-//! The way out is a row of stages with one budget: *signal* (when the job is stopped), *eof*,
+//! The shutdown is a row of stages with one budget: *signal* (when the job is stopped), *eof*,
 //! *flush*, *abort*, *drop*, *print*. Host and driver each go through theirs; a stage that is not
 //! done in time is told in the report, and the next one runs.
 //!

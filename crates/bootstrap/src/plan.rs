@@ -68,12 +68,12 @@ pub struct Plan {
     pub buffered: bool,
     /// Whether one failure ends all. Default: it does.
     pub on_failure: OnFailure,
-    /// From SIGTERM to SIGKILL; at most half of the whole way out. Default: 10 s.
+    /// From SIGTERM to SIGKILL; at most half of the whole shutdown. Default: 10 s.
     pub grace: Duration,
     /// Silence after which a pipe is given up whose rank has exited; ten times that in all.
     /// Default: 2 s.
     pub drain: Duration,
-    /// The whole way out. Default: 30 s.
+    /// The whole shutdown. Default: 30 s.
     pub teardown_timeout: Duration,
     /// Do not end what is left in the ranks' groups. Default: false.
     pub leave_background: bool,

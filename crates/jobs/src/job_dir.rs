@@ -200,14 +200,14 @@ impl JobDir {
         Ok(Self { dir, _lock: lock })
     }
 
-    /// As [`create`](Self::create), for `patience` at most: a disk may hang for ever. What is made
+    /// As [`create`](Self::create), for `timeout` at most: a disk may hang for ever. What is made
     /// after that is taken away again.
     ///
     /// # Errors
     ///
     /// As [`create`](Self::create), or when nothing answers.
     pub fn create_within(
-        patience: Duration,
+        timeout: Duration,
         dir: &Path,
         overwrite: bool,
         info: &JobInfo,
@@ -221,8 +221,8 @@ impl JobDir {
             }
         });
         started.map_err(failed("make", dir))?;
-        answer.recv_timeout(patience).unwrap_or_else(|_| {
-            Err(JobDirError::NoAnswer { dir: dir.to_owned(), waited: patience })
+        answer.recv_timeout(timeout).unwrap_or_else(|_| {
+            Err(JobDirError::NoAnswer { dir: dir.to_owned(), waited: timeout })
         })
     }
 
@@ -315,11 +315,11 @@ mod tests {
         };
         let info = JobInfo::new("j", vec!["true".into()], 1);
         disk.hang(Hang::Unanswered);
-        let patience = Duration::from_millis(20);
-        let refused = JobDir::create_within(patience, dir.path(), false, &info).unwrap_err();
+        let timeout = Duration::from_millis(20);
+        let refused = JobDir::create_within(timeout, dir.path(), false, &info).unwrap_err();
         assert!(matches!(refused, JobDirError::NoAnswer { .. }), "{refused:?}");
         disk.release();
-        let within = |patience| JobDir::create_within(patience, dir.path(), false, &info);
+        let within = |timeout| JobDir::create_within(timeout, dir.path(), false, &info);
         // What was made is gone when another may have the directory.
         wait_until(|| within(lastline_testing::PATIENCE).is_ok());
         std::process::ExitCode::SUCCESS

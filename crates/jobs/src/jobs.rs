@@ -23,7 +23,7 @@ pub enum JobState {
     Running,
     /// It is over, and this is its report.
     Finished(Box<Report>),
-    /// It was broken off: nobody runs it, and there is no report.
+    /// It was interrupted: nobody runs it, and there is no report.
     Broken,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A job that begins makes a [`JobDir`], which is locked while it runs, and writes a [`Report`] at
 //! its end. Whoever looks goes through [`JobsPlace`], and finds [`FoundJob`]s; for one that was
-//! broken off, [`rebuild_report`] tells from its files what can be told.
+//! interrupted, [`rebuild_report`] tells from its files what can be told.
 //!
 //! ```
 //! use lastline_jobs::{JobDir, JobInfo, JobState, JobsPlace};
@@ -28,7 +28,7 @@
 //!
 //! **A directory** belongs to the job that has the lock on its `job.json`, a lock of the open file:
 //! it goes with the process, however that ends, and who looks takes none. A directory with that
-//! file, without a lock and without a `report.json` is a job that was broken off. It is opened
+//! file, without a lock and without a `report.json` is a job that was interrupted. It is opened
 //! once, and everything in it goes through what was opened: it may be moved while the job runs.
 //!
 //! **A report** is written under a name that nobody can foresee, and takes its place when it is

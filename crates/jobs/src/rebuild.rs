@@ -1,4 +1,4 @@
-//! The ledger of a job that was broken off, rebuilt from what it filed.
+//! The ledger of a job that was interrupted, rebuilt from what it filed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;

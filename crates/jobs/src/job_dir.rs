@@ -221,9 +221,9 @@ impl JobDir {
             }
         });
         started.map_err(failed("make", dir))?;
-        answer.recv_timeout(timeout).unwrap_or_else(|_| {
-            Err(JobDirError::NoAnswer { dir: dir.to_owned(), waited: timeout })
-        })
+        answer
+            .recv_timeout(timeout)
+            .unwrap_or_else(|_| Err(JobDirError::NoAnswer { dir: dir.to_owned(), waited: timeout }))
     }
 
     /// The job could not be started: takes away what it has made, and the directory when nothing

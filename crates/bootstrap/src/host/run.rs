@@ -216,17 +216,17 @@ impl HostLoop {
                 }));
             }
             Phase::Ending(Stage::Drop) => {
-                // Files say themselves what they could not write in time.
-                let left = self.state.shutdown.left(self.now());
-                let within = left.saturating_sub(LAST_MOMENT / 5).max(LAST_MOMENT);
-                let files = self.files.clone();
+                let (clock, files) = (self.state.clock, self.files.clone());
+                let until = clock.now() + self.state.shutdown.left(clock.now());
+                let left = move |less| until.saturating_sub(clock.now() + less).max(LAST_MOMENT);
                 self.state.work = Some(Box::pin(async move {
                     if let Some(sender) = link.sender() {
-                        // What tees said while they were aborted.
-                        let drained = tokio::time::timeout(LAST_MOMENT, sender.drained());
+                        // A flush that was given up may still come to its end.
+                        let drained = tokio::time::timeout(left(2 * LAST_MOMENT), sender.drained());
                         drained.await.unwrap_or_default();
                     }
-                    Done::Closed(Box::new(files::close(files, within).await))
+                    // Files say themselves what they could not write in time.
+                    Done::Closed(Box::new(files::close(files, left(LAST_MOMENT / 5)).await))
                 }));
             }
             Phase::Leaving => self.say_last(),

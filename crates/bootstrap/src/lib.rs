@@ -58,6 +58,8 @@
 //! It reads no arguments and chooses no places. It does not see what a rank holds in its own
 //! buffers.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use lastline_spawn::FilesLimitError;
 
 mod clock;
@@ -68,6 +70,7 @@ mod mesh;
 mod plan;
 mod shutdown;
 mod sizes;
+mod work;
 
 pub use control::{FlushAnswer, Missing, control_path, request_flush};
 pub use driver::{Driver, DriverBuilder, DriverHandle, RankChanges, RankState, RankStatus};
@@ -80,6 +83,10 @@ pub use lastline_spawn::{
 };
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Why a rank cannot be started again, or attached.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

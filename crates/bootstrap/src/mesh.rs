@@ -1,6 +1,5 @@
 //! A host and a driver in one process, over the channel: a job.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +10,10 @@ use lastline_jobs::Report;
 use lastline_line::{Fold, Inbox, Launch, StopCause, StreamId};
 use lastline_sender::{Transport, channel};
 use lastline_spawn::{RankSpec, Spawned, Spawner, check_files_limit};
-use lastline_tee::{BoxSink, Tee};
+use lastline_tee::BoxSink;
 
 use crate::control::ControlSocket;
-use crate::driver::{DriverBuilder, DriverHandle, RankChanges, RankStatus, Seen};
+use crate::driver::{DriverBuilder, DriverHandle, RankChanges, RankStatus};
 use crate::host::{HostBuilder, HostHandle, files_needed};
 use crate::plan::{Console, Plan, find_program};
 use crate::{RankError, SpawnError, sizes};
@@ -86,7 +85,6 @@ impl MeshBuilder {
     /// every rank needs. Nothing runs then. A rank that cannot be started later is told in the
     /// report.
     pub fn spawn(self) -> Result<LoggingMesh, SpawnError> {
-        tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, host, console, link } = self;
         let console = console.unwrap_or_else(|| Console::inherited(plan.procs));
         let host = host.prepare()?;
@@ -234,13 +232,7 @@ impl LoggingMesh {
 
     /// Every rank as it stands: its last start, and what came of it.
     pub fn ranks(&self) -> Vec<RankStatus> {
-        let seen = |tee: &Tee| {
-            let ((read_bytes, read_lines), lines) = (tee.counts(), tee.recent());
-            let text = |line: &Vec<u8>| String::from_utf8_lossy(line).into_owned();
-            let last_lines = lines.iter().map(text).collect();
-            (tee.stream(), Seen { read_bytes, read_lines, last_lines })
-        };
-        let seen: HashMap<StreamId, Seen> = self.host.tees().iter().map(seen).collect();
+        let seen = self.host.seen();
         let mut ranks = self.driver.ranks();
         ranks.iter_mut().for_each(|rank| rank.see(&seen));
         ranks

@@ -13,8 +13,7 @@ pub(super) fn first_failure(record: &Record) -> Option<FirstFailure> {
     let last_lines = run.last_lines();
     let (mut same_text, others) = split_others(record, run, &last_words(last_lines));
     same_text.sort_unstable();
-    let host = record.hosts.get(&run.node).map(|host| host.host.clone()).unwrap_or_default();
-    let mut first = FirstFailure::new(run.rank, host);
+    let mut first = FirstFailure::new(run.rank, record.host_name(run.node));
     match run.state {
         RunState::Exited(Exit::Signal(signal)) => first.signal = Some(signal),
         _ => first.code = run.exit_code(),

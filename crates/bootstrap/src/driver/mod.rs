@@ -12,7 +12,7 @@ mod run;
 mod status;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use lastline_appender::AppenderError;
@@ -33,16 +33,12 @@ pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
 use crate::plan::{Console, Plan};
 use crate::shutdown::Limits;
-use crate::{SpawnError, sizes};
+use crate::{SpawnError, lock, sizes};
 
 /// How many hosts a job has.
 const HOSTS: usize = 1;
 /// How much later than its own deadline a host may say that it is done.
 const HOST_SLACK: Duration = Duration::from_secs(2);
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Makes a [`Driver`].
 pub struct DriverBuilder {

@@ -381,7 +381,8 @@ impl Record {
         self.barriers.remove(&version);
     }
 
-    fn host_name(&self, node: u32) -> String {
+    /// The name of a host; empty when it is not known.
+    pub(super) fn host_name(&self, node: u32) -> String {
         self.hosts.get(&node).map(|host| host.host.clone()).unwrap_or_default()
     }
 

@@ -67,8 +67,7 @@ fn rank_report(
     accounts: &BTreeMap<StreamId, Account>,
     show: Option<&RankSet>,
 ) -> RankReport {
-    let host = record.hosts.get(&run.node).map(|host| host.host.clone()).unwrap_or_default();
-    let mut report = RankReport::new(run.rank, host);
+    let mut report = RankReport::new(run.rank, record.host_name(run.node));
     report.pid = run.pid;
     match &run.state {
         RunState::Exited(exit) => report.set_exit(*exit),

@@ -1,8 +1,6 @@
 //! The driver's loop.
 
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +14,7 @@ use super::report::put_together;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
 use crate::shutdown::{LAST_MOMENT, Limits, Shutdown};
+use crate::work::{Work, poll_work};
 
 /// The stages that a driver goes through; *abort* is the hosts'.
 const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Drop, Stage::Print];
@@ -34,9 +33,6 @@ pub(super) struct Settings {
     pub(super) asked: Option<PathBuf>,
 }
 
-/// What a stage does beside listening; one at a time. Whether it did all of it.
-type Work = Pin<Box<dyn Future<Output = bool> + Send>>;
-
 pub(super) struct DriverLoop {
     settings: Settings,
     shared: Arc<DriverState>,
@@ -47,7 +43,7 @@ pub(super) struct DriverLoop {
     shutdown: Shutdown,
     /// The stage whose work goes on.
     entered: Option<Stage>,
-    work: Option<Work>,
+    work: Option<Work<bool>>,
 }
 
 impl DriverLoop {
@@ -111,7 +107,7 @@ impl DriverLoop {
         }
     }
 
-    fn work_of(&self, stage: Option<Stage>) -> Option<Work> {
+    fn work_of(&self, stage: Option<Stage>) -> Option<Work<bool>> {
         let shared = Arc::clone(&self.shared);
         match stage {
             // A last barrier over all streams.
@@ -185,7 +181,7 @@ impl DriverLoop {
 
     /// The report as far as it is known.
     fn report(&self) -> Report {
-        let barriers = super::lock(&self.shared.barriers).kept();
+        let barriers = crate::lock(&self.shared.barriers).kept();
         let requested = self.shutdown.requested_by();
         let record = self.shared.record();
         // The reading is the hosts', and so is the signal.
@@ -202,13 +198,6 @@ impl DriverLoop {
         let Settings { dir, asked, .. } = &self.settings;
         write(report.clone(), dir.clone(), asked.clone()).await;
         self.finished.send_replace(Some(Arc::new(report)));
-    }
-}
-
-async fn poll_work(work: &mut Option<Work>) -> bool {
-    match work {
-        Some(work) => work.await,
-        None => std::future::pending().await,
     }
 }
 

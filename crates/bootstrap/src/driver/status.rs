@@ -76,7 +76,7 @@ pub(super) fn ranks(shared: &DriverState) -> Vec<RankStatus> {
         };
         RankStatus {
             rank: run.rank,
-            host: record.hosts.get(&run.node).map(|host| host.host.clone()).unwrap_or_default(),
+            host: record.host_name(run.node),
             launch: run.launch,
             state,
             pid: run.pid,

@@ -1,7 +1,7 @@
 //! Ends what is left: processes in the ranks' groups, readers that did not end by themselves.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lastline_spawn::{Process, has_members_of, kill_until_empty};
 use lastline_tee::Tee;
@@ -67,14 +67,10 @@ async fn end_groups(
         // Sent, or dropped with the stage.
         _ = hurried => {}
     }
-    let kill_until = tokio::time::Instant::now() + LAST_MOMENT;
-    while !left.is_empty() && tokio::time::Instant::now() < kill_until {
-        left.iter().for_each(|process| process.signal(libc::SIGKILL));
-        tokio::time::sleep(LOOK_EVERY).await;
-        left = still_there(left).await;
-    }
     if !left.is_empty() {
-        tracing::debug!(groups = left.len(), "what was killed is not gone yet");
+        let killed = tokio::task::spawn_blocking(move || end_now(&left));
+        // Whoever panics there is told of by the runtime.
+        killed.await.unwrap_or_default();
     }
 }
 
@@ -93,30 +89,18 @@ async fn still_there(processes: Vec<Arc<dyn Process>>) -> Vec<Arc<dyn Process>> 
     looked.await.unwrap_or_default()
 }
 
-/// What an earlier start of a rank has left in its group goes with it.
+/// What an earlier start of a rank has left in its group goes with it. Blocks.
 pub(super) fn end_before_restart(process: &Arc<dyn Process>, leave: bool) {
     if !leave && process.reap() {
-        kill_until_empty(std::slice::from_ref(process));
+        end_now(std::slice::from_ref(process));
     }
     process.release();
 }
 
-/// Ends them here and now, without a runtime: SIGKILL, and a moment to see them gone.
+/// Ends them here and now: SIGKILL, and a moment to see them gone. Blocks; needs no runtime.
 pub(super) fn end_now(processes: &[Arc<dyn Process>]) {
-    let until = Instant::now() + LAST_MOMENT;
-    loop {
-        processes.iter().for_each(|process| process.signal(libc::SIGKILL));
-        let is_running = processes.iter().any(|process| process.exit().is_none());
-        let is_left = is_running || has_members_of(processes).contains(&true);
-        if !is_left || Instant::now() >= until {
-            break;
-        }
-        look_again_later();
+    if !kill_until_empty(processes) {
+        tracing::debug!("what was killed is not gone yet");
     }
     processes.iter().for_each(|process| process.release());
-}
-
-#[expect(clippy::disallowed_methods, reason = "a look every few milliseconds, until a deadline")]
-fn look_again_later() {
-    std::thread::sleep(LOOK_EVERY);
 }

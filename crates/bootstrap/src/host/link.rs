@@ -2,12 +2,14 @@
 //! of a process that exits. Shared by the loop, its handles, and the task that hears the driver.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use lastline_line::{HostEvent, Version};
 use lastline_sender::{Sender, SenderSink};
 use lastline_spawn::Process;
 use lastline_tee::Tee;
+
+use crate::lock;
 
 #[derive(Debug, Default)]
 pub(super) struct Link {
@@ -18,10 +20,6 @@ pub(super) struct Link {
     begun: AtomicU32,
     /// Of how many it is known what they came to.
     known: AtomicU32,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Link {

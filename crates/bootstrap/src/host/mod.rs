@@ -13,6 +13,7 @@ mod run;
 mod spawning;
 mod watch;
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ use self::run::{HostLoop, Settings};
 use self::spawning::Spawning;
 use self::watch::{Event, Events};
 use crate::clock::now;
+use crate::driver::Seen;
 use crate::plan::Plan;
 use crate::shutdown::Limits;
 use crate::sizes::{self, PIPE_GROWTH_BYTES};
@@ -396,9 +398,13 @@ impl HostHandle {
         self.link.kill_all();
     }
 
-    /// The readers of all streams, those that have ended too.
-    pub(crate) fn tees(&self) -> Vec<Tee> {
-        self.link.tees()
+    /// What has been read of every stream, of those that have ended too.
+    pub(crate) fn seen(&self) -> HashMap<StreamId, Seen> {
+        let seen = |tee: &Tee| {
+            let (read_bytes, read_lines) = tee.counts();
+            (tee.stream(), Seen { read_bytes, read_lines, last_lines: ranks::recent_text(tee) })
+        };
+        self.link.tees().iter().map(seen).collect()
     }
 }
 

@@ -8,6 +8,11 @@ use lastline_line::{Exit, Holder, HostEvent, Launch, Stream, StreamEnd, StreamId
 use lastline_spawn::{Held, Process};
 use lastline_tee::{End, Outcome, Tee, TeeError};
 
+/// The last lines of a stream; bytes that are no text are replaced.
+pub(super) fn recent_text(tee: &Tee) -> Vec<String> {
+    tee.recent().iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+}
+
 /// A stream of a rank.
 #[derive(Debug)]
 pub(super) struct StreamState {
@@ -131,9 +136,7 @@ impl Run {
         let failed = self.exit.is_some_and(Exit::is_failure);
         let complete = failed && self.streams.iter().all(StreamState::is_over);
         let lines = |state: &StreamState| {
-            let lines = state.tee.as_ref().filter(|_| complete)?.recent();
-            let text = |line: &Vec<u8>| String::from_utf8_lossy(line).into_owned();
-            let lines: Vec<String> = lines.iter().map(text).collect();
+            let lines = recent_text(state.tee.as_ref().filter(|_| complete)?);
             (!lines.is_empty()).then_some(HostEvent::LastLines { stream: state.id, lines })
         };
         self.streams.iter().filter_map(lines).collect()

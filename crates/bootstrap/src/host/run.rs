@@ -1,9 +1,7 @@
 //! The host's loop: everything that becomes of a job's ranks here, from their start to the last
 //! word to the driver.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +23,7 @@ use crate::RankError;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
 use crate::shutdown::{Action, LAST_MOMENT, Limits, Shutdown};
+use crate::work::{Work, poll_work};
 
 /// The stages that a host goes through.
 const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Abort, Stage::Drop];
@@ -52,9 +51,6 @@ enum Phase {
     Leaving,
     Over,
 }
-
-/// What a phase does beside listening; one at a time.
-type Work = Pin<Box<dyn Future<Output = Done> + Send>>;
 
 /// What a phase's work came to.
 enum Done {
@@ -88,7 +84,7 @@ struct State {
     clock: Clock,
     shutdown: Shutdown,
     phase: Phase,
-    work: Option<Work>,
+    work: Option<Work<Done>>,
     /// Ends the grace of an abort that goes on.
     hurry: Option<oneshot::Sender<()>>,
     dismissed: Option<oneshot::Sender<()>>,
@@ -525,12 +521,5 @@ impl Drop for HostLoop {
             abort::end_now(&running);
             drop(spawning);
         }
-    }
-}
-
-async fn poll_work(work: &mut Option<Work>) -> Done {
-    match work {
-        Some(work) => work.await,
-        None => std::future::pending().await,
     }
 }

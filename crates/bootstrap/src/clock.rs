@@ -20,6 +20,11 @@ impl Clock {
         Self(Instant::now())
     }
 
+    /// When `moment` was.
+    pub(crate) fn at(self, moment: Instant) -> Duration {
+        moment.saturating_duration_since(self.0)
+    }
+
     pub(crate) fn now(self) -> Duration {
         self.0.elapsed()
     }

@@ -202,12 +202,14 @@ impl LoggingMesh {
 
     /// Pauses the ranks' groups (SIGSTOP); returns when they have been signalled.
     pub async fn suspend(&self) {
+        self.driver.suspend();
         self.host.suspend().await;
     }
 
     /// Lets them go on (SIGCONT). No deadline counts the time in between.
     pub fn resume(&self) {
         self.host.resume();
+        self.driver.resume();
     }
 
     /// Starts a rank again that is over, as it was started first, while others run. Gives the

@@ -80,6 +80,8 @@ pub(crate) struct Shutdown {
     requested: Option<StopCause>,
     current: Option<Current>,
     over: bool,
+    /// Since when everything stands still.
+    suspended_at: Option<Time>,
     /// What had moved when the budget began last.
     progress: u64,
     done: Vec<StageReport>,
@@ -96,6 +98,7 @@ impl Shutdown {
             requested: None,
             current: None,
             over: row.is_empty(),
+            suspended_at: None,
             progress: 0,
             done: Vec::new(),
         }
@@ -184,8 +187,11 @@ impl Shutdown {
         }
     }
 
-    /// When [`expired`](Self::expired) is to be called next.
+    /// When [`expired`](Self::expired) is to be called next; never while everything stands still.
     pub(crate) fn deadline(&self) -> Option<Time> {
+        if self.suspended_at.is_some() {
+            return None;
+        }
         [self.kill_at(), self.give_up_at()].into_iter().flatten().min()
     }
 
@@ -218,6 +224,9 @@ impl Shutdown {
     /// A deadline has come: the grace is over, or a stage is given up, or, where output moved since
     /// the budget began and nobody stops the job, the budget begins again. Nothing when it is early.
     pub(crate) fn expired(&mut self, now: Time, progress: u64) -> Option<Action> {
+        if self.suspended_at.is_some() {
+            return None;
+        }
         if self.kill_at().is_some_and(|at| at <= now) {
             if let Some(stop) = &mut self.stop {
                 stop.kill_at = None;
@@ -237,8 +246,20 @@ impl Shutdown {
         Some(self.give_up(now))
     }
 
+    /// Everything stands still from now on.
+    pub(crate) fn suspend(&mut self, now: Time) {
+        self.suspended_at.get_or_insert(now);
+    }
+
+    /// Everything goes on.
+    pub(crate) fn resume(&mut self, now: Time) {
+        if let Some(since) = self.suspended_at.take() {
+            self.postpone(now.saturating_sub(since));
+        }
+    }
+
     /// Everything stood still for so long: no deadline counts that.
-    pub(crate) fn postpone(&mut self, by: Duration) {
+    fn postpone(&mut self, by: Duration) {
         self.since = self.since.map(|since| since + by);
         if let Some(kill_at) = self.stop.as_mut().and_then(|stop| stop.kill_at.as_mut()) {
             *kill_at += by;
@@ -418,8 +439,9 @@ mod tests {
                     }
                     Event::Sleep(millis) => {
                         let by = Duration::from_millis(millis);
+                        shutdown.suspend(now);
                         (now, model.asleep) = (now + by, model.asleep + by);
-                        shutdown.postpone(by);
+                        shutdown.resume(now);
                     }
                 }
                 if let Some(Action::GiveUp(stage)) = action {

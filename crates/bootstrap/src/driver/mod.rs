@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 
 use self::barriers::Barriers;
 use self::record::{Consequence, Record};
-use self::run::{DriverLoop, Settings};
+use self::run::{DriverLoop, Request, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
 use crate::plan::{Console, Plan};
@@ -68,7 +68,7 @@ impl DriverBuilder {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, console, read_back } = self;
         let settings = settings(&plan)?;
-        let (commands, requested) = unbounded_channel();
+        let (requests, requested) = unbounded_channel();
         let mut inbox = inbox;
         let shared = Arc::new(DriverState {
             client: OnceLock::new(),
@@ -79,7 +79,7 @@ impl DriverBuilder {
             versions: AtomicU64::new(0),
             barriers: Mutex::default(),
             flush_timeout: plan.flush_timeout,
-            commands,
+            requests,
         });
         let listening = Arc::clone(&shared);
         inbox.listen(Box::new(move |heard| listening.handle_heard(heard)));
@@ -139,7 +139,7 @@ struct DriverState {
     versions: AtomicU64,
     barriers: Mutex<Barriers>,
     flush_timeout: Duration,
-    commands: UnboundedSender<StopCause>,
+    requests: UnboundedSender<Request>,
 }
 
 impl DriverState {
@@ -216,8 +216,8 @@ impl DriverState {
         verdicts
     }
 
-    fn stop(&self, cause: StopCause) {
-        if self.commands.send(cause).is_err() {
+    fn request(&self, request: Request) {
+        if self.requests.send(request).is_err() {
             tracing::trace!("the driver has ended");
         }
     }
@@ -288,7 +288,7 @@ impl DriverHandle {
     /// Stops the job on all hosts: the ranks' groups are signalled at once. Called again it ends
     /// the grace.
     pub fn stop(&self, cause: StopCause) {
-        self.shared.stop(cause);
+        self.shared.request(Request::Stop(cause));
     }
 
     /// As [`stop`](Self::stop), unless there is a report already or the job is being stopped.
@@ -301,6 +301,16 @@ impl DriverHandle {
     /// Waits until there is a report, or will be none.
     pub(crate) async fn ended(&self) {
         drop(self.wait().await);
+    }
+
+    /// Ranks stand still: no deadline counts the time until [`resume`](Self::resume).
+    pub(crate) fn suspend(&self) {
+        self.shared.request(Request::Suspend(tokio::time::Instant::now()));
+    }
+
+    /// They go on.
+    pub(crate) fn resume(&self) {
+        self.shared.request(Request::Resume(tokio::time::Instant::now()));
     }
 
     /// Sends a signal to the group of a rank, or of every rank.

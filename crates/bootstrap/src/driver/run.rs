@@ -8,6 +8,7 @@ use lastline_jobs::{OpenDir, REPORT_FILE, Report, report_text, write_report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::DriverState;
 use super::report::put_together;
@@ -33,10 +34,20 @@ pub(super) struct Settings {
     pub(super) asked: Option<PathBuf>,
 }
 
+/// What a handle asks of the loop.
+#[derive(Debug)]
+pub(super) enum Request {
+    Stop(StopCause),
+    /// Ranks, and maybe this process, stand still since then: no deadline counts that.
+    Suspend(Instant),
+    /// They go on since then.
+    Resume(Instant),
+}
+
 pub(super) struct DriverLoop {
     settings: Settings,
     shared: Arc<DriverState>,
-    requested: UnboundedReceiver<StopCause>,
+    requested: UnboundedReceiver<Request>,
     changes: watch::Receiver<u64>,
     finished: watch::Sender<Option<Arc<Report>>>,
     clock: Clock,
@@ -50,7 +61,7 @@ impl DriverLoop {
     pub(super) fn new(
         settings: Settings,
         shared: Arc<DriverState>,
-        requested: UnboundedReceiver<StopCause>,
+        requested: UnboundedReceiver<Request>,
         finished: watch::Sender<Option<Arc<Report>>>,
     ) -> Self {
         let changes = shared.changes.subscribe();
@@ -69,7 +80,7 @@ impl DriverLoop {
             let deadline = self.shutdown.deadline();
             tokio::select! {
                 biased;
-                Some(cause) = self.requested.recv() => self.stop(cause),
+                Some(request) = self.requested.recv() => self.handle_request(request),
                 Ok(()) = self.changes.changed() => self.look(),
                 done = poll_work(&mut self.work) => self.handle_done(done),
                 () = self.clock.sleep_until(deadline) => self.handle_deadline(),
@@ -140,6 +151,14 @@ impl DriverLoop {
             // Hosts that stop already are not hurried by a failure.
             self.shared.control.send(Control::Stop { cause: StopCause::Failure });
             self.stopping(cause);
+        }
+    }
+
+    fn handle_request(&mut self, request: Request) {
+        match request {
+            Request::Stop(cause) => self.stop(cause),
+            Request::Suspend(at) => self.shutdown.suspend(self.clock.at(at)),
+            Request::Resume(at) => self.shutdown.resume(self.clock.at(at)),
         }
     }
 

@@ -91,7 +91,6 @@ struct State {
     /// There is no driver any more.
     driver_gone: bool,
     marks: Vec<AwaitedMarks>,
-    suspended_at: Option<Duration>,
 }
 
 impl HostLoop {
@@ -112,7 +111,6 @@ impl HostLoop {
             dismissed: None,
             driver_gone: false,
             marks: Vec::new(),
-            suspended_at: None,
         };
         let spawning = Some(spawning);
         Self { settings, link, files, spawning, intake, heard, state }
@@ -348,8 +346,7 @@ impl HostLoop {
                 self.dismiss();
             }
             Event::Suspend(done) => {
-                self.state.suspended_at.get_or_insert(self.state.clock.now());
-                self.signal_running(libc::SIGSTOP);
+                self.suspend();
                 // Whoever asked may have given up waiting.
                 done.send(()).unwrap_or_default();
             }
@@ -374,10 +371,7 @@ impl HostLoop {
                 self.take_marks(self.now());
             }
             Control::Stop { cause } => self.stop(cause),
-            Control::Signal { rank: None, signal: libc::SIGSTOP } => {
-                self.state.suspended_at.get_or_insert(self.state.clock.now());
-                self.signal_running(libc::SIGSTOP);
-            }
+            Control::Signal { rank: None, signal: libc::SIGSTOP } => self.suspend(),
             Control::Signal { rank: None, signal: libc::SIGCONT } => self.resume(),
             Control::Signal { rank: None, signal } => self.signal_running(signal),
             Control::Signal { rank: Some(rank), signal } => {
@@ -419,11 +413,13 @@ impl HostLoop {
         }
     }
 
+    fn suspend(&mut self) {
+        self.state.shutdown.suspend(self.state.clock.now());
+        self.signal_running(libc::SIGSTOP);
+    }
+
     fn resume(&mut self) {
-        let now = self.now();
-        if let Some(since) = self.state.suspended_at.take() {
-            self.state.shutdown.postpone(now.saturating_sub(since));
-        }
+        self.state.shutdown.resume(self.state.clock.now());
         self.signal_running(libc::SIGCONT);
     }
 

@@ -218,6 +218,28 @@ async fn a_rank_whose_start_ends_after_the_grace_is_killed() {
     assert!(report.ranks[0].stopped_by_lastline);
 }
 
+/// Longer than the whole shutdown may take.
+#[tokio::test]
+async fn no_deadline_counts_the_time_in_which_ranks_are_paused() {
+    let mut plan = sh(
+        "exec 2>/dev/null; trap 'sleep 0.2; echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done",
+        1,
+    );
+    (plan.grace, plan.teardown_timeout) = (Duration::from_secs(1), Duration::from_secs(2));
+    let mesh = spawn(plan, Counter::default());
+    ranks_when(&mesh, |ranks| ranks[0].pid.is_some()).await;
+    while mesh.ranks()[0].lines < 1 {
+        tokio::task::yield_now().await;
+    }
+    mesh.suspend().await;
+    mesh.stop(StopCause::Owner);
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    mesh.resume();
+    let report = wait(&mesh).await;
+    assert_eq!((report.ranks[0].code, report.totals().lines), (Some(0), 2));
+    assert!(report.teardown.iter().all(|row| !row.timed_out), "{:?}", report.teardown);
+}
+
 #[test]
 fn no_process_is_left_when_the_runtime_goes() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,8 +1,11 @@
 //! Lines as JSON: one object a line, all on stdout.
 
 use std::io;
+use std::sync::Arc;
 
-use lastline_line::{Entry, Field, Folded, Line, Stream, Timestamp};
+use lastline_line::{
+    Entry, Field, Folded, Line, RankNames, RankNumbers, Stream, Timestamp, rank_list,
+};
 use serde::Serialize;
 
 use crate::output::{BoxWrite, Outputs};
@@ -15,6 +18,7 @@ use crate::printer::{PrintError, Printer};
 /// before. A folded entry has `ranks, count, fields, first, last` beside its `line`.
 pub struct JsonPrinter {
     outputs: Outputs,
+    names: Option<Arc<dyn RankNames>>,
 }
 
 #[derive(Serialize)]
@@ -86,7 +90,12 @@ impl std::fmt::Debug for JsonPrinter {
 impl JsonPrinter {
     /// A printer whose objects go to `stdout`, and whose notes go to `stderr`.
     pub fn new(stdout: BoxWrite, stderr: BoxWrite) -> Self {
-        Self { outputs: Outputs::new(stdout, stderr) }
+        Self { outputs: Outputs::new(stdout, stderr), names: None }
+    }
+
+    /// With what the ranks of entries are called, in `ranks` and `except`. Default: their numbers.
+    pub fn named(self, names: Arc<dyn RankNames>) -> Self {
+        Self { names: Some(names), ..self }
     }
 
     fn put(&mut self, object: &Object<'_>) -> Result<(), PrintError> {
@@ -102,7 +111,10 @@ impl Printer for JsonPrinter {
     fn print(&mut self, entry: &Entry<'_>) -> Result<(), PrintError> {
         match entry {
             Entry::Line(line) => self.put(&line_object(line)),
-            Entry::Folded(folded) => self.put(&folded_object(folded)),
+            Entry::Folded(folded) => {
+                let names = self.names.clone();
+                self.put(&folded_object(folded, names.as_deref().unwrap_or(&RankNumbers)))
+            }
         }
     }
 
@@ -135,15 +147,15 @@ fn line_object<'a>(line: &Line<'a>) -> Object<'a> {
     }
 }
 
-fn folded_object<'a>(folded: &Folded<'a>) -> Object<'a> {
+fn folded_object<'a>(folded: &Folded<'a>, names: &dyn RankNames) -> Object<'a> {
     let address = |of: lastline_line::Address| Address {
         rank: of.stream.rank,
         stream: of.stream.stream,
         offset: of.start.0,
     };
     let entry = FoldedObject {
-        ranks: folded.ranks.to_string(),
-        except: folded.except.map(ToString::to_string),
+        ranks: rank_list(folded.ranks, names),
+        except: folded.except.map(|except| rank_list(except, names)),
         count: folded.count,
         lines: folded.lines,
         fields: folded.fields.iter().map(field).collect(),

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lastline_line::{
-    Colours, Entry, Folded, Line, Stream, StreamId, Timestamp, is_plain, plain_text,
+    Colours, Entry, Folded, Line, RankNames, RankNumbers, Stream, StreamId, Timestamp, Who,
+    is_plain, plain_text,
 };
 
 use crate::output::{BoxWrite, Outputs};
@@ -46,6 +47,8 @@ pub struct TextOptions {
     /// Both outputs are one file, a terminal as a rule, so that a note must not follow an open line
     /// of either. Default: false.
     pub shared: bool,
+    /// What the ranks of entries are called. Default: their numbers.
+    pub names: Option<Arc<dyn RankNames>>,
 }
 
 /// What stands before the rest of a line whose start was printed before.
@@ -166,31 +169,39 @@ impl TextPrinter {
     }
 
     fn print_folded_text(&mut self, folded: &Folded<'_>) -> Result<(), PrintError> {
-        let mut ranks = match folded.except {
-            Some(except) => {
-                let all =
-                    folded.ranks.iter().chain(except.iter()).collect::<lastline_line::RankSet>();
-                format!("{all} except {except}")
-            }
-            None => folded.ranks.to_string(),
-        };
-        if folded.count > folded.ranks.len() as u64 {
-            ranks.push_str(&format!(" ×{}", folded.count));
-        }
-        let label = self.labels.get(folded.first.stream.rank);
-        let mut prefix =
-            self.options.prefix.render_ranks(&ranks, &label, folded.stream, folded.time);
-        if self.options.color && !prefix.is_empty() {
-            prefix = format!("{DIM}{prefix}{RESET}");
-        }
+        let [first, next] = self.entry_prefixes(folded);
         let (buffer, result) = self.outputs.switch(folded.stream);
-        for text in folded.text.split(|&byte| byte == b'\n') {
-            buffer.extend_from_slice(prefix.as_bytes());
+        for (at, text) in folded.text.split(|&byte| byte == b'\n').enumerate() {
+            buffer.extend_from_slice(if at == 0 { &first } else { &next }.as_bytes());
             buffer.extend_from_slice(text);
             buffer.push(b'\n');
         }
         self.stand(folded.stream, false);
         result
+    }
+
+    /// What stands before the first line of an entry, and before the others. Before the first of many
+    /// lines all ranks are named, however many; elsewhere a long list of them is cut.
+    fn entry_prefixes(&self, folded: &Folded<'_>) -> [String; 2] {
+        let names = self.options.names.as_deref().unwrap_or(&RankNumbers);
+        let who = Who { ranks: folded.ranks, except: folded.except, names };
+        let label = self.labels.get(folded.first.stream.rank);
+        let prefix = |mut ranks: String| {
+            if folded.count > folded.ranks.len() as u64 {
+                ranks.push_str(&format!(" ×{}", folded.count));
+            }
+            let prefix = &self.options.prefix;
+            let text = prefix.render_ranks(&ranks, &label, folded.stream, folded.time);
+            if self.options.color && !text.is_empty() {
+                format!("{DIM}{text}{RESET}")
+            } else {
+                text
+            }
+        };
+        match memchr::memchr(b'\n', folded.text) {
+            Some(_) => [prefix(who.whole()), prefix(who.short())],
+            None => [prefix(who.short()), String::new()],
+        }
     }
 
     /// Where an output stands now; both where they are one.

@@ -1,6 +1,11 @@
 //! An entry that is being gathered.
 
-use lastline_line::{Address, Controls, Emit, Entry, Field, Folded, Member, RankSet, StreamId};
+use std::sync::Arc;
+
+use lastline_line::{
+    Address, Controls, Emit, Entry, Field, Folded, Member, RankNames, RankNumbers, RankSet,
+    StreamId, exceptions,
+};
 use rustc_hash::FxHashMap;
 
 use crate::field::Variable;
@@ -28,6 +33,8 @@ pub(crate) struct Gathered {
     /// Every statement had the same bytes.
     equal: bool,
     pub(crate) ranks: RankSet,
+    /// What they are called; their numbers by default.
+    pub(crate) names: Option<Arc<dyn RankNames>>,
     members: Vec<Member>,
     /// Where a stream's member is, once there are many.
     member_of: FxHashMap<StreamId, usize>,
@@ -155,7 +162,8 @@ impl Gathered {
             let said = Said { text: &self.text, lines: &self.metas };
             return lines(said, emit);
         }
-        let except = live.and_then(|live| missing(&self.ranks, live));
+        let names = self.names.as_deref().unwrap_or(&RankNumbers);
+        let except = live.and_then(|live| exceptions(&self.ranks, live, names));
         let mut rendered = Vec::new();
         let text = match self.shown_as_it_is() {
             Some(text) => text,
@@ -209,18 +217,4 @@ pub(crate) fn lines(said: Said<'_>, emit: &mut Emit<'_>) {
     for (meta, text) in said.each() {
         emit(Entry::Line(meta.line(text)));
     }
-}
-
-/// The ranks that live and are not in `ranks`, when naming them is the shorter way to say who is:
-/// one for every three that are, at most. When ranks have ended, those that live may be no range any
-/// more; then only if that leaves fewer ranges to name.
-fn missing(ranks: &RankSet, live: &RankSet) -> Option<RankSet> {
-    let missing = live.difference(ranks);
-    if missing.is_empty() || missing.len() * 3 > ranks.len() {
-        return None;
-    }
-    let all: RankSet = ranks.iter().chain(missing.iter()).collect();
-    let from_zero_on = all.len() == all.iter().last()? as usize + 1;
-    let shorter = all.ranges().count() < ranks.ranges().count();
-    (from_zero_on || shorter).then_some(missing)
 }

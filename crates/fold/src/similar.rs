@@ -1,8 +1,9 @@
 //! All similar lines in a window as one entry.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Emit, Fold, Line, Timestamp};
+use lastline_line::{Emit, Fold, Line, RankNames, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::entry;
@@ -56,6 +57,12 @@ impl Similar {
             now: Timestamp::default(),
         };
         Self { units: Units::default(), core }
+    }
+
+    /// With what ranks are called, where an entry's text names some. Default: their numbers.
+    pub fn named(mut self, names: Arc<dyn RankNames>) -> Self {
+        self.core.windows.names = Some(names);
+        self
     }
 }
 

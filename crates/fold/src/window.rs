@@ -1,9 +1,10 @@
 //! Entries with a window: the first line at once, the similar ones after it as one entry.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Emit, Timestamp};
+use lastline_line::{Emit, RankNames, Timestamp};
 
 use crate::entry::{self, Gathered};
 use crate::read::Reading;
@@ -25,11 +26,13 @@ pub(crate) struct Windows {
     base: u64,
     window: Duration,
     bytes: usize,
+    /// What ranks are called.
+    pub(crate) names: Option<Arc<dyn RankNames>>,
 }
 
 impl Windows {
     pub(crate) fn new(window: Duration) -> Self {
-        Self { slots: VecDeque::new(), base: 0, window, bytes: 0 }
+        Self { slots: VecDeque::new(), base: 0, window, bytes: 0, names: None }
     }
 
     /// Gives `said` out and opens a window for what is similar to it. Returns the entry's number.
@@ -49,7 +52,8 @@ impl Windows {
         match &mut slot.rest {
             Some(rest) => rest.join(said, reading),
             None => {
-                let rest = Gathered::of(said, reading);
+                let mut rest = Gathered::of(said, reading);
+                rest.names.clone_from(&self.names);
                 self.bytes += rest.held_bytes();
                 slot.rest = Some(rest);
             }

@@ -47,10 +47,12 @@ mod host;
 mod job;
 mod ledger;
 mod message;
+mod names;
 mod plain;
 mod ranks;
 mod readback;
 mod sink;
+mod who;
 pub mod wire;
 
 pub use address::{Launch, Offset, Span, Stream, StreamId, Timestamp};
@@ -64,10 +66,12 @@ pub use job::{
 };
 pub use ledger::{Cause, Gap, Gaps, Imbalance, StreamLedger, Watermark, Withheld, WithheldBytes};
 pub use message::{Control, ControlSender, Inbox, Message, Received, Version};
+pub use names::{RankNames, RankNumbers};
 pub use plain::{Colours, Controls, is_plain, plain_text};
 pub use ranks::{MAX_RANK, RankSet, RankSetError};
 pub use readback::{ReadBack, ReadOutcome};
 pub use sink::{Accept, Sink};
+pub use who::{MAX_LIST_COLUMNS, Who, exceptions, rank_list, short_list};
 
 // The program of the README runs with the tests.
 #[cfg(doctest)]

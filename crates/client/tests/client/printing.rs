@@ -294,3 +294,64 @@ async fn a_new_fold_takes_hold_at_once() {
     client.set_fold(Box::new(lastline_line::Off));
     lastline_testing::until(|| printer.lines() == ["0:held"]).await;
 }
+
+#[derive(Debug)]
+struct Hosts;
+
+impl lastline_line::RankNames for Hosts {
+    fn write(&self, ranks: &RankSet, into: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        for (at, rank) in ranks.iter().enumerate() {
+            write!(into, "{}node{rank}", if at > 0 { "," } else { "" })?;
+        }
+        Ok(())
+    }
+    fn noun(&self) -> &'static str {
+        "hosts"
+    }
+}
+
+/// An entry of `ranks`, as both printers print it.
+fn entry_as_printed(ranks: &str, text: &str) -> String {
+    let (screen, none) = (Screen::new(), Screen::new());
+    let ranks: RankSet = ranks.parse().expect("ranks");
+    let first = Address { stream: stdout(0), start: Offset(0) };
+    let entry = Entry::Folded(Folded {
+        stream: Stream::Stdout,
+        text: text.as_bytes(),
+        lines: 2,
+        count: 2,
+        ranks: &ranks,
+        except: None,
+        fields: &[],
+        first,
+        last: first,
+        time: Timestamp(0),
+        members: &[],
+    });
+    let mut options = TextOptions::default();
+    options.prefix = Template::rank();
+    options.names = Some(std::sync::Arc::new(Hosts));
+    let mut printers: [Box<dyn lastline_client::Printer>; 2] = [
+        Box::new(text_on([&screen, &none], options)),
+        Box::new(json_on([&screen, &none]).named(std::sync::Arc::new(Hosts))),
+    ];
+    for printer in &mut printers {
+        printer.print(&entry).expect("a screen");
+        printer.flush().expect("a screen");
+    }
+    visible(&screen)
+}
+
+#[test]
+fn entries_name_their_ranks_and_cut_long_lists_of_them() {
+    let short = entry_as_printed("0,2", "ready");
+    assert!(short.starts_with("[node0,node2] ready\n"), "{short}");
+    assert!(short.contains(r#""ranks":"node0,node2""#), "{short}");
+    let long = entry_as_printed("0,2,4,6,8", "ready");
+    assert!(long.starts_with("[node0,node2,node4…(5 hosts)] ready\n"), "{long}");
+    assert!(long.contains(r#""ranks":"node0,node2,node4,node6,node8""#), "{long}");
+    let lines = entry_as_printed("0,2,4,6,8", "a\nb\nc");
+    let whole = "[node0,node2,node4,node6,node8] a\n";
+    let cut = "[node0,node2,node4…(5 hosts)]";
+    assert!(lines.starts_with(&format!("{whole}{cut} b\n{cut} c\n")), "{lines}");
+}

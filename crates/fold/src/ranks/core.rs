@@ -1,8 +1,9 @@
 //! Which entry a line joins, and when an entry goes out.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
-use lastline_line::{Emit, RankSet, Timestamp};
+use lastline_line::{Emit, RankNames, RankSet, Timestamp};
 
 use super::RanksOptions;
 use super::cursors::{RankCursors, Use, User};
@@ -28,6 +29,8 @@ pub(super) struct Core {
     cursors: RankCursors,
     queue: Queue,
     pub(super) now: Timestamp,
+    /// What ranks are called.
+    pub(super) names: Option<Arc<dyn RankNames>>,
 }
 
 impl Core {
@@ -40,6 +43,7 @@ impl Core {
             cursors: RankCursors::default(),
             queue: Queue::default(),
             now: Timestamp::default(),
+            names: None,
             options,
         }
     }
@@ -81,6 +85,7 @@ impl Core {
         rank.joined(number);
         let mut open = self.queue.spare();
         open.gathered.start(said, &reading);
+        open.gathered.names.clone_from(&self.names);
         (open.key, open.live, open.ready) = (key, usize::from(lives), alone);
         open.deadline = now.after(self.options.window);
         self.queue.push(open);

@@ -4,9 +4,10 @@ mod core;
 mod cursors;
 mod queue;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Emit, Fold, Line, RankSet, Timestamp};
+use lastline_line::{Emit, Fold, Line, RankNames, RankSet, Timestamp};
 
 use self::core::Core;
 use crate::miner::MinerOptions;
@@ -47,6 +48,12 @@ impl Ranks {
     /// Waits for the ranks in `live`.
     pub fn new(live: RankSet, options: RanksOptions) -> Self {
         Self { units: Units::default(), core: Core::new(live, options) }
+    }
+
+    /// With what ranks are called, where an entry's text names some. Default: their numbers.
+    pub fn named(mut self, names: Arc<dyn RankNames>) -> Self {
+        self.core.names = Some(names);
+        self
     }
 
     /// A rank was started, again or later than the others: it is waited for from now on.

@@ -115,7 +115,7 @@ impl From<&Entry<'_>> for OwnedEntry {
                 count: folded.count,
                 ranks: folded.ranks.clone(),
                 except: folded.except.cloned(),
-                fields: folded.fields.to_vec(),
+                fields: folded.fields.fields(),
                 first: folded.first,
                 last: folded.last,
                 time: folded.time,

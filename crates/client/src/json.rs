@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use lastline_line::{
-    Entry, Field, Folded, Line, RankNames, RankNumbers, Stream, Timestamp, rank_list,
+    Entry, Field, Folded, Line, Outlier, RankNames, RankNumbers, Stream, Timestamp, rank_list,
 };
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ struct FoldedObject {
     except: Option<String>,
     count: u64,
     lines: u64,
-    fields: Vec<serde_json::Value>,
+    fields: Vec<FieldObject>,
     first: Address,
     last: Address,
 }
@@ -158,7 +158,7 @@ fn folded_object<'a>(folded: &Folded<'a>, names: &dyn RankNames) -> Object<'a> {
         except: folded.except.map(|except| rank_list(except, names)),
         count: folded.count,
         lines: folded.lines,
-        fields: folded.fields.iter().map(field).collect(),
+        fields: folded.fields.fields().into_iter().map(|of| field(of, names)).collect(),
         first: address(folded.first),
         last: address(folded.last),
     };
@@ -188,12 +188,66 @@ fn text_of(text: &[u8]) -> Object<'_> {
     }
 }
 
-fn field(field: &Field) -> serde_json::Value {
+/// A field as JSON: `value` where all agree; otherwise `min` and `max`, the common `value`, or
+/// `samples`, with how many values are `distinct` and the `outliers`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum FieldObject {
+    Same {
+        value: String,
+    },
+    Common {
+        value: String,
+        #[serde(flatten)]
+        different: Different,
+        outliers: Vec<OutlierObject>,
+    },
+    Numbers {
+        min: String,
+        max: String,
+        #[serde(flatten)]
+        different: Different,
+        outliers: Vec<OutlierObject>,
+    },
+    Samples {
+        samples: Vec<String>,
+        #[serde(flatten)]
+        different: Different,
+    },
+}
+
+#[derive(Serialize)]
+struct Different {
+    distinct: u64,
+    /// There may be more than `distinct`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
+}
+
+#[derive(Serialize)]
+struct OutlierObject {
+    ranks: String,
+    value: String,
+}
+
+fn field(field: Field, names: &dyn RankNames) -> FieldObject {
+    let named = |outliers: Vec<Outlier>| {
+        let object =
+            |of: Outlier| OutlierObject { ranks: rank_list(&of.ranks, names), value: of.value };
+        outliers.into_iter().map(object).collect()
+    };
     match field {
-        Field::Same(value) => serde_json::json!({ "value": value }),
-        Field::Numbers { min, max } => serde_json::json!({ "min": min, "max": max }),
-        Field::Samples { values, others } => {
-            serde_json::json!({ "samples": values, "others": others })
+        Field::Same(value) => FieldObject::Same { value },
+        Field::Common { value, distinct, more, outliers } => {
+            let different = Different { distinct, more };
+            FieldObject::Common { value, different, outliers: named(outliers) }
+        }
+        Field::Numbers { min, max, distinct, more, outliers } => {
+            let different = Different { distinct, more };
+            FieldObject::Numbers { min, max, different, outliers: named(outliers) }
+        }
+        Field::Samples { samples, distinct, more } => {
+            FieldObject::Samples { samples, different: Different { distinct, more } }
         }
     }
 }

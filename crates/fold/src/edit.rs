@@ -125,10 +125,10 @@ impl Core {
             None => {
                 side.windows.open(said, now, emit);
                 side.nearest.insert(&text);
-                while side.is_over(&self.bounds) {
-                    side.close(emit);
-                }
             }
+        }
+        while side.is_over(&self.bounds) {
+            side.close(emit);
         }
     }
 

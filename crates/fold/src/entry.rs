@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use lastline_line::{
-    Address, Controls, Emit, Entry, Field, Folded, Member, RankNames, RankNumbers, RankSet,
-    StreamId, exceptions,
+    Address, Controls, Emit, Entry, Field, FieldSource, Folded, Member, RankNames, RankNumbers,
+    RankSet, StreamId, exceptions,
 };
 use rustc_hash::FxHashMap;
 
-use crate::field::Variable;
+use crate::column::{Column, Told};
+use crate::field;
 use crate::place::Place;
 use crate::read::Reading;
 use crate::unit::{Meta, Said};
+use crate::values::{Text, Values};
 
 /// From how many streams on an entry looks them up in a table.
 const MANY_STREAMS: usize = 16;
@@ -29,7 +31,7 @@ pub(crate) struct Gathered {
     plain: Option<Vec<u8>>,
     control: Option<Controls>,
     places: Vec<Place>,
-    variables: Vec<Variable>,
+    values: Values,
     /// Every statement had the same bytes.
     equal: bool,
     pub(crate) ranks: RankSet,
@@ -61,8 +63,7 @@ impl Gathered {
         self.control = reading.control;
         self.places.clear();
         self.places.extend_from_slice(reading.places);
-        self.variables.clear();
-        self.variables.extend(self.places.iter().map(|_| Variable::Same));
+        self.values.start(self.places.len());
         self.equal = true;
         self.ranks.clear();
         self.members.clear();
@@ -74,29 +75,30 @@ impl Gathered {
     /// Takes in a statement of a stream that may have said it before.
     #[inline]
     pub(crate) fn join(&mut self, said: Said<'_>, reading: &Reading<'_>) {
-        self.compare(said, reading);
         let member = self.member(said.stream());
+        self.compare(member, said, reading);
         self.count_in(said, member);
     }
 
     /// Takes in a statement of a stream that has not said it before.
     #[inline]
     pub(crate) fn join_first(&mut self, said: Said<'_>, reading: &Reading<'_>) {
-        self.compare(said, reading);
-        self.count_in(said, self.members.len());
+        let member = self.members.len();
+        self.compare(member, said, reading);
+        self.count_in(said, member);
     }
 
     /// Notes what differs. The statement has as many places as the first.
     #[inline]
-    fn compare(&mut self, said: Said<'_>, reading: &Reading<'_>) {
-        if !self.equal || self.text.len() != said.text.len() || self.text != said.text {
-            self.equal = false;
-            let first = self.plain.as_deref().unwrap_or(&self.text);
-            let places = self.places.iter().zip(reading.places);
-            for (variable, (&at, place)) in self.variables.iter_mut().zip(places) {
-                variable.take(first, at, reading.plain, *place);
-            }
+    fn compare(&mut self, member: usize, said: Said<'_>, reading: &Reading<'_>) {
+        if self.equal && self.text.len() == said.text.len() && self.text == said.text {
+            return;
         }
+        self.equal = false;
+        let first =
+            Text { text: self.plain.as_deref().unwrap_or(&self.text), places: &self.places };
+        let said = Text { text: reading.plain, places: reading.places };
+        self.values.take(member as u32, self.members.len() as u32, first, said);
     }
 
     /// Counts a statement as one of the member's.
@@ -135,10 +137,8 @@ impl Gathered {
 
     /// The places in which two statements or more agree with each other and not with this one.
     pub(crate) fn agreed_otherwise(&self, reading: &Reading<'_>) -> Vec<usize> {
-        let differs = |place: &usize| {
-            matches!(self.variables.get(*place), Some(Variable::Same))
-                && !self.starts_with(*place, reading)
-        };
+        let differs =
+            |place: &usize| self.values.agree(*place) && !self.starts_with(*place, reading);
         let agreed = if self.count > 1 { reading.places.len() } else { 0 };
         (0..agreed).filter(differs).collect()
     }
@@ -150,9 +150,10 @@ impl Gathered {
         value == self.places.get(place).map(|at| at.of(first))
     }
 
-    /// The bytes of text that it holds.
+    /// The bytes of text and values that it holds.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.text.len() + self.plain.as_ref().map_or(0, Vec::len)
+        let text = self.text.len() + self.plain.as_ref().map_or(0, Vec::len);
+        text + self.values.held_bytes()
     }
 
     /// Gives it out: as lines when it is one statement, as an entry otherwise. `live` are the ranks
@@ -168,7 +169,7 @@ impl Gathered {
         let text = match self.shown_as_it_is() {
             Some(text) => text,
             None => {
-                self.render(&mut rendered);
+                self.render(names, &mut rendered);
                 &rendered
             }
         };
@@ -181,7 +182,7 @@ impl Gathered {
             count: self.count,
             ranks: &self.ranks,
             except: except.as_ref(),
-            fields: &self.fields(),
+            fields: self,
             first: address,
             last: self.last.unwrap_or(address),
             time: first.time,
@@ -194,21 +195,44 @@ impl Gathered {
         (self.equal && self.control != Some(Controls::Other)).then_some(&self.text)
     }
 
-    fn render(&self, into: &mut Vec<u8>) {
-        let first = self.plain.as_deref().unwrap_or(&self.text);
-        let mut at = 0;
-        for (place, variable) in self.places.iter().zip(&self.variables) {
+    fn render(&self, names: &dyn RankNames, into: &mut Vec<u8>) {
+        let first = self.first();
+        let (mut at, mut column) = (0, Column::default());
+        for (number, place) in self.places.iter().enumerate() {
             into.extend_from_slice(&first[at..place.start as usize]);
-            variable.write(place.of(first), into);
+            match self.values.agree(number) {
+                true => into.extend_from_slice(place.of(first)),
+                false => {
+                    field::write(&self.tell(number, &mut column), place.of(first), names, into)
+                }
+            }
             at = place.end as usize;
         }
         into.extend_from_slice(&first[at..]);
     }
 
+    /// Tells the values of a place apart.
+    fn tell<'a>(&'a self, place: usize, column: &mut Column<'a>) -> Told<'a> {
+        column.clear();
+        let first = self.places[place].of(self.first());
+        let members = self.members.len() as u32;
+        self.values.each(place, members, |member, value| {
+            column.push(member, value.unwrap_or(first));
+        });
+        column.tell(&self.members)
+    }
+
+    /// The first statement without control sequences.
+    fn first(&self) -> &[u8] {
+        self.plain.as_deref().unwrap_or(&self.text)
+    }
+}
+
+impl FieldSource for Gathered {
     fn fields(&self) -> Vec<Field> {
-        let first = self.plain.as_deref().unwrap_or(&self.text);
-        let places = self.places.iter().zip(&self.variables);
-        places.map(|(place, variable)| variable.field(place.of(first))).collect()
+        let mut column = Column::default();
+        let places = 0..self.places.len();
+        places.map(|at| field::field(&self.tell(at, &mut column), self.values.more(at))).collect()
     }
 }
 

@@ -1,180 +1,200 @@
-//! What the lines of an entry have in one of their variable places.
+//! How what differs is written, in an entry's text and for whoever takes its fields.
 
-use lastline_line::Field;
-use rustc_hash::FxHashSet;
+use lastline_line::{Field, Outlier, RankNames, short_list};
 
-use crate::place::Place;
-use crate::range::Range;
-use crate::statement::{hash, is_bar};
+use crate::column::{Group, Told, Usual};
+use crate::statement::is_bar;
 
-/// How many different values are shown.
-const SHOWN: usize = 3;
-/// How many different values are told apart; past that, others are not counted.
-const COUNTED: usize = 4096;
+/// How many outliers are named in an entry's text.
+const NAMED: usize = 3;
+/// How many are in a field.
+const MAX_OUTLIERS: usize = 1024;
 
-/// A variable place of an entry, gathered line by line.
-#[derive(Debug)]
-pub(crate) enum Variable {
-    /// All the same: as in the entry's first line.
-    Same,
-    /// Numbers of one unit.
-    Numbers(Range),
-    /// Different values.
-    Samples(Box<Samples>),
-}
-
-/// Different values of a place.
-#[derive(Debug, Default)]
-pub(crate) struct Samples {
-    values: Vec<Vec<u8>>,
-    seen: FxHashSet<u64>,
-}
-
-impl Variable {
-    /// Takes in the value at `place` of another text; the first one's is at `at` of `first`.
-    #[inline]
-    pub(crate) fn take(&mut self, first: &[u8], at: Place, text: &[u8], place: Place) {
-        if let Self::Numbers(range) = self {
-            let rest = text.get(place.start as usize..).unwrap_or_default();
-            let length = place.end - place.start;
-            if range.take_bare(rest, length)
-                || range.take_alike(at.of(first), rest, length as usize)
-            {
-                return;
-            }
+/// Writes what was told of a place as it stands in an entry's text; `first` is the first value.
+pub(crate) fn write(told: &Told<'_>, first: &[u8], names: &dyn RankNames, into: &mut Vec<u8>) {
+    let inside = |unit: usize| {
+        let of_unit =
+            |group: &Group<'_>| group.value.ends_with(unit_of(first_of(&told.usual), unit));
+        if told.outliers.iter().all(of_unit) { unit } else { 0 }
+    };
+    match &told.usual {
+        Usual::Common(value) if told.outliers.is_empty() => into.extend_from_slice(value),
+        // How far it is stands in the numbers beside it.
+        _ if is_bar(first) => into.extend_from_slice(first),
+        Usual::Common(value) => {
+            let unit = common_unit(value, &told.outliers);
+            into.push(b'{');
+            into.extend_from_slice(&value[..value.len() - unit]);
+            write_outliers(&told.outliers, unit, names, into);
+            into.push(b'}');
+            into.extend_from_slice(unit_of(value, unit));
         }
-        self.merge(at.of(first), place.of(text));
-    }
-
-    fn merge(&mut self, first: &[u8], value: &[u8]) {
-        match self {
-            Self::Same if first == value => {}
-            Self::Same => *self = Self::differing(first, value),
-            Self::Numbers(range) => {
-                if !range.take(first, value) {
-                    let mut samples =
-                        Samples::of(first, &with_unit(range.min(first).text(), range, first));
-                    samples.add(&with_unit(range.max(first).text(), range, first));
-                    samples.add(value);
-                    *self = Self::Samples(Box::new(samples));
-                }
-            }
-            Self::Samples(samples) => samples.add(value),
-        }
-    }
-
-    fn differing(first: &[u8], value: &[u8]) -> Self {
-        match Range::of(first, value) {
-            Some(range) => Self::Numbers(range),
-            None => Self::Samples(Box::new(Samples::of(first, value))),
-        }
-    }
-
-    /// Writes it as it stands in an entry's text.
-    pub(crate) fn write(&self, first: &[u8], into: &mut Vec<u8>) {
-        match self {
-            Self::Same => into.extend_from_slice(first),
-            Self::Numbers(range) => {
-                into.push(b'{');
-                into.extend_from_slice(range.min(first).text());
+        Usual::Numbers { min, max, unit } => {
+            let unit = inside(*unit);
+            into.push(b'{');
+            into.extend_from_slice(&min[..min.len() - unit]);
+            if min != max {
                 into.extend_from_slice(b"..");
-                into.extend_from_slice(range.max(first).text());
-                into.push(b'}');
-                into.extend_from_slice(range.unit(first));
+                into.extend_from_slice(&max[..max.len() - unit]);
             }
-            // How far it is stands in the numbers beside it.
-            Self::Samples(_) if is_bar(first) => into.extend_from_slice(first),
-            Self::Samples(samples) => samples.write(into),
+            write_outliers(&told.outliers, unit, names, into);
+            into.push(b'}');
+            into.extend_from_slice(unit_of(min, unit));
         }
-    }
-
-    /// It, for whoever takes the entry.
-    pub(crate) fn field(&self, first: &[u8]) -> Field {
-        let string = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match self {
-            Self::Same => Field::Same(string(first)),
-            Self::Numbers(range) => Field::Numbers {
-                min: string(&with_unit(range.min(first).text(), range, first)),
-                max: string(&with_unit(range.max(first).text(), range, first)),
-            },
-            Self::Samples(samples) => Field::Samples {
-                values: samples.values.iter().map(|value| string(value)).collect(),
-                others: samples.others(),
-            },
+        Usual::Samples(values) => {
+            into.push(b'{');
+            into.extend_from_slice(&values.join(&b','));
+            write_others(told.distinct - values.len(), into);
+            into.push(b'}');
         }
     }
 }
 
-fn with_unit(number: &[u8], range: &Range, first: &[u8]) -> Vec<u8> {
-    [number, range.unit(first)].concat()
+fn first_of<'a>(usual: &Usual<'a>) -> &'a [u8] {
+    match usual {
+        Usual::Common(value) => value,
+        Usual::Numbers { min, .. } => min,
+        Usual::Samples(values) => values.first().copied().unwrap_or_default(),
+    }
 }
 
-impl Samples {
-    fn of(first: &[u8], second: &[u8]) -> Self {
-        let mut samples = Self::default();
-        samples.add(first);
-        samples.add(second);
-        samples
-    }
+fn unit_of(value: &[u8], unit: usize) -> &[u8] {
+    &value[value.len() - unit..]
+}
 
-    fn add(&mut self, value: &[u8]) {
-        let room = self.seen.len() < COUNTED;
-        let new = room && self.seen.insert(hash::word(value, 0, value.len()));
-        if new && self.values.len() < SHOWN {
-            self.values.push(value.to_vec());
+/// The length of the unit that a common number shares with all outliers.
+fn common_unit(value: &[u8], outliers: &[Group<'_>]) -> usize {
+    let unit = |value: &[u8]| Some(crate::number::Number::read(value)?.unit(value).to_vec());
+    match unit(value) {
+        Some(common) if outliers.iter().all(|of| unit(of.value).as_ref() == Some(&common)) => {
+            common.len()
         }
+        _ => 0,
     }
+}
 
-    fn others(&self) -> u64 {
-        (self.seen.len() - self.values.len()) as u64
+/// `, 3: nan, 5,9: inf`: the ranks of an outlier have no blank between them, outliers have.
+fn write_outliers(outliers: &[Group<'_>], unit: usize, names: &dyn RankNames, into: &mut Vec<u8>) {
+    for group in outliers.iter().take(NAMED) {
+        into.extend_from_slice(format!(", {}: ", short_list(&group.ranks, names)).as_bytes());
+        into.extend_from_slice(&group.value[..group.value.len() - unit]);
     }
+    if outliers.len() > NAMED {
+        into.extend_from_slice(b", ");
+    }
+    write_others(outliers.len().saturating_sub(NAMED), into);
+}
 
-    fn write(&self, into: &mut Vec<u8>) {
-        into.push(b'{');
-        for (at, value) in self.values.iter().enumerate() {
-            if at > 0 {
-                into.push(b',');
-            }
-            into.extend_from_slice(value);
+/// How many different values are not shown.
+fn write_others(others: usize, into: &mut Vec<u8>) {
+    if others > 0 {
+        into.extend_from_slice(format!("…(+{others})").as_bytes());
+    }
+}
+
+/// What was told of a place, for whoever takes the entry; `more` when not all values were kept.
+pub(crate) fn field(told: &Told<'_>, more: bool) -> Field {
+    let string = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let outliers = told.outliers.iter().take(MAX_OUTLIERS);
+    let outliers: Vec<Outlier> = outliers
+        .map(|group| Outlier { ranks: group.ranks.clone(), value: string(group.value) })
+        .collect();
+    let distinct = told.distinct as u64;
+    match &told.usual {
+        Usual::Common(value) if told.distinct == 1 => Field::Same(string(value)),
+        Usual::Common(value) => Field::Common { value: string(value), distinct, more, outliers },
+        Usual::Numbers { min, max, .. } => {
+            Field::Numbers { min: string(min), max: string(max), distinct, more, outliers }
         }
-        if self.others() > 0 {
-            into.extend_from_slice(format!("…(+{})", self.others()).as_bytes());
+        Usual::Samples(values) => {
+            let samples = values.iter().map(|value| string(value)).collect();
+            Field::Samples { samples, distinct, more }
         }
-        into.push(b'}');
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use lastline_line::{Member, RankNumbers};
+    use lastline_testing::stdout;
 
-    fn merged(values: &[&str]) -> String {
-        let mut variable = Variable::Same;
-        for value in values {
-            variable.merge(values[0].as_bytes(), value.as_bytes());
+    use super::*;
+    use crate::column::Column;
+
+    /// What ranks from 0 on say, as it is written.
+    fn written(values: &[&str]) -> String {
+        let members: Vec<Member> = (0..values.len() as u32)
+            .map(|rank| Member { stream: stdout(rank), lines: 1, bytes: 1 })
+            .collect();
+        let mut column = Column::default();
+        for (member, value) in (0..).zip(values) {
+            column.push(member, value.as_bytes());
         }
         let mut text = Vec::new();
-        variable.write(values[0].as_bytes(), &mut text);
+        write(&column.tell(&members), values[0].as_bytes(), &RankNumbers, &mut text);
         String::from_utf8(text).unwrap()
     }
 
     #[test]
-    fn numbers_become_ranges_and_other_values_samples() {
-        let table: [(&[&str], &str); 11] = [
+    fn few_values_are_ranges_or_samples() {
+        let table: [(&[&str], &str); 14] = [
             (&["3", "3"], "3"),
+            (&["3", "4"], "{3..4}"),
+            (&["true", "false"], "{true,false}"),
             (&["2.07", "1.92", "1.99"], "{1.92..2.07}"),
             (&["10", "9", "11", "-1"], "{-1..11}"),
             (&["5.2 KB", "9.1 KB"], "{5.2..9.1} KB"),
             (&["5.2 KB", "9.1 MB"], "{5.2 KB,9.1 MB}"),
             (&["8/60", "10/60", "6/60"], "{6..10}/60"),
             (&["8/60", "8/70"], "{8/60,8/70}"),
-            (&["1e-4", "2e-5"], "{2e-5..1e-4}"),
+            (&["0.75", "1e-05", "0.0007812345678901234"], "{1e-05..0.75}"),
+            (&["nan", "0.5"], "{nan,0.5}"),
             (&["a", "b", "a", "c"], "{a,b,c}"),
             (&["a", "b", "c", "d", "e", "d"], "{a,b,c…(+2)}"),
             (&["1", "2", "x"], "{1,2,x}"),
         ];
         for (values, text) in table {
-            assert_eq!(merged(values), text);
+            assert_eq!(written(values), text, "{values:?}");
+        }
+    }
+
+    /// 64 values, some of them others.
+    fn among(usual: impl Fn(usize) -> String, others: &[(usize, &str)]) -> String {
+        let mut values: Vec<String> = (0..64).map(usual).collect();
+        for &(rank, value) in others {
+            values[rank] = value.to_owned();
+        }
+        written(&values.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn who_differs_is_named() {
+        let loss = |rank: usize| format!("0.{}", 750 + rank);
+        let same = |value: &'static str| move |_: usize| value.to_owned();
+        let table = [
+            (among(loss, &[(37, "nan")]), "{0.750..0.813, 37: nan}"),
+            (
+                among(loss, &[(0, "nan"), (5, "-inf"), (9, "nan")]),
+                "{0.751..0.813, 0,9: nan, 5: -inf}",
+            ),
+            (among(loss, &[(3, "9.1")]), "{0.750..0.813, 3: 9.1}"),
+            (among(loss, &[(3, "-0.76")]), "{0.750..0.813, 3: -0.76}"),
+            (among(loss, &[(3, "none")]), "{0.750..0.813, 3: none}"),
+            (among(loss, &[]), "{0.750..0.813}"),
+            (among(|rank| rank.to_string(), &[]), "{0..63}"),
+            (among(same("true"), &[(9, "false")]), "{true, 9: false}"),
+            (among(same("3/8"), &[(7, "2/8")]), "{3, 7: 2}/8"),
+            (among(same("0"), &[(12, "12"), (40, "3")]), "{0, 12: 12, 40: 3}"),
+            (among(same("1.5 s"), &[(4, "9.5 s")]), "{1.5, 4: 9.5} s"),
+            (among(same("1.5 s"), &[(4, "9.5 m")]), "{1.5 s, 4: 9.5 m}"),
+            (among(|rank| format!("1.{rank} s"), &[(4, "nan")]), "{1.0 s..1.9 s, 4: nan}"),
+            (
+                among(same("up"), &[(1, "a"), (2, "b"), (3, "c"), (4, "d"), (8, "a"), (9, "e")]),
+                "{up, 1,8: a, 2: b, 3: c, …(+2)}",
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text, expected);
         }
     }
 }

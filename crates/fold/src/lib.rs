@@ -92,7 +92,22 @@
 //! ## What an entry looks like
 //!
 //! Like its first line, with what differs in its place: numbers of one unit as `{min..max}`, other
-//! values as `{a,b,c…(+5)}`. Colours are left out and other control characters made visible, so that
+//! values as `{a,b,c…(+5)}`, where the count is that of different values not shown. Where nearly all
+//! agree and few do not, these are named: `{0.750..0.813, 37: nan}`, `{true, 9: false}`. Outliers are
+//! parted by a comma and a blank, the ranks of one by a comma alone: `{3, 5,9: nan, 12: 7}`. At most
+//! three are named, then `…(+5)` counts the other outlying values. The rules:
+//!
+//! - A value that at least three of four statements have is the common one; the others are outliers.
+//! - Otherwise, where at least three of four are finite numbers of one unit, what is not, what is far
+//!   off, and a negative one among others are outliers. Far off is what is beyond Tukey's outer
+//!   fences, with a gap of twice the range of the rest, or more where there are few; one of ten at
+//!   most.
+//!
+//! What each statement had in the places that differ is kept as it was written, up to 4,096 statements
+//! for an entry. Of later ones only the least and the greatest number and up to 64 other values of
+//! each place are kept, with who said them; the field says so.
+//!
+//! Colours are left out and other control characters made visible, so that
 //! an entry does nothing to a terminal; when all lines are equal, colours stay. An entry of one
 //! statement is given out as the lines that were written.
 //!
@@ -124,6 +139,7 @@
 //! cut lines, decode them, or know of redrawn progress bars. It keeps no file: what was folded is
 //! found by the addresses of an entry's first and last line.
 
+mod column;
 #[cfg(feature = "edit-distance")]
 mod edit;
 mod entry;
@@ -134,8 +150,8 @@ mod miner;
 mod nearest;
 mod number;
 mod options;
+mod outlier;
 mod place;
-mod range;
 mod ranks;
 mod read;
 mod similar;
@@ -143,6 +159,7 @@ mod skeleton;
 mod statement;
 mod summary;
 mod unit;
+mod values;
 mod wander;
 mod window;
 

@@ -1,23 +1,24 @@
 //! Numbers as programs print them.
 
-/// A decimal number at the start of a text; what follows it is its unit.
+/// A number at the start of a text; what follows it is its unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Number {
-    /// What it is worth, near enough to compare it with others.
+    /// What it is worth, as near as an `f64` comes: also `nan` and infinities.
     pub(crate) value: f64,
     /// How many bytes it takes.
     pub(crate) length: usize,
 }
 
-const POWERS: [f64; 20] = [
+const POWERS: [f64; 19] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19,
+    1e17, 1e18,
 ];
 
 impl Number {
-    /// Longer ones are not read as numbers.
-    pub(crate) const MAX_LENGTH: usize = 24;
-    /// How many digits are worth something.
+    /// Longer ones are not read as numbers: the longest that C or Python print of an `f64` without
+    /// being asked for more digits has 24 bytes.
+    const MAX_LENGTH: usize = 40;
+    /// How many digits an integer of 64 bits has for certain.
     const MAX_DIGITS: usize = 18;
 
     /// The number that `text` starts with, unless more digits follow that belong to something else
@@ -41,16 +42,38 @@ impl Number {
             }
             at += 1;
         }
-        if digits == 0 || digits > Self::MAX_DIGITS || at > Self::MAX_LENGTH {
+        if digits == 0 {
+            return Self::not_finite(text, sign);
+        }
+        let rest = &text[at..];
+        let exponent = exponent(rest).unwrap_or(0);
+        let end = at + exponent;
+        if end > Self::MAX_LENGTH || !(rest.is_empty() || is_unit(&text[end..])) {
             return None;
+        }
+        if exponent > 0 || digits > Self::MAX_DIGITS {
+            let whole = std::str::from_utf8(&text[..end]).ok()?;
+            let value = whole.replace(',', "").parse().ok()?;
+            return Some(Self { value, length: end });
         }
         let fraction = decimals.map_or(0, |whole| digits - whole);
         let value = mantissa as f64 / POWERS[fraction];
-        let signed = if text[0] == b'-' { -value } else { value };
-        if at == text.len() {
-            return Some(Self { value: signed, length: at });
-        }
-        Self::with_rest(text, signed, at)
+        Some(Self { value: if text[0] == b'-' { -value } else { value }, length: at })
+    }
+
+    /// `nan`, `inf`, `Infinity`, `-inf`: what follows is no letter.
+    fn not_finite(text: &[u8], sign: usize) -> Option<Self> {
+        let letters = text[sign..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let name = &text[sign..sign + letters];
+        let value = if name.eq_ignore_ascii_case(b"nan") {
+            f64::NAN
+        } else if name.eq_ignore_ascii_case(b"inf") || name.eq_ignore_ascii_case(b"infinity") {
+            if text[0] == b'-' { f64::NEG_INFINITY } else { f64::INFINITY }
+        } else {
+            return None;
+        };
+        let length = sign + letters;
+        (!has_digit(&text[length..])).then_some(Self { value, length })
     }
 
     /// The unit: what follows the number.
@@ -58,18 +81,11 @@ impl Number {
     pub(crate) fn unit(self, text: &[u8]) -> &[u8] {
         &text[self.length..]
     }
+}
 
-    fn with_rest(text: &[u8], value: f64, at: usize) -> Option<Self> {
-        let rest = &text[at..];
-        if let Some(length) = exponent(rest) {
-            let whole = std::str::from_utf8(&text[..at + length]).ok()?;
-            let value: f64 = whole.replace(',', "").parse().ok()?;
-            let end = at + length;
-            let fits = end <= Self::MAX_LENGTH && !has_digit(&text[end..]);
-            return fits.then_some(Self { value, length: end });
-        }
-        (!has_digit(rest) || is_total(rest)).then_some(Self { value, length: at })
-    }
+/// Whether what follows a number may be its unit.
+fn is_unit(rest: &[u8]) -> bool {
+    !has_digit(rest) || is_total(rest)
 }
 
 /// Whether the comma at `at` groups digits.
@@ -103,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_number_is_read_with_its_unit_and_nothing_else_is() {
-        let table: [(&str, Option<(f64, &str)>); 14] = [
+        let table: [(&str, Option<(f64, &str)>); 20] = [
             ("120", Some((120.0, ""))),
             ("-1.5", Some((-1.5, ""))),
             ("5.2 KB", Some((5.2, " KB"))),
@@ -112,6 +128,12 @@ mod tests {
             ("1e-4", Some((1e-4, ""))),
             ("1.5e3s", Some((1500.0, "s"))),
             ("8/60", Some((8.0, "/60"))),
+            ("0.0007812345678901234", Some((0.0007812345678901234, ""))),
+            ("123456789012345678901 B", Some((123456789012345678901.0, " B"))),
+            ("-inf", Some((f64::NEG_INFINITY, ""))),
+            ("Infinity%", Some((f64::INFINITY, "%"))),
+            ("info", None),
+            ("nano", None),
             ("12/05/2024", None),
             ("0x1f", None),
             ("12:30", None),
@@ -125,5 +147,6 @@ mod tests {
                 read.map(|n| (n.value, std::str::from_utf8(n.unit(text.as_bytes())).unwrap()));
             assert_eq!(read, expected, "{text}");
         }
+        assert!(Number::read(b"nan").is_some_and(|number| number.value.is_nan()));
     }
 }

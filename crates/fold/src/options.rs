@@ -7,7 +7,8 @@ use crate::unit::Said;
 pub struct Bounds {
     /// How many entries are open at most: 4,096.
     pub max_entries: usize,
-    /// How many bytes of text they hold at most: 4 MiB.
+    /// How many bytes of text, and of what each rank had in it, they hold at most: 24 MiB. That is
+    /// enough for 4,096 lines with eight numbers each, said by 64 ranks.
     pub max_bytes: usize,
     /// Longer lines pass unfolded: 8 KiB.
     pub max_line_bytes: usize,
@@ -15,7 +16,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { max_entries: 4096, max_bytes: 4 << 20, max_line_bytes: 8 << 10 }
+        Self { max_entries: 4096, max_bytes: 24 << 20, max_line_bytes: 8 << 10 }
     }
 }
 

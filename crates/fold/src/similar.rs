@@ -122,11 +122,12 @@ impl Core {
         let reading = self.reader.read(said);
         let key = mix(reading.key, said.stream().stream as u64 ^ 0x51_7c_c1_b7);
         if let Some(&number) = self.by_key.get(&key) {
-            return self.windows.join(number, said, &reading);
+            self.windows.join(number, said, &reading);
+        } else {
+            let number = self.windows.open(said, now, emit);
+            self.by_key.insert(key, number);
+            self.keys.push_back(key);
         }
-        let number = self.windows.open(said, now, emit);
-        self.by_key.insert(key, number);
-        self.keys.push_back(key);
         let bounds = self.bounds;
         while self.windows.len() > bounds.max_entries
             || self.windows.held_bytes() > bounds.max_bytes

@@ -50,7 +50,11 @@ impl Windows {
             return;
         };
         match &mut slot.rest {
-            Some(rest) => rest.join(said, reading),
+            Some(rest) => {
+                let before = rest.held_bytes();
+                rest.join(said, reading);
+                self.bytes += rest.held_bytes() - before;
+            }
             None => {
                 let mut rest = Gathered::of(said, reading);
                 rest.names.clone_from(&self.names);
@@ -70,7 +74,7 @@ impl Windows {
         self.slots.len()
     }
 
-    /// How many bytes of text they hold.
+    /// How many bytes of text and values they hold.
     pub(crate) fn held_bytes(&self) -> usize {
         self.bytes
     }

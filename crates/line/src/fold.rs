@@ -1,6 +1,6 @@
 //! The seam for folding: what a line is to a fold, and what a fold gives out.
 
-use crate::{Offset, RankSet, Stream, StreamId, Timestamp};
+use crate::{FieldSource, Offset, RankSet, Stream, StreamId, Timestamp};
 
 /// A line as the console sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,27 +44,6 @@ pub struct Address {
     pub start: Offset,
 }
 
-/// What the lines of an entry have in one of their variable places.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Field {
-    /// All the same.
-    Same(String),
-    /// Numbers from the least to the greatest, as they were written.
-    Numbers {
-        /// The least.
-        min: String,
-        /// The greatest.
-        max: String,
-    },
-    /// Some of the different values, and how many others there were.
-    Samples {
-        /// Up to three values, in the order in which they came.
-        values: Vec<String>,
-        /// How many different values beside them.
-        others: u64,
-    },
-}
-
 /// One entry that stands for several lines.
 #[derive(Clone, Copy, Debug)]
 pub struct Folded<'a> {
@@ -81,7 +60,7 @@ pub struct Folded<'a> {
     /// The ranks that live and did not make it, when that is a shorter way to say who did.
     pub except: Option<&'a RankSet>,
     /// What differs, in the order in which it stands in the text.
-    pub fields: &'a [Field],
+    pub fields: &'a dyn FieldSource,
     /// The first line.
     pub first: Address,
     /// The last line.

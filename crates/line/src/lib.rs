@@ -42,6 +42,7 @@
 mod address;
 mod budget;
 mod chunk;
+mod field;
 mod fold;
 mod host;
 mod job;
@@ -58,7 +59,8 @@ pub mod wire;
 pub use address::{Launch, Offset, Span, Stream, StreamId, Timestamp};
 pub use budget::{Budget, Lease};
 pub use chunk::Chunk;
-pub use fold::{Address, Emit, Entry, Field, Fold, Folded, Line, Member, Off};
+pub use field::{Field, FieldSource, Outlier};
+pub use fold::{Address, Emit, Entry, Fold, Folded, Line, Member, Off};
 pub use host::{Heard, HostEvent, HostMessage, Listener};
 pub use job::{
     BarrierOutcome, Exit, Holder, MemoryKills, Stage, StageReport, StopCause, StopCauseError,

@@ -3,8 +3,8 @@
 use insta::assert_snapshot;
 use lastline_client::{Options, Template, TextOptions};
 use lastline_line::{
-    Address, Emit, Entry, Field, Fold, Folded, Line, Member, Message, Offset, RankSet, Stream,
-    Timestamp,
+    Address, Emit, Entry, Field, Fold, Folded, Line, Member, Message, Offset, Outlier, RankSet,
+    Stream, Timestamp,
 };
 use lastline_testing::{Screen, chunk, laws, stdout};
 
@@ -182,8 +182,20 @@ impl Fold for OneEntry {
             return;
         };
         let fields = [
-            Field::Numbers { min: "1.92".into(), max: "2.07".into() },
-            Field::Samples { values: vec!["a".into(), "b".into()], others: 3 },
+            Field::Numbers {
+                min: "1.92".into(),
+                max: "2.07".into(),
+                distinct: 3,
+                more: true,
+                outliers: vec![Outlier { ranks: [2].into_iter().collect(), value: "nan".into() }],
+            },
+            Field::Common {
+                value: "true".into(),
+                distinct: 2,
+                more: false,
+                outliers: vec![Outlier { ranks: [3].into_iter().collect(), value: "false".into() }],
+            },
+            Field::Samples { samples: vec!["a".into(), "b".into()], distinct: 5, more: false },
             Field::Same("x".into()),
         ];
         let except: RankSet = [1].into_iter().collect();
@@ -231,7 +243,7 @@ async fn folded_entries_are_one_object() {
         job.say(stdout(rank), b"step\n");
     }
     job.finish().await;
-    assert_snapshot!(visible(&screen), @r#"{"rank":0,"stream":"stdout","offset":0,"time":"1970-01-01T00:00:00Z","line":"step","ranks":"0,2,3","except":"1","count":3,"lines":3,"fields":[{"max":"2.07","min":"1.92"},{"others":3,"samples":["a","b"]},{"value":"x"}],"first":{"rank":0,"stream":"stdout","offset":0},"last":{"rank":3,"stream":"stdout","offset":0}}"#);
+    assert_snapshot!(visible(&screen), @r#"{"rank":0,"stream":"stdout","offset":0,"time":"1970-01-01T00:00:00Z","line":"step","ranks":"0,2,3","except":"1","count":3,"lines":3,"fields":[{"min":"1.92","max":"2.07","distinct":3,"more":true,"outliers":[{"ranks":"2","value":"nan"}]},{"value":"true","distinct":2,"outliers":[{"ranks":"3","value":"false"}]},{"samples":["a","b"],"distinct":5},{"value":"x"}],"first":{"rank":0,"stream":"stdout","offset":0},"last":{"rank":3,"stream":"stdout","offset":0}}"#);
 }
 
 /// What is held when another fold comes is printed first; what comes then is the other one's.
@@ -322,7 +334,7 @@ fn entry_as_printed(ranks: &str, text: &str) -> String {
         count: 2,
         ranks: &ranks,
         except: None,
-        fields: &[],
+        fields: &Vec::new(),
         first,
         last: first,
         time: Timestamp(0),

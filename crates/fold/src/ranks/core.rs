@@ -64,15 +64,19 @@ impl Core {
         let lives = self.live.contains(stream.rank);
         let found = choose(&mut self.queue, &used.open, rank.next, &reading);
         if let Some((number, open)) = found.and_then(|n| Some((n, self.queue.get(n)?))) {
+            let held = open.gathered.held_bytes();
             open.gathered.join_first(said, &reading);
+            let joined = open.gathered.held_bytes() - held;
             open.ready = false;
             used.user = User::Many;
             rank.joined(number);
             open.live += usize::from(lives);
-            if open.live == self.waited_for {
+            let complete = open.live == self.waited_for;
+            self.queue.grew(joined);
+            if complete {
                 self.release(number, emit);
             }
-            return;
+            return self.keep_bounds(emit);
         }
         let alone = used.user == User::One(stream.rank) || self.waited_for <= 1 && lives;
         if alone && rank.held.is_empty() {

@@ -9,7 +9,7 @@ use crate::entry::Gathered;
 /// How many closed entries are kept for their memory.
 const SPARE: usize = 512;
 /// Larger ones are not.
-const MAX_SPARE_BYTES: usize = 1024;
+const MAX_SPARE_BYTES: usize = 8 << 10;
 
 /// An entry that waits for more ranks, or for its turn.
 #[derive(Debug, Default)]
@@ -52,6 +52,11 @@ impl Queue {
         self.open += 1;
         self.bytes += open.gathered.held_bytes();
         self.entries.push_back(Some(open));
+    }
+
+    /// What was said joined an open entry, which takes so many bytes more.
+    pub(super) fn grew(&mut self, bytes: usize) {
+        self.bytes += bytes;
     }
 
     /// The entry with this number, while it is open.
@@ -105,7 +110,7 @@ impl Queue {
         self.open
     }
 
-    /// How many bytes of text they hold.
+    /// How many bytes of text and values they hold.
     pub(super) fn held_bytes(&self) -> usize {
         self.bytes
     }

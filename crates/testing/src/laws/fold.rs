@@ -45,7 +45,7 @@ fn take_in_order(expected: &mut BTreeMap<StreamId, VecDeque<String>>, entry: &En
         Entry::Folded(folded) => {
             let members = folded.members.iter().map(|member| (member.stream, member.lines));
             // What differs stands in the fields.
-            (folded.text, members.collect(), folded.fields.is_empty())
+            (folded.text, members.collect(), folded.fields.fields().is_empty())
         }
     };
     for (stream, lines) in members {
@@ -223,7 +223,7 @@ mod tests {
                 count: lines,
                 ranks: &ranks,
                 except: None,
-                fields: &[],
+                fields: &Vec::new(),
                 first,
                 last: first,
                 time,

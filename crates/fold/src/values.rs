@@ -1,0 +1,302 @@
+//! Who said what: the values of an entry's variable places, statement by statement.
+//!
+//! A statement that joins an entry is a row: who made it, and its value in every place in which
+//! statements of the entry have differed so far. Rows stand one behind the other in one piece of
+//! memory, so that joining an entry that was not touched for long touches the end of that and no
+//! more. What a value is worth is not asked before the entry goes out.
+//!
+//! A place has a slot of as many bytes as its longest value so far, rounded up; when another place
+//! begins to differ, or a value does not fit, rows have a new layout from there on. Rows before the
+//! first layout have the values of the first statement, all of them.
+
+use crate::number::Number;
+use crate::place::Place;
+
+/// So many rows are kept; of statements past them only the least and the greatest number of each
+/// place, and up to [`MAX_STRANGE`] values that are no numbers.
+pub(crate) const MAX_ROWS: usize = 4096;
+/// So many values that are no numbers are kept past the rows, for each place.
+const MAX_STRANGE: usize = 64;
+/// Longer values stand outside the rows.
+const MAX_SLOT: usize = 24;
+/// A slot that can say where a value stands.
+const LINK_SLOT: usize = 8;
+/// The first byte of a slot that says where its value stands; no text has it.
+const LINK: u8 = 0xff;
+/// How many bytes a row has before its slots: the member's number.
+const HEAD: usize = 4;
+
+/// The values of one entry.
+#[derive(Debug, Default)]
+pub(crate) struct Values {
+    /// The bytes of each place's slot in the rows that come next; zero while all values are the
+    /// first one's.
+    widths: Vec<u8>,
+    /// The sum of them, and of the head.
+    stride: usize,
+    layouts: Vec<Layout>,
+    /// The widths of all layouts, one behind the other.
+    layout_widths: Vec<u8>,
+    rows: Vec<u8>,
+    row_count: usize,
+    /// Values that are longer than a slot.
+    long: Vec<u8>,
+    /// Of what came past the rows; by place.
+    later: Vec<Later>,
+}
+
+/// How rows look from one of them on.
+#[derive(Debug)]
+struct Layout {
+    /// Where in the rows.
+    at: usize,
+    /// How many members had been counted before.
+    members: u32,
+}
+
+/// What is kept of values past the rows.
+#[derive(Debug, Default)]
+struct Later {
+    least: Option<(f64, Kept)>,
+    greatest: Option<(f64, Kept)>,
+    strange: Vec<Kept>,
+}
+
+/// A value and who said it.
+type Kept = (u32, Box<[u8]>);
+
+impl Values {
+    /// Makes it the values of a statement with `places` places, keeping the memory.
+    pub(crate) fn start(&mut self, places: usize) {
+        self.widths.clear();
+        self.widths.resize(places, 0);
+        self.stride = HEAD;
+        self.layouts.clear();
+        self.layout_widths.clear();
+        self.rows.clear();
+        self.row_count = 0;
+        self.long.clear();
+        self.later.clear();
+    }
+
+    /// How many bytes it takes.
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.rows.len() + self.long.len() + self.layout_widths.len()
+    }
+
+    /// Whether all statements so far have the same value in a place.
+    #[inline]
+    pub(crate) fn agree(&self, place: usize) -> bool {
+        self.widths.get(place) == Some(&0)
+            && self
+                .later
+                .get(place)
+                .is_none_or(|later| later.least.is_none() && later.strange.is_empty())
+    }
+
+    /// Whether there are values that are not kept one by one.
+    pub(crate) fn more(&self, place: usize) -> bool {
+        !self.later.is_empty() && !self.agree(place)
+    }
+
+    /// Takes in the statement of a member; so far there were `members`. The first statement of the
+    /// entry stands in `first`.
+    #[inline]
+    pub(crate) fn take(&mut self, member: u32, members: u32, first: Text<'_>, said: Text<'_>) {
+        if self.row_count == MAX_ROWS {
+            return self.take_later(member, first, said);
+        }
+        if !self.put(member, first, said) {
+            self.widen(first, said, members);
+            let put = self.put(member, first, said);
+            debug_assert!(put, "BUG: the slots were made for it");
+        }
+    }
+
+    /// Appends a row, unless a value does not fit.
+    #[inline]
+    fn put(&mut self, member: u32, first: Text<'_>, said: Text<'_>) -> bool {
+        let at = self.rows.len();
+        let mut slot = at;
+        if self.stride > HEAD {
+            // Eight more than needed, so that whole words can be stored.
+            self.rows.resize(at + self.stride + 8, 0);
+            self.rows[at..at + HEAD].copy_from_slice(&member.to_le_bytes());
+            slot += HEAD;
+        }
+        let places = first.places.iter().zip(said.places);
+        for (&width, (&of_first, &place)) in self.widths.iter().zip(places) {
+            let (width, length) = (usize::from(width), (place.end - place.start) as usize);
+            if width == 0 {
+                if !same(first.text, of_first, said.text, place) {
+                    self.rows.truncate(at);
+                    return false;
+                }
+                continue;
+            }
+            if length <= width {
+                put_short(&mut self.rows[slot..], said.text, place.start as usize, length);
+            } else if length > MAX_SLOT && width >= LINK_SLOT {
+                let link = self.long.len() as u64;
+                self.long.extend_from_slice(&(length as u32).to_le_bytes());
+                self.long.extend_from_slice(place.of(said.text));
+                let word = u64::from(LINK) | (link + 1) << 8;
+                self.rows[slot..slot + 8].copy_from_slice(&word.to_le_bytes());
+            } else {
+                self.rows.truncate(at);
+                return false;
+            }
+            slot += width;
+        }
+        self.rows.truncate(slot);
+        self.row_count += usize::from(slot > at);
+        true
+    }
+
+    /// Makes slots that the values of a statement fit into.
+    #[cold]
+    fn widen(&mut self, first: Text<'_>, said: Text<'_>, members: u32) {
+        let places = first.places.iter().zip(said.places);
+        for (width, (&of_first, &place)) in self.widths.iter_mut().zip(places) {
+            if *width == 0 && of_first.of(first.text) == place.of(said.text) {
+                continue;
+            }
+            let length = |place: Place| (place.end - place.start) as usize;
+            let longest = length(place).max(length(of_first));
+            let slot =
+                if longest > MAX_SLOT { LINK_SLOT } else { longest.max(1).next_multiple_of(2) };
+            *width = (*width).max(slot as u8);
+        }
+        self.stride = HEAD + self.widths.iter().map(|&width| usize::from(width)).sum::<usize>();
+        self.layouts.push(Layout { at: self.rows.len(), members });
+        self.layout_widths.extend_from_slice(&self.widths);
+    }
+
+    #[cold]
+    fn take_later(&mut self, member: u32, first: Text<'_>, said: Text<'_>) {
+        self.later.resize_with(self.widths.len(), Later::default);
+        let places = first.places.iter().zip(said.places);
+        for (later, (of_first, place)) in self.later.iter_mut().zip(places) {
+            let value = place.of(said.text);
+            if value != of_first.of(first.text) {
+                later.take(member, value);
+            }
+        }
+    }
+
+    /// Gives `give` the values of a place that are not in the first statement, with the members that
+    /// said them; those that are, as `None`. Past what is kept row by row each stands for any number
+    /// of statements.
+    pub(crate) fn each<'a>(
+        &'a self,
+        place: usize,
+        members: u32,
+        mut give: impl FnMut(u32, Option<&'a [u8]>),
+    ) {
+        let before = self.layouts.first().map_or(members, |layout| layout.members);
+        (0..before).for_each(|member| give(member, None));
+        let places = self.widths.len();
+        for (number, layout) in self.layouts.iter().enumerate() {
+            let widths = &self.layout_widths[number * places..][..places];
+            let stride = HEAD + widths.iter().map(|&width| usize::from(width)).sum::<usize>();
+            let offset = HEAD + widths[..place].iter().map(|&w| usize::from(w)).sum::<usize>();
+            let width = usize::from(widths[place]);
+            let end = self.layouts.get(number + 1).map_or(self.rows.len(), |next| next.at);
+            for row in self.rows[layout.at..end].chunks_exact(stride) {
+                let member = row.first_chunk().map_or(0, |head| u32::from_le_bytes(*head));
+                let slot = &row[offset..offset + width];
+                give(member, (width > 0).then(|| self.value(slot)));
+            }
+        }
+        for kept in self.later.get(place).into_iter().flat_map(Later::each) {
+            give(kept.0, Some(&kept.1));
+        }
+    }
+
+    /// The value in a slot.
+    fn value<'a>(&'a self, slot: &'a [u8]) -> &'a [u8] {
+        if slot.first() == Some(&LINK)
+            && let Some(word) = slot.first_chunk::<8>()
+        {
+            let at = (u64::from_le_bytes(*word) >> 8) as usize - 1;
+            let length = self.long[at..].first_chunk().map_or(0, |head| u32::from_le_bytes(*head));
+            return &self.long[at + 4..at + 4 + length as usize];
+        }
+        let length = slot.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        &slot[..length]
+    }
+}
+
+/// A statement's text and its places.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Text<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) places: &'a [Place],
+}
+
+impl Later {
+    fn take(&mut self, member: u32, value: &[u8]) {
+        let kept = || (member, Box::from(value));
+        match Number::read(value).filter(|number| number.value.is_finite()) {
+            Some(number) => {
+                if self.least.as_ref().is_none_or(|(least, _)| number.value < *least) {
+                    self.least = Some((number.value, kept()));
+                }
+                if self.greatest.as_ref().is_none_or(|(greatest, _)| number.value > *greatest) {
+                    self.greatest = Some((number.value, kept()));
+                }
+            }
+            None => {
+                let known = self.strange.iter().any(|(of, text)| *of == member && **text == *value);
+                if !known && self.strange.len() < MAX_STRANGE {
+                    self.strange.push(kept());
+                }
+            }
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Kept> {
+        let ends = self.least.iter().chain(&self.greatest).map(|(_, kept)| kept);
+        ends.chain(&self.strange)
+    }
+}
+
+/// Whether two places of two texts hold the same.
+#[inline]
+fn same(left: &[u8], at: Place, right: &[u8], place: Place) -> bool {
+    let length = (at.end - at.start) as usize;
+    if length != (place.end - place.start) as usize {
+        return false;
+    }
+    if length <= 8 {
+        return word(left, at.start as usize, length) == word(right, place.start as usize, length);
+    }
+    at.of(left) == place.of(right)
+}
+
+/// Stores `length` bytes of `text` into a slot; what follows them in the slot stays zero.
+#[inline]
+fn put_short(slot: &mut [u8], text: &[u8], start: usize, length: usize) {
+    let mut done = 0;
+    while done < length {
+        let word = word(text, start + done, (length - done).min(8));
+        if let Some(bytes) = slot.get_mut(done..done + 8) {
+            bytes.copy_from_slice(&word.to_le_bytes());
+        }
+        done += 8;
+    }
+}
+
+/// Up to eight bytes of `text`, the first one in the lowest byte, zeroes after the last.
+#[inline]
+fn word(text: &[u8], start: usize, length: usize) -> u64 {
+    let mask = u64::MAX.checked_shr(64 - 8 * length as u32).unwrap_or(0);
+    if let Some(bytes) = text.get(start..start + 8) {
+        return u64::from_le_bytes(bytes.try_into().unwrap_or_default()) & mask;
+    }
+    let mut padded = [0; 8];
+    let rest = text.get(start..).unwrap_or_default();
+    padded[..rest.len()].copy_from_slice(rest);
+    u64::from_le_bytes(padded) & mask
+}

@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::column::{Column, Told};
 use crate::field;
+use crate::keys::Keys;
 use crate::place::Place;
 use crate::read::Reading;
 use crate::unit::{Meta, Said};
@@ -197,14 +198,17 @@ impl Gathered {
 
     fn render(&self, names: &dyn RankNames, into: &mut Vec<u8>) {
         let first = self.first();
-        let (mut at, mut column) = (0, Column::default());
+        let (mut at, mut column, mut keys) = (0, Column::default(), Keys::default());
+        let members = self.members.len() as u32;
         for (number, place) in self.places.iter().enumerate() {
             into.extend_from_slice(&first[at..place.start as usize]);
-            match self.values.agree(number) {
-                true => into.extend_from_slice(place.of(first)),
-                false => {
-                    field::write(&self.tell(number, &mut column), place.of(first), names, into)
-                }
+            let value = place.of(first);
+            if self.values.agree(number) {
+                into.extend_from_slice(value);
+            } else if let Some(ends) = keys.ends(&self.values, number, members, value) {
+                field::write_range(&ends, into);
+            } else {
+                field::write(&self.tell(number, &mut column), value, names, into);
             }
             at = place.end as usize;
         }

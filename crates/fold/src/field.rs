@@ -3,6 +3,7 @@
 use lastline_line::{Field, Outlier, RankNames, short_list};
 
 use crate::column::{Group, Told, Usual};
+use crate::keys::Ends;
 use crate::statement::is_bar;
 
 /// How many outliers are named in an entry's text.
@@ -48,6 +49,17 @@ pub(crate) fn write(told: &Told<'_>, first: &[u8], names: &dyn RankNames, into: 
             into.push(b'}');
         }
     }
+}
+
+/// Writes a range without outliers.
+pub(crate) fn write_range(ends: &Ends, into: &mut Vec<u8>) {
+    let Ends { min, max, unit } = ends;
+    into.push(b'{');
+    into.extend_from_slice(&min[..min.len() - unit]);
+    into.extend_from_slice(b"..");
+    into.extend_from_slice(&max[..max.len() - unit]);
+    into.push(b'}');
+    into.extend_from_slice(unit_of(min, *unit));
 }
 
 fn first_of<'a>(usual: &Usual<'a>) -> &'a [u8] {

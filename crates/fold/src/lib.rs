@@ -145,6 +145,7 @@ mod edit;
 mod entry;
 mod field;
 mod generations;
+mod keys;
 mod miner;
 #[cfg(feature = "edit-distance")]
 mod nearest;

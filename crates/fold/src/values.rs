@@ -9,6 +9,7 @@
 //! begins to differ, or a value does not fit, rows have a new layout from there on. Rows before the
 //! first layout have the values of the first statement, all of them.
 
+use crate::keys::Slots;
 use crate::number::Number;
 use crate::place::Place;
 
@@ -52,6 +53,14 @@ struct Layout {
     at: usize,
     /// How many members had been counted before.
     members: u32,
+}
+
+/// Rows of one layout, and where in each a place's slot is.
+struct Part<'a> {
+    rows: &'a [u8],
+    stride: usize,
+    offset: usize,
+    width: usize,
 }
 
 /// What is kept of values past the rows.
@@ -162,10 +171,7 @@ impl Values {
             if *width == 0 && of_first.of(first.text) == place.of(said.text) {
                 continue;
             }
-            let length = |place: Place| (place.end - place.start) as usize;
-            let longest = length(place).max(length(of_first));
-            let slot =
-                if longest > MAX_SLOT { LINK_SLOT } else { longest.max(1).next_multiple_of(2) };
+            let slot = slot_for(place).max(slot_for(of_first));
             *width = (*width).max(slot as u8);
         }
         self.stride = HEAD + self.widths.iter().map(|&width| usize::from(width)).sum::<usize>();
@@ -185,33 +191,64 @@ impl Values {
         }
     }
 
-    /// Gives `give` the values of a place that are not in the first statement, with the members that
-    /// said them; those that are, as `None`. Past what is kept row by row each stands for any number
-    /// of statements.
+    /// Gives `give` the values of a place with the members that said them, and `None` for the first
+    /// statement's. What was said before anything differed is given once for each member, and past
+    /// what is kept row by row each stands for any number of statements.
     pub(crate) fn each<'a>(
         &'a self,
         place: usize,
         members: u32,
         mut give: impl FnMut(u32, Option<&'a [u8]>),
     ) {
-        let before = self.layouts.first().map_or(members, |layout| layout.members);
-        (0..before).for_each(|member| give(member, None));
-        let places = self.widths.len();
-        for (number, layout) in self.layouts.iter().enumerate() {
-            let widths = &self.layout_widths[number * places..][..places];
-            let stride = HEAD + widths.iter().map(|&width| usize::from(width)).sum::<usize>();
-            let offset = HEAD + widths[..place].iter().map(|&w| usize::from(w)).sum::<usize>();
-            let width = usize::from(widths[place]);
-            let end = self.layouts.get(number + 1).map_or(self.rows.len(), |next| next.at);
-            for row in self.rows[layout.at..end].chunks_exact(stride) {
+        (0..self.members_before(members)).for_each(|member| give(member, None));
+        for part in self.parts(place) {
+            for row in part.rows.chunks_exact(part.stride) {
                 let member = row.first_chunk().map_or(0, |head| u32::from_le_bytes(*head));
-                let slot = &row[offset..offset + width];
-                give(member, (width > 0).then(|| self.value(slot)));
+                let slot = &row[part.offset..part.offset + part.width];
+                give(member, (part.width > 0).then(|| self.value(slot)));
             }
         }
         for kept in self.later.get(place).into_iter().flat_map(Later::each) {
             give(kept.0, Some(&kept.1));
         }
+    }
+
+    /// The same, many at once and as they are stored, of a place that
+    /// [`fits`](Self::fits).
+    pub(crate) fn slots(&self, place: usize, members: u32, mut give: impl FnMut(Slots<'_>)) {
+        give(Slots::Same(self.members_before(members) as usize));
+        for Part { rows, stride, offset, width } in self.parts(place) {
+            give(match width {
+                0 => Slots::Same(rows.len() / stride),
+                _ => Slots::Rows { rows, stride, offset, width },
+            });
+        }
+    }
+
+    /// Whether all values of a place are in slots of at most so many bytes.
+    pub(crate) fn fits(&self, place: usize, width: usize) -> bool {
+        self.later.is_empty() && self.widths.get(place).is_some_and(|&of| usize::from(of) <= width)
+    }
+
+    /// How many of the members said something before anything differed.
+    fn members_before(&self, members: u32) -> u32 {
+        self.layouts.first().map_or(members, |layout| layout.members)
+    }
+
+    /// The rows, layout by layout, with where the place's slot is in them.
+    fn parts(&self, place: usize) -> impl Iterator<Item = Part<'_>> {
+        let places = self.widths.len();
+        self.layouts.iter().enumerate().map(move |(number, layout)| {
+            let widths = &self.layout_widths[number * places..][..places];
+            let sum = |widths: &[u8]| widths.iter().map(|&width| usize::from(width)).sum::<usize>();
+            let end = self.layouts.get(number + 1).map_or(self.rows.len(), |next| next.at);
+            Part {
+                rows: &self.rows[layout.at..end],
+                stride: HEAD + sum(widths),
+                offset: HEAD + sum(&widths[..place]),
+                width: usize::from(widths[place]),
+            }
+        })
     }
 
     /// The value in a slot.
@@ -259,6 +296,14 @@ impl Later {
     fn each(&self) -> impl Iterator<Item = &Kept> {
         let ends = self.least.iter().chain(&self.greatest).map(|(_, kept)| kept);
         ends.chain(&self.strange)
+    }
+}
+
+/// The bytes of a slot that a value fits into.
+fn slot_for(place: Place) -> usize {
+    match (place.end - place.start) as usize {
+        length if length > MAX_SLOT => LINK_SLOT,
+        length => length.max(1).next_multiple_of(2),
     }
 }
 

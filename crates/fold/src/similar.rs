@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Emit, Fold, Line, RankNames, Timestamp};
+use lastline_line::{Emit, Fold, Line, RankNames, RankSet, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::entry;
 use crate::miner::{Miner, MinerOptions};
 use crate::options::Bounds;
+use crate::ranks::{Ranks, RanksOptions};
 use crate::read::Reader;
 use crate::statement::hash::mix;
 use crate::unit::{Said, Units};
@@ -97,6 +98,12 @@ impl Fold for Similar {
 
     fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
         self.units.ended(rank, &mut |said| self.core.take(said, now, emit));
+    }
+
+    /// States of one moment are no lines of a while: each rank has its own, and who has which is
+    /// what [`Ranks`](crate::Ranks) says.
+    fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {
+        Box::new(Ranks::new(ranks, RanksOptions::default()))
     }
 }
 

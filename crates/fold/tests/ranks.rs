@@ -363,3 +363,31 @@ fn the_default_bounds_have_room_for_64_ranks() {
     assert!(console.shown().is_empty());
     assert_eq!(console.finish().len(), entries);
 }
+
+#[test]
+fn states_of_one_moment_fold_whatever_folds_the_lines() {
+    let folds: [Box<dyn Fold>; 2] = [
+        Box::new(Ranks::new(RankSet::first(64), RanksOptions::default())),
+        Box::new(lastline_fold::Similar::default()),
+    ];
+    for fold in folds {
+        let mut states = fold.for_states([0, 3, 4].into_iter().collect());
+        let mut shown = Vec::new();
+        for (rank, text) in [(0, " 30%|###   |"), (3, " 31%|###   |"), (4, "compiling")] {
+            let line = Line {
+                stream: stdout(rank),
+                start: Offset(0),
+                bytes: 0,
+                time: Timestamp(0),
+                text: text.as_bytes(),
+                continuation: false,
+                partial: false,
+                redrawn: true,
+            };
+            states.push(&line, Timestamp(0), &mut |entry| shown.push(show(entry)));
+        }
+        states.finish(&mut |entry| shown.push(show(entry)));
+        shown.sort();
+        assert_eq!(shown, ["[0,3]  {30..31}%|###   |", "[4] compiling"]);
+    }
+}

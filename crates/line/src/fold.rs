@@ -19,8 +19,7 @@ pub struct Line<'a> {
     pub continuation: bool,
     /// It had no newline yet when it had to be printed.
     pub partial: bool,
-    /// A state of a progress bar that the rank has drawn over since, in the same line; it stands for
-    /// itself.
+    /// A state of a progress bar, which the rank draws over in the same line; it stands for itself.
     pub redrawn: bool,
 }
 
@@ -116,6 +115,12 @@ pub trait Fold: Send {
     fn is_transparent(&self) -> bool {
         false
     }
+
+    /// A fold for what `ranks` show at one moment, the states of their progress bars, say: it is
+    /// given these at the same time, finished, and thrown away. Default: one that folds nothing.
+    fn for_states(&self, _ranks: RankSet) -> Box<dyn Fold> {
+        Box::new(Off)
+    }
 }
 
 impl<F: Fold + ?Sized> Fold for Box<F> {
@@ -133,6 +138,9 @@ impl<F: Fold + ?Sized> Fold for Box<F> {
     }
     fn is_transparent(&self) -> bool {
         (**self).is_transparent()
+    }
+    fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {
+        (**self).for_states(ranks)
     }
 }
 

@@ -91,4 +91,8 @@ impl Fold for Ranks {
         self.units.ended(rank, &mut |said| self.core.take(said, now, emit));
         self.core.ended(rank, emit);
     }
+
+    fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {
+        Box::new(Self::new(ranks, self.core.options))
+    }
 }

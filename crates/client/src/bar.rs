@@ -1,26 +1,28 @@
-//! Progress bars: text that is drawn again and again is a state, not a line. Pure.
+//! Rows that a stream draws over by moving the cursor up, as nested progress bars do. Pure.
 //!
-//! A state is shown a few times a second, and once when it ends; the ones between were drawn over.
-//! Within a line, where `\r` redraws, only a state that has been drawn over is known to be complete, so
-//! what is shown is one behind what was drawn last; the end of the line shows that.
+//! A line of such a stream is a state until it is drawn over, and then it was one, or until the stream
+//! goes on below it, and then it is a line. A cursor that went up once may be anything, binary output
+//! say; who draws does it again and again.
 
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::time::Duration;
 
-use lastline_line::{Offset, Timestamp};
+use lastline_line::Offset;
 
+use crate::canvas::Canvas;
 use crate::piece::Out;
 
-/// A stream's states are shown at most so often: four times a second.
-const STATE_EVERY: Duration = Duration::from_millis(250);
+/// A cursor that went up so often draws.
+const DRAWING_UPS: u32 = 2;
+/// So many lines are held at most.
+const MAX_HELD: usize = 100;
 
-/// What a stream draws again and again.
+/// What a stream draws over by moving the cursor up.
 #[derive(Debug, Default)]
-pub(crate) struct Bars {
-    /// When a state was shown last, or the first one began.
-    shown: Option<Timestamp>,
-    /// The newest state that was not shown: it is when it turns out to be the last.
-    held: Option<Held>,
+pub(crate) struct Drawing {
+    canvas: Canvas,
+    /// Lines that may be drawn over, in the order in which they came.
+    held: VecDeque<Held>,
 }
 
 #[derive(Debug)]
@@ -28,65 +30,86 @@ struct Held {
     start: Offset,
     bytes: u64,
     text: Vec<u8>,
+    row: i64,
+    /// Something was drawn in its place.
+    erased: bool,
 }
 
-impl Bars {
-    /// Whether nothing is held.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.held.is_none()
-    }
-
-    /// The first state may begin at `now`. It is not shown at once: a bar that is done in a moment is
-    /// shown by its end alone.
-    pub(crate) fn begin(&mut self, now: Timestamp) {
-        self.shown.get_or_insert(now);
-    }
-
-    /// Whether a state is to be shown at `now`; if so it counts as shown.
-    pub(crate) fn is_due(&mut self, now: Timestamp) -> bool {
-        let shown = *self.shown.get_or_insert(now);
-        let due = now.since(shown) >= STATE_EVERY;
-        if due {
-            self.shown = Some(now);
+impl Drawing {
+    /// Draws `bytes`, which are part of a line.
+    pub(crate) fn feed(&mut self, bytes: &[u8], out: &mut impl FnMut(Out<'_>)) {
+        let held = &mut self.held;
+        self.canvas.feed(bytes, &mut |row| {
+            held.iter_mut().filter(|line| line.row == row).for_each(|line| line.erased = true);
+        });
+        if self.draws() {
+            self.held.retain(|line| {
+                if line.erased {
+                    out(Out::Redrawn(line.bytes));
+                }
+                !line.erased
+            });
         }
-        due
     }
 
-    /// A line that moves the cursor up, as nested bars do: it will be drawn over, or is the last.
-    pub(crate) fn offer(
+    /// A line is complete, with all its bytes drawn but the newline.
+    pub(crate) fn hold(
         &mut self,
         start: Offset,
         bytes: u64,
         text: &[u8],
-        now: Timestamp,
         out: &mut impl FnMut(Out<'_>),
     ) {
-        self.draw_over(out);
-        self.held = Some(Held { start, bytes, text: without_moves(text).to_vec() });
-        if self.is_due(now) {
-            self.end(out);
+        let row = self.canvas.written();
+        self.held.push_back(Held { start, bytes, text: text.to_vec(), row, erased: false });
+        self.feed(b"\n", out);
+        let above = self.canvas.first_live();
+        while self.held.front().is_some_and(|line| line.row < above && self.draws())
+            || self.held.len() > MAX_HELD
+        {
+            self.give_first(out);
         }
     }
 
-    /// Something else follows: the newest state was the last one.
-    pub(crate) fn end(&mut self, out: &mut impl FnMut(Out<'_>)) {
-        let Some(Held { start, bytes, text }) = self.held.take() else {
+    /// Whether nothing that was drawn is drawn over any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.canvas.is_over()
+    }
+
+    /// Nothing of it is drawn over any more: all that is held was a line.
+    pub(crate) fn finish(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        while !self.held.is_empty() {
+            self.give_first(out);
+        }
+    }
+
+    /// What is seen of it.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        self.canvas.live_rows()
+    }
+
+    /// Whether lines are held, and nothing shows yet that the stream draws.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        !self.held.is_empty() && !self.draws()
+    }
+
+    fn draws(&self) -> bool {
+        self.canvas.ups() >= DRAWING_UPS
+    }
+
+    fn give_first(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        let Some(Held { start, bytes, text, .. }) = self.held.pop_front() else {
             return;
         };
+        // A line that nothing was drawn over keeps its bytes.
+        let text = if self.draws() { without_moves(&text) } else { &text };
         let (filed, continuation, partial, redrawn) = (0, false, false, false);
-        out(Out::Line { start, bytes, text: &text, filed, continuation, partial, redrawn });
-    }
-
-    /// A newer state is shown instead of the one that is held.
-    pub(crate) fn draw_over(&mut self, out: &mut impl FnMut(Out<'_>)) {
-        if let Some(held) = self.held.take() {
-            out(Out::Redrawn(held.bytes));
-        }
+        out(Out::Line { start, bytes, text, filed, continuation, partial, redrawn });
     }
 }
 
-/// Where, in text that ends with a carriage return, the last state stands that says anything: without
-/// the returns after it, and without what erases or moves the cursor at its ends.
+/// Where the last state stands in `text` that says anything: behind the last carriage return that
+/// something follows, without what erases or moves the cursor at its ends.
 pub(crate) fn newest_state(text: &[u8]) -> Range<usize> {
     let state = strip_returns(text);
     let from = memchr::memrchr(b'\r', state).map_or(0, |at| at + 1);
@@ -103,7 +126,7 @@ pub(crate) fn strip_returns(text: &[u8]) -> &[u8] {
     &text[..end]
 }
 
-/// Whether lines of `text` are drawn over by what follows, or draw over what came before: one that
+/// Whether lines of `text` may be drawn over by what follows, or draw over what came before: one that
 /// ends, or begins, by moving the cursor up. In the middle of a line it is content.
 pub(crate) fn moves_up(text: &[u8]) -> bool {
     if memchr::memchr(0x1b, text).is_none() {

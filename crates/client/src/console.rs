@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lastline_line::{Entry, Stream, StreamId};
 
-use crate::printer::{Block, PrintError, Printer};
+use crate::printer::{Block, OpenLines, PrintError, Printer};
 use crate::state::ClientState;
 
 /// Before a block of so many bytes is printed, what was printed before it is flushed: a block may be
@@ -21,13 +21,14 @@ pub(crate) struct Console {
     closed: [Option<String>; 2],
     /// The printer is at work: what panics now is the printer.
     pub(crate) printing: bool,
+    pub(crate) open_lines: OpenLines,
     pub(crate) shared: Arc<ClientState>,
 }
 
 impl Console {
     pub(crate) fn new(printer: Box<dyn Printer>, shared: Arc<ClientState>) -> Self {
-        let (credits, closed) = (Vec::new(), [None, None]);
-        Self { printer, credits, credit_bytes: 0, closed, printing: false, shared }
+        let (credits, closed, open_lines) = (Vec::new(), [None, None], printer.open_lines());
+        Self { printer, credits, credit_bytes: 0, closed, printing: false, open_lines, shared }
     }
 
     /// Nothing is printed any more, because of `cause`: what was not flushed is not shown. Gives back
@@ -35,6 +36,7 @@ impl Console {
     pub(crate) fn fail(&mut self, cause: &str) -> Box<dyn Printer> {
         self.credits.clear();
         (self.credit_bytes, self.printing) = (0, false);
+        self.open_lines = OpenLines::Held;
         self.closed = [Some(cause.to_owned()), Some(cause.to_owned())];
         let mut state = self.shared.state();
         for account in state.accounts.values_mut() {
@@ -109,6 +111,36 @@ impl Console {
         let result = self.ask(|printer| printer.print_block(block));
         self.check(result);
         self.credit(block.stream, block.bytes.len() as u64);
+    }
+
+    /// Draws what is open.
+    pub(crate) fn draw(&mut self, states: &[Entry<'_>]) {
+        if self.closed[index(self.printer.output_of(Stream::Stdout))].is_none() {
+            let drawn = self.ask(|printer| printer.draw(states));
+            self.check(drawn);
+        }
+    }
+
+    /// Prints an entry that counts as nothing, at once.
+    pub(crate) fn announce(&mut self, entry: &Entry<'_>) {
+        let stream = match entry {
+            Entry::Line(line) => line.stream.stream,
+            Entry::Folded(folded) => folded.stream,
+        };
+        if self.closed[index(self.printer.output_of(stream))].is_some() {
+            return;
+        }
+        self.flush();
+        let printed = self.ask(|printer| printer.print(entry).and_then(|()| printer.flush()));
+        self.check(printed);
+    }
+
+    /// Says something of Lastline's own.
+    pub(crate) fn note(&mut self, words: &str) {
+        if self.closed[index(Stream::Stderr)].is_none() {
+            let noted = self.ask(|printer| printer.note(words));
+            self.check(noted);
+        }
     }
 
     /// What the other output was given is flushed before this one is: when this one takes nothing,

@@ -74,6 +74,7 @@
 mod account;
 mod bar;
 mod barrier;
+mod canvas;
 mod client;
 mod console;
 mod entry;
@@ -86,7 +87,9 @@ mod piece;
 mod prefix;
 mod presenter;
 mod printer;
+mod progress;
 mod queue;
+mod silence;
 mod state;
 mod subscribe;
 mod tap;
@@ -101,7 +104,7 @@ pub use json::JsonPrinter;
 pub use options::Options;
 pub use output::{BoxWrite, Inherited};
 pub use prefix::{Label, Template, TemplateError};
-pub use printer::{Block, PrintError, Printer};
+pub use printer::{Block, OpenLines, PrintError, Printer};
 pub use subscribe::{
     EntryStream, LineStream, SubscribeOptions, Subscribed, SubscribedEntry, SubscribedLine,
 };

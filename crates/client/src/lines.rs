@@ -1,13 +1,21 @@
 //! From a stream's bytes to the lines that a console shows. Pure.
 //!
 //! A trailing carriage return belongs to the line ending; before that, what follows the last
-//! carriage return is what a terminal would show, and the rest was redrawn: states of a progress bar,
-//! a few of which are lines too.
+//! carriage return is what a terminal would show, and the rest was redrawn: states of a progress bar.
+//! The newest state can be had at any time, and be given out before it is drawn over or ended; then
+//! its bytes are not counted again.
 
 use lastline_line::{Offset, Timestamp};
 
-use crate::bar::{Bars, moves_up, newest_state, strip_returns};
+use crate::bar::{Drawing, moves_up, newest_state, strip_returns};
 use crate::piece::Out;
+
+mod state;
+
+pub(crate) use self::state::OpenSince;
+
+/// A line that is longer moves the cursor for other reasons than to draw, in bytes.
+const MAX_DRAWN_LINE_BYTES: usize = 4 << 10;
 
 /// The open line of a stream.
 #[derive(Debug, Default)]
@@ -21,15 +29,21 @@ pub(crate) struct OpenLine {
     start: Offset,
     /// How many bytes right before `start` belong to the visible text and were released.
     filed: u64,
+    /// How many bytes of `text`, from its start, were given out as a state.
+    given: usize,
     /// An earlier part of the line was given out.
     continues: bool,
     /// What was given out has been drawn over since.
     redraws: bool,
-    /// A part of the line moves the cursor up.
-    moves: bool,
-    bars: Bars,
+    /// A part of the line was drawn over.
+    drawn: bool,
+    /// Rows that are drawn over by moving the cursor up.
+    drawing: Option<Box<Drawing>>,
+    progress: state::Progress,
     /// When the last of it arrived.
     pub(crate) time: Timestamp,
+    /// Since when it is open, and whether that was said.
+    pub(crate) open: Option<OpenSince>,
 }
 
 impl OpenLine {
@@ -39,7 +53,7 @@ impl OpenLine {
 
     /// Whether nothing is held and nothing of the line was given out.
     pub(crate) fn is_fresh(&self) -> bool {
-        self.is_empty() && !self.continues && self.bars.is_empty()
+        self.is_empty() && !self.continues && self.drawing.is_none()
     }
 
     fn is_empty(&self) -> bool {
@@ -67,8 +81,11 @@ impl OpenLine {
     }
 
     /// Releases what is held: it can be read back. Returns at the end are kept: what follows
-    /// decides what they are.
+    /// decides what they are. What was given out as a state is not released.
     pub(crate) fn release(&mut self) {
+        if self.given > 0 {
+            return;
+        }
         let visible = strip_returns(&self.text).len();
         let returns = self.text.split_off(visible);
         self.filed += visible as u64;
@@ -87,7 +104,7 @@ impl OpenLine {
                 continue;
             }
             self.append(piece_start, piece, out);
-            self.give(false, out);
+            self.end_line(out);
         }
         if at < bytes.len() {
             self.append(start + at as u64, &bytes[at..], out);
@@ -96,25 +113,38 @@ impl OpenLine {
 
     /// Gives out what is held, if anything, without its newline.
     pub(crate) fn give_partial(&mut self, out: &mut impl FnMut(Out<'_>)) {
-        if !self.is_empty() {
+        self.settle(out);
+        if self.is_empty() || self.given > 0 && self.given == self.text.len() {
+            return;
+        }
+        if self.is_given() {
+            // Carriage returns behind a state that was shown.
+            out(Out::Redrawn((self.text.len() - self.given) as u64));
+            self.given = self.text.len();
+        } else {
             self.give(true, out);
         }
     }
 
     /// The stream goes on at another place: what comes next continues the line, if one is open.
     pub(crate) fn interrupt(&mut self, out: &mut impl FnMut(Out<'_>)) {
-        self.bars.end(out);
         self.give_partial(out);
+    }
+
+    /// Lines that may have been drawn over are taken for lines.
+    pub(crate) fn settle(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        if let Some(mut drawing) = self.drawing.take() {
+            drawing.finish(out);
+        }
     }
 
     fn append(&mut self, start: Offset, piece: &[u8], out: &mut impl FnMut(Out<'_>)) {
         if self.is_empty() {
             self.start = start;
-            self.bars.begin(self.time);
         }
         let had_return = self.text.last() == Some(&b'\r');
-        self.moves |= !self.raw && moves_up(piece);
         self.text.extend_from_slice(piece);
+        self.draw(piece, out);
         if !had_return && memchr::memchr(b'\r', piece).is_none() {
             return;
         }
@@ -123,34 +153,53 @@ impl OpenLine {
         }
     }
 
-    /// What stands before `hidden` is drawn over. Its newest state is shown when it is time.
-    fn draw_over(&mut self, hidden: usize, out: &mut impl FnMut(Out<'_>)) {
-        let state = if self.raw { 0..0 } else { newest_state(&self.text[..hidden]) };
-        // A state whose start was released is no state of a bar.
-        let whole = self.filed == 0 || self.text[..state.start].contains(&b'\r');
-        if !state.is_empty() && whole && self.bars.is_due(self.time) {
-            self.bars.draw_over(out);
-            out(Out::Redrawn(self.filed + state.start as u64));
-            out(Out::Line {
-                start: self.start + state.start as u64,
-                bytes: (hidden - state.start) as u64,
-                text: &self.text[state],
-                filed: 0,
-                continuation: self.continues,
-                partial: false,
-                redrawn: true,
-            });
-        } else {
-            out(Out::Redrawn(self.filed + hidden as u64));
+    /// Draws a piece of the line, where one of its parts moves the cursor up.
+    fn draw(&mut self, piece: &[u8], out: &mut impl FnMut(Out<'_>)) {
+        if let Some(drawing) = &mut self.drawing {
+            drawing.feed(piece, out);
+        } else if !self.raw && self.text.len() <= MAX_DRAWN_LINE_BYTES && moves_up(&self.text) {
+            let mut drawing = Box::<Drawing>::default();
+            drawing.feed(&self.text, out);
+            self.drawing = Some(drawing);
         }
+    }
+
+    /// What stands before `hidden` is drawn over.
+    fn draw_over(&mut self, hidden: usize, out: &mut impl FnMut(Out<'_>)) {
+        let shown = self.given.min(hidden);
+        out(Out::Redrawn(self.filed + (hidden - shown) as u64));
         self.text.drain(..hidden);
         self.start += hidden as u64;
         self.filed = 0;
+        self.given -= shown;
+        self.drawn = true;
         self.redraws = self.continues && self.raw;
     }
 
+    fn end_line(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        if self.is_given() {
+            // The state that was shown last was the end of its line.
+            out(Out::Redrawn((self.text.len() - self.given) as u64 + 1));
+            self.text.clear();
+            (self.given, self.continues) = (0, false);
+            if let Some(drawing) = &mut self.drawing {
+                drawing.feed(b"\n", out);
+            }
+        } else {
+            self.give(false, out);
+        }
+        if self.is_bar() {
+            self.progress.ended();
+        }
+        if self.drawing.as_ref().is_some_and(|drawing| drawing.is_over()) {
+            self.settle(out);
+        }
+        (self.drawn, self.open) = (false, None);
+    }
+
     fn give(&mut self, partial: bool, out: &mut impl FnMut(Out<'_>)) {
-        let bytes = self.len() + u64::from(!partial);
+        let whole = self.len() + u64::from(!partial);
+        let bytes = whole - self.given as u64;
         let start = Offset(self.start.0 - self.filed);
         let mut text = std::mem::take(&mut self.text);
         if !(partial && self.raw) {
@@ -159,19 +208,19 @@ impl OpenLine {
         if self.redraws {
             text.insert(0, b'\r');
         }
-        let (filed, continuation) = (self.filed, self.continues);
-        if self.moves && filed == 0 && !partial {
-            self.bars.offer(start, bytes, &text, self.time, out);
-        } else {
-            self.bars.end(out);
-            let redrawn = false;
-            out(Out::Line { start, bytes, text: &text, filed, continuation, partial, redrawn });
+        let (filed, continuation, redrawn) = (self.filed, self.continues, false);
+        match self.drawing.as_mut().filter(|_| filed == 0 && !partial) {
+            Some(drawing) => drawing.hold(start, bytes, &text, out),
+            None => {
+                self.settle(out);
+                out(Out::Line { start, bytes, text: &text, filed, continuation, partial, redrawn });
+            }
         }
-        self.start = start + bytes;
-        self.filed = 0;
+        self.start = start + whole;
+        (self.filed, self.given) = (0, 0);
         self.continues = partial;
         self.redraws = false;
-        self.moves &= partial;
+        self.open = None;
         text.clear();
         self.text = text;
     }

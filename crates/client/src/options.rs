@@ -1,6 +1,7 @@
 //! How a client presents.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lastline_line::{RankSet, ReadBack, StreamId};
 
@@ -22,6 +23,11 @@ pub struct Options {
     pub whole_line_bytes: usize,
     /// Where to read back from. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
+    /// Says when ranks have written nothing for so long while others wrote; zero, the default: never.
+    pub silent_after: Duration,
+    /// The ranks that are known beforehand: of these it is said, too, when they write nothing at all.
+    /// Default: none.
+    pub ranks: RankSet,
 }
 
 impl Default for Options {
@@ -32,6 +38,8 @@ impl Default for Options {
             held_line_bytes: 256 << 10,
             whole_line_bytes: 16 << 20,
             read_back: None,
+            silent_after: Duration::ZERO,
+            ranks: RankSet::new(),
         }
     }
 }
@@ -50,6 +58,7 @@ impl std::fmt::Debug for Options {
             .field("raw_partials", &self.raw_partials)
             .field("held_line_bytes", &self.held_line_bytes)
             .field("whole_line_bytes", &self.whole_line_bytes)
+            .field("silent_after", &self.silent_after)
             .finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use lastline_line::{Fold, Line, Off, Span, StreamId, Timestamp, Withheld};
 
 use crate::account::Account;
 use crate::console::Console;
+use crate::entry::OwnedEntry;
 use crate::lines::OpenLine;
 use crate::long_line;
 use crate::options::Options;
@@ -53,6 +54,24 @@ impl Presenter {
         let done = work(&mut *self.fold, &mut self.console);
         self.folding = false;
         done
+    }
+
+    /// What is shown of states of one moment, in the order of their ranks.
+    pub(crate) fn fold_states(&mut self, states: &[Line<'_>], now: Timestamp) -> Vec<OwnedEntry> {
+        let mut entries = Vec::new();
+        let ranks = states.iter().map(|state| state.stream.rank).collect();
+        self.folding = true;
+        let mut fold = self.fold.for_states(ranks);
+        for state in states {
+            fold.push(state, now, &mut |entry| entries.push(OwnedEntry::from(&entry)));
+        }
+        fold.finish(&mut |entry| entries.push(OwnedEntry::from(&entry)));
+        self.folding = false;
+        entries.sort_by_key(|entry| match entry {
+            OwnedEntry::Line(line) => Some(line.stream.rank),
+            OwnedEntry::Folded(folded) => folded.ranks.iter().next(),
+        });
+        entries
     }
 
     /// Prints and flushes everything that is held.

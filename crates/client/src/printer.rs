@@ -58,6 +58,20 @@ impl PrintError {
     }
 }
 
+/// What a printer does with what is open: states of progress bars, and lines whose end has not come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenLines {
+    /// A line is printed when it ends, and of a bar a state now and then. What has one address is
+    /// printed once. The default.
+    #[default]
+    Held,
+    /// The same, and a line that has stood open for two seconds is printed once as it is then, with
+    /// `…` at its end, of no bytes; it is printed whole when it ends.
+    Announced,
+    /// All that is open is drawn, again and again, by [`Printer::draw`]; no state is printed.
+    Drawn,
+}
+
 /// Writes entries to the console.
 ///
 /// # Laws
@@ -68,6 +82,8 @@ impl PrintError {
 ///    system. Before that, nothing is promised.
 /// 4. **An error is about an output.** What was printed to it since the last flush is not shown;
 ///    what was printed to the other one is not touched, and calls go on working for it.
+/// 5. **Drawing prints nothing.** What is drawn takes the place of what was drawn before; lines and
+///    notes are as they would be without it, and after nothing has been drawn nothing is left.
 ///
 /// A printer may block for as long as the console does; it is called from one plain thread.
 /// `lastline_testing::laws::printer` runs them against any implementation.
@@ -89,6 +105,20 @@ pub trait Printer: Send {
         Ok(())
     }
 
+    /// What becomes of what is open. Asked once, before anything is printed.
+    fn open_lines(&self) -> OpenLines {
+        OpenLines::Held
+    }
+
+    /// Shows `states`, one each for what is open, in place of those before, at once. They count as
+    /// nothing; when the same are drawn again, that may be because they have to be drawn for a console
+    /// of another size. Called about ten times a second at most, and not unless
+    /// [`open_lines`](Self::open_lines) says that it is drawn. Errors are of the output on which lines
+    /// of stdout are printed.
+    fn draw(&mut self, _states: &[Entry<'_>]) -> Result<(), PrintError> {
+        Ok(())
+    }
+
     /// The output on which lines of `stream` are printed.
     fn output_of(&self, stream: Stream) -> Stream {
         stream
@@ -107,6 +137,12 @@ impl<P: Printer + ?Sized> Printer for Box<P> {
     }
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
         (**self).note(text)
+    }
+    fn open_lines(&self) -> OpenLines {
+        (**self).open_lines()
+    }
+    fn draw(&mut self, states: &[Entry<'_>]) -> Result<(), PrintError> {
+        (**self).draw(states)
     }
     fn output_of(&self, stream: Stream) -> Stream {
         (**self).output_of(stream)

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lastline_line::{Fold, Offset, StreamId, Timestamp};
+use lastline_line::{Fold, Offset, Stream, StreamId, Timestamp};
 
 use crate::account::Account;
 use crate::barrier::Barriers;
@@ -50,6 +50,12 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
+    /// Whether both streams of this one's rank have ended, in this start of it.
+    pub(crate) fn has_ended(&self, stream: StreamId) -> bool {
+        let both = Stream::ALL.map(|other| StreamId { stream: other, ..stream });
+        both.iter().all(|id| self.accounts.get(id).is_some_and(|account| account.ended.is_some()))
+    }
+
     /// Answers who waits for `stream`, if it has ended and all of it is accounted for. True when
     /// something of it is held: the client has to print that first.
     pub(crate) fn answer_if_ended(&mut self, stream: StreamId) -> bool {

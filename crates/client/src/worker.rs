@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lastline_line::{Chunk, ControlSender, Fold, Inbox, Message, Received, StreamId, Withheld};
 use tokio::sync::watch;
@@ -15,10 +15,13 @@ use crate::lines::OpenLine;
 use crate::options::Options;
 use crate::presenter::{Presenter, now};
 use crate::printer::{Block, Printer};
+use crate::silence::Silence;
 use crate::state::{ClientState, Status};
 use crate::tap::LineTap;
+use crate::worker::states::Watch;
 
 mod marks;
+mod states;
 
 /// Printed bytes that are not flushed yet are flushed beyond this.
 const FLUSH_BYTES: u64 = 64 << 10;
@@ -34,6 +37,9 @@ pub(crate) struct Worker {
     shared: Arc<ClientState>,
     status: watch::Sender<Status>,
     lines: HashMap<StreamId, OpenLine>,
+    watch: Watch,
+    silence: Option<Silence>,
+    started: Instant,
     tap: LineTap,
     /// How many streams were interrupted before the inbox is asked next.
     settling: usize,
@@ -53,6 +59,8 @@ impl Worker {
         status: watch::Sender<Status>,
     ) -> Self {
         let console = Console::new(printer, Arc::clone(&shared));
+        let silent_after = Some(options.silent_after).filter(|after| !after.is_zero());
+        let silence = silent_after.map(|after| Silence::new(after, &options.ranks));
         let presenter = Presenter { fold, folding: false, console, options, fold_due: None };
         let controls = inbox.control_sender();
         Self {
@@ -62,6 +70,9 @@ impl Worker {
             shared,
             status,
             lines: HashMap::new(),
+            watch: Watch::default(),
+            silence,
+            started: Instant::now(),
             tap: LineTap::default(),
             settling: 0,
             current: None,
@@ -106,8 +117,10 @@ impl Worker {
         if self.presenter.console.unflushed_bytes() > 0 || self.settling > 0 {
             return Some(Duration::ZERO);
         }
-        let due = self.presenter.fold_due.map(|due| due.since(now()));
-        Some(due.unwrap_or(LOOK_UP_AFTER).min(LOOK_UP_AFTER))
+        let due = self.presenter.fold_due.into_iter().chain(self.watch.due()).min();
+        let due = due.map(|due| due.since(now()));
+        let look = self.silence.as_ref().map_or(LOOK_UP_AFTER, Silence::look_every);
+        Some(due.unwrap_or(look).min(look).min(LOOK_UP_AFTER))
     }
 
     /// Whoever presents has panicked: settles all that was not shown, answers who waits for what is
@@ -117,6 +130,7 @@ impl Worker {
         tracing::error!("{cause}; the rest of the output is received and not shown");
         self.failed = Some(self.presenter.fail(&cause));
         self.lines.clear();
+        (self.watch, self.silence) = (Watch::default(), None);
         if let Some(message) = self.current.take() {
             self.take(message);
         }
@@ -174,6 +188,9 @@ impl Worker {
         let Some(chunk) = chunk.trim_before(fresh.from) else {
             return;
         };
+        if let Some(silence) = &mut self.silence {
+            silence.wrote(stream, &chunk.bytes, self.started.elapsed());
+        }
         if self.shared.subscribers.want_lines() {
             let mid_line = self.lines.get(&stream).is_some_and(|line| !line.is_fresh());
             self.tap.push(&chunk, mid_line, &mut |line| self.shared.subscribers.offer_line(&line));
@@ -197,20 +214,24 @@ impl Worker {
             return;
         }
         line.time = time;
+        let was_open = line.is_open();
         let mut out = presenter.of(stream, time);
         line.push(start, bytes, &mut |piece| out.take(piece));
         if raw {
             line.give_partial(&mut |piece| out.take(piece));
         } else {
             out.bound(line);
+            self.watch(stream, was_open);
         }
     }
 
     /// What is open of a stream goes out; what follows continues it.
     fn interrupt(&mut self, stream: StreamId) {
         if let Some(line) = self.lines.get_mut(&stream) {
+            let was_open = line.is_open();
             let mut out = self.presenter.of(stream, line.time);
             line.interrupt(&mut |piece| out.take(piece));
+            self.watch(stream, was_open);
         }
     }
 
@@ -234,6 +255,8 @@ impl Worker {
         if let Some(next) = next.filter(|_| self.failed.is_none()) {
             self.presenter.change_fold(next);
         }
+        self.look_at_open();
+        self.look_for_silence();
         self.presenter.ask_fold();
         self.release_ended();
     }
@@ -242,6 +265,7 @@ impl Worker {
     fn finish(&mut self) {
         self.settling = usize::MAX;
         self.take_interrupted();
+        self.wipe();
         let mut streams: Vec<StreamId> = self.lines.keys().copied().collect();
         streams.sort();
         streams.into_iter().for_each(|stream| self.interrupt(stream));

@@ -1,6 +1,6 @@
 //! What streams send beside bytes: skips, marks of barriers, ends.
 
-use lastline_line::{Cause, Control, Offset, Span, Stream, StreamId, Version, Withheld};
+use lastline_line::{Cause, Control, Offset, Span, StreamId, Version, Withheld};
 
 use super::Worker;
 use crate::state::{Interrupted, Progress};
@@ -50,8 +50,7 @@ impl Worker {
             account.arrive(Span::new(at, at));
             account.ended = Some(at);
             state.release_ended = true;
-            let both = Stream::ALL.map(|other| StreamId { stream: other, ..stream });
-            both.iter().all(|id| state.accounts.get(id).is_some_and(|a| a.ended.is_some()))
+            state.has_ended(stream)
         };
         if rank_ended {
             self.presenter.rank_ended(stream.rank);

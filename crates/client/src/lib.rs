@@ -3,7 +3,8 @@
 //!
 //! A [`Client`] is one thread between an [`Inbox`](lastline_line::Inbox), a
 //! [`Fold`](lastline_line::Fold) and a [`Printer`]. [`TextPrinter`] and [`JsonPrinter`] print on
-//! any two writers; [`Inherited`] is this process's own console.
+//! any two writers, [`TerminalPrinter`] on a terminal that ranks share; [`Inherited`] is this process's
+//! own console.
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,6 +39,14 @@
 //! open, redrawn, folded or monstrous takes the slower way. Bytes count as shown when the printer
 //! has been flushed, which happens when the inbox is empty, at 64 KiB, and at every barrier.
 //!
+//! The newest state of a progress bar, and a line that stands open, are what a stream shows at the
+//! moment. A printer that can ([`OpenLines`]) draws them all, ten times a second at most. For others
+//! a state is printed as a line when a bar of the job has reached another tenth or none was printed
+//! for ten seconds, and its end always; its bytes count then, and are not counted again when it is
+//! drawn over. A line that has stood for two seconds is announced once, which counts for nothing.
+//!
+//! A rank that writes nothing while others do is named once ([`Options::silent_after`]).
+//!
 //! A barrier's mark comes behind the data it speaks of, so when the client meets it, all before it
 //! has been printed; it flushes and answers. A stream that ends answers every barrier that waits
 //! for it; a deadline answers for the rest.
@@ -65,6 +74,8 @@
 //! 1. Implement [`Printer::print`] for the two kinds of [`Entry`](lastline_line::Entry).
 //! 2. Implement [`Printer::flush`]; until it returns, nothing counts as shown.
 //! 3. Where blocks can be printed faster than line by line, implement [`Printer::print_block`].
+//! 4. Where something can be drawn again and again, say so by [`Printer::open_lines`] and implement
+//!    [`Printer::draw`].
 //!
 //! # What it does not do
 //!
@@ -72,6 +83,7 @@
 //! does, after opening the barrier.
 
 mod account;
+mod area;
 mod bar;
 mod barrier;
 mod canvas;
@@ -93,11 +105,13 @@ mod silence;
 mod state;
 mod subscribe;
 mod tap;
+mod terminal;
 mod text;
 mod verdict;
 mod worker;
 
 pub use account::Account;
+pub use area::Area;
 pub use client::Client;
 pub use entry::{OwnedEntry, OwnedFolded, OwnedLine};
 pub use json::JsonPrinter;
@@ -108,6 +122,7 @@ pub use printer::{Block, OpenLines, PrintError, Printer};
 pub use subscribe::{
     EntryStream, LineStream, SubscribeOptions, Subscribed, SubscribedEntry, SubscribedLine,
 };
+pub use terminal::{SizeOf, TerminalPrinter};
 pub use text::{Labels, TextOptions, TextPrinter};
 pub use verdict::{Verdict, Verdicts};
 

@@ -25,6 +25,12 @@ impl Inherited {
     pub fn stderr() -> Self {
         Self(rustix::stdio::stderr())
     }
+
+    /// How many rows and columns it has; `None` where it is no terminal, or one that does not say.
+    pub fn size(&self) -> Option<(u16, u16)> {
+        let size = rustix::termios::tcgetwinsize(self.0).ok()?;
+        (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
+    }
 }
 
 impl Write for Inherited {

@@ -10,7 +10,7 @@ use lastline_line::{
 
 use crate::output::{BoxWrite, Outputs};
 use crate::prefix::{Label, Template};
-use crate::printer::{Block, PrintError, Printer};
+use crate::printer::{Block, OpenLines, PrintError, Printer};
 
 /// What is known of the ranks, filled in as they start. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -240,6 +240,10 @@ impl Printer for TextPrinter {
             put_prefixed(buffer, prefix, block.bytes);
             result
         })
+    }
+
+    fn open_lines(&self) -> OpenLines {
+        OpenLines::Announced
     }
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lastline_client::{PrintError, Printer};
+use lastline_client::{OpenLines, PrintError, Printer};
 use lastline_line::{Entry, Line, Stream, StreamId};
 
 use crate::Gate;
@@ -123,6 +123,8 @@ struct RecorderState {
     waiting: Vec<Printed>,
     flushed: Vec<Printed>,
     notes: Vec<String>,
+    open_lines: OpenLines,
+    drawn: Vec<Vec<String>>,
     fails: [Option<io::ErrorKind>; 2],
 }
 
@@ -174,6 +176,18 @@ impl PrintRecorder {
         self.flushed().into_iter().map(line).collect()
     }
 
+    /// An empty recorder that says this of what is open.
+    pub fn with_open_lines(open_lines: OpenLines) -> Self {
+        let recorder = Self::new();
+        recorder.state().open_lines = open_lines;
+        recorder
+    }
+
+    /// What was drawn, one after the other: each time the texts of the states, with their ranks.
+    pub fn drawn(&self) -> Vec<Vec<String>> {
+        self.state().drawn.clone()
+    }
+
     /// Lastline's own words.
     pub fn notes(&self) -> Vec<String> {
         self.state().notes.clone()
@@ -205,6 +219,23 @@ impl Printer for PrintRecorder {
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
         self.state().notes.push(text.to_owned());
+        Ok(())
+    }
+
+    fn open_lines(&self) -> OpenLines {
+        self.state().open_lines
+    }
+
+    fn draw(&mut self, states: &[Entry<'_>]) -> Result<(), PrintError> {
+        let state = |entry: &Entry<'_>| {
+            let ranks = match entry {
+                Entry::Line(line) => line.stream.rank.to_string(),
+                Entry::Folded(folded) => folded.ranks.to_string(),
+            };
+            format!("{ranks}:{}", String::from_utf8_lossy(&Printed::of(entry).text))
+        };
+        let states = states.iter().map(state).collect();
+        self.state().drawn.push(states);
         Ok(())
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lastline_client::{
-    Account, Client, JsonPrinter, Labels, Options, Printer, Template, TextOptions, TextPrinter,
+    Account, Area, Client, JsonPrinter, Labels, Options, Printer, Template, TerminalPrinter,
+    TextOptions, TextPrinter,
 };
 use lastline_line::{Fold, Launch, Message, Off, Offset, Stream, StreamId, Version};
 use lastline_sender::{ChannelTransport, Transport as _, channel};
@@ -107,6 +108,15 @@ pub(crate) fn prefixed(screen: &Screen) -> TextPrinter {
     let mut options = TextOptions::default();
     options.prefix = Template::rank();
     text_on([screen, screen], options)
+}
+
+/// A printer on a terminal of 24 rows and 40 columns that both outputs are.
+pub(crate) fn terminal_on(screen: &Screen) -> TerminalPrinter {
+    let mut options = TextOptions::default();
+    (options.prefix, options.shared) = (Template::rank(), true);
+    let [stdout, stderr] = [screen, screen].map(|screen| Box::new(screen.clone()));
+    let size = Box::new(|| Some((24, 40)));
+    TerminalPrinter::new(stdout, stderr, Labels::default(), options, Area::default(), size)
 }
 
 pub(crate) fn json_on(screens: [&Screen; 2]) -> JsonPrinter {

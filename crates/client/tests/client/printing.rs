@@ -1,7 +1,7 @@
 //! What stands on the console.
 
 use insta::assert_snapshot;
-use lastline_client::{Options, Template, TextOptions};
+use lastline_client::{Area, Labels, Options, Template, TerminalPrinter, TextOptions};
 use lastline_line::{
     Address, Emit, Entry, Field, Fold, Folded, Line, Member, Message, Offset, Outlier, RankSet,
     Stream, Timestamp,
@@ -19,6 +19,12 @@ fn the_laws_hold_for_text_and_json() {
         text_on([&out, &err], options)
     });
     laws::printer::all(|out, err| json_on([&out, &err]));
+    laws::printer::all(|out, err| {
+        let size = Box::new(|| Some((24, 80)));
+        let [out, err] = [out, err].map(Box::new);
+        let options = TextOptions::default();
+        TerminalPrinter::new(out, err, Labels::default(), options, Area::default(), size)
+    });
     laws::printer::all(|out, err| {
         Box::new(json_on([&out, &err])) as Box<dyn lastline_client::Printer>
     });

@@ -7,7 +7,7 @@ use lastline_line::{Cause, Message, Offset, Span, Stream, StreamId, Version, Wit
 use lastline_testing::{Files, Screen, chunk, stdout};
 use proptest::prelude::*;
 
-use crate::common::{Job, json_on, prefixed, reading, stderr, text_on};
+use crate::common::{Job, json_on, prefixed, reading, stderr, terminal_on, text_on};
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -24,7 +24,8 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     let byte = prop_oneof![4 => Just(b'x'), 2 => Just(b'\n'), 1 => Just(b'\r'), 1 => any::<u8>()];
-    let text = prop::collection::vec(byte, 1..30);
+    let part = prop_oneof![9 => byte.prop_map(|byte| vec![byte]), 1 => Just(b"\x1b[A".to_vec())];
+    let text = prop::collection::vec(part, 1..30).prop_map(|parts| parts.concat());
     let jump = prop_oneof![8 => Just(0_i8), 1 => -9..9_i8];
     prop_oneof![
         12 => (0..4_u8, jump, text).prop_map(|(of, jump, text)| Act::Data(of, jump, text)),
@@ -48,6 +49,7 @@ async fn run(acts: Vec<Act>, printer: u8, show: bool, raw: bool) {
     let mut job = match printer {
         0 => Job::new(json_on([&out, &err]), options),
         1 => Job::new(text_on([&out, &err], TextOptions::default()), options),
+        3 => Job::new(terminal_on(&out), options),
         _ => Job::new(prefixed(&out), options),
     };
     let mut at = [0_u64; 4];
@@ -107,7 +109,7 @@ proptest! {
     #[test]
     fn the_account_always_adds_up(
         acts in prop::collection::vec(act(), 1..60),
-        printer in 0..3_u8,
+        printer in 0..4_u8,
         show in any::<bool>(),
         raw in any::<bool>(),
     ) {

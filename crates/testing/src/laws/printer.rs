@@ -2,7 +2,7 @@
 
 use std::io;
 
-use lastline_client::{Block, PrintError, Printer};
+use lastline_client::{Block, OpenLines, PrintError, Printer};
 use lastline_line::{Entry, Launch, Line, Offset, Stream, StreamId, Timestamp};
 
 use crate::Screen;
@@ -50,6 +50,7 @@ pub fn all_of<P: Printer>(mut make: impl FnMut() -> Subject<P>) {
     prints_whole_lines_in_order(&mut make);
     prints_a_block_as_its_lines(&mut make);
     tells_outputs_apart(&mut make);
+    draws_without_printing(&mut make);
 }
 
 /// Laws 1, 2 and 3: what was flushed is with the system, whole, in the order of the calls.
@@ -121,6 +122,33 @@ pub fn tells_outputs_apart<P: Printer>(make: &mut impl FnMut() -> Subject<P>) {
         if other != failing {
             let steps = (0..100).filter(|step| printer.output_of(stream_of(*step)) == other);
             assert_texts(&(subject.shown)(other), steps);
+        }
+    }
+}
+
+/// Law 5: states that are drawn change nothing of what is printed, and count as nothing.
+pub fn draws_without_printing<P: Printer>(make: &mut impl FnMut() -> Subject<P>) {
+    let mut subject = make();
+    for step in 0..200 {
+        let text = text(step);
+        subject.printer.print(&Entry::Line(line(step, &text))).expect("its output takes it");
+        let words = format!("state {step}");
+        let state = Line { bytes: 0, redrawn: true, ..line(step, words.as_bytes()) };
+        let states = [Entry::Line(state); 3];
+        let count = usize::try_from(step % 4).expect("BUG: below 4");
+        subject.printer.draw(&states[..count]).expect("its output takes it");
+        if step % 17 == 0 {
+            subject.printer.flush().expect("its output takes it");
+            assert_shown(&subject, step + 1);
+        }
+    }
+    subject.printer.draw(&[]).expect("its output takes it");
+    subject.printer.flush().expect("its output takes it");
+    assert_shown(&subject, 200);
+    if subject.printer.open_lines() != OpenLines::Drawn {
+        for output in Stream::ALL {
+            let shown = (subject.shown)(output);
+            assert!(!shown.contains("state "), "law 5: a state was printed that is not drawn");
         }
     }
 }

@@ -79,6 +79,9 @@ pub struct Plan {
     pub leave_background: bool,
     /// The deadline of a barrier. Default: 5 s.
     pub flush_timeout: Duration,
+    /// Ranks that have written nothing for so long while others wrote are named on the console, once;
+    /// zero: never. Default: 60 s.
+    pub silent_after: Duration,
     /// What happens when the driver is slower than a rank. Default: spool.
     pub when_full: WhenFull,
     /// Memory for output not yet filed or shown. Default: 8 MiB.
@@ -111,6 +114,7 @@ impl Plan {
             teardown_timeout: Duration::from_secs(30),
             leave_background: false,
             flush_timeout: Duration::from_secs(5),
+            silent_after: Duration::from_secs(60),
             when_full: WhenFull::Spool,
             buffer_bytes: 8 << 20,
             show: None,

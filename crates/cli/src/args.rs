@@ -160,6 +160,10 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration,
           env = "LASTLINE_RUN_FLUSH_TIMEOUT")]
     pub(crate) flush_timeout: Duration,
+    /// Say which ranks have written nothing for so long while others wrote; 0: never
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration,
+          env = "LASTLINE_RUN_SILENT_AFTER")]
+    pub(crate) silent_after: Duration,
     /// What happens when the console is slower than a rank [default: spool; block with --no-files]
     #[arg(long, value_enum, value_name = "POLICY", env = "LASTLINE_RUN_WHEN_FULL")]
     pub(crate) when_full: Option<WhenFull>,
@@ -296,6 +300,8 @@ mod tests {
         let seconds =
             [options.grace, options.drain, options.teardown_timeout, options.flush_timeout];
         assert_eq!(seconds.map(|duration| duration.as_secs()), [10, 2, 30, 5]);
+        assert_eq!(options.silent_after, Duration::from_secs(60));
+        assert_eq!(run(&["--silent-after", "0", "prog"]).silent_after, Duration::ZERO);
         assert_eq!((options.format, options.on_failure), (Format::Text, OnFailure::Stop));
         assert_eq!((options.fsync, options.stdin), (Fsync::Never, StdinMode::Null));
         assert!(!options.pty);

@@ -6,10 +6,11 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 
 use lastline_client::{
-    Inherited, JsonPrinter, Labels, Printer, Template, TextOptions, TextPrinter,
+    Area, Inherited, JsonPrinter, Labels, Printer, Template, TerminalPrinter, TextOptions,
+    TextPrinter,
 };
 
-use crate::notices::Lines;
+use crate::notices::{self, Lines};
 use crate::values::{Format, When};
 
 /// Whether to colour: as told, otherwise on a terminal unless `NO_COLOR` is set, or wherever
@@ -32,6 +33,8 @@ pub(crate) struct Look {
     pub(crate) sanitize: bool,
     /// One rank alone has the console.
     pub(crate) raw_partials: bool,
+    /// A job runs, and several ranks share the console: what is open is drawn where that can be done.
+    pub(crate) draws: bool,
 }
 
 /// A printer on this process's own outputs.
@@ -42,22 +45,38 @@ pub(crate) fn printer(look: Look, labels: Labels) -> Box<dyn Printer> {
         true => Box::new(Lines(Inherited::stdout())),
         false => Box::new(Inherited::stdout()),
     };
-    match look.format {
-        Format::Json => Box::new(JsonPrinter::new(stdout, stderr)),
-        Format::Text => {
-            let mut options = TextOptions::default();
-            options.prefix = look.prefix;
-            options.color = wants_color(look.color);
-            options.raw_partials = look.raw_partials;
-            options.sanitize = look.sanitize;
-            options.shared = one;
-            Box::new(TextPrinter::new(stdout, stderr, labels, options))
-        }
+    if look.format == Format::Json {
+        return Box::new(JsonPrinter::new(stdout, stderr));
     }
+    let mut options = TextOptions::default();
+    options.prefix = look.prefix;
+    options.color = wants_color(look.color);
+    options.raw_partials = look.raw_partials;
+    options.sanitize = look.sanitize;
+    options.shared = one;
+    if !look.draws || !can_draw() {
+        return Box::new(TextPrinter::new(stdout, stderr, labels, options));
+    }
+    let area = Area::default();
+    if one {
+        notices::share(area.clone());
+    }
+    let size = Box::new(|| Inherited::stdout().size());
+    Box::new(TerminalPrinter::new(stdout, stderr, labels, options, area, size))
 }
 
-/// Whether stdout and stderr are one file: a terminal, or what `2>&1` makes.
+/// Whether stdout is a terminal that does as it is told.
+fn can_draw() -> bool {
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    std::io::stdout().is_terminal() && !dumb
+}
+
+/// Whether stdout and stderr are one file: a terminal, or what `2>&1` makes. Two terminals are taken
+/// for one, which may have several names.
 fn are_one() -> bool {
+    if std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
+        return true;
+    }
     let identity = |fd: BorrowedFd<'_>| {
         let file = File::from(fd.try_clone_to_owned().ok()?).metadata().ok()?;
         Some((file.dev(), file.ino()))

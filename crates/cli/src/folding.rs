@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastline_client::{Block, PrintError, Printer};
+use lastline_client::{Block, OpenLines, PrintError, Printer};
 use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
 use lastline_line::{Entry, Fold, Off, RankSet, Stream};
 
@@ -60,6 +60,14 @@ impl<P: Printer> Printer for NoteFirstFold<P> {
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
         self.printer.note(text)
+    }
+
+    fn open_lines(&self) -> OpenLines {
+        self.printer.open_lines()
+    }
+
+    fn draw(&mut self, states: &[Entry<'_>]) -> Result<(), PrintError> {
+        self.printer.draw(states)
     }
 
     fn output_of(&self, stream: Stream) -> Stream {

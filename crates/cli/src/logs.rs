@@ -35,6 +35,7 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
         color: options.color,
         sanitize: options.sanitize,
         raw_partials: false,
+        draws: false,
     };
     let printer = console::printer(look, labels);
     let ranks = options.rank.clone().unwrap_or_else(|| RankSet::first(job.info.world_size));

@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use lastline_client::Area;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
@@ -23,6 +24,8 @@ const WAITING_WORDS: usize = 1024;
 
 enum Word {
     Said(Vec<u8>),
+    /// What is drawn is wiped, until something is drawn or said again.
+    Wipe,
     /// Everything before this has been written.
     Over(SyncSender<()>),
 }
@@ -30,6 +33,10 @@ enum Word {
 static QUEUE: OnceLock<SyncSender<Word>> = OnceLock::new();
 /// What was last written to stderr did not end its line.
 static MID_LINE: LazyLock<Arc<Mutex<bool>>> = LazyLock::new(Arc::default);
+/// What is drawn below the lines, where stderr is a terminal on which something is.
+static AREA: OnceLock<Area> = OnceLock::new();
+/// How long a terminal may take to have what is drawn wiped.
+const WIPING: Duration = Duration::from_millis(200);
 
 /// Sends diagnostics to stderr.
 pub(crate) fn init() {
@@ -39,6 +46,7 @@ pub(crate) fn init() {
         // It is set once, here.
         QUEUE.set(queue).unwrap_or_default();
     }
+    wipe_before_panics();
     let level = std::env::var(LEVEL_VARIABLE).ok().and_then(|level| level.parse().ok());
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(tracing::Level::WARN))
@@ -53,6 +61,7 @@ fn write_words(words: &Receiver<Word>) {
     for word in words {
         match word {
             Word::Said(text) => write(&text),
+            Word::Wipe => wipe_now(),
             // Whoever waited may have gone.
             Word::Over(done) => done.try_send(()).unwrap_or_default(),
         }
@@ -63,8 +72,48 @@ fn write_words(words: &Receiver<Word>) {
 fn write(text: &[u8]) {
     let mut mid_line = MID_LINE.lock().unwrap_or_else(PoisonError::into_inner);
     let newline: &[u8] = if std::mem::take(&mut *mid_line) { b"\n" } else { b"" };
+    let text = [newline, text].concat();
+    let text = AREA.get().map_or_else(|| text.clone(), |area| area.around(&text));
     // Where stderr is gone there is nobody to tell.
-    io::stderr().write_all(&[newline, text].concat()).unwrap_or_default();
+    io::stderr().write_all(&text).unwrap_or_default();
+}
+
+/// Whatever is drawn in `area` on stderr's terminal makes way for words, and comes again below them.
+pub(crate) fn share(area: Area) {
+    // There is one printer.
+    AREA.set(area).unwrap_or_default();
+}
+
+/// Nothing is drawn any more: what comes now are the last words.
+pub(crate) fn end_drawing() {
+    if let Some(area) = AREA.get() {
+        area.close();
+        wipe();
+    }
+}
+
+/// Wipes what is drawn, and waits for that, as long as a terminal takes that takes anything.
+pub(crate) fn wipe() {
+    if AREA.get().is_some_and(Area::stands)
+        && QUEUE.get().is_some_and(|queue| queue.try_send(Word::Wipe).is_ok())
+    {
+        finish(WIPING);
+    }
+}
+
+fn wipe_now() {
+    if let Some(area) = AREA.get().filter(|area| area.stands()) {
+        io::stderr().write_all(&area.wiped(b"")).unwrap_or_default();
+    }
+}
+
+/// A panic is told on stderr without asking anybody.
+fn wipe_before_panics() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        wipe_now();
+        tell(panic);
+    }));
 }
 
 /// Says one line.
@@ -97,7 +146,8 @@ impl<W: Write> Write for Lines<W> {
         let mut mid_line = MID_LINE.lock().unwrap_or_else(PoisonError::into_inner);
         let written = self.0.write(bytes)?;
         if let Some(last) = bytes[..written].last() {
-            *mid_line = *last != b'\n';
+            // What is drawn ends with a return, at a place for new lines.
+            *mid_line = *last != b'\n' && !(*last == b'\r' && AREA.get().is_some());
         }
         Ok(written)
     }

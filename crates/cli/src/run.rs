@@ -40,6 +40,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         .context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
     let driven = runtime.block_on(drive(options, job, dir.as_ref()));
+    notices::end_drawing();
     let report = match driven {
         Err(error) if error.is::<SpawnError>() && !ran(&error) => {
             dir.into_iter().for_each(JobDir::discard);
@@ -120,6 +121,7 @@ async fn drive(
         color: options.color,
         sanitize: options.sanitize,
         raw_partials,
+        draws: options.procs > 1,
     };
     let printer = console::printer(look, labels.clone());
     let place = dir.map_or_else(
@@ -175,6 +177,7 @@ fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
     plan.teardown_timeout = options.teardown_timeout;
     plan.leave_background = options.leave_background;
     plan.flush_timeout = options.flush_timeout;
+    plan.silent_after = options.silent_after;
     plan.buffer_bytes = usize::try_from(options.buffer).unwrap_or(usize::MAX);
     plan.show = options.show;
     plan.on_failure = match options.on_failure {

@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use lastline_bootstrap::{LoggingMesh, StopCause};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::notices;
+
 /// What is heard of, from before the first rank is started.
 pub(crate) struct Signals {
     stopping: Vec<(SignalKind, Signal)>,
@@ -52,6 +54,7 @@ async fn stop(kind: SignalKind, mut heard: Signal, mesh: LoggingMesh, told: Arc<
         };
         if told.fetch_add(1, Ordering::AcqRel) >= 2 {
             mesh.abandon();
+            notices::end_drawing();
             std::process::exit(128 + number);
         }
         mesh.stop(StopCause::Signal(number));
@@ -61,6 +64,7 @@ async fn stop(kind: SignalKind, mut heard: Signal, mesh: LoggingMesh, told: Arc<
 async fn suspend(mut heard: Signal, mesh: LoggingMesh) {
     while heard.recv().await.is_some() {
         mesh.suspend().await;
+        notices::wipe();
         stop_here();
         mesh.resume();
     }

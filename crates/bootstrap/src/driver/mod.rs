@@ -19,8 +19,8 @@ use lastline_appender::AppenderError;
 use lastline_client::{Client, EntryStream, Label, Labels, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE, Report};
 use lastline_line::{
-    Control, ControlSender, Fold, Heard, HostEvent, HostMessage, Inbox, ReadBack, StopCause,
-    Version,
+    Control, ControlSender, Fold, Heard, HostEvent, HostMessage, Inbox, RankSet, ReadBack,
+    StopCause, Version,
 };
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -88,6 +88,8 @@ impl DriverBuilder {
         options.raw_partials = console.raw_partials;
         options.held_line_bytes = sizes::held_line_bytes(plan.procs);
         options.read_back = read_back;
+        options.silent_after = plan.silent_after;
+        options.ranks = RankSet::first(plan.procs);
         let client = Client::start(inbox, console.fold, console.printer, options);
         let client = client.map_err(|source| SpawnError::Thread { source })?;
         // It is set once, here.

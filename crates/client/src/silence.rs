@@ -87,7 +87,7 @@ impl Silence {
 
     /// How often silent ranks are looked for.
     pub(crate) fn look_every(&self) -> Duration {
-        LOOK_EVERY.min(self.after / 2)
+        LOOK_EVERY.min(self.after / 10)
     }
 
     /// The notes about ranks that have fallen silent; `is_over` says which have ended. To be called

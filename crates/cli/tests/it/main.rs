@@ -13,6 +13,7 @@ mod jobs;
 mod logs;
 mod memory;
 mod options;
+mod progress;
 mod pty;
 mod signals;
 mod stdin;

@@ -32,7 +32,7 @@ fn the_variable_sets_it_too() {
 }
 
 /// A terminal to start lastline in: its master, and its other end.
-fn terminal(ws_row: u16, ws_col: u16) -> (OwnedFd, OwnedFd) {
+pub(crate) fn terminal(ws_row: u16, ws_col: u16) -> (OwnedFd, OwnedFd) {
     use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).unwrap();

@@ -19,6 +19,9 @@ const DRAW_AGAIN_AFTER: Duration = Duration::from_millis(500);
 /// A line that is not ended is shown when it has stood for this.
 const STANDS_AFTER: Duration = Duration::from_secs(2);
 
+/// Lines that come to stand within this are told together.
+const TOGETHER_WITHIN: Duration = Duration::from_millis(500);
+
 /// When to look at what is open.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
@@ -188,29 +191,47 @@ impl Worker {
         }
     }
 
-    /// Says which lines stand open, each once.
+    /// Says which lines stand open, each once; several ranks that wait for the same are told together.
     fn announce(&mut self, now: Timestamp) {
         if self.presenter.console.open_lines != OpenLines::Announced {
             return;
         }
-        let mut standing = Vec::new();
-        for stream in self.open_streams() {
-            let Some(line) = self.lines.get_mut(&stream).filter(|line| !line.is_bar()) else {
+        let (streams, mut standing, mut oldest) = (self.open_streams(), Vec::new(), now);
+        let mut next: Option<Timestamp> = None;
+        for stream in &streams {
+            let line = &self.lines[stream];
+            let untold = line.open.filter(|open| !open.told && !line.is_bar());
+            let Some(stands_at) = untold.map(|open| open.time.after(STANDS_AFTER)) else {
                 continue;
             };
-            let Some(open) = line.open.as_mut().filter(|open| !open.told) else {
-                continue;
-            };
-            let stands_at = open.time.after(STANDS_AFTER);
             if stands_at > now {
-                self.watch.look_by(stands_at);
-                continue;
+                next = Some(next.map_or(stands_at, |next| next.min(stands_at)));
+            } else {
+                standing.push(*stream);
+                oldest = oldest.min(stands_at);
             }
-            open.told = true;
-            let last = line.rows().pop();
-            standing.extend(last.map(|row| (stream, [&*row, " …".as_bytes()].concat())));
         }
-        let lines: Vec<_> = standing.iter().map(|(id, text)| state_of(*id, text, now)).collect();
+        let until = oldest.after(TOGETHER_WITHIN);
+        if let Some(next) = next {
+            self.watch.look_by(next);
+            if !standing.is_empty() && next <= until && now < until {
+                return;
+            }
+        }
+        self.announce_of(&standing, now);
+    }
+
+    fn announce_of(&mut self, streams: &[StreamId], now: Timestamp) {
+        let mut texts = Vec::new();
+        for stream in streams {
+            let Some(line) = self.lines.get_mut(stream) else {
+                continue;
+            };
+            line.open.as_mut().into_iter().for_each(|open| open.told = true);
+            let last = line.rows().pop();
+            texts.extend(last.map(|row| (*stream, [&*row, " …".as_bytes()].concat())));
+        }
+        let lines: Vec<_> = texts.iter().map(|(id, text)| state_of(*id, text, now)).collect();
         for entry in self.presenter.fold_states(&lines, now) {
             self.presenter.console.announce(&entry.as_entry());
         }

@@ -12,8 +12,8 @@
 //!   [`Nearest`] need the feature `edit-distance`, which is on by default.
 //!
 //! `Ranks` and `Similar` compare lines by their statement, which a [`Miner`] finds; it can be used
-//! alone. [`Nearest`] is what `EditDistance` compares with. [`units`] and [`same_statement`] cut a
-//! rank's last lines into tracebacks and compare them, for a summary.
+//! alone. [`Nearest`] is what `EditDistance` compares with. [`Cause`] finds in a rank's last lines
+//! why it failed, and [`fold_failures`] folds the causes of many ranks, for a summary.
 //!
 //! ```
 //! use lastline_fold::{Ranks, RanksOptions};
@@ -70,13 +70,32 @@
 //!
 //! ## Units
 //!
-//! A Python traceback (chained ones too), a Rust panic, a Java stack trace with its causes, a Go
-//! panic, a C++ terminate, and a line that announces more (it ends with a colon or an open bracket)
-//! with the indented lines after it, are held until they are closed: by the stream's next line that
-//! is not part of it, by 200 ms of silence, by the end of the rank. They fold whole. Two are the
-//! same when their messages make the same statements and their frames are at the same places of the
-//! program; only addresses may differ in a frame. While a unit of one stream is open, the rank's
-//! other stream goes on: the unit takes its place when it closes.
+//! Lines that belong together are held until they are closed: by the stream's next line that is not
+//! part of it, by 200 ms of silence, by the end of the rank. They fold whole, up to 1,000 lines and
+//! 64 KiB. Such are the texts in which programs crash, in the shapes that their runtimes print:
+//! Python's tracebacks, chained ones and exception groups too, and `faulthandler`; Rust panics with
+//! any backtrace; stack traces of Java, Node and Julia; Go panics; a C++ terminate; backtraces of
+//! glibc, gdb and PyTorch; Open MPI's report of a signal; a sanitizer's report. And a line that
+//! announces more (it ends with a colon) with the indented lines after it; and a printed value whose
+//! brackets are still open at the end of its first line, with the indented lines after it until they
+//! are closed. While a unit of one stream is open, the rank's other stream goes on: the unit takes
+//! its place when it closes.
+//!
+//! Two units are the same when they have as many lines and each is the same as its counterpart:
+//!
+//! - A message makes the same statement; its values are fields of the entry, as a line's are.
+//! - A frame is at the same place of the program. What is a process's own may differ in it:
+//!   addresses, hashes of symbols, numbers of threads, values of arguments. An offset (`+0x1d`) is
+//!   part of the place.
+//! - A line that is nothing but variables, like the second row of a printed tensor, has the same
+//!   shape: the same marks, and as many variables between them.
+//! - What a launcher puts before each line (`[rank3]: `) differs in numbers alone.
+//!
+//! ## Causes
+//!
+//! [`Cause`] tells which of a rank's last lines say why it failed: the last unit with a message and
+//! frames, or with a word of failure, on stderr or, when that has only warnings, on stdout. Its
+//! documentation has the rule.
 //!
 //! ## Ranks
 //!
@@ -139,6 +158,7 @@
 //! cut lines, decode them, or know of redrawn progress bars. It keeps no file: what was folded is
 //! found by the addresses of an entry's first and last line.
 
+mod cause;
 mod column;
 #[cfg(feature = "edit-distance")]
 mod edit;
@@ -164,6 +184,7 @@ mod values;
 mod wander;
 mod window;
 
+pub use cause::{Cause, Excerpt};
 #[cfg(feature = "edit-distance")]
 pub use edit::{EditDistance, EditDistanceOptions};
 pub use lastline_line::Off;
@@ -174,7 +195,7 @@ pub use options::Bounds;
 pub use place::Place;
 pub use ranks::{Ranks, RanksOptions};
 pub use similar::{Similar, SimilarOptions};
-pub use summary::{same_statement, units};
+pub use summary::{Failures, fold_failures, same_statement, units};
 
 // The program of the README runs with the tests.
 #[cfg(doctest)]

@@ -1,11 +1,14 @@
 //! What a rank said, as a fold compares it.
 
+mod frame;
+mod values;
+
 use lastline_line::{Colours, Controls, plain_text};
 
 use crate::miner::Miner;
 use crate::place::Place;
 use crate::statement::hash::{mix, placed, word};
-use crate::unit::{Match, Said};
+use crate::unit::{Compared, Match, Said};
 
 /// What a rank said, read.
 #[derive(Clone, Copy, Debug)]
@@ -58,57 +61,41 @@ impl Reader {
             if at > 0 {
                 self.plain.push(b'\n');
             }
-            let (line, found) = match meta.compares {
-                Match::Statement => self.read_statement(text),
-                Match::Place => self.read_place(text),
-            };
+            let (line, found) = self.read_line(text, meta.compares);
             key = key.wrapping_add(placed(line, at));
             control = control.max(found);
         }
         Reading { key, plain: &self.plain, places: &self.places, control }
     }
 
-    /// Reads one line of a unit as a statement, onto the end of what was read.
-    fn read_statement(&mut self, text: &[u8]) -> (u64, Option<Controls>) {
-        let statement = self.miner.statement(text);
-        let from = self.plain.len() as u32;
-        self.plain.extend_from_slice(statement.text);
-        let shift = |place: &Place| Place { start: place.start + from, end: place.end + from };
-        self.places.extend(statement.variables.iter().map(shift));
-        (mix(statement.group.0 ^ 1, statement.layout ^ 2), statement.control)
-    }
-
-    /// Reads one line of a unit as a place in a program: only addresses may differ.
-    fn read_place(&mut self, text: &[u8]) -> (u64, Option<Controls>) {
+    /// Reads one line of a unit onto the end of what was read.
+    fn read_line(&mut self, text: &[u8], compared: Compared) -> (u64, Option<Controls>) {
         self.line.clear();
         let control = plain_text(text, Colours::Drop, &mut self.line);
-        let from = self.plain.len() as u32;
-        self.plain.extend_from_slice(&self.line);
-        let (mut hash, mut at) = (3, 0);
-        while let Some((start, end)) = next_address(&self.line, at) {
-            hash = mix(hash ^ word(&self.line, at, start), 5);
-            self.places.push(Place { start: from + start as u32, end: from + end as u32 });
-            at = end;
-        }
-        let rest = word(&self.line, at, self.line.len());
-        (mix(hash ^ rest, 7), (self.line != text).then_some(control))
+        let control = (self.line != text).then_some(control);
+        let margin = self.line.len().min(compared.margin as usize);
+        let (before, line) = self.line.split_at(margin);
+        let from = self.plain.len();
+        self.plain.extend_from_slice(before);
+        let place = |start: usize, end: usize| Place { start: start as u32, end: end as u32 };
+        let margin = values::numbers(before, &mut |start, end| {
+            self.places.push(place(from + start, from + end));
+        });
+        let from = self.plain.len();
+        let mut found = |start, end| self.places.push(place(from + start, from + end));
+        let hash = match compared.by {
+            Match::Place => Some(frame::read(line, &mut found)),
+            Match::Statement | Match::Message => values::read(line, &mut found),
+        };
+        let hash = hash.unwrap_or_else(|| {
+            let statement = self.miner.statement(line);
+            let variables = statement.variables.iter();
+            self.places.extend(
+                variables.map(|at| place(from + at.start as usize, from + at.end as usize)),
+            );
+            mix(statement.group.0 ^ 1, statement.layout ^ 2)
+        });
+        self.plain.extend_from_slice(line);
+        (mix(hash ^ margin, 13), control)
     }
-}
-
-/// The next thing at or after `from` that differs between processes at the same place of a program:
-/// an address (`0x…`, `+0x…`), a thread's or goroutine's number.
-fn next_address(line: &[u8], from: usize) -> Option<(usize, usize)> {
-    let rest = &line[from..];
-    let hex = memchr::memmem::find(rest, b"0x").map(|at| (at, at + 2));
-    let names: [&[u8]; 2] = [b"goroutine ", b"' ("];
-    let thread = names.into_iter().filter_map(|name| {
-        let at = memchr::memmem::find(rest, name)? + name.len();
-        Some((at, at))
-    });
-    let (start, digits) = hex.into_iter().chain(thread).min()?;
-    let length = rest[digits..].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-    if length == 0 {
-        return next_address(line, from + digits).filter(|_| digits > 0);
-    }
-    Some((from + start, from + digits + length))
 }

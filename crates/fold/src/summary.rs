@@ -1,91 +1,160 @@
-//! A rank's last lines cut into units, for a summary of what failed.
+//! What ranks said when they failed, folded for a summary.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use lastline_line::{Launch, Line, Offset, Stream, StreamId, Timestamp};
+use lastline_line::{
+    Colours, Entry, Fold, Launch, Line, Offset, RankSet, Stream, StreamId, Timestamp, plain_text,
+};
 
-use crate::read::Reader;
-use crate::unit::{Match, Meta, Part, Said, Shape};
+use crate::cause::Unit;
+use crate::ranks::{Ranks, RanksOptions};
+use crate::unit::Match;
 
-/// Cuts lines of one stream into units: tracebacks, panics, stack traces and indented blocks whole,
-/// every other line by itself. The ranges cover all lines, in order.
-///
-/// The lines may start in the middle of a traceback, as last lines do.
+/// Longer than the pauses between any number of ranks.
+const WINDOW: Duration = Duration::from_secs(365 * 86_400);
+/// A pause after which a rank's unit is whole.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Ranks that said the same when they failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Failures {
+    /// Who.
+    pub ranks: RankSet,
+    /// What they said, with what differs in its place, as in an entry.
+    pub lines: Vec<String>,
+    /// Which of the lines says what happened.
+    pub message: usize,
+    /// Which line to show for what differs, if anything but addresses does: the message, where that
+    /// is not the same for all.
+    pub differs: Option<usize>,
+}
+
+/// Folds what ranks said when they failed: the lines of each one's [`Cause`](crate::Cause), each
+/// rank once. Those that made the same statement at the same places of the program come together, in
+/// the order in which their first one is in `said`.
 ///
 /// ```
-/// let lines: [&[u8]; 4] = [
-///     b"epoch 3",
-///     b"Traceback (most recent call last):",
-///     b"  File \"train.py\", line 3, in <module>",
-///     b"ValueError: bad batch",
-/// ];
-/// assert_eq!(lastline_fold::units(&lines), [0..1, 1..4]);
+/// let said: Vec<(u32, [String; 2])> = (0..3)
+///     .map(|rank| {
+///         let thrown = "terminate called after throwing an instance of 'std::runtime_error'";
+///         (rank, [thrown.to_owned(), format!("  what():  bad shard {rank}")])
+///     })
+///     .collect();
+/// let said: Vec<(u32, &[String])> = said.iter().map(|(rank, lines)| (*rank, &lines[..])).collect();
+/// let failures = lastline_fold::fold_failures(&said);
+/// assert_eq!(failures.len(), 1);
+/// assert_eq!(failures[0].ranks.to_string(), "0-2");
+/// assert_eq!(failures[0].lines[failures[0].message], "  what():  bad shard {0..2}");
 /// ```
+pub fn fold_failures<L: AsRef<[u8]>>(said: &[(u32, &[L])]) -> Vec<Failures> {
+    let options = RanksOptions { window: WINDOW, ..RanksOptions::default() };
+    let mut fold = Ranks::new(said.iter().map(|(rank, _)| *rank).collect(), options);
+    let mut entries = Entries::default();
+    let mut now = Timestamp::default();
+    for (rank, lines) in said {
+        let stream = StreamId::new(Launch(0), *rank, Stream::Stderr);
+        let mut start = 0;
+        for text in lines.iter().map(AsRef::as_ref) {
+            let line = whole_line(stream, Offset(start), now, text);
+            fold.push(&line, now, &mut |entry| entries.take(entry));
+            start += line.bytes;
+        }
+        now = now.after(PAUSE);
+        fold.due(now, &mut |entry| entries.take(entry));
+    }
+    fold.finish(&mut |entry| entries.take(entry));
+    let mut failures: Vec<_> =
+        entries.0.into_iter().filter_map(|entry| told(entry, said)).collect();
+    failures.sort_by_key(|(at, _)| *at);
+    failures.into_iter().map(|(_, failures)| failures).collect()
+}
+
+/// Whose, the first of them, and the text.
+type Taken = (RankSet, u32, Vec<u8>);
+
+/// What a fold gave out.
+#[derive(Debug, Default)]
+struct Entries(Vec<Taken>);
+
+impl Entries {
+    fn take(&mut self, entry: Entry<'_>) {
+        match entry {
+            Entry::Folded(folded) => {
+                let first = folded.first.stream.rank;
+                self.0.push((folded.ranks.clone(), first, folded.text.to_vec()));
+            }
+            Entry::Line(line) => self.add(line.stream.rank, line.text),
+        }
+    }
+
+    /// A line that stands for itself: all such lines of a rank are what that rank said.
+    fn add(&mut self, rank: u32, line: &[u8]) {
+        let mut text = Vec::new();
+        plain_text(line, Colours::Drop, &mut text);
+        let alone = |taken: &&mut Taken| taken.1 == rank && taken.0.len() == 1;
+        match self.0.iter_mut().find(alone) {
+            Some((_, _, lines)) => {
+                lines.push(b'\n');
+                lines.extend_from_slice(&text);
+            }
+            None => self.0.push((RankSet::from_iter([rank]), rank, text)),
+        }
+    }
+}
+
+/// An entry, by where its first rank is in `said`.
+fn told<L: AsRef<[u8]>>(
+    (ranks, first, text): Taken,
+    said: &[(u32, &[L])],
+) -> Option<(usize, Failures)> {
+    let at = said.iter().position(|(rank, _)| *rank == first)?;
+    let earliest = said.iter().position(|(rank, _)| ranks.contains(*rank))?;
+    let lines: Vec<&[u8]> = said[at].1.iter().map(AsRef::as_ref).collect();
+    let unit = Unit::first_of(&lines);
+    let shown: Vec<String> = text
+        .split(|byte| *byte == b'\n')
+        .map(|line| String::from_utf8_lossy(line).into_owned())
+        .collect();
+    let differs = |at: &usize| {
+        let mut plain = Vec::new();
+        plain_text(lines[*at], Colours::Drop, &mut plain);
+        unit.compares(*at) != Match::Place && *shown[*at].as_bytes() != *plain
+    };
+    let message = unit.message().min(shown.len().saturating_sub(1));
+    let compared = 0..shown.len().min(lines.len());
+    let differs = std::iter::once(message).chain(compared).find(differs);
+    Some((earliest, Failures { ranks, lines: shown, message, differs }))
+}
+
+/// Cuts lines of one stream into units, which cover all of them in order.
 pub fn units(lines: &[&[u8]]) -> Vec<Range<usize>> {
     let mut units = Vec::new();
     let mut from = 0;
     while from < lines.len() {
-        let to = from + unit(&lines[from..]).len();
+        let to = from + Unit::first_of(&lines[from..]).end();
         units.push(from..to);
         from = to;
     }
     units
 }
 
-/// Whether two units say the same: as many lines, each making the same statement, at the same
-/// places of the same program.
-///
-/// ```
-/// use lastline_fold::same_statement;
-///
-/// assert!(same_statement(&[b"rank 3 lost its peer"], &[b"rank 17 lost its peer"]));
-/// assert!(!same_statement(&[b"out of memory"], &[b"out of patience"]));
-/// ```
+/// Whether two units say the same at the same places of the same program.
 pub fn same_statement(left: &[&[u8]], right: &[&[u8]]) -> bool {
-    if left.len() != right.len() || left.is_empty() {
-        return left.len() == right.len();
-    }
-    let mut reader = Reader::default();
-    let mut key = |lines: &[&[u8]]| {
-        let text = lines.join(&b'\n');
-        reader.read(Said { text: &text, lines: &unit(lines) }).key
-    };
-    left == right || key(left) == key(right)
+    left == right || fold_failures(&[(0, left), (1, right)]).len() == 1
 }
 
-/// What the first line and those that belong to it are compared as; one line at least.
-fn unit(lines: &[&[u8]]) -> Vec<Meta> {
-    let mut metas = vec![meta(lines[0], Match::Statement)];
-    let Some(mut shape) = Shape::opened_by(lines[0]) else {
-        return metas;
-    };
-    metas[0].compares = shape.compares(lines[0]);
-    let mut certain = 1;
-    for line in &lines[1..] {
-        match shape.offer(line) {
-            Part::Foreign => break,
-            part => {
-                metas.push(meta(line, shape.compares(line)));
-                if part == Part::Inside {
-                    certain = metas.len();
-                }
-            }
-        }
-    }
-    metas.truncate(certain);
-    metas
-}
-
-fn meta(text: &[u8], compares: Match) -> Meta {
-    let line = Line {
-        stream: StreamId::new(Launch(0), 0, Stream::Stderr),
-        start: Offset::ZERO,
+/// A line that came whole.
+fn whole_line(stream: StreamId, start: Offset, time: Timestamp, text: &[u8]) -> Line<'_> {
+    Line {
+        stream,
+        start,
         bytes: text.len() as u64 + 1,
-        time: Timestamp::default(),
+        time,
         text,
         continuation: false,
         partial: false,
         redrawn: false,
-    };
-    Meta { compares, ..Meta::of(&line) }
+    }
 }

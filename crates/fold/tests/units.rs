@@ -1,6 +1,6 @@
 //! Units: what belongs together is held together.
 
-use lastline_fold::{Ranks, RanksOptions, same_statement, units};
+use lastline_fold::{Ranks, RanksOptions};
 use lastline_line::{Entry, Fold, Line, Offset, RankSet, Stream, StreamId, Timestamp};
 use lastline_testing::stdout;
 
@@ -154,22 +154,132 @@ fn a_launchers_prefix_does_not_hide_a_traceback() {
 
 #[test]
 fn a_blank_line_after_a_traceback_is_not_part_of_it() {
-    let lines: Vec<&[u8]> = PYTHON.lines().chain(["", "next"]).map(str::as_bytes).collect();
-    assert_eq!(units(&lines), [0..11, 11..12, 12..13]);
+    let lines: Vec<&str> = PYTHON.lines().chain(["", "next"]).collect();
+    // Of two ranks that go on differently, the traceback and the blank line fold all the same.
+    let other: Vec<&str> = PYTHON.lines().chain(["", "other"]).collect();
+    let shown = folded(&[(0, &lines), (1, &other)]);
+    assert_eq!(shown, [&format!("[0,1] {PYTHON}"), "[0,1] ", "[0] next", "[1] other",]);
+}
+
+/// What ranks say, one after the other, folded.
+fn folded(said: &[(u32, &[&str])]) -> Vec<String> {
+    let (mut fold, mut shown) = (ranks(20), Vec::new());
+    for (rank, lines) in said {
+        for text in *lines {
+            fold.push(&line(*rank, text, 0), Timestamp(0), &mut |e| show(&mut shown, e));
+        }
+    }
+    fold.finish(&mut |entry| show(&mut shown, entry));
+    shown
 }
 
 #[test]
 fn units_are_compared_by_what_was_said_and_where() {
-    let cut = |text: &'static str| text.lines().map(str::as_bytes).collect::<Vec<_>>();
-    for unit in ALL {
-        assert_eq!(units(&cut(unit)).len(), 1);
-        assert!(same_statement(&cut(unit), &cut(unit)));
+    let entries = |changed: &str| {
+        let (first, second): (Vec<_>, Vec<_>) =
+            (PYTHON.lines().collect(), changed.lines().collect());
+        folded(&[(3, &first), (17, &second)]).len()
+    };
+    assert_eq!(entries(&PYTHON.replace("batch 7", "batch 8")), 1);
+    // A place is shown line by line for each of them.
+    assert_eq!(entries(&PYTHON.replace("line 31", "line 32")), 2 * PYTHON.lines().count());
+}
+
+/// Texts as they were printed by two ranks, 3 and 17, of real programs: CPython 3.11, Rust, libstdc++
+/// and glibc, gdb 13, GCC's AddressSanitizer, Java 17, Node 20; those of PyTorch, Open MPI, Julia and
+/// Go as their reports of defects have them; and what in an entry of both says what differs.
+macro_rules! samples {
+    ($(($name:literal, $differs:literal),)*) => {
+        [$((
+            $name,
+            include_str!(concat!("samples/", $name, ".3.txt")),
+            include_str!(concat!("samples/", $name, ".17.txt")),
+            $differs,
+        ),)*]
+    };
+}
+
+const SAMPLES: [(&str, &str, &str, &str); 18] = samples![
+    ("exception_group", "    | ValueError: bad shard {3..17}"),
+    ("python_long", "ValueError: bad shard {3..17}"),
+    ("faulthandler", "Fatal Python error: Segmentation fault"),
+    ("rust_full", "bad shard {3..17}"),
+    ("terminate", "  what():  bad shard {3..17}"),
+    ("torch", "  what():  CUDA error: device-side assert triggered on rank {3..17}"),
+    ("backtrace_symbols", "./bt(step+0xc)["),
+    ("gdb", "in load (shard={3..17}, p=0x0) at crash.c:1"),
+    ("asan", "ERROR: AddressSanitizer: heap-buffer-overflow"),
+    ("open_mpi", "Signal: Segmentation fault (11)"),
+    ("java", "Exception in thread \"main\" java.lang.IllegalStateException: bad shard {3..17}"),
+    ("node", "TypeError: bad shard {3..17}"),
+    ("julia", "ERROR: LoadError: bad shard {3..17}"),
+    ("go", "panic: bad shard {3..17}"),
+    ("tensor", "        [0.3, {3.0..17.0}]])"),
+    ("array", " [3 {3..17}]]"),
+    ("array_3d", "  [ 7.  {3..17}.]]]"),
+    ("dict", "{'shard': {3..17},"),
+];
+
+fn sample(text: &str) -> Vec<&str> {
+    text.trim_matches('\n').lines().collect()
+}
+
+#[test]
+fn what_real_programs_print_is_one_entry_whole_and_in_order() {
+    for (name, first, second, differs) in SAMPLES {
+        let (left, right): (Vec<_>, Vec<_>) = (sample(first), sample(second));
+        let shown = folded(&[(3, &left), (17, &right)]);
+        assert_eq!(shown.len(), 1, "{name}: {shown:#?}");
+        assert!(shown[0].contains(differs), "{name}: {}", shown[0]);
+        assert_eq!(shown[0].lines().count(), left.len(), "{name}");
+        let alone: Vec<&str> = shown[0].trim_start_matches("[3,17] ").lines().collect();
+        for (shown, said) in alone.iter().zip(&left) {
+            // What stands before the first value that differs is as it was said.
+            assert!(said.starts_with(shown.split('{').next().unwrap()), "{name}: {shown}");
+        }
     }
-    let other_value = PYTHON.replace("batch 7", "batch 8");
-    let other_place = PYTHON.replace("line 31", "line 32");
-    let python = cut(PYTHON);
-    let changed =
-        |text: &str| same_statement(&python, &text.lines().map(str::as_bytes).collect::<Vec<_>>());
-    assert!(changed(&other_value));
-    assert!(!changed(&other_place));
+}
+
+#[test]
+fn a_unit_ends_with_the_text_of_the_program() {
+    for (name, first, second, _) in SAMPLES {
+        let with_next =
+            |text: &'static str| [&sample(text)[..], &["the next line of the log"]].concat();
+        let shown = folded(&[(3, &with_next(first)), (17, &with_next(second))]);
+        assert_eq!(shown.len(), 2, "{name}: {shown:#?}");
+        assert_eq!(shown[1], "[3,17] the next line of the log", "{name}");
+    }
+}
+
+#[test]
+fn each_launchers_prefix_has_its_own_rank() {
+    let prefixed = |text: &str, rank: u32| {
+        let lines = text.trim_matches('\n').lines().map(|line| format!("[rank{rank}]: {line}"));
+        lines.collect::<Vec<_>>()
+    };
+    for (name, first, second, _) in &SAMPLES[..2] {
+        let (left, right) = (prefixed(first, 3), prefixed(second, 17));
+        let left: Vec<&str> = left.iter().map(String::as_str).collect();
+        let right: Vec<&str> = right.iter().map(String::as_str).collect();
+        let shown = folded(&[(3, &left), (17, &right)]);
+        assert_eq!(shown.len(), 1, "{name}: {shown:#?}");
+        assert!(shown[0].starts_with("[3,17] [rank{3..17}]: "), "{}", shown[0]);
+    }
+}
+
+#[test]
+fn lines_of_variables_alone_fold_in_a_unit_only() {
+    assert_eq!(folded(&[(0, &["[1 2]"]), (1, &["[1 3]"])]).len(), 2);
+    let block = |value| ["values:", value];
+    assert_eq!(
+        folded(&[(0, &block("  1 2")), (1, &block("  1 3"))]),
+        ["[0,1] values:\n  1 {2..3}"]
+    );
+    assert_eq!(folded(&[(0, &block("  1 2")), (1, &block("  1 2 3"))]).len(), 4);
+}
+
+#[test]
+fn an_unfinished_bracket_does_not_swallow_what_follows() {
+    let shown = folded(&[(0, &["weights [0.5 0.6", "step 1", "  [0.7", "step 2"])]);
+    assert_eq!(shown, ["[0] weights [0.5 0.6", "[0] step 1", "[0]   [0.7", "[0] step 2"]);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lastline_line::{Line, Offset, StreamId, Timestamp};
 use rustc_hash::FxHashMap;
 
-use super::{Match, Part, Shape};
+use super::{Compared, Part, Shape};
 
 /// How long a stream says nothing before its open unit is closed.
 pub(crate) const SILENCE: Duration = Duration::from_millis(200);
@@ -27,7 +27,7 @@ pub(crate) struct Meta {
     pub(crate) partial: bool,
     pub(crate) redrawn: bool,
     /// How it is compared, in a unit.
-    pub(crate) compares: Match,
+    pub(crate) compares: Compared,
 }
 
 impl Meta {
@@ -43,7 +43,7 @@ impl Meta {
             continuation: line.continuation,
             partial: line.partial,
             redrawn: line.redrawn,
-            compares: Match::Statement,
+            compares: Compared::ALONE,
         }
     }
 
@@ -120,7 +120,7 @@ impl Held {
         let length = self.lines[..certain].iter().map(|meta| meta.len + 1).sum::<usize>() - 1;
         give(Said { text: &self.text[..length], lines: &self.lines[..certain] });
         for (meta, text) in whole.each().skip(certain) {
-            let alone = Meta { compares: Match::Statement, ..*meta };
+            let alone = Meta { compares: Compared::ALONE, ..*meta };
             give(Said { text, lines: &[alone] });
         }
     }

@@ -1,0 +1,220 @@
+//! Why a rank failed, and who failed alike.
+
+use lastline_fold::{Cause, fold_failures};
+use lastline_line::Stream;
+use proptest::prelude::*;
+
+const RUST: &str = include_str!("samples/rust_full.17.txt");
+const PYTHON: &str = include_str!("samples/python_long.17.txt");
+const GROUP: &str = include_str!("samples/exception_group.17.txt");
+const ASAN: &str = include_str!("samples/asan.17.txt");
+const TERMINATE: &str = include_str!("samples/terminate.17.txt");
+const TORCH: &str = include_str!("samples/torch.17.txt");
+
+fn lines(text: &str) -> Vec<&str> {
+    text.trim_matches('\n').lines().collect()
+}
+
+/// The stream of the cause and its message.
+fn found(stdout: &[&str], stderr: &[&str]) -> Option<(Stream, String)> {
+    let cause = Cause::find(stdout, stderr)?;
+    let lines = if cause.stream == Stream::Stdout { stdout } else { stderr };
+    assert!(cause.lines.contains(&cause.message) && cause.lines.end <= lines.len());
+    Some((cause.stream, lines[cause.message].trim().to_owned()))
+}
+
+#[test]
+fn the_message_says_what_happened() {
+    let table = [
+        (RUST, "bad shard 17"),
+        (PYTHON, "ValueError: bad shard 17"),
+        (GROUP, "| TypeError: type 17"),
+        (ASAN, "==29002==ERROR: AddressSanitizer"),
+        (TERMINATE, "what():  bad shard 17"),
+        (TORCH, "what():  CUDA error: device-side assert triggered on rank 17"),
+        ("terminate called without an active exception", "terminate called without"),
+        ("out of memory", "out of memory"),
+    ];
+    for (text, message) in table {
+        let before = ["step 3", "W0731 12:00:00 17 reducer.cc:12] slow"];
+        let stderr = [&before[..], &lines(text)].concat();
+        let (stream, told) = found(&["step 3 done"], &stderr).unwrap();
+        assert_eq!(stream, Stream::Stderr);
+        let pid = |text: &str| {
+            text.trim_start_matches(|c: char| c == '=' || c.is_ascii_digit()).to_owned()
+        };
+        assert!(pid(&told).starts_with(&pid(message)), "{told}");
+    }
+}
+
+#[test]
+fn the_stream_is_the_one_that_says_why() {
+    use Stream::{Stderr, Stdout};
+    let warning = ["a.py:3: UserWarning: slow", "  warnings.warn('slow')"];
+    let log = ["2026-11-25 12:00:00 INFO step 3", "2026-11-25 12:00:00 WARNING slow"];
+    let failed = ["step 3", "Assertion failed: shard < 16"];
+    let traceback = lines(PYTHON);
+    type Case<'a> = (&'a [&'a str], &'a [&'a str], Option<(Stream, &'a str)>);
+    let table: [Case<'_>; 10] = [
+        (&[], &[], None),
+        (&["step 3"], &[], Some((Stdout, "step 3"))),
+        (&[], &["step 3"], Some((Stderr, "step 3"))),
+        (&failed, &warning, Some((Stdout, failed[1]))),
+        (&failed, &log, Some((Stdout, failed[1]))),
+        (&traceback, &warning, Some((Stdout, "ValueError: bad shard 17"))),
+        // Nothing on stdout tells more than the warning does.
+        (&["step 3"], &warning, Some((Stderr, warning[1]))),
+        (&failed, &["out of patience"], Some((Stderr, "out of patience"))),
+        (&failed, &[warning[0], warning[1], "Error: 3"], Some((Stderr, "Error: 3"))),
+        (&failed, &[" 45%|####      | 9/20"], Some((Stdout, failed[1]))),
+    ];
+    for (stdout, stderr, wanted) in table {
+        let wanted = wanted.map(|(stream, message)| (stream, message.trim().to_owned()));
+        assert_eq!(found(stdout, stderr), wanted, "{stdout:?} {stderr:?}");
+    }
+}
+
+#[test]
+fn what_comes_after_the_cause_is_not_the_cause() {
+    for after in ["[rank 3] exiting", "2026-11-25 12:00:00 INFO bye", "srun: error: node-3: exit 1"]
+    {
+        let stderr = [&lines(PYTHON)[..], &[after]].concat();
+        assert_eq!(found(&[], &stderr).unwrap().1, "ValueError: bad shard 17", "{after}");
+    }
+    // What was survived long ago is no cause.
+    let later: Vec<String> = (0..20).map(|step| format!("step {step}")).collect();
+    let later: Vec<&str> = later.iter().map(String::as_str).collect();
+    let stderr = [&lines(PYTHON)[..], &later].concat();
+    assert_eq!(found(&[], &stderr).unwrap().1, "step 19");
+}
+
+/// What is shown, with `…` where lines are left out.
+fn excerpt<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let cause = Cause::find(&[], lines).expect("there are lines");
+    let excerpt = cause.excerpt(lines, 20);
+    let gap: &[&str] = if excerpt.left_out() > 0 { &["…"] } else { &[] };
+    [&lines[excerpt.head], gap, &lines[excerpt.rest]].concat()
+}
+
+#[test]
+fn a_short_cause_is_shown_with_what_is_around_it() {
+    let before: Vec<&str> = vec!["step"; 40];
+    let stderr = [&before[..], &lines(TERMINATE), &["bye"]].concat();
+    assert_eq!(excerpt(&stderr), stderr[23..]);
+}
+
+#[test]
+fn a_long_python_traceback_is_shown_with_its_head_and_its_last_frames() {
+    let all = lines(PYTHON);
+    let shown = excerpt(&all);
+    assert_eq!(shown.len(), 21);
+    assert_eq!(shown[..2], ["Traceback (most recent call last):", "…"]);
+    assert_eq!(shown[2..], all[all.len() - 19..]);
+}
+
+#[test]
+fn a_full_rust_backtrace_is_shown_from_the_programs_own_frames_on() {
+    let all = lines(RUST);
+    let shown = excerpt(&all);
+    assert_eq!(shown.len(), 21);
+    assert_eq!(shown[1..3], ["bad shard 17", "…"]);
+    assert!(shown[3].contains(" - panic::load::h"), "{}", shown[3]);
+    assert!(shown[5].contains(" - panic::main::h"), "{}", shown[5]);
+}
+
+#[test]
+fn a_long_report_is_shown_from_its_head_on() {
+    let all = lines(ASAN);
+    assert_eq!(excerpt(&all), all[..20]);
+}
+
+#[test]
+fn ranks_that_failed_alike_are_told_together() {
+    let text = |rank: u32| -> Vec<String> {
+        let (why, at) =
+            if rank == 5 { ("MemoryError: cannot map", 4) } else { ("ValueError: bad", 3) };
+        let frame = format!("  File \"a.py\", line {at}, in f");
+        vec!["Traceback (most recent call last):".into(), frame, format!("{why} shard {rank}")]
+    };
+    let said: Vec<(u32, Vec<String>)> = [7, 0, 5, 1].map(|rank| (rank, text(rank))).into();
+    let said: Vec<(u32, &[String])> =
+        said.iter().map(|(rank, lines)| (*rank, &lines[..])).collect();
+    let failures = fold_failures(&said);
+    let told: Vec<_> = failures
+        .iter()
+        .map(|told| (told.ranks.to_string(), &told.lines[told.message][..]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("0,1,7".to_owned(), "ValueError: bad shard {0..7}"),
+            ("5".to_owned(), "MemoryError: cannot map shard 5"),
+        ]
+    );
+    assert_eq!((failures[0].differs, failures[1].differs), (Some(2), None));
+}
+
+#[test]
+fn addresses_alone_are_no_difference() {
+    let real = ["backtrace_symbols", "rust_full"].map(|name| {
+        let read =
+            |rank| std::fs::read_to_string(format!("tests/samples/{name}.{rank}.txt")).unwrap();
+        // The message is made the same.
+        (read(3), read(17).replace("shard 17", "shard 3"))
+    });
+    for (left, right) in real {
+        let (left, right) = (lines(&left), lines(&right));
+        let failures = fold_failures(&[(3, &left[..]), (17, &right[..])]);
+        assert_eq!((failures.len(), failures[0].differs), (1, None));
+    }
+}
+
+proptest! {
+    /// Who is told is who failed, each once; and the lines are as many as each one said.
+    #[test]
+    fn nobody_is_left_out(
+        kinds in prop::collection::vec(0_usize..5, 1..24),
+        value in 0_u32..1000,
+    ) {
+        let texts = [RUST, PYTHON, TERMINATE, "out of memory", "lost peer 17"];
+        let said: Vec<(u32, Vec<String>)> = (0..).zip(&kinds).map(|(rank, kind)| {
+            let text = texts[*kind].replace("shard 17", &format!("shard {}", value + rank));
+            (rank, text.trim_matches('\n').lines().map(str::to_owned).collect())
+        }).collect();
+        let borrowed: Vec<(u32, &[String])> = said.iter().map(|(rank, lines)| (*rank, &lines[..])).collect();
+        let failures = fold_failures(&borrowed);
+        let mut told: Vec<u32> = failures.iter().flat_map(|told| told.ranks.iter()).collect();
+        told.sort_unstable();
+        prop_assert_eq!(told, (0..kinds.len() as u32).collect::<Vec<_>>());
+        let mut different = kinds.clone();
+        different.sort_unstable();
+        different.dedup();
+        prop_assert_eq!(failures.len(), different.len());
+        for told in &failures {
+            for rank in told.ranks.iter() {
+                prop_assert_eq!(told.lines.len(), said[rank as usize].1.len());
+            }
+        }
+    }
+
+    /// What is shown is in order, within the cause or the end, and not too much.
+    #[test]
+    fn an_excerpt_is_at_most_so_long(
+        before in 0_usize..30,
+        which in 0_usize..5,
+        after in 0_usize..30,
+        max in 4_usize..40,
+    ) {
+        let text = [RUST, PYTHON, GROUP, ASAN, TORCH][which];
+        let stderr = [&vec!["step"; before][..], &lines(text), &vec!["bye"; after]].concat();
+        let cause = Cause::find(&[], &stderr).unwrap();
+        let shown = cause.excerpt(&stderr, max);
+        let count = shown.head.len() + shown.rest.len();
+        prop_assert!(count <= max, "{} lines", count);
+        prop_assert!(shown.head.end <= shown.rest.start && shown.rest.end <= stderr.len());
+        prop_assert_eq!(shown.left_out() > 0, !shown.head.is_empty() && shown.head.end < shown.rest.start);
+        let ends = shown.head.is_empty() && shown.rest.end == stderr.len();
+        let told = shown.head.contains(&cause.message) || shown.rest.contains(&cause.message);
+        prop_assert!(told || ends);
+    }
+}

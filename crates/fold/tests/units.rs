@@ -283,3 +283,20 @@ fn an_unfinished_bracket_does_not_swallow_what_follows() {
     let shown = folded(&[(0, &["weights [0.5 0.6", "step 1", "  [0.7", "step 2"])]);
     assert_eq!(shown, ["[0] weights [0.5 0.6", "[0] step 1", "[0]   [0.7", "[0] step 2"]);
 }
+
+#[test]
+fn a_backtrace_may_be_printed_with_pauses() {
+    let (mut fold, mut shown) = (ranks(1), Vec::new());
+    let mut at = 0;
+    for text in RUST.lines() {
+        // Before the first frame, whose symbol is looked up.
+        at += if text.starts_with("   0:") { 1_900_000 } else { 1000 };
+        fold.due(Timestamp(at), &mut |entry| show(&mut shown, entry));
+        assert_eq!(shown, Vec::<String>::new(), "before {text}");
+        fold.push(&line(0, text, at), Timestamp(at), &mut |entry| show(&mut shown, entry));
+    }
+    let due = fold.due(Timestamp(at), &mut |entry| show(&mut shown, entry));
+    assert!(shown.is_empty() && due.is_some_and(|due| due <= Timestamp(at + 2_000_000)));
+    fold.due(Timestamp(at + 2_000_000), &mut |entry| show(&mut shown, entry));
+    assert_eq!(shown.len(), RUST.lines().count());
+}

@@ -1,5 +1,7 @@
 //! Which lines belong together, and how each is compared.
 
+use std::time::Duration;
+
 use super::brackets;
 use super::looks::{self, is_indented};
 
@@ -80,6 +82,11 @@ pub(super) enum State {
 /// How many lines Node prints between the place and the exception, at most: the source, a mark
 /// under it, a blank line. The source may be cut into several lines.
 const MAX_SOURCE_LINES: u8 = 6;
+
+/// How long a stream says nothing before its open unit is closed.
+const SILENCE: Duration = Duration::from_millis(200);
+/// The same where the unit is known to be unfinished, or may well be.
+const UNFINISHED_SILENCE: Duration = Duration::from_secs(2);
 
 /// A unit that is being read, line by line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -178,6 +185,16 @@ impl Shape {
         matches!(self.state, State::Frames | State::Raised | State::Group)
     }
 
+    /// How long its stream may be silent before it is taken for whole: longer where more has to come,
+    /// as a runtime that resolves symbols prints a backtrace with pauses.
+    pub(crate) fn patience(&self) -> Duration {
+        match self.state {
+            State::Frames | State::Panicked(true) | State::Backtrace => UNFINISHED_SILENCE,
+            State::Native | State::Sanitizer | State::Signal => UNFINISHED_SILENCE,
+            _ => SILENCE,
+        }
+    }
+
     /// Whether a blank line may be followed by more of the unit.
     fn may_pause(&self) -> bool {
         matches!(
@@ -211,9 +228,11 @@ impl Shape {
             State::Fault => stay(indented || looks::is_of_fault(line)),
             State::Panicked(true) => Some(State::Panicked(false)),
             State::Panicked(false) if text == b"stack backtrace:" => Some(State::Backtrace),
-            State::Panicked(false) | State::Backtrace => {
-                stay(indented || text.starts_with(b"note: "))
+            // A note is the end of a backtrace.
+            State::Panicked(false) | State::Backtrace if text.starts_with(b"note: ") => {
+                Some(State::Panicked(false))
             }
+            State::Panicked(false) | State::Backtrace => stay(indented),
             State::Throwable => {
                 let more = looks::is_java_cause(line) || line == b"}";
                 stay(indented || more || text.starts_with(b"Node.js v"))

@@ -1,14 +1,10 @@
 //! Holding the lines of open units, stream by stream.
 
-use std::time::Duration;
-
 use lastline_line::{Line, Offset, StreamId, Timestamp};
 use rustc_hash::FxHashMap;
 
 use super::{Compared, Part, Shape};
 
-/// How long a stream says nothing before its open unit is closed.
-pub(crate) const SILENCE: Duration = Duration::from_millis(200);
 /// A unit with more lines than this is not folded.
 const MAX_LINES: usize = 1000;
 /// Nor one with more bytes.
@@ -100,6 +96,11 @@ struct Held {
 }
 
 impl Held {
+    /// When it is whole if nothing more is said.
+    fn deadline(&self) -> Timestamp {
+        self.last.after(self.shape.patience())
+    }
+
     fn take(&mut self, line: &Line<'_>, now: Timestamp, part: Part) {
         if !self.lines.is_empty() {
             self.text.push(b'\n');
@@ -174,7 +175,7 @@ impl Units {
         };
         let room = held.lines.len() < MAX_LINES && held.text.len() + line.text.len() < MAX_BYTES;
         let whole = !line.continuation && !line.partial;
-        if whole && room && now.since(held.last) < SILENCE {
+        if whole && room && now < held.deadline() {
             let part = held.shape.offer(line.text);
             if part != Part::Foreign {
                 self.bytes += line.text.len();
@@ -217,8 +218,8 @@ impl Units {
         if self.open.is_empty() {
             return None;
         }
-        self.close_if(|_, held| held.last.after(SILENCE) <= now, give);
-        self.open.values().map(|held| held.last.after(SILENCE)).min()
+        self.close_if(|_, held| held.deadline() <= now, give);
+        self.open.values().map(Held::deadline).min()
     }
 
     /// Closes the units of a rank.

@@ -18,10 +18,10 @@ pub struct Options {
     /// How long the start of a line waits for its newline before it goes as an unterminated
     /// chunk. Default: 100 ms.
     pub partial_after: Duration,
-    /// How many last lines are kept. Default: 20.
+    /// How many last lines are kept. Default: 200, as a whole backtrace of a program may have.
     pub recent_lines: usize,
     /// How many bytes of last lines are kept at most; a longer line is kept from its end.
-    /// Default: 16 KiB.
+    /// Default: 32 KiB, and up to twice that in memory.
     pub recent_bytes: usize,
     /// What pipes may be enlarged by while they are under load, in bytes, for all tees that share
     /// it. Default: 4 MiB.
@@ -38,8 +38,8 @@ impl Default for Options {
             pool: Pool::new(Budget::new(8 << 20)),
             chunk_bytes: 256 << 10,
             partial_after: Duration::from_millis(100),
-            recent_lines: 20,
-            recent_bytes: 16 << 10,
+            recent_lines: 200,
+            recent_bytes: 32 << 10,
             pipe_budget: Budget::new(4 << 20),
             pipe_bytes: 256 << 10,
         }

@@ -101,12 +101,22 @@ pub struct FirstFailure {
     pub killed_for_memory: bool,
     /// How long it had run.
     pub after_seconds: f64,
-    /// Its last lines of stderr, or of stdout when stderr is empty.
+    /// Its last lines, at most 20, so that the one that says why is among them: of stderr, or of
+    /// stdout when stderr has nothing, or only warnings while stdout says why.
     pub last_lines: Vec<String>,
-    /// The other ranks that failed by themselves with the same last lines.
+    /// Which stream they are of, when it printed anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_lines_of: Option<Stream>,
+    /// Where lines between them were left out, when they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+    /// The other ranks that failed by themselves with the same statement, at the same place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub same_text: Vec<u32>,
-    /// Those that failed by themselves with other last words, by what they said.
+    /// The line of it in which they and the first differ, with what differs in braces, when they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_text_but_for: Option<String>,
+    /// Those that failed by themselves with another statement, by what they said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<OtherFailure>,
 }
@@ -122,9 +132,29 @@ impl FirstFailure {
             killed_for_memory: false,
             after_seconds: 0.0,
             last_lines: Vec::new(),
+            last_lines_of: None,
+            left_out: None,
             same_text: Vec::new(),
+            same_text_but_for: None,
             others: Vec::new(),
         }
+    }
+}
+
+/// Lines that were left out of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LeftOut {
+    /// Behind how many of the list's lines.
+    pub after: usize,
+    /// How many.
+    pub lines: usize,
+}
+
+impl LeftOut {
+    /// So many lines, behind the list's first `after`.
+    pub fn new(after: usize, lines: usize) -> Self {
+        Self { after, lines }
     }
 }
 
@@ -134,14 +164,18 @@ impl FirstFailure {
 pub struct OtherFailure {
     /// The ranks, ascending.
     pub ranks: Vec<u32>,
-    /// What the first of them said last: a whole traceback where there is one.
+    /// What the first of them said: a traceback where there is one, at most 20 lines of it.
     pub last_words: Vec<String>,
+    /// The line that says why, with what differs among them in braces; empty when they said nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub statement: String,
 }
 
 impl OtherFailure {
-    /// Ranks that said this last.
+    /// Ranks that said this last; the last of the words is the statement.
     pub fn new(ranks: Vec<u32>, last_words: Vec<String>) -> Self {
-        Self { ranks, last_words }
+        let statement = last_words.last().cloned().unwrap_or_default();
+        Self { ranks, last_words, statement }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The report's JSON.
 
-use lastline_jobs::{BarrierReport, HostReport, RankReport, Report};
-use lastline_line::{BarrierOutcome, Exit, Stage, StopCause};
+use lastline_jobs::{
+    BarrierReport, FirstFailure, HostReport, LeftOut, OtherFailure, RankReport, Report,
+};
+use lastline_line::{BarrierOutcome, Exit, Stage, StopCause, Stream};
 use serde_json::Value;
 
 /// As it was written when every word of it was a string.
@@ -32,6 +34,27 @@ fn words_of_other_versions_are_left_out_and_the_rest_counts() {
     let version = |barrier: &BarrierReport| barrier.version;
     assert_eq!(report.barriers.iter().map(version).collect::<Vec<_>>(), [1]);
     assert_eq!(report.barriers_left_out.len(), 2);
+}
+
+#[test]
+fn a_failure_is_read_back_whatever_version_told_it() {
+    let mut failure = FirstFailure::new(3, "a");
+    failure.last_lines = vec!["ValueError: bad shard 3".into()];
+    failure.others = vec![OtherFailure::new(vec![5], vec!["out of memory".into()])];
+    let mut older = serde_json::to_value(&failure).unwrap();
+    for field in ["last_lines_of", "left_out", "same_text_but_for"] {
+        assert_eq!(older.get(field), None, "{field}");
+    }
+    older["others"][0].as_object_mut().unwrap().remove("statement");
+    let read: FirstFailure = serde_json::from_value(older).unwrap();
+    assert_eq!((read.last_lines_of, read.others[0].statement.as_str()), (None, ""));
+    failure.last_lines_of = Some(Stream::Stderr);
+    failure.left_out = Some(LeftOut::new(1, 31));
+    failure.same_text_but_for = Some("ValueError: bad shard {3..7}".into());
+    let written = serde_json::to_value(&failure).unwrap();
+    assert_eq!(written["last_lines_of"], "stderr");
+    assert_eq!(written["left_out"], serde_json::json!({ "after": 1, "lines": 31 }));
+    assert_eq!(serde_json::from_value::<FirstFailure>(written).unwrap(), failure);
 }
 
 #[test]

@@ -1,18 +1,20 @@
 //! Which rank failed first, who failed like it, and who otherwise.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lastline_jobs::{FirstFailure, OtherFailure};
-use lastline_line::Exit;
+use lastline_fold::{Cause, Excerpt, Failures, fold_failures};
+use lastline_jobs::{FirstFailure, LeftOut, OtherFailure};
+use lastline_line::{Exit, Stream};
 
 use super::record::{Record, RunRecord, RunState};
 
-/// The first failure, with the others by what they said last.
+/// How many lines of a rank are told.
+const MAX_LINES: usize = 20;
+
+/// The first failure, with the others by what they said.
 pub(super) fn first_failure(record: &Record) -> Option<FirstFailure> {
     let run = record.first_failure()?;
-    let last_lines = run.last_lines();
-    let (mut same_text, others) = split_others(record, run, &last_words(last_lines));
-    same_text.sort_unstable();
     let mut first = FirstFailure::new(run.rank, record.host_name(run.node));
     match run.state {
         RunState::Exited(Exit::Signal(signal)) => first.signal = Some(signal),
@@ -21,44 +23,89 @@ pub(super) fn first_failure(record: &Record) -> Option<FirstFailure> {
     first.killed_for_memory = record.was_killed_for_memory(run.rank);
     let ran = run.ended.map_or(Duration::ZERO, |ended| ended.since(run.started));
     first.after_seconds = ran.as_secs_f64();
-    first.last_lines = last_lines.to_vec();
-    (first.same_text, first.others) = (same_text, others);
+    let failed = failed_ranks(record, run);
+    if let Some(cause) = &failed[0].cause {
+        let lines = &run.stream(cause.stream).last_lines;
+        let excerpt = cause.excerpt(lines, MAX_LINES);
+        first.left_out =
+            (excerpt.left_out() > 0).then(|| LeftOut::new(excerpt.head.len(), excerpt.left_out()));
+        first.last_lines = told(lines, excerpt);
+        first.last_lines_of = Some(cause.stream);
+    }
+    tell_others(&mut first, &failed);
     Some(first)
 }
 
-/// The other ranks that failed by themselves: those with the same last words, and the rest by
-/// theirs.
-fn split_others(
-    record: &Record,
-    first: &RunRecord,
-    words: &[String],
-) -> (Vec<u32>, Vec<OtherFailure>) {
-    let (mut same, mut others) = (Vec::new(), Vec::<OtherFailure>::new());
+/// A rank that failed by itself.
+struct Failed<'a> {
+    run: &'a RunRecord,
+    /// Nothing when it said nothing.
+    cause: Option<Cause>,
+}
+
+impl<'a> Failed<'a> {
+    fn of(run: &'a RunRecord) -> Self {
+        let last = |stream| &run.stream(stream).last_lines[..];
+        Self { run, cause: Cause::find(last(Stream::Stdout), last(Stream::Stderr)) }
+    }
+
+    /// The lines that say why.
+    fn said(&self) -> &'a [String] {
+        let run = self.run;
+        let lines = |cause: &Cause| &run.stream(cause.stream).last_lines[cause.lines.clone()];
+        self.cause.as_ref().map(lines).unwrap_or_default()
+    }
+
+    /// The same, or as much of it as is told.
+    fn excerpt(&self) -> Vec<String> {
+        let Some(cause) = &self.cause else {
+            return Vec::new();
+        };
+        // Without what stands before and after it.
+        let lines = &self.run.stream(cause.stream).last_lines[..cause.lines.end];
+        let mut excerpt = cause.excerpt(lines, MAX_LINES);
+        excerpt.rest.start = excerpt.rest.start.max(cause.lines.start);
+        told(lines, excerpt)
+    }
+}
+
+/// Those that failed by themselves, the first failure first; of a rank that was started again what
+/// it failed of first.
+fn failed_ranks<'a>(record: &'a Record, first: &'a RunRecord) -> Vec<Failed<'a>> {
+    let mut seen = BTreeSet::from([first.rank]);
+    let mut failed = vec![Failed::of(first)];
     let own = record.runs().into_iter().filter(|run| run.failed() && !run.stopped);
-    for run in own.filter(|run| (run.rank, run.launch) != (first.rank, first.launch)) {
-        let last_words = last_words(run.last_lines());
-        if same_words(words, &last_words) && !words.is_empty() {
-            same.push(run.rank);
-            continue;
-        }
-        match others.iter_mut().find(|other| same_words(&other.last_words, &last_words)) {
-            Some(other) => other.ranks.push(run.rank),
-            None => others.push(OtherFailure::new(vec![run.rank], last_words)),
+    failed.extend(own.filter(|run| seen.insert(run.rank)).map(Failed::of));
+    failed
+}
+
+/// The other ranks: those that said the same as the first, and the rest by what they said.
+fn tell_others(first: &mut FirstFailure, failed: &[Failed<'_>]) {
+    let (speaking, silent): (Vec<_>, Vec<_>) =
+        failed.iter().partition(|failed| !failed.said().is_empty());
+    let said: Vec<(u32, &[String])> =
+        speaking.iter().map(|failed| (failed.run.rank, failed.said())).collect();
+    for same in fold_failures(&said) {
+        if same.ranks.contains(first.rank) {
+            first.same_text_but_for = same.differs.map(|at| same.lines[at].clone());
+            first.same_text = same.ranks.iter().filter(|rank| *rank != first.rank).collect();
+        } else if let Some(one) = speaking.iter().find(|one| same.ranks.contains(one.run.rank)) {
+            first.others.push(other(same, one));
         }
     }
-    (same, others)
+    let silent: Vec<u32> = silent.iter().map(|failed| failed.run.rank).collect();
+    let silent: Vec<u32> = silent.into_iter().filter(|rank| *rank != first.rank).collect();
+    if !silent.is_empty() {
+        first.others.push(OtherFailure::new(silent, Vec::new()));
+    }
 }
 
-/// The last statement of these lines: a whole traceback where there is one.
-fn last_words(lines: &[String]) -> Vec<String> {
-    let unit = lastline_fold::units(&bytes(lines)).pop();
-    unit.map_or_else(Vec::new, |unit| lines[unit].to_vec())
+fn other(same: Failures, one: &Failed<'_>) -> OtherFailure {
+    let mut other = OtherFailure::new(same.ranks.iter().collect(), one.excerpt());
+    other.statement.clone_from(&same.lines[same.message]);
+    other
 }
 
-fn same_words(left: &[String], right: &[String]) -> bool {
-    lastline_fold::same_statement(&bytes(left), &bytes(right))
-}
-
-fn bytes(lines: &[String]) -> Vec<&[u8]> {
-    lines.iter().map(|line| line.as_bytes()).collect()
+fn told(lines: &[String], excerpt: Excerpt) -> Vec<String> {
+    [&lines[excerpt.head], &lines[excerpt.rest]].concat()
 }

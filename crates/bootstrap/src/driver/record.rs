@@ -136,10 +136,11 @@ impl RunRecord {
         &self.streams[usize::from(stream == Stream::Stderr)]
     }
 
-    /// The last lines of its stderr, or of its stdout when that is empty.
+    /// The last 20 lines of its stderr, or of its stdout when that is empty.
     pub(super) fn last_lines(&self) -> &[String] {
         let lines = self.streams.iter().rev().map(|stream| &stream.last_lines);
-        lines.filter(|lines| !lines.is_empty()).map(Vec::as_slice).next().unwrap_or_default()
+        let lines = lines.filter(|lines| !lines.is_empty()).map(Vec::as_slice).next();
+        lines.map(last_twenty).unwrap_or_default()
     }
 
     /// The ids of its streams, once it has been started.
@@ -149,6 +150,11 @@ impl RunRecord {
         let streams = if self.terminal { 1 } else { 2 };
         launch.map(id).into_iter().flatten().take(streams)
     }
+}
+
+/// Those that a person is shown of the lines that are kept.
+pub(super) fn last_twenty<T>(lines: &[T]) -> &[T] {
+    &lines[lines.len().saturating_sub(20)..]
 }
 
 /// What a host said that others than the record have to act on.

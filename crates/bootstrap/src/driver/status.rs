@@ -7,7 +7,7 @@ use lastline_line::{Exit, Launch, Stream, StreamId, Timestamp};
 use tokio::sync::watch;
 
 use super::DriverState;
-use super::record::{RunRecord, RunState};
+use super::record::{RunRecord, RunState, last_twenty};
 
 /// Where a rank stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct RankStatus {
     pub shown_bytes: u64,
     /// When it said something last; none when it has said nothing.
     pub silent_since: Option<Timestamp>,
-    /// The last lines of its stderr, or of its stdout when that is empty; oldest first.
+    /// The last lines of its stderr, or of its stdout when that is empty; oldest first, at most 20.
     pub last_lines: Vec<String>,
 }
 
@@ -102,7 +102,7 @@ impl RankStatus {
         self.lines = self.lines.max(streams.iter().map(|seen| seen.read_lines).sum());
         let mut lines = streams.iter().rev().map(|seen| &seen.last_lines);
         if let Some(lines) = lines.find(|lines| !lines.is_empty()) {
-            self.last_lines.clone_from(lines);
+            self.last_lines = last_twenty(lines).to_vec();
         }
     }
 }

@@ -220,7 +220,7 @@ impl Unit {
     }
 
     /// One past its last line.
-    pub(crate) fn end(&self) -> usize {
+    fn end(&self) -> usize {
         self.from + self.compared.len()
     }
 

@@ -196,7 +196,7 @@ pub use options::Bounds;
 pub use place::Place;
 pub use ranks::{Ranks, RanksOptions};
 pub use similar::{Similar, SimilarOptions};
-pub use summary::{Failures, fold_failures, same_statement, units};
+pub use summary::{Failures, fold_failures};
 
 // The program of the README runs with the tests.
 #[cfg(doctest)]

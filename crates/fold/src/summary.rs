@@ -1,6 +1,5 @@
 //! What ranks said when they failed, folded for a summary.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use lastline_line::{
@@ -126,23 +125,6 @@ fn told<L: AsRef<[u8]>>(
     let compared = 0..shown.len().min(lines.len());
     let differs = std::iter::once(message).chain(compared).find(differs);
     Some((earliest, Failures { ranks, lines: shown, message, differs }))
-}
-
-/// Cuts lines of one stream into units, which cover all of them in order.
-pub fn units(lines: &[&[u8]]) -> Vec<Range<usize>> {
-    let mut units = Vec::new();
-    let mut from = 0;
-    while from < lines.len() {
-        let to = from + Unit::first_of(&lines[from..]).end();
-        units.push(from..to);
-        from = to;
-    }
-    units
-}
-
-/// Whether two units say the same at the same places of the same program.
-pub fn same_statement(left: &[&[u8]], right: &[&[u8]]) -> bool {
-    left == right || fold_failures(&[(0, left), (1, right)]).len() == 1
 }
 
 /// A line that came whole.

@@ -1,5 +1,7 @@
 //! The last words: the first failure, then one line with the ledger.
 
+mod failures;
+
 use std::path::Path;
 
 use lastline_jobs::{FirstFailure, RankReport, Report};
@@ -17,7 +19,7 @@ pub(crate) fn print(report: &Report, dir: Option<&Path>) {
 pub(crate) fn text(report: &Report, dir: Option<&Path>) -> String {
     let mut lines = Vec::new();
     if let Some(failure) = &report.first_failure {
-        tell_failure(report, failure, &mut lines);
+        tell_failure(report, failure, dir, &mut lines);
     }
     tell_lost_hosts(report, &mut lines);
     tell_leaks(report, &mut lines);
@@ -36,7 +38,12 @@ pub(crate) fn harmless(words: &str) -> String {
     String::from_utf8_lossy(&shown).replace('\n', " ")
 }
 
-fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>) {
+fn tell_failure(
+    report: &Report,
+    failure: &FirstFailure,
+    dir: Option<&Path>,
+    lines: &mut Vec<String>,
+) {
     // The first start of the rank that ended as it did.
     let mut ranks_so = report.ranks.iter().filter(|rank| {
         rank.rank == failure.rank && (rank.code, rank.signal) == (failure.code, failure.signal)
@@ -45,28 +52,32 @@ fn tell_failure(report: &Report, failure: &FirstFailure, lines: &mut Vec<String>
     let after = failure.after_seconds;
     let last = if failure.last_lines.is_empty() { "it printed nothing" } else { "its last lines:" };
     lines.push(format!("rank {} failed first: {how}, after {after:.2} s; {last}", failure.rank));
-    lines.extend(failure.last_lines.iter().map(|line| format!("  {line}")));
-    let of = |wanted: &dyn Fn(&RankReport) -> bool| {
-        let ranks = report.ranks.iter().filter(|rank| wanted(rank)).map(|rank| rank.rank);
-        ranks.collect::<RankSet>()
-    };
-    let same: RankSet = failure.same_text.iter().copied().collect();
-    if !same.is_empty() {
-        lines.push(format!("{} failed with the same text", ranks(&same)));
-    }
-    for other in &failure.others {
-        let who = ranks(&other.ranks.iter().copied().collect());
-        match other.last_words.last() {
-            Some(words) => lines.push(format!("{who} failed otherwise: {words}")),
-            None => lines.push(format!("{who} failed, too, saying nothing")),
-        }
-    }
+    tell_last_lines(failure, dir, lines);
+    failures::tell_same(report, failure, &how, lines);
+    failures::tell_others(report, failure, &how, lines);
     lines.extend(report.memory_kills.iter().filter_map(|kills| memory(report, failure, kills)));
-    let stopped = of(&|rank: &RankReport| rank.stopped_by_lastline);
+    let stopped = report.ranks.iter().filter(|rank| rank.stopped_by_lastline);
+    let stopped: RankSet = stopped.map(|rank| rank.rank).collect();
     if !stopped.is_empty() {
         let verb = if stopped.len() == 1 { "was" } else { "were" };
         lines.push(format!("{} {verb} stopped by lastline", ranks(&stopped)));
     }
+}
+
+fn tell_last_lines(failure: &FirstFailure, dir: Option<&Path>, lines: &mut Vec<String>) {
+    let last = &failure.last_lines;
+    let Some(left_out) = failure.left_out.filter(|left_out| left_out.after < last.len()) else {
+        return lines.extend(last.iter().map(|line| format!("  {line}")));
+    };
+    let (head, rest) = last.split_at(left_out.after);
+    let whole = dir.zip(failure.last_lines_of).map(|(dir, stream)| {
+        let file = dir.join(format!("rank-{}.{stream}.log", failure.rank));
+        format!("; the whole is in {}", file.display())
+    });
+    let plural = if left_out.lines == 1 { "line" } else { "lines" };
+    lines.extend(head.iter().map(|line| format!("  {line}")));
+    lines.push(format!("  … {} {plural} left out{}", left_out.lines, whole.unwrap_or_default()));
+    lines.extend(rest.iter().map(|line| format!("  {line}")));
 }
 
 /// What the first failure's own line does not say of processes that the kernel killed.

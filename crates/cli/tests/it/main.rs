@@ -7,6 +7,7 @@ mod console;
 mod content;
 mod disks;
 mod environment;
+mod failures;
 mod guardian;
 mod holders;
 mod jobs;

@@ -69,6 +69,21 @@ fn training_lines(c: &mut Criterion) {
     group.finish();
 }
 
+/// 64 ranks that each say 1,000 lines in a go, as ranks do that only copy a file: what the first one
+/// opened stays open until the last one has said it.
+fn blocks(c: &mut Criterion) {
+    let said = |at: u64| (at / 64_000 * 1000 + at % 1000, at / 1000 % 64);
+    let said = (0..3 * 64_000).map(said);
+    let lines = lines(said.map(|(step, rank)| (rank as u32, training(step, rank))).collect());
+    let mut group = c.benchmark_group("blocks");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(lines.len() as u64));
+    for (name, mut fold) in folds(RANKS) {
+        group.bench_function(name, |b| b.iter(|| feed(&mut *fold, black_box(&lines))));
+    }
+    group.finish();
+}
+
 /// A statement of about `length` bytes, with a number every six words.
 fn statement(template: u64, round: u64, length: usize) -> String {
     let mut text = String::new();
@@ -195,6 +210,7 @@ fn edit_distance(c: &mut Criterion) {
 /// What `cargo bench` runs.
 fn all(c: &mut Criterion) {
     training_lines(c);
+    blocks(c);
     live_statements(c);
     new_statements(c);
     edit_distance(c);

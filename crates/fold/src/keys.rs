@@ -69,11 +69,8 @@ fn ends<K: Key>(
         }
     });
     let form = Form::of(keys, K::of(unit), unit.len())?;
-    let (least, greatest) = form.range(keys)?;
-    if least.0 == greatest.0 || !(keys.len() <= FEW || form.is_even(keys, least.0, greatest.0)) {
-        return None;
-    }
-    Some(Ends { min: least.1.bytes(), max: greatest.1.bytes(), unit: unit.len() })
+    let (min, max) = if form.aligned { form.even_range(keys)? } else { form.range(keys)? };
+    Some(Ends { min: min.bytes(), max: max.bytes(), unit: unit.len() })
 }
 
 /// Rows' slots of one place, or how many have the first value.
@@ -90,13 +87,22 @@ struct Form<K> {
     excess: K,
     unit: K,
     unit_bits: u32,
+    /// All are equally long.
+    aligned: bool,
+    shortest: K,
+    longest: K,
 }
 
 impl<K: Key> Form<K> {
     /// That of the longest number, if no number is too short to have the same point.
     fn of(keys: &[K], unit: K, unit_length: usize) -> Option<Self> {
         // Of numbers flush right the longest is the greatest.
-        let (shortest, longest) = (*keys.iter().min()?, *keys.iter().max()?);
+        let first = *keys.first()?;
+        let (mut shortest, mut longest) = (first, first);
+        for &key in keys {
+            shortest = shortest.min(key);
+            longest = longest.max(key);
+        }
         let unit_bits = 8 * unit_length as u32;
         let mut zero = [0; 16];
         let written = longest.bytes();
@@ -116,7 +122,8 @@ impl<K: Key> Form<K> {
         let zero = K::of_bytes(&zero);
         let digits = (zero >> 4) & K::LOW;
         let excess = K::SEVENS.minus(digits.nine_times());
-        fits.then_some(Self { zero, excess, unit, unit_bits })
+        let aligned = shortest.length() == written.len();
+        fits.then_some(Self { zero, excess, unit, unit_bits, aligned, shortest, longest })
     }
 
     /// The number's value in the form, as an integer that compares as it does.
@@ -129,8 +136,25 @@ impl<K: Key> Form<K> {
         (unit == self.unit && others == K::default()).then_some(packed)
     }
 
-    /// The least and the greatest, packed and as they are.
-    fn range(&self, keys: &[K]) -> Option<((K, K), (K, K))> {
+    /// The least and the greatest of numbers that are equally long: they compare as they are.
+    fn even_range(&self, keys: &[K]) -> Option<(K, K)> {
+        let (min, max) = (self.shortest, self.longest);
+        let (least, greatest) = (self.pack(min)?, self.pack(max)?);
+        let (low, high) = self.fifths(least, greatest);
+        let (mut lows, mut highs, mut strange) = (0, 0, K::default());
+        for &key in keys {
+            let packed = key.drop(self.unit_bits) ^ self.zero;
+            strange = strange | packed | (packed & K::SEVENS).plus(self.excess);
+            strange = strange | self.other_unit(key);
+            lows += usize::from(packed <= low);
+            highs += usize::from(packed >= high);
+        }
+        let even = self.are_even(keys.len(), lows, highs) && least != greatest;
+        (strange & K::HIGH == K::default() && even).then_some((min, max))
+    }
+
+    /// The same of numbers that are not.
+    fn range(&self, keys: &[K]) -> Option<(K, K)> {
         let first = *keys.first()?;
         let packed = self.pack(first)?;
         let (mut least, mut greatest) = ((packed, first), (packed, first));
@@ -143,22 +167,31 @@ impl<K: Key> Form<K> {
                 greatest = (packed, key);
             }
         }
-        Some((least, greatest))
+        let (low, high) = self.fifths(least.0, greatest.0);
+        let packed = |&key: &K| self.pack(key).unwrap_or_default();
+        let lows = keys.iter().map(packed).filter(|&packed| packed <= low).count();
+        let highs = keys.iter().map(packed).filter(|&packed| packed >= high).count();
+        let even = self.are_even(keys.len(), lows, highs) && least.0 != greatest.0;
+        even.then_some((least.1, greatest.1))
     }
 
-    /// Whether more than a quarter is in the lowest two fifths of the range, and in the highest.
-    fn is_even(&self, keys: &[K], least: K, greatest: K) -> bool {
+    /// The upper end of the lowest two fifths of a range, and the lower end of the highest two.
+    fn fifths(&self, least: K, greatest: K) -> (K, K) {
         let (from, to) = (self.integer(least), self.integer(greatest));
         let part = (to - from) / 5;
-        let (low, high) = (self.packed(from + 2 * part), self.packed(to - 2 * part));
-        let (mut lows, mut highs) = (0, 0);
-        for &key in keys {
-            let number = key.drop(self.unit_bits);
-            let packed = number ^ (self.zero & number.mask());
-            lows += usize::from(packed <= low);
-            highs += usize::from(packed >= high);
-        }
-        lows > keys.len() / 4 && highs > keys.len() / 4
+        (self.packed(from + 2 * part), self.packed(to - 2 * part))
+    }
+
+    /// Whether more than a quarter is in the lowest two fifths of the range, and in the highest; or
+    /// there are so few that it does not matter.
+    fn are_even(&self, all: usize, lows: usize, highs: usize) -> bool {
+        all <= FEW || lows > all / 4 && highs > all / 4
+    }
+
+    /// The high bit of a byte when the unit is another one.
+    #[inline]
+    fn other_unit(&self, key: K) -> K {
+        if key & K::low(self.unit_bits) == self.unit { K::default() } else { K::HIGH }
     }
 
     /// The digits of a packed number as an integer.

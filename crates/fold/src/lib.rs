@@ -100,14 +100,24 @@
 //!
 //! ## Ranks
 //!
-//! Entries are numbered as they open. A rank's line joins the oldest open entry of its statement
-//! that comes after the entry this rank joined last, or opens one. So no rank is in an entry twice,
-//! and giving entries out by number keeps each rank's order. Where several are open, one in which
-//! several ranks agree on a value that the line has not is passed over for a later one that has it:
-//! this rank has missed a line. An entry goes out when every rank that lives has said it, or when its
-//! window ends; older entries that hold lines of the same ranks go first. A statement that only one
-//! rank has made is given out at once from the second time on, or as soon as nothing older holds
-//! that rank.
+//! The open entries are a list, and each stream (the standard output or the standard error of a rank)
+//! is aligned with it line by line, as sequences are in a progressive alignment. A line joins the
+//! first open entry of its statement behind the last one that its stream shares with another, or
+//! opens one right behind the last one of its stream and what has gone out behind that. So no stream is in an entry twice, its order is
+//! kept, and a line that cannot fold hides nothing that others opened before it. What a stream alone
+//! has said since the last entry that it shares may stand anywhere behind that one: it goes right
+//! ahead of the entry that the stream joins next. Between the two streams of a rank there is no order
+//! to keep. That an entry is ahead of another is a comparison of two labels, kept as by Dietz and
+//! Sleator, "Two algorithms for maintaining order in a list" (1987).
+//!
+//! Where several fit, one in which several ranks agree on a value that the line has not is passed
+//! over for a later one that has it: this rank has missed a line. An entry goes out when every rank
+//! that lives has said it, or when its window ends; what its streams have said before goes first,
+//! rank by rank, and nothing else. A statement that only one rank has made is given out at once from
+//! the second time on, or as soon as nothing older holds that stream.
+//!
+//! Lines join as they come, and nothing is undone. So when streams say the same things in different
+//! orders there may be more entries than an alignment of the whole would make.
 //!
 //! ## What an entry looks like
 //!

@@ -118,6 +118,77 @@ fn a_missed_line_does_not_shift_what_follows() {
 }
 
 #[test]
+fn a_rank_one_step_behind_for_ever_shifts_nothing() {
+    let mut console = Console::new(64);
+    for step in 0..50 {
+        for rank in 0..64 {
+            let said = if rank == 17 { step - 1 } else { step };
+            if said >= 0 {
+                console.say(rank, &format!("step {said} done"));
+            }
+        }
+        console.wait(100);
+    }
+    let expected: Vec<String> = (0..49).map(|step| format!("[0-63] step {step} done")).collect();
+    assert_eq!(console.shown(), expected);
+    assert_eq!(console.finish(), ["[0-63 except 17] step 49 done"]);
+}
+
+#[test]
+fn a_rank_behind_by_more_than_the_window_is_missing_once_and_stays_in_the_entries() {
+    let mut console = Console::new(64);
+    for step in 0..10 {
+        for rank in (0..64).filter(|&rank| rank != 17) {
+            console.say(rank, &format!("step {step} done"));
+        }
+        console.wait(500);
+        console.say(17, &format!("step {step} done"));
+    }
+    let shown = console.shown();
+    assert_eq!((shown.len(), &*shown[0]), (10, "[0-63 except 17] step 0 done"));
+    assert!(shown[1..].iter().all(|entry| entry.starts_with("[0-63] step ")), "{shown:?}");
+}
+
+#[test]
+fn what_one_rank_alone_says_keeps_together_and_in_the_order_of_ranks() {
+    let mut console = Console::new(3);
+    for (rank, text) in [
+        (2, "starting up"),
+        (2, "20"),
+        (0, "starting up"),
+        (2, "21"),
+        (2, "ready to serve"),
+        (0, "1"),
+        (1, "starting up"),
+        (1, "10"),
+        (0, "2"),
+        (1, "ready to serve"),
+    ] {
+        console.say(rank, text);
+    }
+    assert_eq!(console.shown(), ["[0-2] starting up"]);
+    console.say(0, "ready to serve");
+    assert_eq!(
+        console.shown(),
+        ["[0] 1", "[0] 2", "[1] 10", "[2] 20", "[2] 21", "[0-2] ready to serve"]
+    );
+}
+
+#[test]
+fn a_rank_that_had_nothing_open_joins_what_the_others_are_at() {
+    let mut console = Console::new(3);
+    (0..3).for_each(|rank| console.say(rank, "starting up"));
+    console.say(0, "saved checkpoint");
+    console.wait(500);
+    console.shown();
+    (1..3).for_each(|rank| console.say(rank, "step 1 done"));
+    // Given out at once, and no reason to miss what the others said before.
+    console.say(0, "saved checkpoint");
+    console.say(0, "step 1 done");
+    assert_eq!(console.shown(), ["[0] saved checkpoint", "[0-2] step 1 done"]);
+}
+
+#[test]
 fn lines_of_one_rank_are_never_merged() {
     let mut console = Console::new(2);
     for step in 0..3 {

@@ -1,22 +1,18 @@
-//! Which entry a line joins, and when an entry goes out.
+//! From lines to entries, and from a line's own time to that of its entry.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use lastline_line::{Emit, RankNames, RankSet, Timestamp};
+use lastline_line::{Emit, RankNames, RankSet, Stream, Timestamp};
 
 use super::RanksOptions;
-use super::cursors::{RankCursors, Use, User};
-use super::queue::{Open, Queue};
+use super::alignment::Alignment;
+use super::cursors::User;
+use super::order::Position;
 use crate::entry;
-use crate::generations::Generations;
 use crate::miner::Miner;
-use crate::read::{Reader, Reading};
+use crate::read::Reader;
 use crate::statement::hash::mix;
 use crate::unit::Said;
-
-/// How many entries of a statement are looked at for the one that a line belongs to.
-const MAX_CHOICES: usize = 16;
 
 /// Everything but the units.
 #[derive(Debug)]
@@ -24,10 +20,10 @@ pub(super) struct Core {
     pub(super) options: RanksOptions,
     live: RankSet,
     waited_for: usize,
+    /// Before this, ranks that are not known may still come; where they are all known, not set.
+    settled: Option<Timestamp>,
     reader: Reader,
-    uses: Generations<Use>,
-    cursors: RankCursors,
-    queue: Queue,
+    alignment: Alignment,
     pub(super) now: Timestamp,
     /// What ranks are called.
     pub(super) names: Option<Arc<dyn RankNames>>,
@@ -37,15 +33,34 @@ impl Core {
     pub(super) fn new(live: RankSet, options: RanksOptions) -> Self {
         Self {
             waited_for: live.len(),
+            settled: None,
             live,
             reader: Reader::new(Miner::new(options.miner)),
-            uses: Generations::new(options.miner.max_statements),
-            cursors: RankCursors::default(),
-            queue: Queue::default(),
+            alignment: Alignment::new(options.miner.max_statements),
             now: Timestamp::default(),
             names: None,
             options,
         }
+    }
+
+    /// Waits for whoever has said something.
+    pub(super) fn of_speakers(options: RanksOptions) -> Self {
+        Self { settled: Some(Timestamp(u64::MAX)), ..Self::new(RankSet::new(), options) }
+    }
+
+    /// A rank speaks: one that was not known is waited for from now on, where speakers are.
+    #[inline]
+    fn meet(&mut self, rank: u32) {
+        if self.settled.is_some() && !self.live.contains(rank) {
+            self.started(rank);
+            self.settled = Some(self.now.after(self.options.window));
+        }
+    }
+
+    /// Whether all ranks that are waited for are known.
+    #[inline]
+    fn is_settled(&self) -> bool {
+        self.settled.is_none_or(|settled| settled <= self.now)
     }
 
     /// Takes a line or a unit.
@@ -54,169 +69,136 @@ impl Core {
         self.now = now;
         let stream = said.stream();
         if !self.options.bounds.may_fold(said) {
-            self.release_rank(stream.rank, emit);
+            self.release_stream(stream.rank, stream.stream, emit);
             return entry::lines(said, emit);
         }
+        self.meet(stream.rank);
+        let settled = self.is_settled();
         let reading = self.reader.read(said);
         let key = mix(reading.key, stream.stream as u64 ^ 0x51_7c_c1_b7);
-        let used = self.uses.get_or_insert_with(key, Use::default);
-        let rank = self.cursors.of(stream.rank);
         let lives = self.live.contains(stream.rank);
-        let found = choose(&mut self.queue, &used.open, rank.next, &reading);
-        if let Some((number, open)) = found.and_then(|n| Some((n, self.queue.get(n)?))) {
+        let alignment = &mut self.alignment;
+        let found = alignment.find(key, stream, &reading);
+        if let Some((at, open)) = found.and_then(|at| Some((at, alignment.join(at, stream)?))) {
             let held = open.gathered.held_bytes();
             open.gathered.join_first(said, &reading);
             let joined = open.gathered.held_bytes() - held;
-            open.ready = false;
-            used.user = User::Many;
-            rank.joined(number);
             open.live += usize::from(lives);
-            let complete = open.live == self.waited_for;
-            self.queue.grew(joined);
+            let complete = open.live == self.waited_for && settled;
+            alignment.queue.grew(joined);
             if complete {
-                self.release(number, emit);
+                self.release(at, emit);
             }
             return self.keep_bounds(emit);
         }
-        let alone = used.user == User::One(stream.rank) || self.waited_for <= 1 && lives;
-        if alone && rank.held.is_empty() {
-            // What is opened from now on comes after this line.
-            rank.next = self.queue.next();
+        let only = self.waited_for <= 1 && lives && settled;
+        let alone = alignment.user(key) == User::One(stream.rank) || only;
+        if alone && alignment.cursor(stream.rank, stream.stream).held.is_empty() {
             return entry::lines(said, emit);
         }
-        let number = self.queue.next();
-        used.opened(number, alone);
-        rank.joined(number);
-        let mut open = self.queue.spare();
+        let mut open = alignment.queue.spare();
         open.gathered.start(said, &reading);
         open.gathered.names.clone_from(&self.names);
         (open.key, open.live, open.ready) = (key, usize::from(lives), alone);
         open.deadline = now.after(self.options.window);
-        self.queue.push(open);
+        alignment.open(open, stream);
         self.keep_bounds(emit);
     }
 
     /// Over the bound the oldest entries go, whoever may still have said them.
     fn keep_bounds(&mut self, emit: &mut Emit<'_>) {
         let bounds = self.options.bounds;
-        while self.queue.len() > bounds.max_entries || self.queue.held_bytes() > bounds.max_bytes {
-            let Some(oldest) = self.queue.oldest() else { break };
+        loop {
+            let queue = &self.alignment.queue;
+            if queue.len() <= bounds.max_entries && queue.held_bytes() <= bounds.max_bytes {
+                return;
+            }
+            let Some(oldest) = queue.oldest() else { return };
             self.release(oldest, emit);
         }
     }
 
     /// When the next window ends.
     #[inline]
-    pub(super) fn deadline(&mut self) -> Option<Timestamp> {
-        self.queue.deadline()
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.alignment.queue.deadline()
     }
 
     /// Gives out what has waited long enough.
     pub(super) fn expire(&mut self, now: Timestamp, emit: &mut Emit<'_>) {
         self.now = now;
-        while self.queue.deadline().is_some_and(|deadline| deadline <= now) {
-            let Some(oldest) = self.queue.oldest() else { break };
+        while self.deadline().is_some_and(|deadline| deadline <= now) {
+            let Some(oldest) = self.alignment.queue.oldest() else { break };
             self.release(oldest, emit);
         }
     }
 
     /// Gives out all entries.
     pub(super) fn release_all(&mut self, emit: &mut Emit<'_>) {
-        while let Some(oldest) = self.queue.oldest() {
+        while let Some(oldest) = self.alignment.queue.oldest() {
             self.release(oldest, emit);
         }
     }
 
-    /// Gives out all that holds lines of a rank.
-    fn release_rank(&mut self, rank: u32, emit: &mut Emit<'_>) {
-        while let Some(&last) = self.cursors.of(rank).held.back() {
+    /// Gives out all that holds lines of a stream.
+    fn release_stream(&mut self, rank: u32, stream: Stream, emit: &mut Emit<'_>) {
+        while let Some(&last) = self.alignment.cursor(rank, stream).held.back() {
             self.release(last, emit);
         }
     }
 
-    /// Gives out an entry, after every older one that holds lines of the same ranks, and after those
-    /// what older ones hold of theirs. Then what waited for them.
-    fn release(&mut self, number: u64, emit: &mut Emit<'_>) {
-        let mut waiting = Vec::new();
-        let mut next = Some(number);
-        while let Some(number) = next {
-            if self.is_oldest_of_its_ranks(number) {
-                self.give(number, &mut waiting, emit);
-            } else {
-                for number in self.with_older(number) {
-                    self.give(number, &mut waiting, emit);
+    /// Gives out an entry, after what its streams said before it; then what had only waited for
+    /// those that went.
+    fn release(&mut self, at: Position, emit: &mut Emit<'_>) {
+        let mut ready = vec![at];
+        while let Some(at) = ready.pop() {
+            self.give_with_older(at, &mut ready, emit);
+        }
+    }
+
+    /// Gives out an entry, after every older one of its streams and what those need in turn. Rank by
+    /// rank, each one's lines together: of entries that no stream orders, this is how they read best.
+    fn give_with_older(&mut self, at: Position, ready: &mut Vec<Position>, emit: &mut Emit<'_>) {
+        // Entries that need others first, each with its ranks that have something older open.
+        let mut needing = vec![(at, self.alignment.behind_older(at))];
+        while let Some((at, ranks)) = needing.last_mut() {
+            let at = *at;
+            let Some(stream) = self.alignment.queue.get(at).map(|open| open.stream) else {
+                needing.pop();
+                continue;
+            };
+            let older = ranks
+                .last()
+                .and_then(|&rank| self.alignment.cursor(rank, stream).held.front().copied());
+            match older {
+                Some(older) if older != at => {
+                    let ranks = self.alignment.behind_older(older);
+                    needing.push((older, ranks));
+                }
+                Some(_) => {
+                    ranks.pop();
+                }
+                None => {
+                    needing.pop();
+                    self.give(at, ready, emit);
                 }
             }
-            next = waiting.pop();
         }
     }
 
-    fn is_oldest_of_its_ranks(&mut self, number: u64) -> bool {
-        let Some(open) = self.queue.get(number) else {
-            return true;
-        };
-        let cursors = &mut self.cursors;
-        open.gathered.ranks.iter().all(|rank| cursors.of(rank).held.front() == Some(&number))
-    }
-
-    /// The entries that have to go with an entry, ascending, itself the last.
-    fn with_older(&mut self, number: u64) -> impl Iterator<Item = u64> + use<> {
-        let mut chosen = BTreeSet::from([number]);
-        let mut next = Some(number);
-        // Downwards: what an entry needs is always older than itself.
-        while let Some(number) = next {
-            if let Some(open) = self.queue.get(number) {
-                for rank in open.gathered.ranks.iter() {
-                    let held = &self.cursors.of(rank).held;
-                    let older = held.partition_point(|&held| held < number);
-                    chosen.extend(older.checked_sub(1).map(|before| held[before]));
-                }
-            }
-            next = chosen.range(..number).next_back().copied();
-        }
-        chosen.into_iter()
-    }
-
-    /// Gives out an entry before which nothing holds lines of its ranks; notes which others had
-    /// only been waiting for it.
-    fn give(&mut self, number: u64, ready: &mut Vec<u64>, emit: &mut Emit<'_>) {
-        let Some(open) = self.queue.take(number) else {
-            return;
-        };
-        open.gathered.emit(Some(&self.live), emit);
-        for rank in open.gathered.ranks.iter() {
-            let held = &mut self.cursors.of(rank).held;
-            while held.front().is_some_and(|&held| held <= number) {
-                held.pop_front();
-            }
-            let next = held.front().copied();
-            ready.extend(next.filter(|&n| self.queue.get(n).is_some_and(|open| open.ready)));
-        }
-        self.close_use(&open, number);
-        self.queue.recycle(open);
-    }
-
-    fn close_use(&mut self, open: &Open, number: u64) {
-        let Some(used) = self.uses.get(open.key) else {
-            return;
-        };
-        if let Ok(at) = used.open.binary_search(&number) {
-            used.open.remove(at);
-        }
-        let mut ranks = open.gathered.ranks.iter();
-        if let (User::Unknown, Some(rank), None) = (used.user, ranks.next(), ranks.next()) {
-            used.user = User::One(rank);
+    /// Gives out an entry that is the oldest one of all its streams.
+    fn give(&mut self, at: Position, ready: &mut Vec<Position>, emit: &mut Emit<'_>) {
+        if let Some(open) = self.alignment.close(at, ready) {
+            open.gathered.emit(Some(&self.live), emit);
+            self.alignment.queue.recycle(open);
         }
     }
 
     /// The rank is waited for from now on.
     pub(super) fn started(&mut self, rank: u32) {
-        if !self.live.insert(rank) {
-            return;
-        }
-        self.waited_for = self.live.len();
-        for (_, open) in self.queue.each() {
-            open.live += usize::from(open.gathered.ranks.contains(rank));
+        if self.live.insert(rank) {
+            self.waited_for = self.live.len();
+            self.alignment.queue.each_of(rank, |open| open.live += 1);
         }
     }
 
@@ -226,43 +208,9 @@ impl Core {
             return;
         }
         self.waited_for = self.live.len();
-        let mut complete = Vec::new();
-        for (number, open) in self.queue.each() {
-            open.live -= usize::from(open.gathered.ranks.contains(rank));
-            if open.live == self.waited_for {
-                complete.push(number);
-            }
-        }
-        for number in complete {
-            self.release(number, emit);
+        self.alignment.queue.each_of(rank, |open| open.live -= 1);
+        for at in self.alignment.queue.said_by(self.waited_for) {
+            self.release(at, emit);
         }
     }
-}
-
-/// The entry that a line joins, of the open ones of its statement from number `next` on: the oldest,
-/// unless several ranks agree in it on a value that the line has not and a later entry has. That
-/// rank has missed a line; joining the oldest would make it one behind for good.
-#[inline]
-fn choose(
-    queue: &mut Queue,
-    open: &VecDeque<u64>,
-    next: u64,
-    reading: &Reading<'_>,
-) -> Option<u64> {
-    let at = open.partition_point(|&number| number < next);
-    let oldest = *open.get(at)?;
-    if open.len() - at == 1 || reading.places.is_empty() {
-        return Some(oldest);
-    }
-    let differing = queue.get(oldest)?.gathered.agreed_otherwise(reading);
-    if differing.is_empty() {
-        return Some(oldest);
-    }
-    let mut later = open.iter().skip(at + 1).take(MAX_CHOICES).copied();
-    let agrees = |number: &u64| {
-        queue.get(*number).is_some_and(|open| {
-            differing.iter().any(|&place| open.gathered.starts_with(place, reading))
-        })
-    };
-    Some(later.find(agrees).unwrap_or(oldest))
 }

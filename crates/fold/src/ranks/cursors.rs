@@ -1,47 +1,50 @@
-//! Where each rank is among the entries, and who uses which statement.
+//! Where each stream is among the entries, and who uses which statement.
 
 use std::collections::VecDeque;
 
+use lastline_line::Stream;
 use rustc_hash::FxHashMap;
+
+use super::order::Position;
 
 /// Ranks below this are found by index.
 const NEAR: u32 = 1 << 14;
 
-/// Where a rank is.
+/// Where a stream is.
 #[derive(Debug, Default)]
-pub(super) struct RankCursor {
-    /// One past the number of the entry it joined last: the first one it may join next.
-    pub(super) next: u64,
-    /// The numbers of the open entries that hold lines of it, ascending.
-    pub(super) held: VecDeque<u64>,
+pub(super) struct Cursor {
+    /// The last entry that it shares with another stream: what it joins is behind it.
+    pub(super) shared: Position,
+    /// The open entries that hold lines of it, in their order. Those behind `shared` hold nothing
+    /// else.
+    pub(super) held: VecDeque<Position>,
 }
 
-impl RankCursor {
-    /// An entry holds a line of it.
-    #[inline]
-    pub(super) fn joined(&mut self, number: u64) {
-        self.next = number + 1;
-        self.held.push_back(number);
+impl Cursor {
+    /// What its next new entry is right behind.
+    pub(super) fn last(&self) -> Position {
+        self.held.back().copied().unwrap_or(self.shared)
     }
 }
 
-/// All ranks that have said something.
+/// All streams that have said something.
 #[derive(Debug, Default)]
-pub(super) struct RankCursors {
-    near: Vec<RankCursor>,
-    far: FxHashMap<u32, RankCursor>,
+pub(super) struct Cursors {
+    /// A rank's two streams side by side.
+    near: Vec<Cursor>,
+    far: FxHashMap<(u32, Stream), Cursor>,
 }
 
-impl RankCursors {
-    /// The rank.
+impl Cursors {
+    /// The stream's.
     #[inline]
-    pub(super) fn of(&mut self, rank: u32) -> &mut RankCursor {
+    pub(super) fn of(&mut self, rank: u32, stream: Stream) -> &mut Cursor {
         if rank >= NEAR {
-            return self.far.entry(rank).or_default();
+            return self.far.entry((rank, stream)).or_default();
         }
-        let at = rank as usize;
+        let at = rank as usize * Stream::ALL.len() + stream as usize;
         if at >= self.near.len() {
-            self.near.resize_with(at + 1, RankCursor::default);
+            self.near.resize_with(at + 1, Cursor::default);
         }
         &mut self.near[at]
     }
@@ -51,18 +54,10 @@ impl RankCursors {
 #[derive(Debug, Default)]
 pub(super) struct Use {
     pub(super) user: User,
-    /// Numbers of open entries, ascending.
-    pub(super) open: VecDeque<u64>,
-}
-
-impl Use {
-    /// A new entry is of the statement, made by its only user or by another one.
-    pub(super) fn opened(&mut self, number: u64, alone: bool) {
-        if !alone && self.user != User::Unknown {
-            self.user = User::Many;
-        }
-        self.open.push_back(number);
-    }
+    /// In their order. Of those behind what a stream shares, the ones that it alone has said come
+    /// first: it would have joined one ahead of them instead, and whoever opened one later that was
+    /// not behind them would have joined them.
+    pub(super) open: VecDeque<Position>,
 }
 
 /// Who has been seen to use a statement.
@@ -75,4 +70,15 @@ pub(super) enum User {
     One(u32),
     /// Several.
     Many,
+}
+
+impl User {
+    /// An entry of the statement that only this rank has said is given out.
+    pub(super) fn said_alone(&mut self, rank: u32) {
+        *self = match self {
+            Self::Unknown => Self::One(rank),
+            Self::One(one) if *one == rank => Self::One(rank),
+            Self::One(_) | Self::Many => Self::Many,
+        };
+    }
 }

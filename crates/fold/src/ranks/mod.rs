@@ -1,7 +1,9 @@
 //! The same statement of several ranks as one entry.
 
+mod alignment;
 mod core;
 mod cursors;
+mod order;
 mod queue;
 
 use std::sync::Arc;
@@ -50,6 +52,13 @@ impl Ranks {
         Self { units: Units::default(), core: Core::new(live, options) }
     }
 
+    /// Waits for the ranks that have said something by then, where it is not known beforehand which
+    /// ones there are. As long as another one said its first line less than a window ago, nothing
+    /// counts as said by all.
+    pub fn of_speakers(options: RanksOptions) -> Self {
+        Self { units: Units::default(), core: Core::of_speakers(options) }
+    }
+
     /// With what ranks are called, where an entry's text names some. Default: their numbers.
     pub fn named(mut self, names: Arc<dyn RankNames>) -> Self {
         self.core.names = Some(names);
@@ -93,6 +102,10 @@ impl Fold for Ranks {
     }
 
     fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {
-        Box::new(Self::new(ranks, self.core.options))
+        let states = Self::new(ranks, self.core.options);
+        Box::new(match &self.core.names {
+            Some(names) => states.named(Arc::clone(names)),
+            None => states,
+        })
     }
 }

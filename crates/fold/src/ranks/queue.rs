@@ -1,9 +1,8 @@
-//! Open entries, oldest first.
+//! Open entries, in their order and by age.
 
-use std::collections::VecDeque;
+use lastline_line::{Stream, Timestamp};
 
-use lastline_line::Timestamp;
-
+use super::order::{Order, Position};
 use crate::entry::Gathered;
 
 /// How many closed entries are kept for their memory.
@@ -12,46 +11,89 @@ const SPARE: usize = 512;
 const MAX_SPARE_BYTES: usize = 8 << 10;
 
 /// An entry that waits for more ranks, or for its turn.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Open {
     pub(super) gathered: Gathered,
     /// What statement it is of.
     pub(super) key: u64,
+    /// Which of its ranks' streams said it.
+    pub(super) stream: Stream,
+    /// The rank, while only one has said it.
+    pub(super) only: Option<u32>,
     pub(super) deadline: Timestamp,
     /// How many of the ranks that live have said it.
     pub(super) live: usize,
-    /// Only one rank is expected to say it: it goes out as soon as nothing older holds that rank.
+    /// In how many of its streams an older entry is open.
+    pub(super) waits_for: usize,
+    /// Only one rank is expected to say it: it goes out as soon as nothing older holds that stream.
     pub(super) ready: bool,
 }
 
-/// Entries by number; a new one gets the next number.
+impl Default for Open {
+    fn default() -> Self {
+        Self {
+            gathered: Gathered::default(),
+            key: 0,
+            stream: Stream::Stdout,
+            only: None,
+            deadline: Timestamp::default(),
+            live: 0,
+            waits_for: 0,
+            ready: false,
+        }
+    }
+}
+
+/// A position in the order.
 #[derive(Debug, Default)]
+struct Slot {
+    /// None once it was taken out, and at the head.
+    open: Option<Box<Open>>,
+    /// How many streams stay here: the position is kept for them when the entry has gone.
+    stays: usize,
+    /// The entry opened before it. With `newer` a circle through the head.
+    older: Position,
+    newer: Position,
+}
+
+/// Entries by position.
+#[derive(Debug)]
 pub(super) struct Queue {
-    /// Entry number `base + i` at `i`; none once it was taken out.
-    entries: VecDeque<Option<Box<Open>>>,
-    base: u64,
+    pub(super) order: Order,
+    /// By [`Position::index`].
+    slots: Vec<Slot>,
     open: usize,
     bytes: usize,
-    #[expect(clippy::vec_box, reason = "what moves between here and `entries` is large")]
+    #[expect(clippy::vec_box, reason = "what moves between here and `slots` is large")]
     spare: Vec<Box<Open>>,
 }
 
-impl Queue {
-    /// The number of the next new entry.
-    pub(super) fn next(&self) -> u64 {
-        self.base + self.entries.len() as u64
+impl Default for Queue {
+    fn default() -> Self {
+        let slots = vec![Slot::default()];
+        Self { order: Order::default(), slots, open: 0, bytes: 0, spare: Vec::new() }
     }
+}
 
+impl Queue {
     /// An entry to fill.
     pub(super) fn spare(&mut self) -> Box<Open> {
         self.spare.pop().unwrap_or_default()
     }
 
-    /// Puts an entry at the end.
-    pub(super) fn push(&mut self, open: Box<Open>) {
+    /// Puts an entry right behind a position, as the newest.
+    pub(super) fn insert_behind(&mut self, behind: Position, open: Box<Open>) -> Position {
         self.open += 1;
         self.bytes += open.gathered.held_bytes();
-        self.entries.push_back(Some(open));
+        let at = self.order.insert_behind(behind);
+        if at.index() == self.slots.len() {
+            self.slots.push(Slot::default());
+        }
+        let older = self.slots[0].older;
+        self.slots[at.index()] = Slot { open: Some(open), stays: 0, older, newer: Position::HEAD };
+        self.slots[older.index()].newer = at;
+        self.slots[0].older = at;
+        at
     }
 
     /// What was said joined an open entry, which takes so many bytes more.
@@ -59,20 +101,58 @@ impl Queue {
         self.bytes += bytes;
     }
 
-    /// The entry with this number, while it is open.
+    /// The entry at a position, while it is open.
     #[inline]
-    pub(super) fn get(&mut self, number: u64) -> Option<&mut Open> {
-        let at = number.checked_sub(self.base)?;
-        self.entries.get_mut(at as usize)?.as_deref_mut()
+    pub(super) fn get(&self, at: Position) -> Option<&Open> {
+        self.slots[at.index()].open.as_deref()
+    }
+
+    /// The same, to change it.
+    #[inline]
+    pub(super) fn get_mut(&mut self, at: Position) -> Option<&mut Open> {
+        self.slots[at.index()].open.as_deref_mut()
     }
 
     /// Takes an entry out.
-    pub(super) fn take(&mut self, number: u64) -> Option<Box<Open>> {
-        let at = number.checked_sub(self.base)?;
-        let open = self.entries.get_mut(at as usize)?.take()?;
+    pub(super) fn take(&mut self, at: Position) -> Option<Box<Open>> {
+        let slot = &mut self.slots[at.index()];
+        let open = slot.open.take()?;
+        let (older, newer, stays) = (slot.older, slot.newer, slot.stays);
+        self.slots[older.index()].newer = newer;
+        self.slots[newer.index()].older = older;
         self.open -= 1;
         self.bytes = self.bytes.saturating_sub(open.gathered.held_bytes());
+        if stays == 0 {
+            self.order.remove(at);
+        }
         Some(open)
+    }
+
+    /// A stream that stayed at one position stays at another.
+    #[inline]
+    pub(super) fn stay(&mut self, from: Position, at: Position) {
+        self.slots[at.index()].stays += 1;
+        if from == Position::HEAD {
+            return;
+        }
+        let slot = &mut self.slots[from.index()];
+        slot.stays -= 1;
+        if slot.stays == 0 && slot.open.is_none() {
+            self.order.remove(from);
+        }
+    }
+
+    /// The last of the closed positions right behind one, `most` at most; itself when there is none.
+    pub(super) fn skip_closed(&self, from: Position, most: usize) -> Position {
+        let mut at = from;
+        for _ in 0..most {
+            let next = self.order.behind(at);
+            if next == Position::HEAD || self.get(next).is_some() {
+                break;
+            }
+            at = next;
+        }
+        at
     }
 
     /// Gives an entry's memory back.
@@ -82,27 +162,31 @@ impl Queue {
         }
     }
 
-    /// The number of the oldest open entry.
+    /// The position of the entry that has been open for longest.
     #[inline]
-    pub(super) fn oldest(&mut self) -> Option<u64> {
-        while let Some(None) = self.entries.front() {
-            self.entries.pop_front();
-            self.base += 1;
-        }
-        (!self.entries.is_empty()).then_some(self.base)
+    pub(super) fn oldest(&self) -> Option<Position> {
+        let oldest = self.slots[0].newer;
+        (oldest != Position::HEAD).then_some(oldest)
     }
 
-    /// When the oldest open entry's window ends. Windows are equally long, so it is the next one.
+    /// When the oldest entry's window ends. Windows are equally long, so it is the next one.
     #[inline]
-    pub(super) fn deadline(&mut self) -> Option<Timestamp> {
-        self.oldest()?;
-        self.entries.front()?.as_ref().map(|open| open.deadline)
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        self.get(self.slots[0].newer).map(|open| open.deadline)
     }
 
-    /// The open entries with their numbers.
-    pub(super) fn each(&mut self) -> impl Iterator<Item = (u64, &mut Open)> {
-        let numbered = (self.base..).zip(&mut self.entries);
-        numbered.filter_map(|(number, open)| Some((number, open.as_deref_mut()?)))
+    /// Changes each entry that a rank has said.
+    pub(super) fn each_of(&mut self, rank: u32, mut change: impl FnMut(&mut Open)) {
+        let open = self.slots.iter_mut().filter_map(|slot| slot.open.as_deref_mut());
+        open.filter(|open| open.gathered.ranks.contains(rank)).for_each(&mut change);
+    }
+
+    /// The entries that so many live ranks have said, the oldest first.
+    pub(super) fn said_by(&self, live: usize) -> Vec<Position> {
+        let newer = |at: Position| Some(self.slots[at.index()].newer);
+        let ages = std::iter::successors(self.oldest(), |&at| newer(at));
+        let open = ages.take_while(|&at| at != Position::HEAD);
+        open.filter(|&at| self.get(at).is_some_and(|open| open.live == live)).collect()
     }
 
     /// How many are open.

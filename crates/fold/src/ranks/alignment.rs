@@ -1,0 +1,240 @@
+//! Which entry a line joins, and where a new one opens.
+
+use std::collections::VecDeque;
+
+use lastline_line::{Stream, StreamId};
+
+use super::cursors::{Cursor, Cursors, Use, User};
+use super::order::{Order, Position};
+use super::queue::{Open, Queue};
+use crate::generations::Generations;
+use crate::read::Reading;
+
+/// How many entries of a statement are looked at for the one that a line belongs to.
+const MAX_CHOICES: usize = 16;
+
+/// How many closed entries a new one is put behind at most; the stream's next one goes on from there.
+const MAX_SKIPPED: usize = 16;
+
+/// The open entries, and where each stream is among them.
+#[derive(Debug)]
+pub(super) struct Alignment {
+    pub(super) queue: Queue,
+    cursors: Cursors,
+    uses: Generations<Use>,
+}
+
+impl Alignment {
+    /// Knows who uses so many statements.
+    pub(super) fn new(max_statements: usize) -> Self {
+        let (queue, cursors) = (Queue::default(), Cursors::default());
+        Self { queue, cursors, uses: Generations::new(max_statements) }
+    }
+
+    /// The stream's place.
+    #[inline]
+    pub(super) fn cursor(&mut self, rank: u32, stream: Stream) -> &mut Cursor {
+        self.cursors.of(rank, stream)
+    }
+
+    /// Who uses a statement.
+    pub(super) fn user(&mut self, key: u64) -> User {
+        self.uses.get(key).map_or(User::Unknown, |used| used.user)
+    }
+
+    /// The entry that a line joins: of the open ones of its statement that are behind the last entry
+    /// which its stream shares, and that it has not said alone, the first; but see `choose`.
+    #[inline]
+    pub(super) fn find(
+        &mut self,
+        key: u64,
+        said_by: StreamId,
+        reading: &Reading<'_>,
+    ) -> Option<Position> {
+        let shared = self.cursors.of(said_by.rank, said_by.stream).shared;
+        let (queue, order) = (&self.queue, &self.queue.order);
+        // Ranks that say the same: what comes next is right behind.
+        let next = order.behind(shared);
+        if let Some(open) = queue.get(next)
+            && (open.key == key && open.only.is_none())
+            && open.gathered.agreed_otherwise(reading).is_empty()
+        {
+            return Some(next);
+        }
+        let used = self.uses.get_or_insert_with(key, Use::default);
+        let passed = |&at: &Position| {
+            !order.is_ahead(shared, at)
+                || queue.get(at).is_some_and(|open| open.only == Some(said_by.rank))
+        };
+        if used.open.back().is_none_or(passed) {
+            return None;
+        }
+        let from = used.open.partition_point(passed);
+        let mut fitting = used.open.iter().skip(from).copied().filter(|at| !passed(at));
+        choose(queue, &mut fitting, reading)
+    }
+
+    /// Notes that a stream has joined an entry; returns the entry.
+    #[inline]
+    pub(super) fn join(&mut self, at: Position, said_by: StreamId) -> Option<&mut Open> {
+        self.move_own_ahead(at, said_by);
+        let open = self.queue.get_mut(at)?;
+        if let Some(first) = open.only.take() {
+            open.ready = false;
+            self.share(at, first, said_by.stream);
+        }
+        let cursor = self.cursors.of(said_by.rank, said_by.stream);
+        self.queue.stay(cursor.shared, at);
+        cursor.shared = at;
+        let behind_older = !cursor.held.is_empty();
+        cursor.held.push_back(at);
+        let open = self.queue.get_mut(at)?;
+        open.waits_for += usize::from(behind_older);
+        Some(open)
+    }
+
+    /// An entry that one rank alone had said has been joined by another one: whatever that rank says
+    /// next comes behind it.
+    fn share(&mut self, at: Position, first: u32, stream: Stream) {
+        let cursor = self.cursors.of(first, stream);
+        if self.queue.order.is_ahead(cursor.shared, at) {
+            self.queue.stay(cursor.shared, at);
+            cursor.shared = at;
+        }
+        let key = self.queue.get(at).map(|open| open.key);
+        if let Some(used) = key.and_then(|key| self.uses.get(key)) {
+            used.user = User::Many;
+        }
+    }
+
+    /// What the stream alone has said since it last joined an entry may be anywhere behind that one.
+    /// So it goes right ahead of the entry that the stream joins now, unless it is there already. It
+    /// moves once at most: then it stands between two entries that the stream shares.
+    #[inline]
+    fn move_own_ahead(&mut self, at: Position, said_by: StreamId) {
+        let held = &self.cursors.of(said_by.rank, said_by.stream).held;
+        let Self { queue, uses, .. } = self;
+        let mut ahead_of = at;
+        for &own in held.iter().rev() {
+            if !queue.order.is_ahead(at, own) {
+                break;
+            }
+            let key = queue.get(own).map(|open| open.key);
+            let mut used = key.and_then(|key| uses.get(key));
+            if let Some(used) = &mut used {
+                forget(&mut used.open, own, &queue.order);
+            }
+            queue.order.move_ahead(own, ahead_of);
+            if let Some(used) = used {
+                note(&mut used.open, own, &queue.order);
+            }
+            ahead_of = own;
+        }
+    }
+
+    /// Opens an entry, right behind the last one that the stream has said and those right behind it
+    /// that have been given out: the ranks that are there may join it.
+    pub(super) fn open(&mut self, mut open: Box<Open>, said_by: StreamId) {
+        let key = open.key;
+        let cursor = self.cursors.of(said_by.rank, said_by.stream);
+        (open.stream, open.only) = (said_by.stream, Some(said_by.rank));
+        open.waits_for = usize::from(!cursor.held.is_empty());
+        let alone = open.ready;
+        let behind = self.queue.skip_closed(cursor.last(), MAX_SKIPPED);
+        if cursor.held.is_empty() && behind != cursor.shared {
+            self.queue.stay(cursor.shared, behind);
+            cursor.shared = behind;
+        }
+        let at = self.queue.insert_behind(behind, open);
+        cursor.held.push_back(at);
+        let used = self.uses.get_or_insert_with(key, Use::default);
+        note(&mut used.open, at, &self.queue.order);
+        if !alone && used.user != User::Unknown {
+            used.user = User::Many;
+        }
+    }
+
+    /// The ranks that have an older entry than this one open, the highest first.
+    pub(super) fn behind_older(&mut self, at: Position) -> Vec<u32> {
+        let Some(open) = self.queue.get(at).filter(|open| open.waits_for > 0) else {
+            return Vec::new();
+        };
+        let cursors = &mut self.cursors;
+        let mut ranks: Vec<u32> = open.gathered.ranks.iter().collect();
+        ranks.retain(|&rank| cursors.of(rank, open.stream).held.front() != Some(&at));
+        ranks.reverse();
+        ranks
+    }
+
+    /// Closes an entry that is the oldest one of all its streams; notes which others had only been
+    /// waiting for it.
+    pub(super) fn close(&mut self, at: Position, ready: &mut Vec<Position>) -> Option<Box<Open>> {
+        let (key, only) = self.queue.get(at).map(|open| (open.key, open.only))?;
+        if let Some(used) = self.uses.get(key) {
+            forget(&mut used.open, at, &self.queue.order);
+            if let Some(rank) = only {
+                used.user.said_alone(rank);
+            }
+        }
+        let open = self.queue.take(at)?;
+        let before = ready.len();
+        for rank in open.gathered.ranks.iter() {
+            let held = &mut self.cursors.of(rank, open.stream).held;
+            held.pop_front();
+            if let Some(&next) = held.front()
+                && let Some(next_open) = self.queue.get_mut(next)
+            {
+                next_open.waits_for -= 1;
+                if next_open.ready {
+                    ready.push(next);
+                }
+            }
+        }
+        // The last one goes first.
+        ready[before..].reverse();
+        Some(open)
+    }
+}
+
+/// The entry that a line joins, of those that fit: the first, unless several ranks agree in it on a
+/// value that the line has not and a later entry has. That rank has missed a line; joining the first
+/// would make it one behind for good.
+#[inline]
+fn choose(
+    queue: &Queue,
+    fitting: &mut impl Iterator<Item = Position>,
+    reading: &Reading<'_>,
+) -> Option<Position> {
+    let first = fitting.next()?;
+    let differing = queue.get(first)?.gathered.agreed_otherwise(reading);
+    if differing.is_empty() {
+        return Some(first);
+    }
+    let agrees = |at: &Position| {
+        queue.get(*at).is_some_and(|open| {
+            differing.iter().any(|&place| open.gathered.starts_with(place, reading))
+        })
+    };
+    Some(fitting.take(MAX_CHOICES).find(agrees).unwrap_or(first))
+}
+
+/// Puts an entry among those of its statement.
+fn note(open: &mut VecDeque<Position>, at: Position, order: &Order) {
+    if open.back().is_none_or(|&last| order.is_ahead(last, at)) {
+        return open.push_back(at);
+    }
+    let place = open.partition_point(|&other| order.is_ahead(other, at));
+    open.insert(place, at);
+}
+
+/// Takes an entry out of those of its statement.
+fn forget(open: &mut VecDeque<Position>, at: Position, order: &Order) {
+    if open.front() == Some(&at) {
+        open.pop_front();
+        return;
+    }
+    let place = open.partition_point(|&other| order.is_ahead(other, at));
+    if open.get(place) == Some(&at) {
+        open.remove(place);
+    }
+}

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use lastline_appender::Fsync;
 use lastline_line::{RankSet, Stream};
 
+use crate::filter::FilterOptions;
 use crate::units::{duration, size};
 use crate::values::{
     FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, flag, fsync, prefix, stream,
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Run(Box<RunOptions>),
     /// Print a job's files, merged by the time of arrival
     Logs(LogsOptions),
+    /// Fold lines that another tool has labelled, as `dshbak -c` does and more
+    Fold(FilterOptions),
     /// List the jobs that are there
     #[command(after_help = "Example:\n  lastline jobs | tail -5")]
     Jobs,
@@ -65,8 +68,8 @@ pub(crate) enum Command {
 }
 
 /// Those that have a man page.
-const COMMANDS: [&str; 8] =
-    ["run", "logs", "jobs", "flush", "report", "prune", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["run", "logs", "fold", "jobs", "flush", "report", "prune", "completions", "man"];
 
 const EXAMPLES: &str = "\
 Examples:

@@ -4,11 +4,14 @@ use std::fs::File;
 use std::io::IsTerminal as _;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 
 use lastline_client::{
     Area, Inherited, JsonPrinter, Labels, Printer, Template, TerminalPrinter, TextOptions,
     TextPrinter,
 };
+
+use lastline_line::RankNames;
 
 use crate::notices::{self, Lines};
 use crate::values::{Format, When};
@@ -35,6 +38,8 @@ pub(crate) struct Look {
     pub(crate) raw_partials: bool,
     /// A job runs, and several ranks share the console: what is open is drawn where that can be done.
     pub(crate) draws: bool,
+    /// What ranks are called, where that is not their number.
+    pub(crate) names: Option<Arc<dyn RankNames>>,
 }
 
 /// A printer on this process's own outputs.
@@ -46,7 +51,11 @@ pub(crate) fn printer(look: Look, labels: Labels) -> Box<dyn Printer> {
         false => Box::new(Inherited::stdout()),
     };
     if look.format == Format::Json {
-        return Box::new(JsonPrinter::new(stdout, stderr));
+        let printer = JsonPrinter::new(stdout, stderr);
+        return Box::new(match look.names {
+            Some(names) => printer.named(names),
+            None => printer,
+        });
     }
     let mut options = TextOptions::default();
     options.prefix = look.prefix;
@@ -54,6 +63,7 @@ pub(crate) fn printer(look: Look, labels: Labels) -> Box<dyn Printer> {
     options.raw_partials = look.raw_partials;
     options.sanitize = look.sanitize;
     options.shared = one;
+    options.names = look.names;
     if !look.draws || !can_draw() {
         return Box::new(TextPrinter::new(stdout, stderr, labels, options));
     }

@@ -36,6 +36,7 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
         sanitize: options.sanitize,
         raw_partials: false,
         draws: false,
+        names: None,
     };
     let printer = console::printer(look, labels);
     let ranks = options.rank.clone().unwrap_or_else(|| RankSet::first(job.info.world_size));

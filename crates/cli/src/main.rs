@@ -3,6 +3,7 @@
 mod args;
 mod console;
 mod exit;
+mod filter;
 mod folding;
 mod jobs;
 mod logs;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(options) => run::run(*options),
         Command::Logs(options) => logs::logs(&options),
+        Command::Fold(options) => filter::fold(&options),
         Command::Jobs => jobs::jobs(),
         Command::Flush { job } => jobs::flush(&job),
         Command::Report { job } => jobs::report(job.as_deref()),

@@ -122,6 +122,7 @@ async fn drive(
         sanitize: options.sanitize,
         raw_partials,
         draws: options.procs > 1,
+        names: None,
     };
     let printer = console::printer(look, labels.clone());
     let place = dir.map_or_else(

@@ -20,6 +20,15 @@ pub(crate) enum FoldMode {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FilterMode {
+    /// What several labels say becomes one entry, with the labels that did or did not say it
+    #[default]
+    Ranks,
+    /// All similar lines of a while become one entry, with their number
+    Similar,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// Lines
     #[default]

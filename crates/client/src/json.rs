@@ -4,7 +4,8 @@ use std::io;
 use std::sync::Arc;
 
 use lastline_line::{
-    Entry, Field, Folded, Line, Outlier, RankNames, RankNumbers, Stream, Timestamp, rank_list,
+    Entry, Field, Folded, Line, Outlier, RankNames, RankNumbers, RankSet, Stream, Timestamp,
+    rank_list,
 };
 use serde::Serialize;
 
@@ -15,7 +16,7 @@ use crate::printer::{PrintError, Printer};
 ///
 /// A line has `rank, stream, offset, time, line`, or `line_base64` where it is not UTF-8, and
 /// `"partial": true` where it had no newline (also a state of a progress bar), `"continuation": true` where its start was printed
-/// before. A folded entry has `ranks, count, fields, first, last` beside its `line`.
+/// before, and `label` where ranks have names. A folded entry has `ranks, count, fields, first, last` beside its `line`.
 pub struct JsonPrinter {
     outputs: Outputs,
     names: Option<Arc<dyn RankNames>>,
@@ -35,6 +36,9 @@ struct Object<'a> {
     partial: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     continuation: bool,
+    /// What the line's rank is called, where that is not its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     entry: Option<FoldedObject>,
 }
@@ -93,7 +97,8 @@ impl JsonPrinter {
         Self { outputs: Outputs::new(stdout, stderr), names: None }
     }
 
-    /// With what the ranks of entries are called, in `ranks` and `except`. Default: their numbers.
+    /// With what ranks are called, in an entry's `ranks` and `except` and a line's `label`. Default:
+    /// their numbers, and no label.
     pub fn named(self, names: Arc<dyn RankNames>) -> Self {
         Self { names: Some(names), ..self }
     }
@@ -110,7 +115,11 @@ impl JsonPrinter {
 impl Printer for JsonPrinter {
     fn print(&mut self, entry: &Entry<'_>) -> Result<(), PrintError> {
         match entry {
-            Entry::Line(line) => self.put(&line_object(line)),
+            Entry::Line(line) => {
+                let ranks = RankSet::from_iter([line.stream.rank]);
+                let label = self.names.as_deref().map(|names| rank_list(&ranks, names));
+                self.put(&Object { label, ..line_object(line) })
+            }
             Entry::Folded(folded) => {
                 let names = self.names.clone();
                 self.put(&folded_object(folded, names.as_deref().unwrap_or(&RankNumbers)))
@@ -184,6 +193,7 @@ fn text_of(text: &[u8]) -> Object<'_> {
         line_base64,
         partial: false,
         continuation: false,
+        label: None,
         entry: None,
     }
 }

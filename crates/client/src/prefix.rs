@@ -114,13 +114,8 @@ impl Template {
         self.parts.contains(&Part::Field(Field::Time))
     }
 
-    /// The prefix of a line that arrived at `time`.
-    pub(crate) fn render(&self, label: &Label, stream: Stream, time: Timestamp) -> String {
-        self.render_ranks(&label.rank.to_string(), label, stream, time)
-    }
-
-    /// The same for several ranks, written `ranks`.
-    pub(crate) fn render_ranks(
+    /// The prefix of a line that arrived at `time`, of ranks that are written `ranks`.
+    pub(crate) fn render(
         &self,
         ranks: &str,
         label: &Label,
@@ -179,7 +174,7 @@ mod tests {
         let label =
             Label { rank: 3, local_rank: 1, host: "node7".into(), pid: 42, job: "j".into() };
         let render = |text: &str| {
-            Template::parse(text).unwrap().render(&label, Stream::Stderr, Timestamp(0))
+            Template::parse(text).unwrap().render("3", &label, Stream::Stderr, Timestamp(0))
         };
         assert_eq!(render("[{rank}] "), "[3] ");
         assert_eq!(render("{host}/{local_rank}:{pid} {stream} {job}|"), "node7/1:42 stderr j|");

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lastline_line::{
-    Colours, Entry, Folded, Line, RankNames, RankNumbers, Stream, StreamId, Timestamp, Who,
-    is_plain, plain_text,
+    Colours, Entry, Folded, Line, RankNames, RankNumbers, RankSet, Stream, StreamId, Timestamp,
+    Who, is_plain, plain_text, rank_list,
 };
 
 use crate::output::{BoxWrite, Outputs};
@@ -47,7 +47,7 @@ pub struct TextOptions {
     /// Both outputs are one file, a terminal as a rule, so that a note must not follow an open line
     /// of either. Default: false.
     pub shared: bool,
-    /// What the ranks of entries are called. Default: their numbers.
+    /// What ranks are called. Default: their numbers.
     pub names: Option<Arc<dyn RankNames>>,
 }
 
@@ -89,7 +89,9 @@ impl TextPrinter {
 
     fn render(&self, stream: StreamId, time: Timestamp) -> Vec<u8> {
         let label = self.labels.get(stream.rank);
-        let text = self.options.prefix.render(&label, stream.stream, time);
+        let ranks = RankSet::from_iter([stream.rank]);
+        let name = rank_list(&ranks, self.options.names.as_deref().unwrap_or(&RankNumbers));
+        let text = self.options.prefix.render(&name, &label, stream.stream, time);
         if !self.options.color || text.is_empty() {
             return text.into_bytes();
         }
@@ -191,7 +193,7 @@ impl TextPrinter {
                 ranks.push_str(&format!(" ×{}", folded.count));
             }
             let prefix = &self.options.prefix;
-            let text = prefix.render_ranks(&ranks, &label, folded.stream, folded.time);
+            let text = prefix.render(&ranks, &label, folded.stream, folded.time);
             if self.options.color && !text.is_empty() {
                 format!("{DIM}{text}{RESET}")
             } else {

@@ -8,6 +8,7 @@ mod content;
 mod disks;
 mod environment;
 mod failures;
+mod folding;
 mod guardian;
 mod holders;
 mod jobs;

@@ -1,0 +1,135 @@
+//! What stands before a labelled line.
+
+use lastline_line::Stream;
+use regex::bytes::Regex;
+
+/// How the launchers of the field label lines; tried in this order.
+const KNOWN: [&str; 5] = [
+    // mpirun --tag-output, --output tag: `[1,3]<stdout>:`
+    r"^\[\d+,(\d+)\](?:<(?P<stream>stdout|stderr)>)?: ?",
+    // torchrun --tee, kubectl logs --prefix, lastline: `[default3]:`, `[pod/train-3/main] `, `[3] `
+    r"^\[([^\]\s]+)\](?:: ?| |$)",
+    // docker compose: `train-3  | `
+    r"^(\S+) +\|(?: |$)",
+    // srun --label, pdsh, clush, dsh, GNU parallel --tagstring '{}:': `3: `, `node7: `
+    r"^([^\s:]+):(?: |$)",
+    // GNU parallel --tag: `node7<tab>`
+    r"^(\S+)\t",
+];
+
+/// Tells a line's label from its text.
+#[derive(Debug)]
+pub(crate) struct LabelPrefix {
+    patterns: Vec<Regex>,
+    /// The one that fitted last.
+    last: usize,
+    /// A blank after the prefix belongs to it; found out at the first line that has a label.
+    blank: Option<bool>,
+}
+
+/// A line, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Labelled<'a> {
+    pub(crate) label: &'a [u8],
+    pub(crate) stream: Stream,
+    pub(crate) text: &'a [u8],
+}
+
+impl LabelPrefix {
+    /// Lines begin with what `pattern` finds; the label is its first group, or all of it.
+    ///
+    /// # Errors
+    ///
+    /// When the pattern is none, or would find nothing in every line.
+    pub(crate) fn new(pattern: &str) -> Result<Self, String> {
+        let regex = Regex::new(pattern).map_err(|error| error.to_string())?;
+        if regex.is_match(b"") {
+            return Err(String::from("it also fits an empty label; write `+` for `*`"));
+        }
+        Ok(Self { patterns: vec![regex], last: 0, blank: None })
+    }
+
+    /// The prefixes of the launchers that are known.
+    pub(crate) fn known() -> Self {
+        let compile = |pattern| Regex::new(pattern).expect("BUG: the patterns are well-formed");
+        Self { patterns: KNOWN.map(compile).into(), last: 0, blank: Some(false) }
+    }
+
+    /// The parts of a line, if it has a label.
+    pub(crate) fn split<'a>(&mut self, line: &'a [u8]) -> Option<Labelled<'a>> {
+        let first = std::iter::once(self.last);
+        let others = (0..self.patterns.len()).filter(|at| *at != self.last);
+        let found = first.chain(others).find_map(|at| {
+            let found = self.patterns[at].captures(line)?;
+            let whole = found.get(0).filter(|whole| whole.start() == 0)?;
+            let stream = match found.name("stream").map(|name| name.as_bytes()) {
+                Some(b"stderr") => Stream::Stderr,
+                _ => Stream::Stdout,
+            };
+            let label = found.iter().flatten().nth(1).unwrap_or(whole);
+            Some((at, label.as_bytes(), stream, whole.end()))
+        });
+        let (at, label, stream, end) = found?;
+        self.last = at;
+        let text = &line[end..];
+        let has_blank = text.first() == Some(&b' ');
+        let blank = *self.blank.get_or_insert(has_blank) && has_blank;
+        Some(Labelled { label, stream, text: &text[usize::from(blank)..] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(prefix: &mut LabelPrefix, line: &str) -> Option<(String, Stream, String)> {
+        let found = prefix.split(line.as_bytes())?;
+        let string = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Some((string(found.label), found.stream, string(found.text)))
+    }
+
+    #[test]
+    fn what_launchers_write_is_known() {
+        let table = [
+            ("3: step 1", "3", "step 1"),
+            ("node7: load: 0.3", "node7", "load: 0.3"),
+            ("node7:", "node7", ""),
+            ("[default0]:    raise ValueError", "default0", "   raise ValueError"),
+            ("[pod/train-3/main] ready", "pod/train-3/main", "ready"),
+            ("train-3  | ready", "train-3", "ready"),
+            ("train-3  |", "train-3", ""),
+            ("host-a\tdone", "host-a", "done"),
+            ("[3] step 1", "3", "step 1"),
+        ];
+        for (line, label, text) in table {
+            let found = split(&mut LabelPrefix::known(), line);
+            assert_eq!(found, Some((label.into(), Stream::Stdout, text.into())), "{line}");
+        }
+        let mut known = LabelPrefix::known();
+        let found = split(&mut known, "[1,3]<stderr>:oops");
+        assert_eq!(found, Some(("3".into(), Stream::Stderr, "oops".into())));
+        for line in ["", "no label here", "[] x", " 3: x"] {
+            assert_eq!(split(&mut LabelPrefix::known(), line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_blank_is_the_prefixs_where_the_first_line_has_one() {
+        let mut prefix = LabelPrefix::new(r"^(\S+):").unwrap();
+        assert_eq!(split(&mut prefix, "n1: a").unwrap().2, "a");
+        assert_eq!(split(&mut prefix, "n1:   b").unwrap().2, "  b");
+        let mut prefix = LabelPrefix::new(r"^(\S+):").unwrap();
+        assert_eq!(split(&mut prefix, "n1:a").unwrap().2, "a");
+        assert_eq!(split(&mut prefix, "n1:  b").unwrap().2, "  b");
+    }
+
+    #[test]
+    fn a_pattern_that_labels_nothing_is_refused() {
+        assert!(LabelPrefix::new("(").is_err());
+        assert!(LabelPrefix::new(r"^(\w*)").is_err());
+        let mut whole = LabelPrefix::new(r"^\w+>").unwrap();
+        assert_eq!(split(&mut whole, "n1>x").unwrap().0, "n1>");
+        let mut elsewhere = LabelPrefix::new(r"rank(\d+)").unwrap();
+        assert_eq!(split(&mut elsewhere, "at rank3 x"), None);
+    }
+}

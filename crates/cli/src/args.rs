@@ -41,7 +41,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  lastline report | jq .ranks[0].streams.stdout")]
     Report {
         /// The job's id, or a directory [default: the latest job]
-        job: Option<String>,
+        job: Option<OsString>,
     },
     /// Remove finished jobs, oldest first
     Prune(PruneOptions),
@@ -216,7 +216,7 @@ Examples:
   lastline logs ./logs --stream stderr --follow")]
 pub(crate) struct LogsOptions {
     /// The job's id, or a directory [default: the latest job]
-    pub(crate) job: Option<String>,
+    pub(crate) job: Option<OsString>,
     /// The ranks to print, as in `0` or `0-3,8`
     #[arg(long, value_name = "SPEC")]
     pub(crate) rank: Option<RankSet>,

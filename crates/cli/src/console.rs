@@ -30,6 +30,8 @@ pub(crate) struct Look {
     pub(crate) prefix: Template,
     pub(crate) color: When,
     pub(crate) sanitize: bool,
+    /// All goes to stdout.
+    pub(crate) one_output: bool,
     /// One rank alone has the console.
     pub(crate) raw_partials: bool,
 }
@@ -50,6 +52,7 @@ pub(crate) fn printer(look: Look, labels: Labels) -> Box<dyn Printer> {
             options.color = wants_color(look.color);
             options.raw_partials = look.raw_partials;
             options.sanitize = look.sanitize;
+            options.one_output = look.one_output;
             options.shared = one;
             Box::new(TextPrinter::new(stdout, stderr, labels, options))
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastline_client::{Block, PrintError, Printer};
+use lastline_client::{Block, Missing, PrintError, Printer};
 use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
 use lastline_line::{Entry, Fold, Off, RankSet, Stream};
 
@@ -60,6 +60,10 @@ impl<P: Printer> Printer for NoteFirstFold<P> {
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
         self.printer.note(text)
+    }
+
+    fn missing(&mut self, missing: &Missing<'_>) -> Result<(), PrintError> {
+        self.printer.missing(missing)
     }
 
     fn output_of(&self, stream: Stream) -> Stream {

@@ -1,5 +1,6 @@
 //! `lastline`: run a job of N processes and lose no line of what they print.
 
+mod archive_inbox;
 mod args;
 mod console;
 mod exit;

@@ -34,10 +34,12 @@ pub(crate) fn man(command: Option<&str>) -> anyhow::Result<u8> {
     print(&text)
 }
 
-fn print(text: &[u8]) -> anyhow::Result<u8> {
-    match io::stdout().lock().write_all(text) {
+/// Prints all of it; a reader that has seen enough, as `head` has, is no error.
+pub(crate) fn print(text: &[u8]) -> anyhow::Result<u8> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        other => other.context("cannot print it")?,
+        other => other.context("cannot write to stdout")?,
     }
     Ok(exit::SUCCESS)
 }

@@ -120,6 +120,7 @@ async fn drive(
         color: options.color,
         sanitize: options.sanitize,
         raw_partials,
+        one_output: false,
     };
     let printer = console::printer(look, labels.clone());
     let place = dir.map_or_else(

@@ -2,17 +2,18 @@
 
 use std::io;
 
-use lastline_line::{Entry, Field, Folded, Line, Stream, Timestamp};
+use lastline_line::{Entry, Field, Folded, Line, Stream, StreamId, Timestamp};
 use serde::Serialize;
 
 use crate::output::{BoxWrite, Outputs};
-use crate::printer::{PrintError, Printer};
+use crate::printer::{Missing, PrintError, Printer};
 
 /// Prints one JSON object a line.
 ///
 /// A line has `rank, stream, offset, time, line`, or `line_base64` where it is not UTF-8, and
 /// `"partial": true` where it had no newline (also a state of a progress bar), `"continuation": true` where its start was printed
-/// before. A folded entry has `ranks, count, fields, first, last` beside its `line`.
+/// before. A folded entry has `ranks, count, fields, first, last` beside its `line`. Bytes that are
+/// missing are `rank, stream, offset, missing_bytes, cause`, where they would stand.
 pub struct JsonPrinter {
     outputs: Outputs,
 }
@@ -33,6 +34,15 @@ struct Object<'a> {
     continuation: bool,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     entry: Option<FoldedObject>,
+}
+
+#[derive(Serialize)]
+struct MissingObject<'a> {
+    rank: u32,
+    stream: Stream,
+    offset: u64,
+    missing_bytes: u64,
+    cause: &'a str,
 }
 
 #[derive(Serialize)]
@@ -89,7 +99,7 @@ impl JsonPrinter {
         Self { outputs: Outputs::new(stdout, stderr) }
     }
 
-    fn put(&mut self, object: &Object<'_>) -> Result<(), PrintError> {
+    fn put(&mut self, object: &impl Serialize) -> Result<(), PrintError> {
         let (buffer, result) = self.outputs.switch(Stream::Stdout);
         let mut serializer = serde_json::Serializer::with_formatter(&mut *buffer, Harmless);
         object.serialize(&mut serializer).expect("BUG: strings and numbers become JSON in memory");
@@ -114,6 +124,13 @@ impl Printer for JsonPrinter {
         let (buffer, result) = self.outputs.switch(Stream::Stderr);
         buffer.extend_from_slice(format!("lastline: {text}\n").as_bytes());
         result.and(self.outputs.flush())
+    }
+
+    fn missing(&mut self, missing: &Missing<'_>) -> Result<(), PrintError> {
+        let Missing { stream: StreamId { rank, stream, .. }, span, cause } = *missing;
+        let (offset, missing_bytes) = (span.from.0, span.len());
+        self.put(&MissingObject { rank, stream, offset, missing_bytes, cause })?;
+        self.note(&missing.to_string())
     }
 
     fn output_of(&self, _stream: Stream) -> Stream {

@@ -77,6 +77,7 @@ mod barrier;
 mod client;
 mod console;
 mod entry;
+mod join;
 mod json;
 mod lines;
 mod long_line;
@@ -97,11 +98,12 @@ mod worker;
 pub use account::Account;
 pub use client::Client;
 pub use entry::{OwnedEntry, OwnedFolded, OwnedLine};
+pub use join::JoinError;
 pub use json::JsonPrinter;
 pub use options::Options;
 pub use output::{BoxWrite, Inherited};
 pub use prefix::{Label, Template, TemplateError};
-pub use printer::{Block, PrintError, Printer};
+pub use printer::{Block, Missing, PrintError, Printer};
 pub use subscribe::{
     EntryStream, LineStream, SubscribeOptions, Subscribed, SubscribedEntry, SubscribedLine,
 };

@@ -22,6 +22,13 @@ pub struct Options {
     pub whole_line_bytes: usize,
     /// Where to read back from. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
+    /// There is nothing to be done beside printing: once an output takes no more, nothing more is
+    /// received, and [`Client::join`](crate::Client::join) says why. Default: false, that is said
+    /// by a note, and all that comes is received and counted.
+    pub print_only: bool,
+    /// Bytes that are missing are told where they would stand, by
+    /// [`Printer::missing`](crate::Printer::missing). Default: false, they are counted.
+    pub tell_missing: bool,
 }
 
 impl Default for Options {
@@ -32,6 +39,8 @@ impl Default for Options {
             held_line_bytes: 256 << 10,
             whole_line_bytes: 16 << 20,
             read_back: None,
+            print_only: false,
+            tell_missing: false,
         }
     }
 }
@@ -50,6 +59,8 @@ impl std::fmt::Debug for Options {
             .field("raw_partials", &self.raw_partials)
             .field("held_line_bytes", &self.held_line_bytes)
             .field("whole_line_bytes", &self.whole_line_bytes)
+            .field("print_only", &self.print_only)
+            .field("tell_missing", &self.tell_missing)
             .finish_non_exhaustive()
     }
 }

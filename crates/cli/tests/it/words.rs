@@ -125,5 +125,5 @@ fn a_ranks_escapes_reach_no_terminal_when_sanitized_nor_in_lastlines_words() {
     assert!(done.out().contains("\x1b]0;title\x07mine\n"), "it passes otherwise");
     assert!(done.err().contains("lastline:   ^[[2Jwiped\n"), "{}", done.err());
     let logs = place.lastline(&["logs", "j", "--sanitize", "--stream", "stderr", "--rank", "0"]);
-    assert_eq!(logs.err(), "[0] ^[[2Jwiped\n");
+    assert_eq!(logs.out(), "[0] ^[[2Jwiped\n");
 }

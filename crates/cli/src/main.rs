@@ -5,6 +5,7 @@ mod args;
 mod console;
 mod exit;
 mod folding;
+mod help;
 mod jobs;
 mod logs;
 mod notices;
@@ -18,7 +19,7 @@ mod values;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::FromArgMatches as _;
 
 use crate::args::{Cli, Command};
 
@@ -26,7 +27,8 @@ use crate::args::{Cli, Command};
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let read = Cli::from_arg_matches(&help::command().get_matches());
+    let cli = read.unwrap_or_else(|error| error.exit());
     // Who started this may have had it ignored, and then nobody learns how ranks end.
     lastline_bootstrap::own_sigchld();
     notices::init();

@@ -3,21 +3,19 @@
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
-use clap::CommandFactory;
 
-use crate::args::Cli;
-use crate::exit;
+use crate::{exit, help};
 
 /// Prints a completion script.
 pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "lastline", &mut script);
+    clap_complete::generate(shell, &mut help::command(), "lastline", &mut script);
     print(&script)
 }
 
 /// Prints a man page.
 pub(crate) fn man(command: Option<&str>) -> anyhow::Result<u8> {
-    let mut cli = Cli::command();
+    let mut cli = help::command();
     // Gives subcommands their whole names.
     cli.build();
     let page = match command {

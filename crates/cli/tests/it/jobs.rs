@@ -124,3 +124,29 @@ fn completions_are_scripts() {
     }
     place.lastline(&["completions", "none"]).expect(2);
 }
+
+#[test]
+fn options_of_run_stand_under_headings_and_examples_come_first() {
+    let place = Place::new();
+    let help = place.lastline(&["run", "--help"]).expect(0).out();
+    let headings =
+        ["Examples:", "Ranks and environment:", "Files:", "Output:", "Failure and ending:"];
+    let at = headings.map(|heading| help.find(heading).expect(heading));
+    assert!(at.is_sorted(), "{help}");
+    assert!(!help.contains("[env:") && help.contains("LASTLINE_RUN_<OPTION>"), "{help}");
+    let short = place.lastline(&["run", "-h"]).expect(0).out();
+    assert!(short.lines().count() <= 50, "{short}");
+    assert!(short.contains("`lastline run --help` has all options"), "{short}");
+    let page = place.lastline(&["man", "run"]).expect(0).out();
+    for heading in ["FILES", "OUTPUT", "LIMITS"] {
+        assert!(
+            page.contains(&format!(".SH {heading}"))
+                || page.contains(&format!(".SH \"{heading}\"")),
+            "{page}"
+        );
+    }
+    assert!(
+        page.contains("\\-\\-teardown\\-timeout") && !page.contains("LASTLINE_RUN_GRACE"),
+        "{page}"
+    );
+}

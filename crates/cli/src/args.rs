@@ -10,8 +10,8 @@ use lastline_line::{RankSet, Stream};
 
 use crate::units::{duration, size};
 use crate::values::{
-    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, flag, fsync, prefix, stream,
-    variable,
+    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync, prefix,
+    procs, stream, total_size, variable,
 };
 
 /// Run a job of N processes and lose no line of what they print.
@@ -96,7 +96,7 @@ could not be run; 2 for bad usage; 74 with --strict when output was lost.";
 pub(crate) struct RunOptions {
     /// Ranks to start on this host
     #[arg(short = 'n', long, value_name = "N", default_value = "1", env = "LASTLINE_RUN_PROCS",
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+          value_parser = procs, allow_negative_numbers = true)]
     pub(crate) procs: u32,
     /// Where the files go [default: a folder of the job's own in ~/.local/state/lastline/jobs]
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_LOG_DIR", conflicts_with = "no_files")]
@@ -180,10 +180,10 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_MIN_FREE")]
     pub(crate) min_free: Option<u64>,
     /// Begin a new file at this size
-    #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_ROTATE")]
+    #[arg(long, value_name = "SIZE", value_parser = file_size, env = "LASTLINE_RUN_ROTATE")]
     pub(crate) rotate: Option<u64>,
     /// Remove the oldest closed files when the job's files pass this size together
-    #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_MAX_SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = total_size, env = "LASTLINE_RUN_MAX_SIZE")]
     pub(crate) max_size: Option<u64>,
     /// When file data is forced to disk: `never`, `end`, or every so many seconds
     #[arg(long, value_name = "WHEN", default_value = "never", value_parser = fsync,
@@ -201,7 +201,7 @@ pub(crate) struct RunOptions {
     /// A variable for every rank
     ///
     /// May be given several times, and once in LASTLINE_RUN_ENV.
-    #[arg(long, value_name = "K=V", value_parser = variable, env = "LASTLINE_RUN_ENV")]
+    #[arg(long, value_name = "K=V", value_parser = variable(), env = "LASTLINE_RUN_ENV")]
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Where ranks start
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_WORKDIR")]

@@ -14,6 +14,11 @@ use crate::summary::harmless;
 use crate::units::bytes;
 use crate::{exit, pages};
 
+/// The width of a row where there is no terminal, in characters.
+const MAX_COLUMNS: usize = 1000;
+/// So much of a command is always told, in characters.
+const MIN_COMMAND: usize = 20;
+
 /// The job that a word means: an id, a directory, or the latest one.
 pub(crate) fn find(job: Option<&OsStr>) -> anyhow::Result<FoundJob> {
     match job.map(|job| job.to_str().ok_or(job)) {
@@ -27,12 +32,15 @@ pub(crate) fn find(job: Option<&OsStr>) -> anyhow::Result<FoundJob> {
 /// Lists the jobs, oldest first: id, when, ranks, exit, size, command.
 pub(crate) fn jobs() -> anyhow::Result<u8> {
     let found = JobsPlace::of_user()?.list();
+    let columns = columns();
     let mut rows = vec![["JOB", "STARTED", "RANKS", "EXIT", "SIZE", "COMMAND"].map(String::from)];
     rows.extend(found.iter().map(row));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..5).map(|column| width(column).unwrap_or(0)).collect();
+    let before = widths.iter().map(|width| width + 2).sum();
     let mut text = String::new();
     for [id, started, ranks, exit, size, command] in &rows {
+        let command = shortened(command, columns.saturating_sub(before));
         writeln!(
             text,
             "{id:0$}  {started:1$}  {ranks:>2$}  {exit:3$}  {size:>4$}  {command}",
@@ -60,6 +68,22 @@ fn row(job: &FoundJob) -> [String; 6] {
     [job.info.job.clone(), started, job.info.world_size.to_string(), exit, size, command]
 }
 
+/// How wide a row may be: as the terminal is, or as what reads lines can take.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+    let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+    columns.unwrap_or(MAX_COLUMNS)
+}
+
+/// The start of a text that is longer than `most` characters, of which few are always left.
+fn shortened(text: &str, most: usize) -> String {
+    let most = most.max(MIN_COMMAND);
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+    }
+}
+
 /// Prints the report of a job that is over.
 pub(crate) fn report(job: Option<&OsStr>) -> anyhow::Result<u8> {
     let job = find(job)?;
@@ -83,10 +107,27 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
     pages::print(removed.map(|job| job + "\n").collect::<String>().as_bytes())
 }
 
+/// Why a job does not answer, and what to type instead where it is over.
+fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
+    match find(Some(OsStr::new(job))) {
+        Ok(FoundJob { state: JobState::Running, .. }) => {
+            anyhow::Error::new(error).context(format!("the job `{job}` runs and does not answer"))
+        }
+        Ok(_) => anyhow::anyhow!(
+            "the job `{job}` is over, and nothing more comes of it: `lastline logs {job}` has \
+             what it printed"
+        ),
+        Err(none) => none.context(format!("no running job `{job}` answers")),
+    }
+}
+
 /// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.
 pub(crate) fn flush(job: &str) -> anyhow::Result<u8> {
     check_job_id(job)?;
-    let answer = request_flush(job).with_context(|| format!("no running job `{job}` answers"))?;
+    let answer = match request_flush(job) {
+        Ok(answer) => answer,
+        Err(error) => return Err(no_answer(job, error)),
+    };
     let missing = answer.missing.iter();
     let missing = missing.map(|at| format!("rank {} {}: {}\n", at.rank, at.stream, at.why));
     let missing: String = missing.collect();

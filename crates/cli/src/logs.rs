@@ -10,11 +10,16 @@ use crate::archive_inbox::{ArchiveInbox, Wanted};
 use crate::args::LogsOptions;
 use crate::console::Look;
 use crate::values::FoldMode;
-use crate::{console, exit, folding, jobs};
+use crate::{advice, console, exit, folding, jobs, notices};
 
 /// Prints the job's files; its exit code.
 pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     let job = jobs::find(options.job.as_deref())?;
+    let chosen = options.rank.as_ref();
+    if let Some(why) = chosen.and_then(|ranks| advice::no_such_rank(ranks, job.info.world_size)) {
+        notices::say(&why);
+        return Ok(exit::USAGE);
+    }
     let archive = Archive::open(&job.dir).context("cannot read the job's files")?;
     let labels = Labels::default();
     set_labels(&job, &labels);

@@ -1,5 +1,6 @@
 //! `lastline`: run a job of N processes and lose no line of what they print.
 
+mod advice;
 mod archive_inbox;
 mod args;
 mod console;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     };
     let code = result.unwrap_or_else(|error| {
         notices::say(&format!("{error:#}"));
+        advice::of_error(&error).iter().for_each(|advice| notices::say(advice));
         exit::of_error(&error)
     });
     notices::finish(LAST_WORDS);

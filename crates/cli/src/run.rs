@@ -15,7 +15,7 @@ use crate::args::RunOptions;
 use crate::console::Look;
 use crate::signals::Signals;
 use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
-use crate::{console, exit, folding, notices, summary};
+use crate::{advice, console, exit, folding, notices, summary};
 
 /// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
 /// is better told than kept.
@@ -28,6 +28,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
     let workdir = options.workdir.as_deref();
     LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
+    let fold = options.fold.unwrap_or_else(|| default_fold(options.procs));
+    advice::of_run(&options, fold).iter().for_each(|advice| notices::say(advice));
     let mut info = JobInfo::new(&job, command.collect(), options.procs);
     info.strict = options.strict;
     let dir = job_dir(&options, &info)?;

@@ -87,7 +87,14 @@ fn flush_from_another_process_says_that_all_has_arrived() {
     let from_outside: Vec<_> = barriers.iter().take(3).map(|barrier| &barrier["verdict"]).collect();
     assert_eq!(from_outside, ["reached"; 3]);
     let gone = place.lastline(&["flush", "j"]).expect(1);
-    assert!(gone.err().contains("no running job `j` answers"), "{}", gone.err());
+    assert!(gone.err().contains("the job `j` is over"), "{}", gone.err());
+    assert!(gone.err().contains("`lastline logs j` has what it printed"), "{}", gone.err());
+    let none = place.lastline(&["flush", "none"]).expect(2);
+    assert!(
+        none.err().contains("no running job `none` answers: there is no job"),
+        "{}",
+        none.err()
+    );
     let left: Vec<_> = fs::read_dir(place.path("run/lastline")).unwrap().flatten().collect();
     assert!(left.is_empty(), "the socket is left: {left:?}");
 }

@@ -9,7 +9,7 @@ use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
 use lastline_line::{Fold, Inbox, Launch, StopCause, StreamId};
 use lastline_sender::{Transport, channel};
-use lastline_spawn::{RankSpec, Spawned, Spawner, check_files_limit};
+use lastline_spawn::{RankSpec, Spawned, Spawner, TerminalSize, check_files_limit};
 use lastline_tee::BoxSink;
 
 use crate::control::ControlSocket;
@@ -210,6 +210,12 @@ impl LoggingMesh {
     pub fn resume(&self) {
         self.host.resume();
         self.driver.resume();
+    }
+
+    /// Gives the terminal of every rank that runs this size, where ranks have terminals. Those in its
+    /// foreground get SIGWINCH when that changes something.
+    pub fn resize(&self, size: TerminalSize) {
+        self.host.resize(size);
     }
 
     /// Starts a rank again that is over, as it was started first, while others run. Gives the

@@ -194,8 +194,10 @@ pub(crate) struct RunOptions {
     pub(crate) stdin: StdinMode,
     /// Give each rank a terminal, on which stdout and stderr are one stream
     ///
-    /// It is told as stdout. Stdin
-    /// stays what `--stdin` says; what it leaves in the background gets SIGHUP when it ends
+    /// It is told as stdout, and as wide as what stands before its lines leaves room for. What a rank
+    /// leaves in the background gets SIGHUP when it ends. Stdin stays what `--stdin` says; with `--stdin
+    /// rank0`, in a terminal, rank 0 is typed into its own. One rank alone then has the whole
+    /// terminal: each key, Ctrl-C and Ctrl-Z too, is the rank's. `kill` from elsewhere stops lastline.
     #[arg(long, env = "LASTLINE_RUN_PTY", value_parser = flag())]
     pub(crate) pty: bool,
     /// A variable for every rank

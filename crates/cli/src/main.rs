@@ -10,6 +10,7 @@ mod help;
 mod jobs;
 mod logs;
 mod notices;
+mod own_terminal;
 mod pages;
 mod run;
 mod signals;

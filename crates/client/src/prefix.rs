@@ -114,6 +114,12 @@ impl Template {
         self.parts.contains(&Part::Field(Field::Time))
     }
 
+    /// How many characters it takes before a line of this rank.
+    pub fn columns(&self, label: &Label) -> usize {
+        let of = |stream| self.render(label, stream, Timestamp(0)).chars().count();
+        Stream::ALL.into_iter().map(of).max().unwrap_or(0)
+    }
+
     /// The prefix of a line that arrived at `time`.
     pub(crate) fn render(&self, label: &Label, stream: Stream, time: Timestamp) -> String {
         self.render_ranks(&label.rank.to_string(), label, stream, time)
@@ -185,6 +191,7 @@ mod tests {
         assert_eq!(render("{host}/{local_rank}:{pid} {stream} {job}|"), "node7/1:42 stderr j|");
         assert_eq!(render("{{{rank}}} "), "{3} ");
         assert_eq!(render(""), "");
+        assert_eq!(Template::rank().columns(&label), 4);
         assert_eq!(render("{time}").len(), "00:00:00.000+00:00".len());
     }
 

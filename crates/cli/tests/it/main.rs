@@ -19,5 +19,6 @@ mod signals;
 mod stdin;
 mod stuck;
 mod support;
+mod typing;
 mod usage;
 mod words;

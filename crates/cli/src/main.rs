@@ -7,6 +7,7 @@ mod console;
 mod exit;
 mod folding;
 mod help;
+mod hyperlink;
 mod jobs;
 mod logs;
 mod notices;

@@ -156,7 +156,7 @@ impl LoggingMesh {
     }
 
     /// Checks that a command can be run by so many ranks, as [`spawn`](Self::spawn) does first;
-    /// starts nothing.
+    /// starts nothing. Gives the program's file.
     ///
     /// # Errors
     ///
@@ -166,10 +166,11 @@ impl LoggingMesh {
         procs: u32,
         workdir: Option<&Path>,
         env: &[(OsString, OsString)],
-    ) -> Result<(), SpawnError> {
-        find_program(command, workdir, env)?;
+    ) -> Result<OsString, SpawnError> {
+        let program = find_program(command, workdir, env)?;
         check_files_limit(files_needed(procs))
-            .map_err(|error| SpawnError::files_limit(procs, error))
+            .map_err(|error| SpawnError::files_limit(procs, error))?;
+        Ok(program)
     }
 
     /// A barrier: when it returns, everything that the ranks wrote before the call has been

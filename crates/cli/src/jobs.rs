@@ -114,8 +114,8 @@ fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
             anyhow::Error::new(error).context(format!("the job `{job}` runs and does not answer"))
         }
         Ok(_) => anyhow::anyhow!(
-            "the job `{job}` is over, and nothing more comes of it: `lastline logs {job}` has \
-             what it printed"
+            "no running job `{job}` answers: it is over, and nothing more comes of it; `lastline logs \
+             {job}` has what it printed"
         ),
         Err(none) => none.context(format!("no running job `{job}` answers")),
     }

@@ -10,6 +10,7 @@ mod help;
 mod hyperlink;
 mod jobs;
 mod logs;
+mod mpi;
 mod notices;
 mod own_terminal;
 mod pages;

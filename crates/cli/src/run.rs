@@ -18,7 +18,7 @@ use crate::console::Look;
 use crate::own_terminal::Raw;
 use crate::signals::Signals;
 use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
-use crate::{advice, console, exit, folding, notices, own_terminal, summary};
+use crate::{advice, console, exit, folding, mpi, notices, own_terminal, summary};
 
 /// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
 /// is better told than kept.
@@ -30,7 +30,10 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     check_job_id(&job)?;
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
     let workdir = options.workdir.as_deref();
-    LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
+    let program =
+        LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
+    let mpi = mpi::advice(Path::new(&program), options.procs);
+    mpi.iter().for_each(|advice| notices::say(advice));
     let fold = options.fold.unwrap_or_else(|| default_fold(options.procs));
     advice::of_run(&options, fold).iter().for_each(|advice| notices::say(advice));
     let mut info = JobInfo::new(&job, command.collect(), options.procs);

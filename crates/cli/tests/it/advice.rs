@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Place, Running, file, report};
+use crate::support::{Place, Running, file, rank, report};
 
 #[test]
 fn options_that_do_nothing_are_told() {
@@ -92,4 +93,36 @@ fn a_long_command_is_shortened_in_the_list() {
     let rows: Vec<&str> = out.lines().skip(1).collect();
     assert!(rows[0].ends_with("xxx…") && rows[0].chars().count() == 1000, "{out}");
     assert!(rows[1].ends_with("  true short"), "{out}");
+}
+
+#[test]
+fn several_ranks_of_a_program_that_is_linked_with_mpi_are_told_to_be_worlds_of_their_own() {
+    let place = Place::new();
+    // Our own program, which then asks for MPI in place of another library.
+    let mut program = std::fs::read(rank()).unwrap();
+    let (old, new) = (b"libgcc_s.so.1\0", b"libmpi.so.40\0\0");
+    let found = program.windows(old.len()).position(|part| part == old);
+    let Some(at) = found else {
+        return println!("not run: this program does not ask for libgcc_s.so.1");
+    };
+    program[at..at + old.len()].copy_from_slice(new);
+    std::fs::write(place.path("mpi"), program).unwrap();
+    std::fs::set_permissions(place.path("mpi"), PermissionsExt::from_mode(0o700)).unwrap();
+    let run = |ranks: &str, variable: &str| {
+        let mut command =
+            place.command(&["run", "-n", ranks, "--no-files", "--", "./mpi", "terminals"]);
+        command.env(variable, "0");
+        // There may be no such library here.
+        Running::start(command).wait().err()
+    };
+    let err = run("4", "NONE");
+    let said = "is linked with MPI (libmpi.so.40), and lastline is no launcher of MPI: each rank is a \
+        world of its own; `mpirun -n 4 ";
+    assert!(err.contains(said), "{err}");
+    for (ranks, variable) in [("1", "NONE"), ("4", "PMI_RANK"), ("4", "PMIX_RANK")] {
+        let err = run(ranks, variable);
+        assert!(!err.contains("linked with MPI"), "{err}");
+    }
+    let plain = place.ranks(&["-n", "2", "--no-files"], &["terminals"]).expect(0).err();
+    assert!(!plain.contains("MPI"), "{plain}");
 }

@@ -87,7 +87,7 @@ fn flush_from_another_process_says_that_all_has_arrived() {
     let from_outside: Vec<_> = barriers.iter().take(3).map(|barrier| &barrier["verdict"]).collect();
     assert_eq!(from_outside, ["reached"; 3]);
     let gone = place.lastline(&["flush", "j"]).expect(1);
-    assert!(gone.err().contains("the job `j` is over"), "{}", gone.err());
+    assert!(gone.err().contains("no running job `j` answers: it is over"), "{}", gone.err());
     assert!(gone.err().contains("`lastline logs j` has what it printed"), "{}", gone.err());
     let none = place.lastline(&["flush", "none"]).expect(2);
     assert!(

@@ -79,7 +79,8 @@ pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};
 pub use lastline_jobs::Report;
 pub use lastline_line::StopCause;
 pub use lastline_spawn::{
-    CommandError, Output, Process, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, own_sigchld,
+    CommandError, Output, Process, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, Typist,
+    own_sigchld,
 };
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};

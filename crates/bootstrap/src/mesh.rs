@@ -9,7 +9,7 @@ use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
 use lastline_line::{Fold, Inbox, Launch, StopCause, StreamId};
 use lastline_sender::{Transport, channel};
-use lastline_spawn::{RankSpec, Spawned, Spawner, check_files_limit};
+use lastline_spawn::{RankSpec, Spawned, Spawner, TerminalSize, check_files_limit};
 use lastline_tee::BoxSink;
 
 use crate::control::ControlSocket;
@@ -156,7 +156,7 @@ impl LoggingMesh {
     }
 
     /// Checks that a command can be run by so many ranks, as [`spawn`](Self::spawn) does first;
-    /// starts nothing.
+    /// starts nothing. Gives the program's file.
     ///
     /// # Errors
     ///
@@ -166,10 +166,11 @@ impl LoggingMesh {
         procs: u32,
         workdir: Option<&Path>,
         env: &[(OsString, OsString)],
-    ) -> Result<(), SpawnError> {
-        find_program(command, workdir, env)?;
+    ) -> Result<OsString, SpawnError> {
+        let program = find_program(command, workdir, env)?;
         check_files_limit(files_needed(procs))
-            .map_err(|error| SpawnError::files_limit(procs, error))
+            .map_err(|error| SpawnError::files_limit(procs, error))?;
+        Ok(program)
     }
 
     /// A barrier: when it returns, everything that the ranks wrote before the call has been
@@ -210,6 +211,12 @@ impl LoggingMesh {
     pub fn resume(&self) {
         self.host.resume();
         self.driver.resume();
+    }
+
+    /// Gives the terminal of every rank that runs this size, where ranks have terminals. Those in its
+    /// foreground get SIGWINCH when that changes something.
+    pub fn resize(&self, size: TerminalSize) {
+        self.host.resize(size);
     }
 
     /// Starts a rank again that is over, as it was started first, while others run. Gives the

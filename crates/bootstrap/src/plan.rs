@@ -7,7 +7,7 @@ use std::time::Duration;
 use lastline_client::{Inherited, Labels, Printer, Template, TextOptions, TextPrinter};
 use lastline_line::{Fold, Off, RankSet};
 use lastline_sender::WhenFull;
-use lastline_spawn::StdinMode;
+use lastline_spawn::{StdinMode, TerminalSize};
 
 use crate::SpawnError;
 
@@ -59,11 +59,18 @@ pub struct Plan {
     /// Each rank gets a terminal of its own, which its stdout and its stderr are: one stream, told
     /// as stdout. Default: false.
     ///
-    /// The terminal leaves bytes alone and echoes nothing; it is as large as the driver's, or has
-    /// 24 rows of 80 columns. The rank leads a session with it, so that the kernel sends SIGHUP to
+    /// The terminal leaves bytes alone and echoes nothing; it has the size `terminal_size`. The rank leads a session with it, so that the kernel sends SIGHUP to
     /// the rank's group when the rank ends, and to the rank when the driver is killed. `stdin` is
-    /// not part of it, and nobody types: a rank that reads from `/dev/tty` waits.
+    /// not part of it, and nobody types: a rank that reads from `/dev/tty` waits. Only where `stdin`
+    /// is [`StdinMode::Rank0`] and this process's own stdin is a terminal, rank 0's terminal is its
+    /// stdin too, and what is typed here is typed there.
     pub pty: bool,
+    /// How large the ranks' terminals are; `None`, the default, for as large as this process's own,
+    /// or 24 rows of 80 columns. [`LoggingMesh::resize`](crate::LoggingMesh::resize) changes it.
+    pub terminal_size: Option<TerminalSize>,
+    /// A terminal that rank 0 is typed into echoes, for whoever has the own terminal in raw mode.
+    /// Default: false, that has shown what was typed.
+    pub echo: bool,
     /// Do not set `PYTHONUNBUFFERED`. Default: false.
     pub buffered: bool,
     /// Whether one failure ends all. Default: it does.
@@ -107,6 +114,8 @@ impl Plan {
             workdir: None,
             stdin: StdinMode::Null,
             pty: false,
+            terminal_size: None,
+            echo: false,
             buffered: false,
             on_failure: OnFailure::Stop,
             grace: Duration::from_secs(10),

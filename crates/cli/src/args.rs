@@ -11,8 +11,8 @@ use lastline_line::{RankSet, Stream};
 use crate::filter::FilterOptions;
 use crate::units::{duration, size};
 use crate::values::{
-    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, flag, fsync, prefix, stream,
-    variable,
+    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync, prefix,
+    procs, stream, total_size, variable,
 };
 
 /// Run a job of N processes and lose no line of what they print.
@@ -44,7 +44,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  lastline report | jq .ranks[0].streams.stdout")]
     Report {
         /// The job's id, or a directory [default: the latest job]
-        job: Option<String>,
+        job: Option<OsString>,
     },
     /// Remove finished jobs, oldest first
     Prune(PruneOptions),
@@ -77,25 +77,29 @@ Examples:
   lastline logs --rank 3 --tail 20
   lastline run --help";
 
-const RUN_EXAMPLES: &str = "\
+pub(crate) const RUN_EXAMPLES: &str = "\
 Examples:
   lastline run -n 4 -- python train.py --epochs 3
   lastline run -n 64 --log-dir logs --on-failure continue -- ./a.out
-  lastline run -n 8 --format json -- ./worker | jq .line
+  lastline run -n 8 --format json -- ./worker | jq .line";
 
+/// What there is to know of `run` beside its options.
+pub(crate) const RUN_NOTES: &str = "\
 Each rank gets RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, NODE_RANK, MASTER_ADDR, MASTER_PORT,
-LASTLINE_JOB_ID and LASTLINE_RANK. Every option is also read from LASTLINE_RUN_<OPTION>.
+LASTLINE_JOB_ID and LASTLINE_RANK.
+
+Every option is also read from LASTLINE_RUN_<OPTION>, as in LASTLINE_RUN_LOG_DIR=logs; a variable that
+is empty is as one that is not set.
 
 The exit code is 0 when all ranks ended with 0, otherwise that of the rank that failed first
 (128 + n for a signal); 130 and 143 when lastline was told to stop; 126 and 127 when the command
 could not be run; 2 for bad usage; 74 with --strict when output was lost.";
 
 #[derive(Debug, Args)]
-#[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunOptions {
     /// Ranks to start on this host
     #[arg(short = 'n', long, value_name = "N", default_value = "1", env = "LASTLINE_RUN_PROCS",
-          value_parser = clap::value_parser!(u32).range(1..=100_000))]
+          value_parser = procs, allow_negative_numbers = true)]
     pub(crate) procs: u32,
     /// Where the files go [default: a folder of the job's own in ~/.local/state/lastline/jobs]
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_LOG_DIR", conflicts_with = "no_files")]
@@ -109,14 +113,18 @@ pub(crate) struct RunOptions {
     /// The job's id [default: the time and four random letters]
     #[arg(long, value_name = "ID", env = "LASTLINE_RUN_JOB")]
     pub(crate) job: Option<String>,
-    /// What becomes of similar lines [default: ranks on a terminal with several ranks, else off]
+    /// What becomes of similar lines [default: `ranks` on a terminal]
+    ///
+    /// Off where there is one rank, and where stdout is no terminal.
     #[arg(long, value_enum, value_name = "MODE", env = "LASTLINE_RUN_FOLD")]
     pub(crate) fold: Option<FoldMode>,
     /// How long lines are held to be folded [default: 500ms for ranks, 3s for similar]
     #[arg(long, value_name = "DURATION", value_parser = duration, env = "LASTLINE_RUN_FOLD_WINDOW")]
     pub(crate) fold_window: Option<Duration>,
-    /// What stands before each line: a template with {rank} {local_rank} {host} {pid} {stream}
-    /// {time} {job}, `auto` (`[{rank}] `, nothing for one rank) or `never`
+    /// What stands before each line, as in `{rank}|`, or `never`
+    ///
+    /// A template with {rank} {local_rank} {host} {pid} {stream} {time} {job}; `auto` is `[{rank}] `,
+    /// and nothing for one rank.
     #[arg(long, value_name = "TEMPLATE", default_value = "auto", env = "LASTLINE_RUN_PREFIX",
           value_parser = prefix)]
     pub(crate) prefix: Prefix,
@@ -179,10 +187,10 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_MIN_FREE")]
     pub(crate) min_free: Option<u64>,
     /// Begin a new file at this size
-    #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_ROTATE")]
+    #[arg(long, value_name = "SIZE", value_parser = file_size, env = "LASTLINE_RUN_ROTATE")]
     pub(crate) rotate: Option<u64>,
     /// Remove the oldest closed files when the job's files pass this size together
-    #[arg(long, value_name = "SIZE", value_parser = size, env = "LASTLINE_RUN_MAX_SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = total_size, env = "LASTLINE_RUN_MAX_SIZE")]
     pub(crate) max_size: Option<u64>,
     /// When file data is forced to disk: `never`, `end`, or every so many seconds
     #[arg(long, value_name = "WHEN", default_value = "never", value_parser = fsync,
@@ -191,12 +199,18 @@ pub(crate) struct RunOptions {
     /// Who reads lastline's own stdin
     #[arg(long, value_enum, default_value_t, value_name = "WHO", env = "LASTLINE_RUN_STDIN")]
     pub(crate) stdin: StdinMode,
-    /// Give each rank a terminal: its stdout and stderr become one stream, told as stdout. Its stdin
-    /// stays what `--stdin` says; what it leaves in the background gets SIGHUP when it ends
+    /// Give each rank a terminal, on which stdout and stderr are one stream
+    ///
+    /// It is told as stdout, and as wide as what stands before its lines leaves room for. What a rank
+    /// leaves in the background gets SIGHUP when it ends. Stdin stays what `--stdin` says; with `--stdin
+    /// rank0`, in a terminal, rank 0 is typed into its own. One rank alone then has the whole
+    /// terminal: each key, Ctrl-C and Ctrl-Z too, is the rank's. `kill` from elsewhere stops lastline.
     #[arg(long, env = "LASTLINE_RUN_PTY", value_parser = flag())]
     pub(crate) pty: bool,
-    /// A variable for every rank; may be given several times, and once in LASTLINE_RUN_ENV
-    #[arg(long, value_name = "K=V", value_parser = variable, env = "LASTLINE_RUN_ENV")]
+    /// A variable for every rank
+    ///
+    /// May be given several times, and once in LASTLINE_RUN_ENV.
+    #[arg(long, value_name = "K=V", value_parser = variable(), env = "LASTLINE_RUN_ENV")]
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Where ranks start
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_WORKDIR")]
@@ -223,7 +237,7 @@ Examples:
   lastline logs ./logs --stream stderr --follow")]
 pub(crate) struct LogsOptions {
     /// The job's id, or a directory [default: the latest job]
-    pub(crate) job: Option<String>,
+    pub(crate) job: Option<OsString>,
     /// The ranks to print, as in `0` or `0-3,8`
     #[arg(long, value_name = "SPEC")]
     pub(crate) rank: Option<RankSet>,

@@ -7,8 +7,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use lastline_client::{
-    Area, Inherited, JsonPrinter, Labels, Printer, Template, TerminalPrinter, TextOptions,
-    TextPrinter,
+    Area, Client, Inherited, JoinError, JsonPrinter, Labels, Printer, Template, TerminalPrinter,
+    TextOptions, TextPrinter,
 };
 
 use lastline_line::RankNames;
@@ -34,6 +34,8 @@ pub(crate) struct Look {
     pub(crate) prefix: Template,
     pub(crate) color: When,
     pub(crate) sanitize: bool,
+    /// All goes to stdout.
+    pub(crate) one_output: bool,
     /// One rank alone has the console.
     pub(crate) raw_partials: bool,
     /// A job runs, and several ranks share the console: what is open is drawn where that can be done.
@@ -62,6 +64,7 @@ pub(crate) fn printer(look: Look, labels: Labels) -> Box<dyn Printer> {
     options.color = wants_color(look.color);
     options.raw_partials = look.raw_partials;
     options.sanitize = look.sanitize;
+    options.one_output = look.one_output;
     options.shared = one;
     options.names = look.names;
     if !look.draws || !can_draw() {
@@ -73,6 +76,14 @@ pub(crate) fn printer(look: Look, labels: Labels) -> Box<dyn Printer> {
     }
     let size = Box::new(|| Inherited::stdout().size());
     Box::new(TerminalPrinter::new(stdout, stderr, labels, options, area, size))
+}
+
+/// Waits until everything is printed. Whoever reads may have seen enough, as `head` has.
+pub(crate) fn finish(client: Client) -> Result<(), JoinError> {
+    match client.join() {
+        Err(JoinError::Output(error)) if error.is_closed() => Ok(()),
+        printed => printed,
+    }
 }
 
 /// Whether stdout is a terminal that does as it is told.

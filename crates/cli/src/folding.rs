@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastline_client::{Block, OpenLines, PrintError, Printer};
+use lastline_client::{Block, Missing, OpenLines, PrintError, Printer};
 use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
 use lastline_line::{Entry, Fold, Off, RankSet, Stream};
 
@@ -68,6 +68,10 @@ impl<P: Printer> Printer for NoteFirstFold<P> {
 
     fn draw(&mut self, states: &[Entry<'_>]) -> Result<(), PrintError> {
         self.printer.draw(states)
+    }
+
+    fn missing(&mut self, missing: &Missing<'_>) -> Result<(), PrintError> {
+        self.printer.missing(missing)
     }
 
     fn output_of(&self, stream: Stream) -> Stream {

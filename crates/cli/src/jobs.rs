@@ -1,6 +1,8 @@
 //! `lastline jobs`, `lastline report`, `lastline prune` and `lastline flush`.
 
-use std::io::{self, Write as _};
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::Context as _;
 use lastline_bootstrap::request_flush;
@@ -8,30 +10,45 @@ use lastline_jobs::{FoundJob, JobState, JobsPlace, Retention, check_job_id, rebu
 use lastline_line::BarrierOutcome;
 
 use crate::args::PruneOptions;
-use crate::exit;
 use crate::summary::harmless;
 use crate::units::bytes;
+use crate::{exit, pages};
+
+/// The width of a row where there is no terminal, in characters.
+const MAX_COLUMNS: usize = 1000;
+/// So much of a command is always told, in characters.
+const MIN_COMMAND: usize = 20;
+
+/// The job that a word means: an id, a directory, or the latest one.
+pub(crate) fn find(job: Option<&OsStr>) -> anyhow::Result<FoundJob> {
+    match job.map(|job| job.to_str().ok_or(job)) {
+        None => Ok(JobsPlace::of_user()?.find(None)?),
+        Some(Ok(job)) => Ok(JobsPlace::of_user()?.find(Some(job))?),
+        // No id is so; a directory may be.
+        Some(Err(dir)) => Ok(FoundJob::open(Path::new(dir))?),
+    }
+}
 
 /// Lists the jobs, oldest first: id, when, ranks, exit, size, command.
 pub(crate) fn jobs() -> anyhow::Result<u8> {
     let found = JobsPlace::of_user()?.list();
+    let columns = columns();
     let mut rows = vec![["JOB", "STARTED", "RANKS", "EXIT", "SIZE", "COMMAND"].map(String::from)];
     rows.extend(found.iter().map(row));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..5).map(|column| width(column).unwrap_or(0)).collect();
-    let mut out = io::stdout().lock();
+    let before = widths.iter().map(|width| width + 2).sum();
+    let mut text = String::new();
     for [id, started, ranks, exit, size, command] in &rows {
-        let line = writeln!(
-            out,
+        let command = shortened(command, columns.saturating_sub(before));
+        writeln!(
+            text,
             "{id:0$}  {started:1$}  {ranks:>2$}  {exit:3$}  {size:>4$}  {command}",
             widths[0], widths[1], widths[2], widths[3], widths[4],
-        );
-        match line {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-            other => other.context("cannot print the list")?,
-        }
+        )
+        .expect("BUG: writing to a string cannot fail");
     }
-    Ok(exit::SUCCESS)
+    pages::print(text.as_bytes())
 }
 
 fn row(job: &FoundJob) -> [String; 6] {
@@ -43,7 +60,7 @@ fn row(job: &FoundJob) -> [String; 6] {
     };
     let started: Result<jiff::Timestamp, _> = job.info.started.parse();
     let local = |at: jiff::Timestamp| {
-        at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+        at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S%:z").to_string()
     };
     let started = started.map_or_else(|_| job.info.started.clone(), local);
     let command = harmless(&job.info.command.join(" "));
@@ -51,18 +68,33 @@ fn row(job: &FoundJob) -> [String; 6] {
     [job.info.job.clone(), started, job.info.world_size.to_string(), exit, size, command]
 }
 
+/// How wide a row may be: as the terminal is, or as what reads lines can take.
+fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+    let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+    columns.unwrap_or(MAX_COLUMNS)
+}
+
+/// The start of a text that is longer than `most` characters, of which few are always left.
+fn shortened(text: &str, most: usize) -> String {
+    let most = most.max(MIN_COMMAND);
+    match text.char_indices().nth(most) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(most - 1).chain(['…']).collect(),
+    }
+}
+
 /// Prints the report of a job that is over.
-pub(crate) fn report(job: Option<&str>) -> anyhow::Result<u8> {
-    let job = JobsPlace::of_user()?.find(job)?;
+pub(crate) fn report(job: Option<&OsStr>) -> anyhow::Result<u8> {
+    let job = find(job)?;
     let report = match &job.state {
         JobState::Running => anyhow::bail!("the job still runs; its report comes at its end"),
         JobState::Finished(report) => (**report).clone(),
         _ => rebuild_report(&job).context("cannot read the job's files")?,
     };
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &report).context("cannot print the report")?;
-    writeln!(out).context("cannot print the report")?;
-    Ok(exit::SUCCESS)
+    let mut text = serde_json::to_vec_pretty(&report).context("cannot print the report")?;
+    text.push(b'\n');
+    pages::print(&text)
 }
 
 /// Removes jobs, and prints the ids of those that it removed.
@@ -71,22 +103,34 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
     retention.max_jobs = options.keep;
     retention.max_age = options.older_than;
     retention.max_bytes = options.max_size;
-    let mut out = io::stdout().lock();
-    for job in JobsPlace::of_user()?.prune(&retention) {
-        writeln!(out, "{job}").context("cannot print what was removed")?;
+    let removed = JobsPlace::of_user()?.prune(&retention).into_iter();
+    pages::print(removed.map(|job| job + "\n").collect::<String>().as_bytes())
+}
+
+/// Why a job does not answer, and what to type instead where it is over.
+fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
+    match find(Some(OsStr::new(job))) {
+        Ok(FoundJob { state: JobState::Running, .. }) => {
+            anyhow::Error::new(error).context(format!("the job `{job}` runs and does not answer"))
+        }
+        Ok(_) => anyhow::anyhow!(
+            "no running job `{job}` answers: it is over, and nothing more comes of it; `lastline logs \
+             {job}` has what it printed"
+        ),
+        Err(none) => none.context(format!("no running job `{job}` answers")),
     }
-    Ok(exit::SUCCESS)
 }
 
 /// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.
 pub(crate) fn flush(job: &str) -> anyhow::Result<u8> {
     check_job_id(job)?;
-    let answer = request_flush(job).with_context(|| format!("no running job `{job}` answers"))?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", answer.verdict).context("cannot print the verdict")?;
-    for missing in &answer.missing {
-        writeln!(out, "rank {} {}: {}", missing.rank, missing.stream, missing.why)
-            .context("cannot print the verdict")?;
-    }
+    let answer = match request_flush(job) {
+        Ok(answer) => answer,
+        Err(error) => return Err(no_answer(job, error)),
+    };
+    let missing = answer.missing.iter();
+    let missing = missing.map(|at| format!("rank {} {}: {}\n", at.rank, at.stream, at.why));
+    let missing: String = missing.collect();
+    pages::print(format!("{}\n{missing}", answer.verdict).as_bytes())?;
     Ok(if answer.verdict == BarrierOutcome::Reached { exit::SUCCESS } else { exit::FAILURE })
 }

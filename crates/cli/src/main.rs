@@ -1,13 +1,19 @@
 //! `lastline`: run a job of N processes and lose no line of what they print.
 
+mod advice;
+mod archive_inbox;
 mod args;
 mod console;
 mod exit;
 mod filter;
 mod folding;
+mod help;
+mod hyperlink;
 mod jobs;
 mod logs;
+mod mpi;
 mod notices;
+mod own_terminal;
 mod pages;
 mod run;
 mod signals;
@@ -18,7 +24,7 @@ mod values;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::FromArgMatches as _;
 
 use crate::args::{Cli, Command};
 
@@ -26,7 +32,8 @@ use crate::args::{Cli, Command};
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let read = Cli::from_arg_matches(&help::command().get_matches());
+    let cli = read.unwrap_or_else(|error| error.exit());
     // Who started this may have had it ignored, and then nobody learns how ranks end.
     lastline_bootstrap::own_sigchld();
     notices::init();
@@ -43,6 +50,7 @@ fn main() -> ExitCode {
     };
     let code = result.unwrap_or_else(|error| {
         notices::say(&format!("{error:#}"));
+        advice::of_error(&error).iter().for_each(|advice| notices::say(advice));
         exit::of_error(&error)
     });
     notices::finish(LAST_WORDS);

@@ -3,21 +3,19 @@
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
-use clap::CommandFactory;
 
-use crate::args::Cli;
-use crate::exit;
+use crate::{exit, help};
 
 /// Prints a completion script.
 pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "lastline", &mut script);
+    clap_complete::generate(shell, &mut help::command(), "lastline", &mut script);
     print(&script)
 }
 
 /// Prints a man page.
 pub(crate) fn man(command: Option<&str>) -> anyhow::Result<u8> {
-    let mut cli = Cli::command();
+    let mut cli = help::command();
     // Gives subcommands their whole names.
     cli.build();
     let page = match command {
@@ -34,10 +32,12 @@ pub(crate) fn man(command: Option<&str>) -> anyhow::Result<u8> {
     print(&text)
 }
 
-fn print(text: &[u8]) -> anyhow::Result<u8> {
-    match io::stdout().lock().write_all(text) {
+/// Prints all of it; a reader that has seen enough, as `head` has, is no error.
+pub(crate) fn print(text: &[u8]) -> anyhow::Result<u8> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        other => other.context("cannot print it")?,
+        other => other.context("cannot write to stdout")?,
     }
     Ok(exit::SUCCESS)
 }

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lastline_bootstrap::{Console, Files, LoggingMesh, Plan, SpawnError, control_path};
-use lastline_client::Labels;
+use lastline_bootstrap::{
+    Console, Files, LoggingMesh, Plan, SpawnError, TerminalSize, control_path,
+};
+use lastline_client::{Labels, Template};
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, Report, Retention, check_job_id, new_job_id};
 use lastline_line::RankSet;
 
 use crate::args::RunOptions;
 use crate::console::Look;
+use crate::own_terminal::Raw;
 use crate::signals::Signals;
 use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
-use crate::{console, exit, folding, notices, summary};
+use crate::{advice, console, exit, folding, mpi, notices, own_terminal, summary};
 
 /// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
 /// is better told than kept.
@@ -27,7 +30,12 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     check_job_id(&job)?;
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
     let workdir = options.workdir.as_deref();
-    LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
+    let program =
+        LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
+    let mpi = mpi::advice(Path::new(&program), options.procs);
+    mpi.iter().for_each(|advice| notices::say(advice));
+    let fold = options.fold.unwrap_or_else(|| default_fold(options.procs));
+    advice::of_run(&options, fold).iter().for_each(|advice| notices::say(advice));
     let mut info = JobInfo::new(&job, command.collect(), options.procs);
     info.strict = options.strict;
     let dir = job_dir(&options, &info)?;
@@ -123,6 +131,7 @@ async fn drive(
         raw_partials,
         draws: options.procs > 1,
         names: None,
+        one_output: false,
     };
     let printer = console::printer(look, labels.clone());
     let place = dir.map_or_else(
@@ -136,8 +145,14 @@ async fn drive(
     let console = Console { fold, printer, labels, raw_partials };
     // A rank may send a signal as soon as it runs.
     let signals = Signals::register()?;
-    let mesh = LoggingMesh::spawn(plan(options, job.clone(), dir), console)?;
-    signals.listen(&mesh);
+    let size = rank_size(&options, &job);
+    // One rank alone, that is typed into: the terminal is its own for as long as it runs.
+    let typed = options.pty && options.stdin == StdinMode::Rank0 && raw_partials;
+    let raw = typed.then(Raw::enter).flatten();
+    let mut plan = plan(options, job.clone(), dir);
+    (plan.terminal_size, plan.echo) = (Some(size()), raw.is_some());
+    let mesh = LoggingMesh::spawn(plan, console)?;
+    signals.listen(&mesh, size);
     if let Some(dir) = dir {
         let path = dir.path().to_owned();
         let registering = tokio::task::spawn_blocking(move || register(&job, &path));
@@ -147,6 +162,16 @@ async fn drive(
         }
     }
     Ok(mesh.wait().await?)
+}
+
+/// How large ranks' terminals are to be, whenever it is asked.
+fn rank_size(options: &RunOptions, job: &str) -> impl Fn() -> TerminalSize + Send + use<> {
+    let (ranks, job) = (options.procs, job.to_owned());
+    let prefix = match options.format {
+        Format::Text => options.prefix.template(ranks),
+        Format::Json => Template::empty(),
+    };
+    move || own_terminal::rank_size(&prefix, ranks, &job)
 }
 
 /// Folding is for people: on where several ranks print to a terminal.

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
-use lastline_bootstrap::{LoggingMesh, StopCause};
+use lastline_bootstrap::{LoggingMesh, StopCause, TerminalSize};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::notices;
+use crate::{notices, own_terminal};
 
 /// What is heard of, from before the first rank is started.
 pub(crate) struct Signals {
     stopping: Vec<(SignalKind, Signal)>,
     suspend: Signal,
+    window: Signal,
     /// A file at the limit of its size is then an error of writing, not the end of lastline. A
     /// handler, unlike an ignored signal, does not pass to the ranks.
     _file_size: Signal,
@@ -31,18 +32,25 @@ impl Signals {
         Ok(Self {
             stopping: stopping.collect::<anyhow::Result<_>>()?,
             suspend: hear(SignalKind::from_raw(libc::SIGTSTP))?,
+            window: hear(SignalKind::window_change())?,
             _file_size: hear(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 
     /// Acts on them: the first that stops stops the job, the second ends the grace, the third
-    /// exits at once; SIGTSTP pauses the ranks and then this process.
-    pub(crate) fn listen(self, mesh: &LoggingMesh) {
+    /// exits at once; SIGTSTP pauses the ranks and then this process; SIGWINCH gives ranks' terminals
+    /// the size that is then right.
+    pub(crate) fn listen(
+        self,
+        mesh: &LoggingMesh,
+        size: impl Fn() -> TerminalSize + Send + 'static,
+    ) {
         let told = Arc::<AtomicU32>::default();
         for (kind, heard) in self.stopping {
             tokio::spawn(stop(kind, heard, mesh.clone(), Arc::clone(&told)));
         }
         tokio::spawn(suspend(self.suspend, mesh.clone()));
+        tokio::spawn(resize(self.window, mesh.clone(), size));
     }
 }
 
@@ -65,8 +73,14 @@ async fn suspend(mut heard: Signal, mesh: LoggingMesh) {
     while heard.recv().await.is_some() {
         mesh.suspend().await;
         notices::wipe();
-        stop_here();
+        own_terminal::restored_during(stop_here);
         mesh.resume();
+    }
+}
+
+async fn resize(mut heard: Signal, mesh: LoggingMesh, size: impl Fn() -> TerminalSize) {
+    while heard.recv().await.is_some() {
+        mesh.resize(size());
     }
 }
 

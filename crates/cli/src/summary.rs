@@ -7,12 +7,16 @@ use std::path::Path;
 use lastline_jobs::{FirstFailure, RankReport, Report};
 use lastline_line::{Colours, MemoryKills, RankSet, StreamEnd, plain_text};
 
-use crate::notices;
 use crate::units::bytes;
+use crate::{hyperlink, notices};
 
 /// Prints the summary to stderr.
 pub(crate) fn print(report: &Report, dir: Option<&Path>) {
-    notices::put(text(report, dir).into_bytes());
+    let mut text = text(report, dir);
+    if let Some(dir) = dir {
+        text = hyperlink::on_stderr(text, dir, &harmless(&dir.display().to_string()));
+    }
+    notices::put(text.into_bytes());
 }
 
 /// The summary, every line of it beginning with `lastline: `.

@@ -1,13 +1,15 @@
 //! What options may be set to.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 use clap::ValueEnum;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use lastline_appender::Fsync;
 use lastline_client::Template;
 use lastline_line::Stream;
 
-use crate::units::duration;
+use crate::units::{duration, size};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FoldMode {
@@ -120,10 +122,52 @@ pub(crate) fn fsync(text: &str) -> Result<Fsync, String> {
     })
 }
 
-pub(crate) fn variable(text: &str) -> Result<(OsString, OsString), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
-        _ => Err(format!("`{text}` sets no variable (write `NAME=value`)")),
+/// `NAME=value`, of any bytes.
+pub(crate) fn variable() -> impl TypedValueParser<Value = (OsString, OsString)> {
+    OsStringValueParser::new().try_map(|text| {
+        let bytes = text.as_bytes();
+        match bytes.iter().position(|byte| *byte == b'=') {
+            Some(at) if at > 0 => {
+                let part = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+                Ok((part(&bytes[..at]), part(&bytes[at + 1..])))
+            }
+            _ => Err(format!("`{}` sets no variable (write `NAME=value`)", text.display())),
+        }
+    })
+}
+
+/// The most ranks of one host.
+const MAX_PROCS: u32 = 100_000;
+
+/// How many ranks; tells those who are used to `mpirun -np`.
+pub(crate) fn procs(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(procs) if (1..=MAX_PROCS).contains(&procs) => Ok(procs),
+        _ if text == "p" => Err(String::from("write `-n 4` for `-np 4`")),
+        _ => Err(format!("write a number of ranks from 1 to {MAX_PROCS}, as in `-n 4`")),
+    }
+}
+
+/// The least size of a file: below it there would be a file for nearly every line.
+const MIN_FILE_BYTES: u64 = 4 << 10;
+
+/// The size at which a new file begins.
+pub(crate) fn file_size(text: &str) -> Result<u64, String> {
+    at_least(MIN_FILE_BYTES, text)
+}
+
+/// The size of all files together. Files are an eighth of it where nothing is said of them.
+pub(crate) fn total_size(text: &str) -> Result<u64, String> {
+    at_least(8 * MIN_FILE_BYTES, text)
+}
+
+fn at_least(least: u64, text: &str) -> Result<u64, String> {
+    match size(text)? {
+        bytes if bytes >= least => Ok(bytes),
+        bytes => Err(format!(
+            "that is {bytes} B; the least is {} KiB (write `64KiB`, `100MB`)",
+            least >> 10
+        )),
     }
 }
 

@@ -8,6 +8,7 @@ use lastline_line::{Control, ControlSender, Fold, Inbox, Offset, StreamId, Times
 use tokio::sync::watch;
 
 use crate::account::Account;
+use crate::join::JoinError;
 use crate::options::Options;
 use crate::printer::Printer;
 use crate::state::{ClientState, Interrupted, Progress, Status};
@@ -20,7 +21,7 @@ pub struct Client {
     shared: Arc<ClientState>,
     controls: ControlSender,
     status: watch::Receiver<Status>,
-    thread: std::thread::JoinHandle<()>,
+    thread: std::thread::JoinHandle<Result<(), JoinError>>,
 }
 
 impl Client {
@@ -47,7 +48,10 @@ impl Client {
         let (inbox, state) = (Box::new(inbox), Arc::clone(&shared));
         let mut worker = Worker::new(inbox, fold, printer, options, state, said);
         let thread = std::thread::Builder::new().name("lastline-client".into());
-        let thread = thread.spawn(move || worker.run())?;
+        let thread = thread.spawn(move || {
+            worker.run();
+            worker.unprinted()
+        })?;
         Ok(Self { shared, controls, status, thread })
     }
 
@@ -194,10 +198,16 @@ impl Client {
 
     /// Waits until everything has been printed and the thread has ended, for ever if need be.
     /// Blocks this thread; not to be called on a runtime.
-    pub fn join(self) {
-        if self.thread.join().is_err() {
-            tracing::error!("the client's thread has panicked");
-        }
+    ///
+    /// # Errors
+    ///
+    /// When not everything was: an output took no more, or somebody has panicked.
+    pub fn join(self) -> Result<(), JoinError> {
+        let panicked = |_| {
+            let cause = String::from("the client's thread has panicked");
+            Err(JoinError::Failed { cause })
+        };
+        self.thread.join().unwrap_or_else(panicked)
     }
 
     /// Waits until everything has been printed, for `within` at most; whether it has. A console that

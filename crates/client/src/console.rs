@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lastline_line::{Entry, Stream, StreamId};
 
-use crate::printer::{Block, OpenLines, PrintError, Printer};
+use crate::printer::{Block, Missing, OpenLines, PrintError, Printer};
 use crate::state::ClientState;
 
 /// Before a block of so many bytes is printed, what was printed before it is flushed: a block may be
@@ -19,6 +19,10 @@ pub(crate) struct Console {
     credit_bytes: u64,
     /// Why stdout and stderr take nothing more.
     closed: [Option<String>; 2],
+    /// The first that kept anything from being printed.
+    error: Option<PrintError>,
+    /// Nobody is told that an output takes no more: whoever owns the client learns it at the end.
+    quiet: bool,
     /// The printer is at work: what panics now is the printer.
     pub(crate) printing: bool,
     pub(crate) open_lines: OpenLines,
@@ -26,9 +30,18 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    pub(crate) fn new(printer: Box<dyn Printer>, shared: Arc<ClientState>) -> Self {
-        let (credits, closed, open_lines) = (Vec::new(), [None, None], printer.open_lines());
-        Self { printer, credits, credit_bytes: 0, closed, printing: false, open_lines, shared }
+    pub(crate) fn new(printer: Box<dyn Printer>, quiet: bool, shared: Arc<ClientState>) -> Self {
+        Self {
+            open_lines: printer.open_lines(),
+            printer,
+            credits: Vec::new(),
+            credit_bytes: 0,
+            closed: [None, None],
+            error: None,
+            quiet,
+            printing: false,
+            shared,
+        }
     }
 
     /// Nothing is printed any more, because of `cause`: what was not flushed is not shown. Gives back
@@ -63,6 +76,22 @@ impl Console {
     /// Why lines of `stream` can no longer be printed, if so.
     pub(crate) fn closed_for(&self, stream: StreamId) -> Option<&str> {
         self.closed[index(self.printer.output_of(stream.stream))].as_deref()
+    }
+
+    /// Whether an output takes no more.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.error.is_some()
+    }
+
+    /// The first error of an output.
+    pub(crate) fn take_error(&mut self) -> Option<PrintError> {
+        self.error.take()
+    }
+
+    /// Says that bytes are missing, where they would stand.
+    pub(crate) fn missing(&mut self, missing: &Missing<'_>) {
+        let result = self.ask(|printer| printer.missing(missing));
+        self.check(result);
     }
 
     /// Bytes that will have been shown, unless their output has just failed.
@@ -200,6 +229,10 @@ impl Console {
         if slot.is_none() {
             *slot = Some(cause.clone());
             let name = error.output.name();
+            self.error.get_or_insert(error);
+            if self.quiet {
+                return;
+            }
             let words = format!("{name} takes no more ({cause}); the job goes on");
             let noted = self.ask(|printer| printer.note(&words));
             // It may be the other output that has failed now; each fails for the first time once.

@@ -4,19 +4,21 @@ use std::io;
 use std::sync::Arc;
 
 use lastline_line::{
-    Entry, Field, Folded, Line, Outlier, RankNames, RankNumbers, RankSet, Stream, Timestamp,
-    rank_list,
+    Entry, Field, Folded, Line, Outlier, RankNames, RankNumbers, RankSet, Stream, StreamId,
+    Timestamp, rank_list,
 };
 use serde::Serialize;
 
 use crate::output::{BoxWrite, Outputs};
-use crate::printer::{PrintError, Printer};
+use crate::printer::{Missing, PrintError, Printer};
 
 /// Prints one JSON object a line.
 ///
 /// A line has `rank, stream, offset, time, line`, or `line_base64` where it is not UTF-8, and
 /// `"partial": true` where it had no newline (also a state of a progress bar), `"continuation": true` where its start was printed
-/// before, and `label` where ranks have names. A folded entry has `ranks, count, fields, first, last` beside its `line`.
+/// before, and `label` where ranks have names. A folded entry has `ranks, count, fields, first, last`
+/// beside its `line`. Bytes that are missing are `rank, stream, offset, missing_bytes, cause`, where
+/// they would stand.
 pub struct JsonPrinter {
     outputs: Outputs,
     names: Option<Arc<dyn RankNames>>,
@@ -41,6 +43,15 @@ struct Object<'a> {
     label: Option<String>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     entry: Option<FoldedObject>,
+}
+
+#[derive(Serialize)]
+struct MissingObject<'a> {
+    rank: u32,
+    stream: Stream,
+    offset: u64,
+    missing_bytes: u64,
+    cause: &'a str,
 }
 
 #[derive(Serialize)]
@@ -103,7 +114,7 @@ impl JsonPrinter {
         Self { names: Some(names), ..self }
     }
 
-    fn put(&mut self, object: &Object<'_>) -> Result<(), PrintError> {
+    fn put(&mut self, object: &impl Serialize) -> Result<(), PrintError> {
         let (buffer, result) = self.outputs.switch(Stream::Stdout);
         let mut serializer = serde_json::Serializer::with_formatter(&mut *buffer, Harmless);
         object.serialize(&mut serializer).expect("BUG: strings and numbers become JSON in memory");
@@ -135,6 +146,13 @@ impl Printer for JsonPrinter {
         let (buffer, result) = self.outputs.switch(Stream::Stderr);
         buffer.extend_from_slice(format!("lastline: {text}\n").as_bytes());
         result.and(self.outputs.flush())
+    }
+
+    fn missing(&mut self, missing: &Missing<'_>) -> Result<(), PrintError> {
+        let Missing { stream: StreamId { rank, stream, .. }, span, cause } = *missing;
+        let (offset, missing_bytes) = (span.from.0, span.len());
+        self.put(&MissingObject { rank, stream, offset, missing_bytes, cause })?;
+        self.note(&missing.to_string())
     }
 
     fn output_of(&self, _stream: Stream) -> Stream {

@@ -90,6 +90,7 @@ mod canvas;
 mod client;
 mod console;
 mod entry;
+mod join;
 mod json;
 mod lines;
 mod long_line;
@@ -114,11 +115,12 @@ pub use account::Account;
 pub use area::Area;
 pub use client::Client;
 pub use entry::{OwnedEntry, OwnedFolded, OwnedLine};
+pub use join::JoinError;
 pub use json::JsonPrinter;
 pub use options::Options;
 pub use output::{BoxWrite, Inherited};
 pub use prefix::{Label, Template, TemplateError};
-pub use printer::{Block, OpenLines, PrintError, Printer};
+pub use printer::{Block, Missing, OpenLines, PrintError, Printer};
 pub use subscribe::{
     EntryStream, LineStream, SubscribeOptions, Subscribed, SubscribedEntry, SubscribedLine,
 };

@@ -28,6 +28,13 @@ pub struct Options {
     /// The ranks that are known beforehand: of these it is said, too, when they write nothing at all.
     /// Default: none.
     pub ranks: RankSet,
+    /// There is nothing to be done beside printing: once an output takes no more, nothing more is
+    /// received, and [`Client::join`](crate::Client::join) says why. Default: false, that is said
+    /// by a note, and all that comes is received and counted.
+    pub print_only: bool,
+    /// Bytes that are missing are told where they would stand, by
+    /// [`Printer::missing`](crate::Printer::missing). Default: false, they are counted.
+    pub tell_missing: bool,
 }
 
 impl Default for Options {
@@ -40,6 +47,8 @@ impl Default for Options {
             read_back: None,
             silent_after: Duration::ZERO,
             ranks: RankSet::new(),
+            print_only: false,
+            tell_missing: false,
         }
     }
 }
@@ -59,6 +68,8 @@ impl std::fmt::Debug for Options {
             .field("held_line_bytes", &self.held_line_bytes)
             .field("whole_line_bytes", &self.whole_line_bytes)
             .field("silent_after", &self.silent_after)
+            .field("print_only", &self.print_only)
+            .field("tell_missing", &self.tell_missing)
             .finish_non_exhaustive()
     }
 }

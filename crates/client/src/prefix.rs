@@ -114,6 +114,13 @@ impl Template {
         self.parts.contains(&Part::Field(Field::Time))
     }
 
+    /// How many characters it takes before a line of this rank.
+    pub fn columns(&self, label: &Label) -> usize {
+        let rank = label.rank.to_string();
+        let of = |stream| self.render(&rank, label, stream, Timestamp(0)).chars().count();
+        Stream::ALL.into_iter().map(of).max().unwrap_or(0)
+    }
+
     /// The prefix of a line that arrived at `time`, of ranks that are written `ranks`.
     pub(crate) fn render(
         &self,
@@ -156,13 +163,13 @@ fn field(name: &str) -> Result<Field, TemplateError> {
     })
 }
 
-/// Local time of day to the millisecond, `14:03:59.123`.
+/// Local time of day to the millisecond with its offset, `14:03:59.123+01:00`.
 fn clock_time(time: Timestamp) -> String {
     let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
     let Ok(time) = jiff::Timestamp::from_microsecond(micros) else {
-        return String::from("--:--:--.---");
+        return String::from("--:--:--.---------");
     };
-    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S%.3f").to_string()
+    time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S%.3f%:z").to_string()
 }
 
 #[cfg(test)]
@@ -180,7 +187,8 @@ mod tests {
         assert_eq!(render("{host}/{local_rank}:{pid} {stream} {job}|"), "node7/1:42 stderr j|");
         assert_eq!(render("{{{rank}}} "), "{3} ");
         assert_eq!(render(""), "");
-        assert_eq!(render("{time}").len(), "00:00:00.000".len());
+        assert_eq!(Template::rank().columns(&label), 4);
+        assert_eq!(render("{time}").len(), "00:00:00.000+00:00".len());
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The seam for printing.
 
+use std::fmt;
 use std::io;
 
-use lastline_line::{Entry, Line, Offset, Stream, StreamId, Timestamp};
+use lastline_line::{Entry, Line, Offset, Span, Stream, StreamId, Timestamp};
 
 /// Whole lines of one stream, each with its newline and no carriage return among them.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,27 @@ impl<'a> Block<'a> {
                 redrawn: false,
             }
         })
+    }
+}
+
+/// Bytes of a stream that were read once and are not to be had any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing<'a> {
+    /// Whose bytes.
+    pub stream: StreamId,
+    /// Which ones.
+    pub span: Span,
+    /// Why they are missing.
+    pub cause: &'a str,
+}
+
+/// As in `rank 3 stdout: 20 bytes are missing here, from byte 100 on: the file was removed`.
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream: StreamId { rank, stream, .. }, span, cause } = *self;
+        let (bytes, verb) = if span.len() == 1 { ("byte", "is") } else { ("bytes", "are") };
+        write!(f, "rank {rank} {stream}: {} {bytes} {verb} missing here, ", span.len())?;
+        write!(f, "from byte {} on: {cause}", span.from)
     }
 }
 
@@ -105,6 +127,11 @@ pub trait Printer: Send {
         Ok(())
     }
 
+    /// Says that bytes are missing, where they would stand.
+    fn missing(&mut self, missing: &Missing<'_>) -> Result<(), PrintError> {
+        self.note(&missing.to_string())
+    }
+
     /// What becomes of what is open. Asked once, before anything is printed.
     fn open_lines(&self) -> OpenLines {
         OpenLines::Held
@@ -137,6 +164,9 @@ impl<P: Printer + ?Sized> Printer for Box<P> {
     }
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
         (**self).note(text)
+    }
+    fn missing(&mut self, missing: &Missing<'_>) -> Result<(), PrintError> {
+        (**self).missing(missing)
     }
     fn open_lines(&self) -> OpenLines {
         (**self).open_lines()

@@ -44,6 +44,9 @@ pub struct TextOptions {
     /// Everything but text and colours is shown instead of sent, so that no rank does anything to the
     /// terminal. Default: off.
     pub sanitize: bool,
+    /// Everything is printed on stdout, what ranks wrote to stderr too, as `cat` would print their
+    /// files; notes go to stderr all the same. Default: false.
+    pub one_output: bool,
     /// Both outputs are one file, a terminal as a rule, so that a note must not follow an open line
     /// of either. Default: false.
     pub shared: bool,
@@ -149,9 +152,10 @@ impl TextPrinter {
     fn print_text(&mut self, line: &Line<'_>) -> Result<(), PrintError> {
         let raw = self.options.raw_partials;
         let newline = !(raw && line.partial);
-        self.stand(line.stream.stream, !newline);
+        let output = self.output_of(line.stream.stream);
+        self.stand(output, !newline);
         self.prefixed(line.stream, line.time, |outputs, prefix| {
-            let (buffer, result) = outputs.switch(line.stream.stream);
+            let (buffer, result) = outputs.switch(output);
             if !(raw && line.continuation) {
                 buffer.extend_from_slice(prefix);
                 buffer.extend_from_slice(if line.continuation { CONTINUATION } else { b"" });
@@ -172,13 +176,14 @@ impl TextPrinter {
 
     fn print_folded_text(&mut self, folded: &Folded<'_>) -> Result<(), PrintError> {
         let [first, next] = self.entry_prefixes(folded);
-        let (buffer, result) = self.outputs.switch(folded.stream);
+        let output = self.output_of(folded.stream);
+        let (buffer, result) = self.outputs.switch(output);
         for (at, text) in folded.text.split(|&byte| byte == b'\n').enumerate() {
             buffer.extend_from_slice(if at == 0 { &first } else { &next }.as_bytes());
             buffer.extend_from_slice(text);
             buffer.push(b'\n');
         }
-        self.stand(folded.stream, false);
+        self.stand(output, false);
         result
     }
 
@@ -232,7 +237,7 @@ impl Printer for TextPrinter {
         if self.options.sanitize && !is_plain(block.bytes) {
             return block.lines().try_for_each(|line| self.print_line(&line));
         }
-        let target = block.stream.stream;
+        let target = self.output_of(block.stream.stream);
         self.stand(target, false);
         if self.options.prefix.is_empty() {
             return self.outputs.write(target, block.bytes);
@@ -246,6 +251,10 @@ impl Printer for TextPrinter {
 
     fn open_lines(&self) -> OpenLines {
         OpenLines::Announced
+    }
+
+    fn output_of(&self, stream: Stream) -> Stream {
+        if self.options.one_output { Stream::Stdout } else { stream }
     }
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::bar::moves_up;
 use crate::console::Console;
+use crate::join::JoinError;
 use crate::lines::OpenLine;
 use crate::options::Options;
 use crate::presenter::{Presenter, now};
@@ -58,7 +59,7 @@ impl Worker {
         shared: Arc<ClientState>,
         status: watch::Sender<Status>,
     ) -> Self {
-        let console = Console::new(printer, Arc::clone(&shared));
+        let console = Console::new(printer, options.print_only, Arc::clone(&shared));
         let silent_after = Some(options.silent_after).filter(|after| !after.is_zero());
         let silence = silent_after.map(|after| Silence::new(after, &options.ranks));
         let presenter = Presenter { fold, folding: false, console, options, fold_due: None };
@@ -93,6 +94,14 @@ impl Worker {
         self.status.send_modify(|status| status.finished = true);
     }
 
+    /// Why not all that was received was printed, if so; at the end.
+    pub(crate) fn unprinted(&mut self) -> Result<(), JoinError> {
+        if let Some(cause) = self.status.borrow().failure.clone() {
+            return Err(JoinError::Failed { cause });
+        }
+        self.presenter.console.take_error().map_or(Ok(()), |error| Err(error.into()))
+    }
+
     fn receive_all(&mut self) {
         loop {
             match self.inbox.next(self.wait_for()) {
@@ -104,6 +113,9 @@ impl Worker {
                 Received::Closed => break,
             }
             self.present();
+            if self.presenter.options.print_only && self.presenter.console.has_failed() {
+                break;
+            }
             if self.presenter.console.unflushed_bytes() >= FLUSH_BYTES {
                 self.presenter.console.flush();
             }

@@ -83,6 +83,7 @@ mod processes;
 mod spawner;
 mod stdin;
 mod terminal;
+mod typist;
 
 pub use command::{CommandError, find_program, resolve};
 pub use environment::{Environment, free_port};
@@ -95,6 +96,7 @@ pub use processes::{Held, has_members_of, holders, kill_until_empty, live_groups
 pub use spawner::{Output, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner};
 pub use stdin::{StdinMode, open_stdin};
 pub use terminal::TerminalSize;
+pub use typist::Typist;
 
 /// The programs of the README are compiled and run.
 #[cfg(doctest)]

@@ -37,6 +37,10 @@ pub struct RankSpec {
     pub pipe_bytes: Option<usize>,
     /// It gets a terminal of this size for its outputs; two pipes when `None`.
     pub terminal: Option<TerminalSize>,
+    /// That terminal is its stdin too.
+    pub stdin_is_terminal: bool,
+    /// That terminal echoes what is typed.
+    pub echo: bool,
 }
 
 impl RankSpec {
@@ -52,6 +56,8 @@ impl RankSpec {
             stdin: None,
             pipe_bytes: None,
             terminal: None,
+            stdin_is_terminal: false,
+            echo: false,
         }
     }
 }
@@ -201,7 +207,11 @@ impl Spawner for ProcessSpawner {
         // The rank's own ends; gone from here when this returns, but for a terminal's.
         let (output, [stdout, stderr]) = match spec.terminal {
             None => pipes(spec.pipe_bytes)?,
-            Some(size) => terminal_of(size)?,
+            Some(size) => terminal_of(size, spec.echo)?,
+        };
+        let stdin = match &output {
+            Output::Terminal { slave, .. } if spec.stdin_is_terminal => slave.try_clone()?,
+            _ => stdin,
         };
         let leads_session = spec.terminal.is_some();
         let program = Program {
@@ -251,8 +261,8 @@ fn pipes(bytes: Option<usize>) -> io::Result<(Output, [OwnedFd; 2])> {
 }
 
 /// A terminal for both outputs. Who takes it leads a session, which is a group of its own, too.
-fn terminal_of(size: TerminalSize) -> io::Result<(Output, [OwnedFd; 2])> {
-    let (master, slave) = terminal::open(size)?;
+fn terminal_of(size: TerminalSize, echo: bool) -> io::Result<(Output, [OwnedFd; 2])> {
+    let (master, slave) = terminal::open(size, echo)?;
     let ends = [slave.try_clone()?, slave.try_clone()?];
     Ok((Output::Terminal { master, slave }, ends))
 }

@@ -31,6 +31,18 @@ impl TerminalSize {
         own.into_iter().find_map(Self::of).unwrap_or_default()
     }
 
+    /// Makes a terminal as large; the kernel sends SIGWINCH to those in its foreground when that
+    /// changes.
+    ///
+    /// # Errors
+    ///
+    /// When it is no terminal.
+    pub fn give_to(self, terminal: &impl AsFd) -> io::Result<()> {
+        let (ws_row, ws_col) = (self.rows, self.columns);
+        let size = Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
+        Ok(rustix::termios::tcsetwinsize(terminal, size)?)
+    }
+
     fn of(terminal: BorrowedFd<'_>) -> Option<Self> {
         let size = rustix::termios::tcgetwinsize(terminal).ok()?;
         let known = size.ws_row > 0 && size.ws_col > 0;
@@ -39,8 +51,8 @@ impl TerminalSize {
 }
 
 /// Opens a terminal that no other program inherits: its master, which is read, and the end that a
-/// rank writes to. Bytes pass as they are, and what is sent to the rank is not echoed.
-pub(crate) fn open(size: TerminalSize) -> io::Result<(OwnedFd, OwnedFd)> {
+/// rank writes to. Bytes pass as they are, and what is sent to the rank is echoed on demand only.
+pub(crate) fn open(size: TerminalSize, echo: bool) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).map_err(|error| match error {
         // What `posix_openpt` makes of the kernel's ENOSPC.
@@ -52,11 +64,9 @@ pub(crate) fn open(size: TerminalSize) -> io::Result<(OwnedFd, OwnedFd)> {
     let slave = ioctl_tiocgptpeer(&master, flags)?;
     let mut modes = rustix::termios::tcgetattr(&slave)?;
     modes.output_modes.remove(OutputModes::OPOST);
-    modes.local_modes.remove(LocalModes::ECHO);
+    modes.local_modes.set(LocalModes::ECHO, echo);
     rustix::termios::tcsetattr(&slave, OptionalActions::Now, &modes)?;
-    let (ws_row, ws_col) = (size.rows, size.columns);
-    let size = Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(&slave, size)?;
+    size.give_to(&slave)?;
     Ok((master, slave))
 }
 
@@ -76,7 +86,7 @@ mod tests {
     fn a_terminal_has_the_size_that_it_was_given_and_leaves_bytes_alone() {
         use std::io::{Read, Write};
         let size = TerminalSize { rows: 50, columns: 132 };
-        let (master, slave) = open(size).unwrap();
+        let (master, slave) = open(size, false).unwrap();
         assert_eq!(TerminalSize::of(slave.as_fd()), Some(size));
         let (mut master, mut slave) = (std::fs::File::from(master), std::fs::File::from(slave));
         slave.write_all(b"a\n\tb\r\n\x00\xff").unwrap();
@@ -89,7 +99,7 @@ mod tests {
     fn what_is_no_terminal_and_what_does_not_know_its_size_has_none() {
         let (read, _write) = io::pipe().unwrap();
         assert_eq!(TerminalSize::of(read.as_fd()), None);
-        let (_master, slave) = open(TerminalSize { rows: 0, columns: 0 }).unwrap();
+        let (_master, slave) = open(TerminalSize { rows: 0, columns: 0 }, false).unwrap();
         assert_eq!(TerminalSize::of(slave.as_fd()), None);
     }
 }

@@ -8,14 +8,13 @@ use lastline_line::{Launch, Span, Stream, StreamId};
 
 use super::IndexState;
 use super::log::Log;
+use super::open_files::{OpenFiles, is_too_many};
 use crate::layout::{Piece, Place};
 use crate::names::{FamilyId, INDEX_NAME, parse};
 use crate::reader::read_some;
 use crate::record::{HEADER, RECORD_BYTES, Record};
 use crate::{Append, AppenderError, Storage};
 
-/// The most files that stay open.
-const OPEN_FILES: usize = 256;
 /// How much of the index is read at once: whole records.
 const READ_BYTES: usize = RECORD_BYTES * 2048;
 
@@ -33,7 +32,7 @@ pub(super) struct Catalogue {
     families: BTreeMap<FamilyId, Vec<StreamId>>,
     /// The number of each family's newest file, whose name does not have it.
     newest: BTreeMap<FamilyId, u32>,
-    open: HashMap<(FamilyId, u32), Arc<dyn Append>>,
+    open: OpenFiles,
 }
 
 fn family_of(stream: StreamId) -> FamilyId {
@@ -56,7 +55,8 @@ impl Catalogue {
             families.entry(family).or_default().insert(number);
         }
         for (family, numbers) in families {
-            self.add_files(storage, family, &numbers);
+            let added = self.add_files(storage, family, &numbers);
+            added.map_err(|source| AppenderError::List { source })?;
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ impl Catalogue {
         storage: &dyn Storage,
         family: FamilyId,
         numbers: &BTreeSet<Option<u32>>,
-    ) {
+    ) -> io::Result<()> {
         let owner = self.newest_stream(family);
         let highest = numbers.iter().flatten().max().copied().unwrap_or(0);
         let last = |log: &Log| log.last_file + u32::from(log.is_last_lost);
@@ -159,21 +159,29 @@ impl Catalogue {
         self.newest.insert(family, newest);
         let first = self.logs.get(&owner).map_or(0, |log| log.last_file);
         for number in numbers.iter().flatten().filter(|number| **number >= first) {
-            self.add_tail(storage, owner, *number);
+            self.add_tail(storage, owner, *number)?;
         }
         if numbers.contains(&None) {
-            self.add_tail(storage, owner, newest);
+            self.add_tail(storage, owner, newest)?;
         }
+        Ok(())
     }
 
-    fn add_tail(&mut self, storage: &dyn Storage, owner: StreamId, number: u32) {
-        let Ok(handle) = self.file(storage, owner, number) else { return };
+    fn add_tail(&mut self, storage: &dyn Storage, owner: StreamId, number: u32) -> io::Result<()> {
+        let handle = match self.file(storage, owner, number) {
+            // What cannot be looked at for want of descriptors may hold anything.
+            Err(error) if is_too_many(&error) => return Err(error),
+            // It is gone by now, or no file of a job.
+            Err(_) => return Ok(()),
+            Ok(handle) => handle,
+        };
         let bytes = handle.attributes().ok().and_then(|attributes| attributes.bytes).unwrap_or(0);
         let known = self.family(family_of(owner)).map(|(_, log)| log.recorded_in(number)).max();
         let known = known.unwrap_or(0);
         if bytes > known {
             self.log(owner).append_tail(number, known, bytes - known);
         }
+        Ok(())
     }
 
     /// The stream that wrote a family's newest file, as far as that is known.
@@ -196,19 +204,16 @@ impl Catalogue {
         number: u32,
     ) -> io::Result<Arc<dyn Append>> {
         let family = family_of(stream);
-        if let Some(handle) = self.open.get(&(family, number)) {
-            return Ok(Arc::clone(handle));
+        if let Some(handle) = self.open.get(family, number) {
+            return Ok(handle);
         }
-        let handle = match storage.open(&family.rotated_name(number)) {
+        let handle = match self.open.open(storage, &family.rotated_name(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.newest_file(storage, family, number)?
             }
             opened => opened?,
         };
-        if self.open.len() >= OPEN_FILES {
-            self.open.clear();
-        }
-        self.open.insert((family, number), Arc::clone(&handle));
+        self.open.put(family, number, Arc::clone(&handle));
         Ok(handle)
     }
 
@@ -224,8 +229,8 @@ impl Catalogue {
         if self.newest.get(&family) != Some(&number) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let newest = storage.open(&family.newest_name())?;
-        match storage.open(&family.rotated_name(number)) {
+        let newest = self.open.open(storage, &family.newest_name())?;
+        match self.open.open(storage, &family.rotated_name(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.read_index(storage)?;
                 Ok(newest)

@@ -11,8 +11,8 @@ use crate::layout::{Layout, Piece, Place};
 pub(super) struct Log {
     /// What the index says.
     pub(super) recorded: Layout,
-    /// When bytes came, in the order of their offsets.
-    times: Vec<(Span, Timestamp)>,
+    /// When bytes came, and the latest that any up to them came, in the order of their offsets.
+    times: Vec<(Span, Timestamp, Timestamp)>,
     /// What files hold behind that.
     pub(super) tail: Vec<Piece>,
     /// The highest number of a file that a record named.
@@ -54,7 +54,8 @@ impl Log {
         {
             self.is_last_lost &= file <= self.last_file;
             self.last_file = self.last_file.max(file);
-            self.times.push((fresh.span, time));
+            let latest = self.times.last().map_or(time, |(.., latest)| time.max(*latest));
+            self.times.push((fresh.span, time, latest));
         }
         self.recorded.push(fresh.span.len(), fresh.place);
     }
@@ -88,18 +89,18 @@ impl Log {
         from: Offset,
         into: &mut Vec<(Timestamp, Extent)>,
     ) {
-        let mut arrived = Timestamp::default();
-        for (span, time) in &self.times {
-            arrived = arrived.max(*time);
+        let first = self.times.partition_point(|(span, ..)| span.to <= from);
+        for (span, time, arrived) in &self.times[first..] {
             let mut at = span.from.max(from);
             while at < span.to {
                 let Some(piece) = self.recorded.find(at) else { break };
                 let part = Span::new(at, piece.span.to.min(span.to));
                 let time = (time.0 > 0).then_some(*time);
-                into.extend(extent(stream, part, piece.place, time).map(|e| (arrived, e)));
+                into.extend(extent(stream, part, piece.place, time).map(|e| (*arrived, e)));
                 at = part.to;
             }
         }
+        let arrived = self.times.last().map_or(Timestamp::default(), |(.., latest)| *latest);
         for piece in &self.tail {
             let piece = piece.since(from);
             if !piece.span.is_empty() {

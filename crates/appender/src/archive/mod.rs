@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod log;
+mod open_files;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,13 +3,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_line::{
     Accept, Exit, Holder, HostEvent, Message, Offset, Sink as _, Stream, StreamEnd, StreamId,
 };
-use lastline_spawn::{Held, MemoryWatch, Output, Spawned, holders};
+use lastline_spawn::{Held, MemoryWatch, Output, Spawned, TerminalSize, Typist, holders};
 use lastline_tee::{BoxSink, Outcome, Tee, TeeError};
 
 use super::link::Link;
@@ -25,6 +26,8 @@ pub(super) struct ReadSettings {
     pub(super) drain: Duration,
     pub(super) tee: lastline_tee::Options,
     pub(super) sinks: MakeSinks,
+    /// Who types into rank 0's terminal.
+    pub(super) typist: Option<Typist>,
 }
 
 /// Streams that are silent after their rank's exit; who holds them is looked up elsewhere.
@@ -75,6 +78,7 @@ impl Intake {
             Output::Terminal { master, slave } => {
                 let held = Held::terminal(&slave).ok();
                 self.ranks.run(id).terminal = Some(slave);
+                self.type_into(rank, &master);
                 self.read_stream(id, Stream::Stdout, held, |id, sinks, options| {
                     Tee::start_pty(id, master, sinks, options)
                 });
@@ -82,6 +86,23 @@ impl Intake {
         }
         self.link.start_is_known();
         self.events.watch_exit(id, &process);
+    }
+
+    fn type_into(&self, rank: u32, master: &OwnedFd) {
+        if let Some(typist) = self.settings.typist.as_ref().filter(|_| rank == 0)
+            && let Err(error) = typist.type_into(master)
+        {
+            tracing::warn!(%error, "nobody can type into the terminal of rank 0");
+        }
+    }
+
+    /// Gives the terminals of all ranks that run another size.
+    pub(super) fn resize(&self, size: TerminalSize) {
+        for terminal in self.ranks.iter().filter_map(|run| run.terminal.as_ref()) {
+            if let Err(error) = size.give_to(terminal) {
+                tracing::debug!(%error, "a terminal keeps its size");
+            }
+        }
     }
 
     /// Starts the reader of one stream of a rank.
@@ -125,6 +146,10 @@ impl Intake {
         // Who else has it open keeps it open.
         run.terminal = None;
         let (rank, launch, stopped) = (run.rank, run.launch, run.stopped);
+        if let Some(typist) = self.settings.typist.as_ref().filter(|_| rank == 0) {
+            typist.stop();
+        }
+        let run = self.ranks.run(id);
         if exit == Exit::Signal(libc::SIGKILL)
             && !run.killed
             && let Some(pid) = run.process.as_ref().and_then(|process| process.id())

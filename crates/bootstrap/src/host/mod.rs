@@ -23,8 +23,8 @@ use lastline_appender::{Appender, DirStorage, Storage};
 use lastline_line::{Budget, Control, HostEvent, Launch, ReadBack, StopCause, StreamId};
 use lastline_sender::{Sender, Transport, WhenFull};
 use lastline_spawn::{
-    Environment, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner, TerminalSize,
-    open_stdin, raise_files_limit,
+    Environment, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner, StdinMode,
+    TerminalSize, Typist, open_stdin, raise_files_limit,
 };
 use lastline_tee::{BoxSink, Pool, Tee};
 use tokio::sync::mpsc::unbounded_channel;
@@ -147,7 +147,8 @@ impl HostBuilder {
                 Box::new(spawner.map_err(|source| SpawnError::Guardian { source })?)
             }
         };
-        let stdins = open_stdin(plan.stdin, plan.procs);
+        let mode = if types(&plan) { StdinMode::Null } else { plan.stdin };
+        let stdins = open_stdin(mode, plan.procs);
         let stdins = stdins.map_err(|source| SpawnError::Stdin { source })?;
         let files = open_files(&plan, storage)?;
         Ok(PreparedHost {
@@ -269,13 +270,17 @@ fn specs(
     let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let (command, workdir): (_, Option<PathBuf>) = (plan.command.clone(), plan.workdir.clone());
     let pipe_bytes = sizes::pipe_bytes(plan.procs);
-    let terminal = plan.pty.then(TerminalSize::of_driver);
+    let size = || plan.terminal_size.unwrap_or_else(TerminalSize::of_driver);
+    let terminal = plan.pty.then(size);
+    let (typed, echo) = (types(plan), plan.echo);
     Box::new(move |rank| {
         let mut spec = RankSpec::new(rank, command.clone());
         spec.env = environment.of(rank, &inherited);
         spec.workdir = workdir.clone();
         spec.stdin = stdins.get_mut(rank as usize).and_then(Option::take);
         (spec.pipe_bytes, spec.terminal) = (pipe_bytes, terminal);
+        spec.stdin_is_terminal = typed && rank == 0;
+        spec.echo = echo && spec.stdin_is_terminal;
         match &mut change {
             // It is looked for again: another command, another PATH.
             Some(change) => change(rank, &mut spec),
@@ -300,6 +305,11 @@ fn sinks(link: &Arc<Link>, files: Option<Arc<Appender>>, more: Option<MakeSink>)
     })
 }
 
+/// Whether somebody types into rank 0's terminal.
+fn types(plan: &Plan) -> bool {
+    plan.pty && plan.stdin == StdinMode::Rank0 && Typist::is_wanted()
+}
+
 /// How the ranks' streams are read.
 fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
     let memory = sizes::memory(plan.buffer_bytes);
@@ -307,7 +317,8 @@ fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
     tee.pool = Pool::new(Budget::new(memory));
     tee.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
     tee.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
-    ReadSettings { drain: plan.drain, tee, sinks }
+    let typist = types(plan).then(Typist::default);
+    ReadSettings { drain: plan.drain, tee, sinks, typist }
 }
 
 fn settings(plan: &Plan, attached: bool) -> Settings {
@@ -368,6 +379,11 @@ impl HostHandle {
     /// Lets them go on (SIGCONT). No deadline counts the time in between.
     pub fn resume(&self) {
         self.events.send(Event::Resume);
+    }
+
+    /// Gives every rank's terminal this size.
+    pub fn resize(&self, size: TerminalSize) {
+        self.events.send(Event::Resize(size));
     }
 
     /// Starts a rank again that is over, as it was started first. Gives the number of the new

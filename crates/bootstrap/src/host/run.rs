@@ -350,6 +350,7 @@ impl HostLoop {
                 // Whoever asked may have given up waiting.
                 done.send(()).unwrap_or_default();
             }
+            Event::Resize(size) => self.intake.resize(size),
             Event::Resume => self.resume(),
             Event::Restart { rank, reply } => {
                 let started = self.restart(rank);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lastline_line::{Control, Exit, Holder, Launch, Stream};
 use lastline_sender::Closed;
-use lastline_spawn::{Held, Process, Spawned};
+use lastline_spawn::{Held, Process, Spawned, TerminalSize};
 use lastline_tee::{Outcome, Tee, TeeError};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -40,6 +40,8 @@ pub(super) enum Event {
     Control(Result<Control, Closed>),
     /// The ranks are to pause; it is said when they have been signalled.
     Suspend(oneshot::Sender<()>),
+    /// The ranks' terminals have another size.
+    Resize(TerminalSize),
     /// They are to go on.
     Resume,
     /// A rank that is over is to be started again.

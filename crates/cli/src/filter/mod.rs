@@ -92,14 +92,16 @@ pub(crate) fn fold(options: &FilterOptions) -> anyhow::Result<u8> {
         sanitize: options.sanitize,
         raw_partials: false,
         draws: false,
+        one_output: false,
         names: Some(Arc::clone(&names)),
     };
     let printer = console::printer(look, Labels::default());
     let inbox = LabelledInput::new(input, prefix, ranks);
     let fold = fold_of(options.mode, names, window);
-    let client = Client::start(inbox, fold, printer, Options::default());
-    let client = client.context("cannot start the client")?;
-    client.join();
+    let mut client = Options::default();
+    client.print_only = true;
+    let client = Client::start(inbox, fold, printer, client).context("cannot start the client")?;
+    console::finish(client)?;
     Ok(exit::SUCCESS)
 }
 

@@ -87,7 +87,14 @@ fn flush_from_another_process_says_that_all_has_arrived() {
     let from_outside: Vec<_> = barriers.iter().take(3).map(|barrier| &barrier["verdict"]).collect();
     assert_eq!(from_outside, ["reached"; 3]);
     let gone = place.lastline(&["flush", "j"]).expect(1);
-    assert!(gone.err().contains("no running job `j` answers"), "{}", gone.err());
+    assert!(gone.err().contains("no running job `j` answers: it is over"), "{}", gone.err());
+    assert!(gone.err().contains("`lastline logs j` has what it printed"), "{}", gone.err());
+    let none = place.lastline(&["flush", "none"]).expect(2);
+    assert!(
+        none.err().contains("no running job `none` answers: there is no job"),
+        "{}",
+        none.err()
+    );
     let left: Vec<_> = fs::read_dir(place.path("run/lastline")).unwrap().flatten().collect();
     assert!(left.is_empty(), "the socket is left: {left:?}");
 }
@@ -123,4 +130,30 @@ fn completions_are_scripts() {
         assert!(done.out().contains("lastline"), "{shell}");
     }
     place.lastline(&["completions", "none"]).expect(2);
+}
+
+#[test]
+fn options_of_run_stand_under_headings_and_examples_come_first() {
+    let place = Place::new();
+    let help = place.lastline(&["run", "--help"]).expect(0).out();
+    let headings =
+        ["Examples:", "Ranks and environment:", "Files:", "Output:", "Failure and ending:"];
+    let at = headings.map(|heading| help.find(heading).expect(heading));
+    assert!(at.is_sorted(), "{help}");
+    assert!(!help.contains("[env:") && help.contains("LASTLINE_RUN_<OPTION>"), "{help}");
+    let short = place.lastline(&["run", "-h"]).expect(0).out();
+    assert!(short.lines().count() <= 50, "{short}");
+    assert!(short.contains("`lastline run --help` has all options"), "{short}");
+    let page = place.lastline(&["man", "run"]).expect(0).out();
+    for heading in ["FILES", "OUTPUT", "LIMITS"] {
+        assert!(
+            page.contains(&format!(".SH {heading}"))
+                || page.contains(&format!(".SH \"{heading}\"")),
+            "{page}"
+        );
+    }
+    assert!(
+        page.contains("\\-\\-teardown\\-timeout") && !page.contains("LASTLINE_RUN_GRACE"),
+        "{page}"
+    );
 }

@@ -1,6 +1,11 @@
 //! `logs`.
 
-use crate::support::{Place, report};
+use std::fs::{self, File};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::support::{Place, Running, report};
 
 /// Two ranks that speak in turn: 0, 1, 0, 1.
 fn in_turn(place: &Place) {
@@ -22,14 +27,14 @@ fn lines_come_in_the_order_of_their_arrival_and_can_be_chosen() {
         (done.out(), done.err())
     };
     let (out, err) = logs(&[]);
-    assert!(out.starts_with("[0] a0\n[1] a1\n"), "{out}");
-    assert_eq!(err, "[0] b0\n[1] b1\n");
-    let (out, err) = logs(&["--rank", "1"]);
-    assert_eq!((&*out, &*err), ("[1] a1\n[1] c1\n", "[1] b1\n"));
-    let (out, err) = logs(&["--stream", "stderr"]);
-    assert_eq!((&*out, &*err), ("", "[0] b0\n[1] b1\n"));
+    assert!(out.starts_with("[0] a0\n[1] a1\n[0] b0\n[1] b1\n"), "{out}");
+    assert_eq!((out.lines().count(), &*err), (6, ""));
+    let (out, _) = logs(&["--rank", "1"]);
+    assert_eq!(out, "[1] a1\n[1] b1\n[1] c1\n");
+    let (out, _) = logs(&["--stream", "stderr"]);
+    assert_eq!(out, "[0] b0\n[1] b1\n");
     let (out, _) = logs(&["--prefix", "{rank}/{stream}: ", "--rank", "0"]);
-    assert_eq!(out, "0/stdout: a0\n0/stdout: c0\n");
+    assert_eq!(out, "0/stdout: a0\n0/stderr: b0\n0/stdout: c0\n");
     let (out, _) = logs(&["--format", "json", "--rank", "0", "--stream", "stdout"]);
     assert_eq!(out.lines().count(), 2, "{out}");
 }
@@ -53,7 +58,7 @@ fn tail_counts_over_all_ranks() {
     let place = Place::new();
     in_turn(&place);
     let args = ["logs", "j", "--stream", "stderr", "--tail", "1"];
-    assert_eq!(place.lastline(&args).expect(0).err(), "[1] b1\n");
+    assert_eq!(place.lastline(&args).expect(0).out(), "[1] b1\n");
     assert_eq!(
         place.lastline(&["logs", "j", "--tail", "2"]).expect(0).sorted(),
         ["[0] c0", "[1] c1"]
@@ -100,4 +105,124 @@ fn follow_after_a_tail_gives_nothing_that_was_left_out() {
     assert!(!done.out().contains("old"), "{}", done.out());
     assert!(done.out().contains("[0] passed"), "{}", done.out());
     assert!(done.out().contains("[1] passed"), "{}", done.out());
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_an_error() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "seq", "100"]).expect(0);
+    for format in ["text", "json"] {
+        let mut command = place.command(&["logs", "--format", format]);
+        command.stdout(File::options().write(true).open("/dev/full").unwrap());
+        let done = Running::start(command).wait().expect(1);
+        assert!(done.err().contains("cannot write to stdout: No space left"), "{}", done.err());
+        assert_eq!(done.err().lines().count(), 1, "{}", done.err());
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_it_without_a_word() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "seq", "1000000"]).expect(0);
+    for words in [&["logs"][..], &["jobs"], &["report"]] {
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let mut command = place.command(words);
+        command.stdout(write);
+        let done = Running::start(command).wait().expect(0);
+        assert_eq!(done.err(), "", "{words:?}");
+    }
+}
+
+#[test]
+fn a_low_limit_of_open_files_leaves_nothing_out() {
+    let place = Place::new();
+    let script = "echo a; echo b >&2; echo c";
+    place.lastline(&["run", "-n", "300", "--job", "j", "--", "sh", "-c", script]).expect(0);
+    let limited = |files: &str| {
+        let script = format!("ulimit -n {files}; exec \"$0\" logs");
+        let command = place.wrap("sh", &["-c", &script, env!("CARGO_BIN_EXE_lastline")]);
+        Running::start(command).wait()
+    };
+    for files in ["100", "16"] {
+        let done = limited(files).expect(0);
+        assert_eq!((done.out().lines().count(), &*done.err()), (900, ""), "{files}");
+    }
+    let done = limited("5");
+    assert_eq!(done.code(), 1, "{}", done.err());
+    assert!(done.err().contains("Too many open files"), "{}", done.err());
+}
+
+#[test]
+fn what_is_missing_is_told_where_it_is_missing() {
+    let place = Place::new();
+    let options = ["--job", "j", "--rotate", "64KiB", "--max-size", "256KiB", "--quiet"];
+    place.lastline(&[&["run"], &options[..], &["--", "seq", "100000"]].concat()).expect(0);
+    let report = report(&place.job("j"));
+    let kept: u64 = fs::read_dir(place.job("j"))
+        .unwrap()
+        .flatten()
+        .filter(|file| file.file_name().to_string_lossy().starts_with("rank-"))
+        .map(|file| file.metadata().unwrap().len())
+        .sum();
+    let read = report["ranks"][0]["streams"]["stdout"]["read_bytes"].as_u64().unwrap();
+    let missing = read - kept;
+    assert!(missing > 0);
+    let cause = "removed to keep within the maximum size";
+    let done = place.lastline(&["logs"]).expect(0);
+    assert_eq!(done.stdout.len() as u64, kept);
+    let said = format!(
+        "lastline: rank 0 stdout: {missing} bytes are missing here, from byte 0 on: {cause}\n"
+    );
+    assert_eq!(done.err(), said);
+    let done = place.lastline(&["logs", "--format", "json"]).expect(0);
+    let first: Value = serde_json::from_str(done.out().lines().next().unwrap()).unwrap();
+    let object = json!({ "rank": 0, "stream": "stdout", "offset": 0, "missing_bytes": missing,
+        "cause": cause });
+    assert_eq!((first, done.err()), (object, said));
+    // Of what was left out nothing is said.
+    assert_eq!(place.lastline(&["logs", "--tail", "1"]).expect(0).err(), "");
+    // Somebody removes the newest file.
+    fs::remove_file(place.job("j").join("rank-0.stdout.log")).unwrap();
+    let err = place.lastline(&["logs"]).expect(0).err();
+    assert_eq!(err.lines().count(), 2, "{err}");
+    assert!(err.ends_with(": the file was removed\n"), "{err}");
+}
+
+#[test]
+fn following_a_job_that_is_over_takes_the_time_of_printing_it() {
+    let place = Place::new();
+    let script = "echo a; echo b >&2";
+    place.lastline(&["run", "-n", "1500", "--job", "j", "--", "sh", "-c", script]).expect(0);
+    let plain = place.lastline(&["logs"]).expect(0);
+    let followed = place.lastline(&["logs", "--follow"]).expect(0);
+    assert_eq!((followed.sorted().len(), followed.out()), (3000, plain.out()));
+    // Looking at all files again for every stream took more than a hundred times as long.
+    let bound = plain.took * 10 + std::time::Duration::from_secs(1);
+    assert!(followed.took < bound, "{:?} after {:?}", followed.took, plain.took);
+}
+
+#[test]
+fn times_are_those_of_the_place_with_their_offset_and_utc_in_json() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "echo", "x"]).expect(0);
+    let in_zone = |zone: &str, words: &[&str]| {
+        let mut command = place.command(words);
+        command.env("TZ", zone).stdin(Stdio::null());
+        Running::start(command).wait().expect(0).out()
+    };
+    // A POSIX rule needs no database; its sign is the other way round.
+    for (zone, offset) in [("XXX-5:30", "+05:30"), ("UTC0", "+00:00")] {
+        let line = in_zone(zone, &["logs", "--prefix", "{time} "]);
+        assert!(line.ends_with(&format!("{offset} x\n")), "{line}");
+        let row = in_zone(zone, &["jobs"]);
+        assert!(row.contains(&format!("{offset}  ")), "{row}");
+        let line = in_zone(zone, &["logs", "--format", "json"]);
+        let time = serde_json::from_str::<Value>(&line).unwrap()["time"].clone();
+        assert!(time.as_str().unwrap().ends_with('Z'), "{line}");
+    }
+    if fs::exists("/usr/share/zoneinfo/Asia/Kolkata").unwrap() {
+        let line = in_zone("Asia/Kolkata", &["logs", "--prefix", "{time} "]);
+        assert!(line.ends_with("+05:30 x\n"), "{line}");
+    }
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as the test itself does")]
 
+mod advice;
 mod codes;
 mod console;
 mod content;
@@ -21,5 +22,6 @@ mod signals;
 mod stdin;
 mod stuck;
 mod support;
+mod typing;
 mod usage;
 mod words;

@@ -125,5 +125,22 @@ fn a_ranks_escapes_reach_no_terminal_when_sanitized_nor_in_lastlines_words() {
     assert!(done.out().contains("\x1b]0;title\x07mine\n"), "it passes otherwise");
     assert!(done.err().contains("lastline:   ^[[2Jwiped\n"), "{}", done.err());
     let logs = place.lastline(&["logs", "j", "--sanitize", "--stream", "stderr", "--rank", "0"]);
-    assert_eq!(logs.err(), "[0] ^[[2Jwiped\n");
+    assert_eq!(logs.out(), "[0] ^[[2Jwiped\n");
+}
+
+#[test]
+fn the_directory_in_the_summary_is_a_link_where_a_terminal_can_show_one() {
+    let place = Place::new();
+    let run = |force: Option<&str>| {
+        let mut command = place.command(&["run", "--log-dir", "a b", "--overwrite", "--", "true"]);
+        // A pipe is no terminal, whatever these say.
+        command.env("VTE_VERSION", "7600").env_remove("FORCE_HYPERLINK");
+        command.envs(force.map(|force| ("FORCE_HYPERLINK", force)));
+        Running::start(command).wait().expect(0).err()
+    };
+    let dir = std::fs::canonicalize(place.path("")).unwrap().join("a b");
+    assert!(run(None).ends_with(&format!("; logs in {}\n", dir.display())));
+    let linked = run(Some("1"));
+    let end = format!("/a%20b\x1b\\{}\x1b]8;;\x1b\\\n", dir.display());
+    assert!(linked.contains("; logs in \x1b]8;;file://") && linked.ends_with(&end), "{linked:?}");
 }

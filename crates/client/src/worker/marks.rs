@@ -3,6 +3,7 @@
 use lastline_line::{Cause, Control, Offset, Span, StreamId, Version, Withheld};
 
 use super::Worker;
+use crate::printer::Missing;
 use crate::state::{Interrupted, Progress};
 
 impl Worker {
@@ -18,7 +19,14 @@ impl Worker {
                 account.withhold(Withheld::Show, fresh.len());
             }
             Cause::Withheld(reason) => account.withhold(*reason, fresh.len()),
-            Cause::Lost(words) => account.lose(fresh, words),
+            Cause::Lost(words) => {
+                account.lose(fresh, words);
+                drop(state);
+                if self.presenter.options.tell_missing && !fresh.is_empty() {
+                    let missing = Missing { stream, span: fresh, cause: words };
+                    self.presenter.console.missing(&missing);
+                }
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use lastline_client::{Options, TextOptions};
+use lastline_client::{JoinError, Options, TextOptions};
 use lastline_line::{BarrierOutcome, Stream, Version};
 use lastline_testing::{PATIENCE, PrintRecorder, Screen, stdout};
 
@@ -104,4 +104,18 @@ async fn json_on_a_closed_stdout_loses_both_streams() {
         assert_eq!(account.lost.bytes(), 4);
     }
     assert_eq!(err.text().lines().count(), 1);
+}
+
+#[test]
+fn one_that_only_prints_ends_with_its_output_and_says_why() {
+    let (out, err) = (Screen::new(), Screen::new());
+    let mut options = Options::default();
+    options.print_only = true;
+    let mut job = Job::new(text_on([&out, &err], TextOptions::default()), options);
+    out.fail(std::io::ErrorKind::StorageFull);
+    job.say(stdout(0), b"gone\n");
+    // The transport is still there.
+    let Err(JoinError::Output(error)) = job.client.join() else { panic!("it has printed") };
+    assert_eq!((error.output, error.is_closed()), (Stream::Stdout, false));
+    assert_eq!(err.text(), "");
 }

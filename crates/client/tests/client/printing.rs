@@ -3,8 +3,8 @@
 use insta::assert_snapshot;
 use lastline_client::{Area, Labels, Options, Template, TerminalPrinter, TextOptions};
 use lastline_line::{
-    Address, Emit, Entry, Field, Fold, Folded, Line, Member, Message, Offset, Outlier, RankSet,
-    Stream, Timestamp,
+    Address, Cause, Emit, Entry, Field, Fold, Folded, Line, Member, Message, Offset, Outlier,
+    RankSet, Span, Stream, Timestamp,
 };
 use lastline_testing::{Screen, chunk, laws, stdout};
 
@@ -16,6 +16,11 @@ fn the_laws_hold_for_text_and_json() {
     laws::printer::all(|out, err| {
         let mut options = TextOptions::default();
         (options.prefix, options.color) = (Template::rank(), true);
+        text_on([&out, &err], options)
+    });
+    laws::printer::all(|out, err| {
+        let mut options = TextOptions::default();
+        options.one_output = true;
         text_on([&out, &err], options)
     });
     laws::printer::all(|out, err| json_on([&out, &err]));
@@ -372,4 +377,36 @@ fn entries_name_their_ranks_and_cut_long_lists_of_them() {
     let whole = "[node0,node2,node4,node6,node8] a\n";
     let cut = "[node0,node2,node4…(5 hosts)]";
     assert!(lines.starts_with(&format!("{whole}{cut} b\n{cut} c\n")), "{lines}");
+}
+
+#[tokio::test]
+async fn with_one_output_stderr_is_printed_on_stdout_and_notes_are_not() {
+    let (out, err) = (Screen::new(), Screen::new());
+    let (mut text, mut options) = (TextOptions::default(), Options::default());
+    (text.one_output, options.tell_missing) = (true, true);
+    let mut job = Job::new(text_on([&out, &err], text), options);
+    job.say(stdout(0), b"a\n");
+    job.say(stderr(0), b"b\n");
+    let span = Span::new(Offset(2), Offset(12));
+    job.send(Message::Skip { stream: stderr(0), span, cause: Cause::lost("pruned") });
+    let accounts = job.finish().await;
+    assert_eq!(out.text(), "a\nb\n");
+    let said = "lastline: rank 0 stderr: 10 bytes are missing here, from byte 2 on: pruned\n";
+    assert_eq!(err.text(), said);
+    assert_eq!(of(&accounts, stderr(0)).lost.bytes(), 10);
+}
+
+#[tokio::test]
+async fn json_has_an_object_for_what_is_missing() {
+    let (out, err) = (Screen::new(), Screen::new());
+    let mut options = Options::default();
+    options.tell_missing = true;
+    let mut job = Job::new(json_on([&out, &err]), options);
+    let span = Span::new(Offset(0), Offset(1));
+    job.send(Message::Skip { stream: stderr(3), span, cause: Cause::lost("why") });
+    job.finish().await;
+    let object = r#"{"rank":3,"stream":"stderr","offset":0,"missing_bytes":1,"cause":"why"}"#;
+    assert_eq!(out.text().trim_end(), object);
+    let said = "lastline: rank 3 stderr: 1 byte is missing here, from byte 0 on: why\n";
+    assert_eq!(err.text(), said);
 }

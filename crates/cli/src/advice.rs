@@ -1,0 +1,91 @@
+//! What holds although it may not be what was meant, and what to type instead. Pure.
+
+use lastline_bootstrap::{CommandError, SpawnError};
+use lastline_line::RankSet;
+
+use crate::args::RunOptions;
+use crate::values::FoldMode;
+
+/// What is to be said of options of `run` that do nothing, `fold` being what is used.
+pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(show) = &options.show {
+        said.extend(of_show(show, options.procs));
+    }
+    if options.fold_window.is_some() && fold == FoldMode::Off {
+        said.push(String::from(
+            "--fold-window does nothing here: lines are not folded (`--fold ranks` folds them)",
+        ));
+    }
+    said
+}
+
+fn of_show(show: &RankSet, ranks: u32) -> Option<String> {
+    let none = show.difference(&RankSet::first(ranks));
+    if none.is_empty() {
+        return None;
+    }
+    let none_are = if none.len() == 1 { "there is no rank" } else { "there are no ranks" };
+    let so = if none == *show { ", so nothing is shown" } else { "" };
+    Some(format!("--show: {none_are} {none}{so}; {}", there_are(ranks)))
+}
+
+/// Why ranks cannot be chosen of a job that has none of them.
+pub(crate) fn no_such_rank(chosen: &RankSet, ranks: u32) -> Option<String> {
+    let is_none = chosen.difference(&RankSet::first(ranks)) == *chosen && !chosen.is_empty();
+    is_none.then(|| format!("the job has no rank {chosen}: {}", there_are(ranks)))
+}
+
+fn there_are(ranks: u32) -> String {
+    match ranks {
+        1 => String::from("there is rank 0 only"),
+        ranks => format!("there are ranks 0 to {}", ranks - 1),
+    }
+}
+
+/// What to type where a command was not found because it is a line for a shell.
+pub(crate) fn of_error(error: &anyhow::Error) -> Option<String> {
+    let Some(SpawnError::Command(CommandError::NotFound { name })) = error.downcast_ref() else {
+        return None;
+    };
+    let line = name.to_str().filter(|name| name.contains(char::is_whitespace))?;
+    let quoted = line.replace('\'', r"'\''");
+    Some(format!("commands are run without a shell; with one: lastline run -- sh -c '{quoted}'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranks(text: &str) -> RankSet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn ranks_that_there_are_need_no_word() {
+        assert_eq!(of_show(&ranks("0-3"), 4), None);
+        assert_eq!(no_such_rank(&ranks("3,9"), 4), None);
+        assert_eq!(no_such_rank(&RankSet::new(), 4), None);
+    }
+
+    #[test]
+    fn ranks_that_there_are_not_are_named() {
+        let all = "--show: there is no rank 7, so nothing is shown; there are ranks 0 to 3";
+        assert_eq!(of_show(&ranks("7"), 4).as_deref(), Some(all));
+        let some = "--show: there are no ranks 1-7; there is rank 0 only";
+        assert_eq!(of_show(&ranks("0-7"), 1).as_deref(), Some(some));
+        let none = "the job has no rank 9: there are ranks 0 to 1";
+        assert_eq!(no_such_rank(&ranks("9"), 2).as_deref(), Some(none));
+    }
+
+    #[test]
+    fn a_line_for_a_shell_is_quoted_for_one() {
+        let error = |name: &str| {
+            let error = CommandError::NotFound { name: name.into() };
+            anyhow::Error::new(SpawnError::Command(error))
+        };
+        assert_eq!(of_error(&error("no-such")), None);
+        let said = of_error(&error("echo 'hi'")).unwrap();
+        assert!(said.ends_with(r"sh -c 'echo '\''hi'\'''"), "{said}");
+    }
+}

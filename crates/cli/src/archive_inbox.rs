@@ -1,0 +1,269 @@
+//! A job's files as an inbox: what a client receives of a job that it did not see.
+
+mod tail;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use lastline_appender::{Archive, Extent};
+use lastline_jobs::{FoundJob, JobState};
+use lastline_line::{
+    Cause, Chunk, Gap, Gaps, Inbox, Launch, Message, Offset, ReadBack, ReadOutcome, Received, Span,
+    StreamId, Timestamp,
+};
+
+/// How much is read at once, in bytes.
+const READ_BYTES: u64 = 256 << 10;
+/// How often a running job is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What of a job is given out.
+pub(crate) struct Wanted {
+    /// Whether a stream is.
+    pub(crate) streams: Box<dyn Fn(StreamId) -> bool + Send>,
+    /// Only so many of the last lines.
+    pub(crate) tail: Option<u64>,
+    /// Whether to go on until the job is over.
+    pub(crate) follow: bool,
+}
+
+/// The first error of reading; all else was given out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Unreadable(Arc<Mutex<Option<anyhow::Error>>>);
+
+impl Unreadable {
+    fn set(&self, error: anyhow::Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    /// Takes it, if there is one.
+    pub(crate) fn take(&self) -> Option<anyhow::Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Bytes that are not there, up to where, and why.
+struct NotThere {
+    to: Offset,
+    cause: String,
+}
+
+/// Gives out what an archive holds, in the order of arrival, and says what is missing of it.
+pub(crate) struct ArchiveInbox {
+    archive: Archive,
+    job: FoundJob,
+    wanted: Wanted,
+    /// Up to where each stream has been given out.
+    given: BTreeMap<StreamId, Offset>,
+    queue: VecDeque<Extent>,
+    /// What is missing of streams and was not told yet.
+    missing: BTreeMap<StreamId, Gaps>,
+    /// What comes before anything else.
+    ready: VecDeque<Message>,
+    /// Nothing comes but what is ready.
+    over: bool,
+    unreadable: Unreadable,
+    /// When a running job was looked at last.
+    looked: Instant,
+}
+
+impl ArchiveInbox {
+    /// Looks at what is there.
+    pub(crate) fn new(archive: Archive, job: FoundJob, wanted: Wanted) -> anyhow::Result<Self> {
+        let mut inbox = Self {
+            archive,
+            job,
+            wanted,
+            given: BTreeMap::new(),
+            queue: VecDeque::new(),
+            missing: BTreeMap::new(),
+            ready: VecDeque::new(),
+            over: false,
+            unreadable: Unreadable::default(),
+            looked: Instant::now(),
+        };
+        inbox.look(inbox.job_runs())?;
+        if let Some(lines) = inbox.wanted.tail {
+            inbox.skip_to_tail(lines);
+        }
+        Ok(inbox)
+    }
+
+    /// Where it says that something could not be read.
+    pub(crate) fn unreadable(&self) -> Unreadable {
+        self.unreadable.clone()
+    }
+
+    /// Queues what is there and was not given out. While the job `runs`, a stream that the index
+    /// does not name yet has to wait: it would come again under its own name.
+    fn look(&mut self, runs: bool) -> anyhow::Result<()> {
+        self.looked = Instant::now();
+        self.archive.refresh()?;
+        let named = |stream: StreamId| !(runs && self.wanted.follow && stream.launch == Launch(0));
+        let extents = self.archive.extents_after(&self.given).into_iter();
+        let wanted = |extent: &Extent| named(extent.stream) && (self.wanted.streams)(extent.stream);
+        self.queue = extents.filter(wanted).collect();
+        Ok(())
+    }
+
+    /// Bytes from the start of `span`, at least one.
+    fn read(&self, stream: StreamId, span: Span) -> Result<Vec<u8>, NotThere> {
+        let mut buffer = vec![0; usize::try_from(span.len().min(READ_BYTES)).unwrap_or_default()];
+        match self.archive.read_back(stream, span.from, &mut buffer) {
+            Ok(ReadOutcome::Read(bytes)) if bytes > 0 => {
+                buffer.truncate(bytes);
+                Ok(buffer)
+            }
+            Ok(ReadOutcome::Gone { to, cause }) if to > span.from => {
+                Err(NotThere { to: to.min(span.to), cause })
+            }
+            Ok(_) => {
+                Err(NotThere { to: span.to, cause: String::from("its file does not hold it") })
+            }
+            Err(error) => Err(self.failed(stream, span, error)),
+        }
+    }
+
+    fn failed(&self, stream: StreamId, span: Span, error: io::Error) -> NotThere {
+        let cause = format!("cannot be read: {error}");
+        let at =
+            format!("rank {} {} cannot be read at byte {}", stream.rank, stream.stream, span.from);
+        self.unreadable.set(anyhow::Error::new(error).context(at));
+        NotThere { to: span.to, cause }
+    }
+
+    /// The next chunk of what is queued, or what is missing before it.
+    fn take(&mut self) -> Option<Message> {
+        if let Some(message) = self.ready.pop_front() {
+            return Some(message);
+        }
+        while let Some(mut extent) = self.queue.pop_front() {
+            let Extent { stream, span, .. } = extent;
+            let at = self.given.get(&stream).copied().unwrap_or_default();
+            if at < span.from {
+                self.queue.push_front(extent);
+                let missing = self.missing_before(stream, at, span.from);
+                self.miss(stream, at, missing);
+                continue;
+            }
+            let bytes = match self.read(stream, span) {
+                Ok(bytes) => bytes,
+                Err(missing) => {
+                    extent.span.from = missing.to;
+                    self.push_back(extent);
+                    self.miss(stream, span.from, missing);
+                    continue;
+                }
+            };
+            self.tell_missing(stream);
+            let time = extent.time.unwrap_or(Timestamp(0));
+            let chunk = Chunk::new(stream, span.from, time, Bytes::from(bytes));
+            self.given.insert(stream, chunk.end());
+            extent.span.from = chunk.end();
+            self.push_back(extent);
+            self.ready.push_back(Message::Data(chunk));
+            return self.ready.pop_front();
+        }
+        None
+    }
+
+    fn tell_missing(&mut self, stream: StreamId) {
+        let gaps = self.missing.remove(&stream).unwrap_or_default();
+        self.ready.extend(gaps.as_slice().iter().map(|gap| skip(stream, gap)));
+    }
+
+    /// Puts back what was not given out of an extent.
+    fn push_back(&mut self, extent: Extent) {
+        if !extent.span.is_empty() {
+            self.queue.push_front(extent);
+        }
+    }
+
+    /// Notes that bytes of a stream are missing. It is told before what comes of it next, so that
+    /// what is missing for one reason is one piece.
+    fn miss(&mut self, stream: StreamId, from: Offset, NotThere { to, cause }: NotThere) {
+        self.given.insert(stream, to);
+        self.missing.entry(stream).or_default().declare(Span::new(from, to), &cause);
+    }
+
+    /// How far, to `to` at most, bytes from `at` on are missing for one reason.
+    fn missing_before(&self, stream: StreamId, at: Offset, to: Offset) -> NotThere {
+        let gaps = self.archive.gaps(stream);
+        match gaps.as_slice().iter().find(|gap| gap.span.to > at) {
+            Some(Gap { span, cause }) if span.from <= at => {
+                NotThere { to: span.to.min(to), cause: cause.clone() }
+            }
+            declared => NotThere {
+                to: declared.map_or(to, |gap| gap.span.from.min(to)),
+                cause: String::from("no file holds it and nothing says why"),
+            },
+        }
+    }
+
+    /// What is left to say of all streams: what is missing at their ends, and their ends.
+    fn say_last_words(&mut self) {
+        let mut streams = self.archive.streams();
+        streams.retain(|id| (self.wanted.streams)(*id));
+        for stream in streams {
+            let mut at = self.given.get(&stream).copied().unwrap_or_default();
+            for Gap { span, cause } in self.archive.gaps(stream).as_slice() {
+                if span.from <= at && at < span.to {
+                    self.miss(stream, at, NotThere { to: span.to, cause: cause.clone() });
+                    at = span.to;
+                }
+            }
+            self.tell_missing(stream);
+            self.ready.push_back(Message::End { stream, at });
+        }
+    }
+
+    fn job_runs(&self) -> bool {
+        FoundJob::open(&self.job.dir).is_ok_and(|job| job.state == JobState::Running)
+    }
+
+    /// Looks at a job that is followed; whether it has ended before that, so that nothing more
+    /// comes.
+    fn look_again(&mut self, wait: Option<Duration>) -> bool {
+        let runs = self.job_runs();
+        let until_look = LOOK_AGAIN.saturating_sub(self.looked.elapsed());
+        let pause = wait.map_or(until_look, |wait| wait.min(until_look));
+        if runs && !pause.is_zero() {
+            std::thread::park_timeout(pause);
+        }
+        if let Err(error) = self.look(runs) {
+            self.unreadable.set(error);
+            return true;
+        }
+        !runs
+    }
+}
+
+fn skip(stream: StreamId, gap: &Gap) -> Message {
+    Message::Skip { stream, span: gap.span, cause: Cause::lost(gap.cause.clone()) }
+}
+
+impl Inbox for ArchiveInbox {
+    fn next(&mut self, wait: Option<Duration>) -> Received {
+        loop {
+            if let Some(message) = self.take() {
+                return Received::Message(message);
+            }
+            if self.over {
+                return Received::Closed;
+            }
+            if !self.wanted.follow || self.look_again(wait) {
+                // What the last look has found comes before these.
+                self.wanted.follow = false;
+                if self.queue.is_empty() {
+                    self.say_last_words();
+                    self.over = true;
+                }
+            } else if self.queue.is_empty() {
+                return Received::TimedOut;
+            }
+        }
+    }
+}

@@ -8,6 +8,7 @@ use lastline_line::{
 };
 use rustc_hash::FxHashMap;
 
+use crate::colours::{self, Painter};
 use crate::column::{Column, Told};
 use crate::field;
 use crate::keys::Keys;
@@ -31,6 +32,8 @@ pub(crate) struct Gathered {
     /// Its text without control sequences, where that is another one.
     plain: Option<Vec<u8>>,
     control: Option<Controls>,
+    /// The colours of all statements, where they agree on them; see [`colours::key`].
+    colours: u64,
     places: Vec<Place>,
     values: Values,
     /// Every statement had the same bytes.
@@ -62,6 +65,7 @@ impl Gathered {
         self.text.extend_from_slice(said.text);
         self.plain = reading.control.map(|_| reading.plain.to_vec());
         self.control = reading.control;
+        self.colours = reading.control.map_or(0, |_| colours::key(said.text, reading.places));
         self.places.clear();
         self.places.extend_from_slice(reading.places);
         self.values.start(self.places.len());
@@ -96,6 +100,9 @@ impl Gathered {
             return;
         }
         self.equal = false;
+        if self.colours != 0 && self.colours != colours::key(said.text, reading.places) {
+            self.colours = 0;
+        }
         let first =
             Text { text: self.plain.as_deref().unwrap_or(&self.text), places: &self.places };
         let said = Text { text: reading.plain, places: reading.places };
@@ -200,19 +207,24 @@ impl Gathered {
         let first = self.first();
         let (mut at, mut column, mut keys) = (0, Column::default(), Keys::default());
         let members = self.members.len() as u32;
+        let mut painter = Painter::new(first, (self.colours != 0).then_some(&self.text));
         for (number, place) in self.places.iter().enumerate() {
-            into.extend_from_slice(&first[at..place.start as usize]);
-            let value = place.of(first);
+            let (start, end) = (place.start as usize, place.end as usize);
+            painter.copy(at, start, into);
+            at = end;
             if self.values.agree(number) {
-                into.extend_from_slice(value);
-            } else if let Some(ends) = keys.ends(&self.values, number, members, value) {
-                field::write_range(&ends, into);
-            } else {
-                field::write(&self.tell(number, &mut column), value, names, into);
+                painter.copy(start, end, into);
+                continue;
             }
-            at = place.end as usize;
+            painter.mark(start, into);
+            let value = place.of(first);
+            match keys.ends(&self.values, number, members, value) {
+                Some(ends) => field::write_range(&ends, into),
+                None => field::write(&self.tell(number, &mut column), value, names, into),
+            }
         }
-        into.extend_from_slice(&first[at..]);
+        painter.copy(at, first.len(), into);
+        painter.finish(into);
     }
 
     /// Tells the values of a place apart.

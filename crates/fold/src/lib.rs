@@ -137,8 +137,9 @@
 //! for an entry. Of later ones only the least and the greatest number and up to 64 other values of
 //! each place are kept, with who said them; the field says so.
 //!
-//! Colours are left out and other control characters made visible, so that
-//! an entry does nothing to a terminal; when all lines are equal, colours stay. An entry of one
+//! Colours stay when all lines have the same at the same places, seen from what varies. What moves the
+//! cursor, erases or sets a title is left out, and other control characters are made visible, so that
+//! an entry does nothing to a terminal. An entry of one
 //! statement is given out as the lines that were written.
 //!
 //! # Laws
@@ -170,6 +171,7 @@
 //! found by the addresses of an entry's first and last line.
 
 mod cause;
+mod colours;
 mod column;
 #[cfg(feature = "edit-distance")]
 mod edit;

@@ -69,7 +69,7 @@ pub use job::{
 pub use ledger::{Cause, Gap, Gaps, Imbalance, StreamLedger, Watermark, Withheld, WithheldBytes};
 pub use message::{Control, ControlSender, Inbox, Message, Received, Version};
 pub use names::{RankNames, RankNumbers};
-pub use plain::{Colours, Controls, is_plain, plain_text};
+pub use plain::{Colours, Controls, colour_marks, is_plain, is_reset, plain_text, visible_text};
 pub use ranks::{MAX_RANK, RankSet, RankSetError};
 pub use readback::{ReadBack, ReadOutcome};
 pub use sink::{Accept, Sink};

@@ -2,7 +2,7 @@
 //!
 //! Text of Lastline's making must not carry what a rank would do to the terminal: a cursor moved once
 //! for 64 ranks is moved to the wrong place, and a title set by an entry is nobody's. Control sequences
-//! are shown instead of sent.
+//! are understood and left out, or shown instead of sent.
 
 /// What becomes of colours (`ESC [ … m`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,51 +24,129 @@ pub enum Controls {
 
 const RESET: &[u8] = b"\x1b[0m";
 
-/// Appends `text` to `into` with everything that is not text made visible: a control character as
-/// `^[`, one of the second set, and a byte that is not UTF-8, as `\x9b`. Tabs and newlines stay.
+/// Appends `text` to `into` as it is to be read: what moves the cursor, erases, sets a mode or a title,
+/// or makes a link (control sequences, and operating system commands) is left out, other control
+/// characters are made visible: one as `^G`, one of the second set, and a byte that is not UTF-8, as
+/// `\x9b`. Tabs and newlines stay.
 ///
 /// ```
 /// use lastline_line::{Colours, plain_text};
 ///
 /// let mut shown = Vec::new();
-/// plain_text(b"\x1b[31mred\x1b[2J", Colours::Drop, &mut shown);
-/// assert_eq!(shown, b"red^[[2J");
+/// plain_text(b"\x1b[31mred\x1b[K\x07", Colours::Drop, &mut shown);
+/// assert_eq!(shown, b"red^G");
 /// ```
 pub fn plain_text(text: &[u8], colours: Colours, into: &mut Vec<u8>) -> Controls {
+    write(text, colours, false, into)
+}
+
+/// The same with nothing left out: colours pass, and every other control character is made visible.
+///
+/// ```
+/// let mut shown = Vec::new();
+/// lastline_line::visible_text(b"\x1b[31mred\x1b[2J\x1b[0m", &mut shown);
+/// assert_eq!(shown, b"\x1b[31mred^[[2J\x1b[0m");
+/// ```
+pub fn visible_text(text: &[u8], into: &mut Vec<u8>) -> Controls {
+    write(text, Colours::Keep, true, into)
+}
+
+/// Gives `give` the colour sequences of `text`, each with the offset in the plain text (without
+/// colours) before which it stands.
+///
+/// ```
+/// let mut marks = Vec::new();
+/// lastline_line::colour_marks(b"all \x1b[32mready\x1b[0m", |at, mark| marks.push((at, mark.len())));
+/// assert_eq!(marks, [(4, 5), (9, 4)]);
+/// ```
+pub fn colour_marks<'t>(text: &'t [u8], mut give: impl FnMut(usize, &'t [u8])) {
+    let mut at = 0;
+    pieces(text, |piece| match piece {
+        Piece::Text(text) => at += text.len(),
+        Piece::Colour(sequence) => give(at, sequence),
+        Piece::Sequence(_) => {}
+        Piece::Control(byte) => at += shown(byte).len(),
+    });
+}
+
+fn write(text: &[u8], colours: Colours, show_all: bool, into: &mut Vec<u8>) -> Controls {
     let mut found = Controls::Colours;
     let mut coloured = false;
-    for chunk in text.utf8_chunks() {
-        let mut rest = chunk.valid();
-        while let Some(next) = rest.chars().next() {
-            let length = match colour(rest.as_bytes()) {
-                Some(length) if colours == Colours::Drop => length,
-                Some(length) => {
-                    let sequence = &rest.as_bytes()[..length];
-                    into.extend_from_slice(sequence);
-                    coloured = !matches!(sequence, b"\x1b[m" | RESET);
-                    length
-                }
-                None if !next.is_control() || matches!(next, '\t' | '\n') => {
-                    into.extend_from_slice(&rest.as_bytes()[..next.len_utf8()]);
-                    next.len_utf8()
-                }
-                None => {
-                    show(next as u8, into);
-                    found = Controls::Other;
-                    next.len_utf8()
-                }
-            };
-            rest = &rest[length..];
+    pieces(text, |piece| match piece {
+        Piece::Text(text) => into.extend_from_slice(text),
+        Piece::Colour(_) if colours == Colours::Drop => {}
+        Piece::Colour(sequence) => {
+            into.extend_from_slice(sequence);
+            coloured = !is_reset(sequence);
         }
-        for &byte in chunk.invalid() {
-            show(byte, into);
+        Piece::Sequence(sequence) => {
             found = Controls::Other;
+            if show_all {
+                let is_text = |byte: &u8| !byte.is_ascii_control();
+                let shown = |byte: &u8| if is_text(byte) { vec![*byte] } else { shown(*byte) };
+                into.extend(sequence.iter().flat_map(shown));
+            }
         }
-    }
+        Piece::Control(byte) => {
+            found = Controls::Other;
+            into.extend_from_slice(&shown(byte));
+        }
+    });
     if coloured {
         into.extend_from_slice(RESET);
     }
     found
+}
+
+/// Whether a colour sequence sets everything back.
+pub fn is_reset(colour: &[u8]) -> bool {
+    matches!(colour, b"\x1b[m" | RESET)
+}
+
+/// A part of a text.
+enum Piece<'t> {
+    /// What may be shown as it is.
+    Text(&'t [u8]),
+    /// `ESC [ … m`.
+    Colour(&'t [u8]),
+    /// Another sequence that a terminal acts on.
+    Sequence(&'t [u8]),
+    /// A control character, or a byte that is not text.
+    Control(u8),
+}
+
+/// Gives the parts of a text from left to right.
+fn pieces<'t>(text: &'t [u8], mut give: impl FnMut(Piece<'t>)) {
+    for chunk in text.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while !rest.is_empty() {
+            let is_text = |c: char| !c.is_control() || matches!(c, '\t' | '\n');
+            let plain = rest.find(|c| !is_text(c)).unwrap_or(rest.len());
+            if plain > 0 {
+                give(Piece::Text(&rest.as_bytes()[..plain]));
+                rest = &rest[plain..];
+                continue;
+            }
+            let bytes = rest.as_bytes();
+            let length = match (colour(bytes), sequence(bytes)) {
+                (Some(length), _) => {
+                    give(Piece::Colour(&bytes[..length]));
+                    length
+                }
+                (None, Some(length)) => {
+                    give(Piece::Sequence(&bytes[..length]));
+                    length
+                }
+                (None, None) => {
+                    let control = rest.chars().next().map_or(0, u32::from);
+                    give(Piece::Control(control as u8));
+                    if control < 0x80 { 1 } else { 2 }
+                }
+            };
+            rest = &rest[length..];
+        }
+        chunk.invalid().iter().for_each(|&byte| give(Piece::Control(byte)));
+    }
 }
 
 /// Whether nothing in `text` would be shown otherwise than it is, as far as a look at each byte alone
@@ -77,10 +155,11 @@ pub fn is_plain(text: &[u8]) -> bool {
     text.iter().all(|byte| matches!(byte, 0x20..=0x7e | b'\t' | b'\n'))
 }
 
-fn show(byte: u8, into: &mut Vec<u8>) {
+/// A byte that is no text, as it is shown.
+fn shown(byte: u8) -> Vec<u8> {
     match byte {
-        0..=0x7f => into.extend_from_slice(&[b'^', byte ^ 0x40]),
-        _ => into.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+        0..=0x7f => vec![b'^', byte ^ 0x40],
+        _ => format!("\\x{byte:02x}").into_bytes(),
     }
 }
 
@@ -89,6 +168,31 @@ fn colour(text: &[u8]) -> Option<usize> {
     let parameters = text.strip_prefix(b"\x1b[")?;
     let length = parameters.iter().take_while(|b| matches!(b, b'0'..=b'9' | b';' | b':')).count();
     (parameters.get(length) == Some(&b'm')).then_some(length + 3)
+}
+
+/// The length of another sequence that `text` starts with: a control sequence (`ESC [ … letter`), an
+/// operating system command (`ESC ] … BEL`, or `… ESC \`), a choice of characters (`ESC ( B`), or one
+/// of the cursor (`ESC 7`). The forms are those of ECMA-48, and of xterm for what it lets end with BEL.
+fn sequence(text: &[u8]) -> Option<usize> {
+    let (&kind, rest) = text.strip_prefix(b"\x1b")?.split_first()?;
+    let length = match kind {
+        b'[' => {
+            let parameters = rest.iter().take_while(|b| matches!(b, 0x20..=0x3f)).count();
+            matches!(rest.get(parameters), Some(0x40..=0x7e)).then_some(parameters + 1)?
+        }
+        b']' => {
+            let end = rest.iter().position(|byte| byte.is_ascii_control())?;
+            match &rest[end..] {
+                [0x07, ..] => end + 1,
+                [0x1b, b'\\', ..] => end + 2,
+                _ => return None,
+            }
+        }
+        b'(' | b')' => rest.first().filter(|byte| byte.is_ascii_alphanumeric()).map(|_| 1)?,
+        b'7' | b'8' | b'D' | b'E' | b'M' | b'=' | b'>' => 0,
+        _ => return None,
+    };
+    Some(length + 2)
 }
 
 #[cfg(test)]
@@ -104,10 +208,18 @@ mod tests {
 
     #[test]
     fn colours_go_and_the_rest_is_shown() {
-        let table: [(&[u8], &[u8], Controls); 7] = [
+        let table: [(&[u8], &[u8], Controls); 15] = [
             (b"\x1b[1;31mred\x1b[0m", b"red", Controls::Colours),
-            (b"\x1b[2Jgone", b"^[[2Jgone", Controls::Other),
-            (b"\x1b]0;title\x07", b"^[]0;title^G", Controls::Other),
+            (b"\x1b[2Jgone", b"gone", Controls::Other),
+            (b"\x1b]0;title\x07here", b"here", Controls::Other),
+            (b"\x1b[?25l 3%\x1b[K\x1b[2K\x1b[1A\x1b[?25h", b" 3%", Controls::Other),
+            (b"\x1b]8;;http://a.b/\x1b\\text\x1b]8;;\x1b\\", b"text", Controls::Other),
+            (b"\x1b(B\x1b[m\x1b7done\x1b8", b"done", Controls::Other),
+            (b"\x1b]0;no end", b"^[]0;no end", Controls::Other),
+            (b"\x1b[12", b"^[[12", Controls::Other),
+            (b"\x1b", b"^[", Controls::Other),
+            (b"\x1b[1;\x1b[2Kx", b"^[[1;x", Controls::Other),
+            ("\u{1b}[µ".as_bytes(), "^[[µ".as_bytes(), Controls::Other),
             (b"a\x7fb\rc", b"a^?b^Mc", Controls::Other),
             (b"\xc2\x9b2J \xc2\xb5s", b"\\x9b2J \xc2\xb5s", Controls::Other),
             (b"tab\there\xff", b"tab\there\\xff", Controls::Other),
@@ -123,7 +235,7 @@ mod tests {
         let table: [(&[u8], &[u8]); 3] = [
             (b"\x1b[31mred", b"\x1b[31mred\x1b[0m"),
             (b"\x1b[31mred\x1b[0m now", b"\x1b[31mred\x1b[0m now"),
-            (b"\x1b[31m\x1b[1A", b"\x1b[31m^[[1A\x1b[0m"),
+            (b"\x1b[31m\x1b[1A\x07", b"\x1b[31m^G\x1b[0m"),
         ];
         for (text, harmless) in table {
             assert_eq!(shown(text, Colours::Keep).1, harmless);
@@ -136,6 +248,11 @@ mod tests {
             let (control, plain) = shown(&text, Colours::Drop);
             let plain = String::from_utf8(plain).unwrap();
             prop_assert!(plain.chars().all(|c| !c.is_control() || c == '\t' || c == '\n'));
+            let mut visible = Vec::new();
+            visible_text(&text, &mut visible);
+            let visible = String::from_utf8(visible).unwrap();
+            let left = |c: char| c == '\u{1b}' || c == '\t' || c == '\n';
+            prop_assert!(visible.chars().all(|c| !c.is_control() || left(c)));
             prop_assert!(!is_plain(&text) || (plain.as_bytes() == text && control == Controls::Colours));
         }
     }

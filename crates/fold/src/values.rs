@@ -9,15 +9,17 @@
 //! begins to differ, or a value does not fit, rows have a new layout from there on. Rows before the
 //! first layout have the values of the first statement, all of them.
 
+mod later;
+mod slot;
+
+use self::later::Later;
+use self::slot::{put_short, same};
 use crate::keys::Slots;
-use crate::number::Number;
 use crate::place::Place;
 
 /// So many rows are kept; of statements past them only the least and the greatest number of each
-/// place, and up to [`MAX_STRANGE`] values that are no numbers.
+/// place, and up to 64 values that are no numbers.
 pub(crate) const MAX_ROWS: usize = 4096;
-/// So many values that are no numbers are kept past the rows, for each place.
-const MAX_STRANGE: usize = 64;
 /// Longer values stand outside the rows.
 const MAX_SLOT: usize = 24;
 /// A slot that can say where a value stands.
@@ -62,17 +64,6 @@ struct Part<'a> {
     offset: usize,
     width: usize,
 }
-
-/// What is kept of values past the rows.
-#[derive(Debug, Default)]
-struct Later {
-    least: Option<(f64, Kept)>,
-    greatest: Option<(f64, Kept)>,
-    strange: Vec<Kept>,
-}
-
-/// A value and who said it.
-type Kept = (u32, Box<[u8]>);
 
 impl Values {
     /// Makes it the values of a statement with `places` places, keeping the memory.
@@ -272,76 +263,10 @@ pub(crate) struct Text<'a> {
     pub(crate) places: &'a [Place],
 }
 
-impl Later {
-    fn take(&mut self, member: u32, value: &[u8]) {
-        let kept = || (member, Box::from(value));
-        match Number::read(value).filter(|number| number.value.is_finite()) {
-            Some(number) => {
-                if self.least.as_ref().is_none_or(|(least, _)| number.value < *least) {
-                    self.least = Some((number.value, kept()));
-                }
-                if self.greatest.as_ref().is_none_or(|(greatest, _)| number.value > *greatest) {
-                    self.greatest = Some((number.value, kept()));
-                }
-            }
-            None => {
-                let known = self.strange.iter().any(|(of, text)| *of == member && **text == *value);
-                if !known && self.strange.len() < MAX_STRANGE {
-                    self.strange.push(kept());
-                }
-            }
-        }
-    }
-
-    fn each(&self) -> impl Iterator<Item = &Kept> {
-        let ends = self.least.iter().chain(&self.greatest).map(|(_, kept)| kept);
-        ends.chain(&self.strange)
-    }
-}
-
 /// The bytes of a slot that a value fits into.
 fn slot_for(place: Place) -> usize {
     match (place.end - place.start) as usize {
         length if length > MAX_SLOT => LINK_SLOT,
         length => length.max(1).next_multiple_of(2),
     }
-}
-
-/// Whether two places of two texts hold the same.
-#[inline]
-fn same(left: &[u8], at: Place, right: &[u8], place: Place) -> bool {
-    let length = (at.end - at.start) as usize;
-    if length != (place.end - place.start) as usize {
-        return false;
-    }
-    if length <= 8 {
-        return word(left, at.start as usize, length) == word(right, place.start as usize, length);
-    }
-    at.of(left) == place.of(right)
-}
-
-/// Stores `length` bytes of `text` into a slot; what follows them in the slot stays zero.
-#[inline]
-fn put_short(slot: &mut [u8], text: &[u8], start: usize, length: usize) {
-    let mut done = 0;
-    while done < length {
-        let word = word(text, start + done, (length - done).min(8));
-        if let Some(bytes) = slot.get_mut(done..done + 8) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        done += 8;
-    }
-}
-
-/// Up to eight bytes of `text`, the first one in the lowest byte, zeroes after the last.
-#[inline]
-fn word(text: &[u8], start: usize, length: usize) -> u64 {
-    let mask = u64::MAX.checked_shr(64 - 8 * length as u32).unwrap_or(0);
-    if let Some(bytes) = text.get(start..start + 8) {
-        return u64::from_le_bytes(bytes.try_into().unwrap_or_default()) & mask;
-    }
-    let mut padded = [0; 8];
-    let rest = text.get(start..).unwrap_or_default();
-    padded[..rest.len()].copy_from_slice(rest);
-    u64::from_le_bytes(padded) & mask
 }

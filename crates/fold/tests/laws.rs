@@ -4,7 +4,7 @@
 use lastline_fold::EditDistance;
 use lastline_fold::{Off, Ranks, RanksOptions, Similar};
 use lastline_line::{Fold, RankSet};
-use lastline_testing::laws::fold;
+use lastline_testing::laws::{field, fold};
 
 fn ranks() -> Ranks {
     Ranks::new(RankSet::first(7), RanksOptions::default())
@@ -30,4 +30,11 @@ fn edit_distance_keeps_the_laws() {
 fn off_and_ranks_keep_the_order_of_a_stream() {
     fold::keeps_order(&mut Off);
     fold::keeps_order(&mut ranks());
+}
+
+#[test]
+fn entries_tell_the_values_that_were_said() {
+    let ranks = || Ranks::new(RankSet::first(32), RanksOptions::default());
+    assert!(field::tells_values(&mut ranks()) >= 200);
+    assert!(field::tells_values(&mut Similar::default()) >= 200);
 }

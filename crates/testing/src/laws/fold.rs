@@ -156,12 +156,12 @@ fn word(number: u64) -> String {
     (0..16).map(|place| char::from(b'g' + (mixed >> (4 * place) & 15) as u8)).collect()
 }
 
-fn stream(rank: u64, stderr: bool) -> StreamId {
+pub(super) fn stream(rank: u64, stderr: bool) -> StreamId {
     let stdout = crate::stdout(u32::try_from(rank).expect("BUG: a small number"));
     StreamId { stream: if stderr { Stream::Stderr } else { Stream::Stdout }, ..stdout }
 }
 
-fn line(stream: StreamId, step: u64, text: &str) -> Line<'_> {
+pub(super) fn line(stream: StreamId, step: u64, text: &str) -> Line<'_> {
     Line {
         stream,
         start: Offset(step * 100),

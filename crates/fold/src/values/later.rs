@@ -1,0 +1,44 @@
+//! What is kept of values when there are too many to keep each.
+
+use crate::number::Number;
+
+/// So many values that are no numbers are kept past the rows, for each place.
+const MAX_STRANGE: usize = 64;
+
+/// What is kept of values past the rows.
+#[derive(Debug, Default)]
+pub(super) struct Later {
+    pub(super) least: Option<(f64, Kept)>,
+    greatest: Option<(f64, Kept)>,
+    pub(super) strange: Vec<Kept>,
+}
+
+/// A value and who said it.
+pub(super) type Kept = (u32, Box<[u8]>);
+
+impl Later {
+    pub(super) fn take(&mut self, member: u32, value: &[u8]) {
+        let kept = || (member, Box::from(value));
+        match Number::read(value).filter(|number| number.value.is_finite()) {
+            Some(number) => {
+                if self.least.as_ref().is_none_or(|(least, _)| number.value < *least) {
+                    self.least = Some((number.value, kept()));
+                }
+                if self.greatest.as_ref().is_none_or(|(greatest, _)| number.value > *greatest) {
+                    self.greatest = Some((number.value, kept()));
+                }
+            }
+            None => {
+                let known = self.strange.iter().any(|(of, text)| *of == member && **text == *value);
+                if !known && self.strange.len() < MAX_STRANGE {
+                    self.strange.push(kept());
+                }
+            }
+        }
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &Kept> {
+        let ends = self.least.iter().chain(&self.greatest).map(|(_, kept)| kept);
+        ends.chain(&self.strange)
+    }
+}

@@ -54,7 +54,7 @@ mod sink;
 pub mod wire;
 
 pub use address::{Launch, Offset, Span, Stream, StreamId, Timestamp};
-pub use budget::{Budget, Lease};
+pub use budget::{Acquire, Budget, Lease};
 pub use chunk::Chunk;
 pub use fold::{Address, Emit, Entry, Field, Fold, Folded, Line, Member, Off};
 pub use host::{Heard, HostEvent, HostMessage, Listener};

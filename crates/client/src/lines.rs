@@ -9,6 +9,9 @@ use lastline_line::{Offset, Timestamp};
 use crate::bar::{Bars, moves_up, newest_state, strip_returns};
 use crate::piece::Out;
 
+/// A line's buffer that grew beyond this is released with the line, in bytes.
+const KEPT_BYTES: usize = 1 << 10;
+
 /// The open line of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct OpenLine {
@@ -172,8 +175,11 @@ impl OpenLine {
         self.continues = partial;
         self.redraws = false;
         self.moves &= partial;
-        text.clear();
-        self.text = text;
+        // A stream that is quiet holds no buffer worth speaking of.
+        if text.capacity() <= KEPT_BYTES {
+            text.clear();
+            self.text = text;
+        }
     }
 }
 

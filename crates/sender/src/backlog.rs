@@ -5,6 +5,7 @@
 //! keeps the span, and reads it back when its turn comes.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use lastline_line::{Chunk, Message, Span, StreamId, Timestamp};
 
@@ -18,23 +19,25 @@ fn cost(chunk: &Chunk) -> usize {
     chunk.bytes.len() + ITEM_BYTES
 }
 
+/// Time since a fixed moment, by a clock that nobody sets.
+pub(crate) type Moment = Duration;
+
 /// What stands in a lane.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Item {
-    /// A chunk in memory.
-    Held(Chunk),
+    /// A chunk in memory, and since when it has been here. What its own time says is for people.
+    Held(Chunk, Moment),
     /// Bytes that were spilled: the file has them.
-    Filed { span: Span, time: Timestamp },
+    Filed { span: Span, time: Timestamp, since: Moment },
     /// A mark, an end, a skip.
     Mark(Message),
 }
 
 impl Item {
-    /// When its first byte arrived; marks have no time.
-    pub(crate) fn time(&self) -> Option<Timestamp> {
+    /// Since when its first byte has been here; of marks it is not known.
+    pub(crate) fn since(&self) -> Option<Moment> {
         match self {
-            Self::Held(chunk) => Some(chunk.time),
-            Self::Filed { time, .. } => Some(*time),
+            Self::Held(_, since) | Self::Filed { since, .. } => Some(*since),
             Self::Mark(_) => None,
         }
     }
@@ -69,13 +72,13 @@ impl Backlog {
     }
 
     /// Puts a message at the end of its stream's lane. A skip joins the skip before it.
-    pub(crate) fn push(&mut self, stream: StreamId, message: Message) {
+    pub(crate) fn push(&mut self, stream: StreamId, message: Message, now: Moment) {
         let at = self.lane(stream);
         let lane = &mut self.lanes[at];
         match message {
             Message::Data(chunk) => {
                 self.held_bytes += cost(&chunk);
-                lane.items.push_back(Item::Held(chunk));
+                lane.items.push_back(Item::Held(chunk, now));
             }
             message => push_mark(&mut lane.items, message),
         }
@@ -89,17 +92,17 @@ impl Backlog {
     pub(crate) fn release(&mut self, stream: StreamId, filed: impl Fn(Span) -> bool) {
         let at = self.lane(stream);
         let items = &mut self.lanes[at].items;
-        let is_held = |item: &Item| matches!(item, Item::Held(chunk) if filed(chunk.span()));
+        let is_held = |item: &Item| matches!(item, Item::Held(chunk, _) if filed(chunk.span()));
         if !items.iter().any(is_held) {
             return;
         }
         let mut kept: VecDeque<Item> = VecDeque::with_capacity(items.len());
         for item in items.drain(..) {
             match item {
-                Item::Held(chunk) if filed(chunk.span()) => {
+                Item::Held(chunk, since) if filed(chunk.span()) => {
                     self.held_bytes -= cost(&chunk);
                     let exact = kept.len() < EXACT_ITEMS;
-                    let item = Item::Filed { span: chunk.span(), time: chunk.time };
+                    let item = Item::Filed { span: chunk.span(), time: chunk.time, since };
                     push_filed(&mut kept, item, exact);
                 }
                 other => kept.push_back(other),
@@ -124,7 +127,7 @@ impl Backlog {
         for lane in &mut self.lanes {
             for item in std::mem::take(&mut lane.items) {
                 let message = match item {
-                    Item::Held(chunk) => instead(lane.stream, chunk.span()),
+                    Item::Held(chunk, _) => instead(lane.stream, chunk.span()),
                     Item::Filed { span, .. } => instead(lane.stream, span),
                     Item::Mark(message) => Some(message),
                 };
@@ -148,7 +151,7 @@ impl Backlog {
         let at = self.queue.pop_front()?;
         let lane = &mut self.lanes[at];
         let item = lane.items.pop_front();
-        if let Some(Item::Held(chunk)) = &item {
+        if let Some(Item::Held(chunk, _)) = &item {
             self.held_bytes -= cost(chunk);
         }
         lane.waits = !lane.items.is_empty();
@@ -161,7 +164,7 @@ impl Backlog {
     /// Puts an item before everything else: it could not be sent.
     pub(crate) fn put_back(&mut self, stream: StreamId, item: Item) {
         let at = self.lane(stream);
-        if let Item::Held(chunk) = &item {
+        if let Item::Held(chunk, _) = &item {
             self.held_bytes += cost(chunk);
         }
         let lane = &mut self.lanes[at];
@@ -194,11 +197,11 @@ fn push_mark(items: &mut VecDeque<Item>, message: Message) {
 }
 
 fn push_filed(kept: &mut VecDeque<Item>, item: Item, exact: bool) {
-    let Item::Filed { span: next, time: arrived } = item else {
+    let Item::Filed { span: next, time: arrived, .. } = item else {
         return kept.push_back(item);
     };
     match kept.back_mut() {
-        Some(Item::Filed { span, time })
+        Some(Item::Filed { span, time, .. })
             if span.to == next.from && (!exact || *time == arrived) =>
         {
             span.to = next.to;
@@ -226,7 +229,7 @@ mod tests {
 
     fn span_of(item: &Item) -> Option<Span> {
         match item {
-            Item::Held(chunk) => Some(chunk.span()),
+            Item::Held(chunk, _) => Some(chunk.span()),
             Item::Filed { span, .. } => Some(*span),
             Item::Mark(_) => None,
         }
@@ -259,7 +262,7 @@ mod tests {
                         backlog.put_back(stream, item);
                     },
                     _ => {
-                        backlog.push(id(rank), data(rank, *at, bytes));
+                        backlog.push(id(rank), data(rank, *at, bytes), Moment::ZERO);
                         *at += bytes as u64;
                     }
                 }
@@ -276,7 +279,7 @@ mod tests {
     fn what_is_spilled_costs_no_memory_however_much_it_is() {
         let mut backlog = Backlog::default();
         for at in 0..10_000 {
-            backlog.push(id(0), data(0, at * 10, 10));
+            backlog.push(id(0), data(0, at * 10, 10), Moment::ZERO);
             backlog.release(id(0), |span| span.to.0 <= (at + 1) * 10);
         }
         assert_eq!(backlog.held_bytes(), 0);
@@ -287,7 +290,8 @@ mod tests {
     fn lanes_take_turns() {
         let mut backlog = Backlog::default();
         for rank in [0, 0, 0, 1] {
-            backlog.push(id(rank), Message::End { stream: id(rank), at: Offset(0) });
+            let end = Message::End { stream: id(rank), at: Offset(0) };
+            backlog.push(id(rank), end, Moment::ZERO);
         }
         let mut order = Vec::new();
         while let Some((stream, _)) = backlog.front() {

@@ -6,11 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use lastline_line::{
-    Accept, Cause, Chunk, Message, Offset, ReadBack, Span, StreamId, Timestamp, Withheld,
-};
+use lastline_line::{Accept, Cause, Chunk, Message, Offset, ReadBack, Span, StreamId, Withheld};
 
-use crate::backlog::{Backlog, Item};
+use crate::backlog::{Backlog, Item, Moment};
 use crate::options::{Options, WhenFull};
 use crate::sent::{Sent, declare};
 use crate::transport::{Reason, Refused, Transport};
@@ -48,7 +46,7 @@ pub(crate) struct Forwarder {
     behind: bool,
     /// How much of the backlog has been sent, and when that was seen to change last.
     moved: u64,
-    seen_to_move: (u64, Timestamp),
+    seen_to_move: (u64, Moment),
     /// How much has been taken or acknowledged on the far side.
     progress: u64,
     streams: HashMap<StreamId, Sent>,
@@ -68,7 +66,7 @@ impl Forwarder {
             closed: false,
             behind: options.spill_after.is_zero(),
             moved: 0,
-            seen_to_move: (0, Timestamp::default()),
+            seen_to_move: (0, Moment::ZERO),
             progress: 0,
             options,
             streams: HashMap::new(),
@@ -76,7 +74,7 @@ impl Forwarder {
     }
 
     /// Takes a message from a tee; true when the worker has something to do.
-    pub(crate) fn accept(&mut self, message: &Message) -> (Accept, bool) {
+    pub(crate) fn accept(&mut self, message: &Message, now: Moment) -> (Accept, bool) {
         let Some(stream) = message.stream() else {
             return (Accept::Taken, false);
         };
@@ -89,19 +87,19 @@ impl Forwarder {
             message => message.clone(),
         };
         if !self.backlog.is_empty() {
-            self.queue(stream, message);
+            self.queue(stream, message, now);
             return (Accept::Taken, true);
         }
         match self.send(message) {
             Ok(()) => (Accept::Taken, false),
             Err(refused) => {
-                self.queue(stream, refused.message);
+                self.queue(stream, refused.message, now);
                 (Accept::Taken, true)
             }
         }
     }
 
-    fn queue(&mut self, stream: StreamId, message: Message) {
+    fn queue(&mut self, stream: StreamId, message: Message, now: Moment) {
         let over = self.backlog.held_bytes() + message.payload_bytes() > self.options.held_bytes;
         let message = match message {
             Message::Data(chunk) if self.closed => self.declare(stream, chunk.span()),
@@ -110,7 +108,7 @@ impl Forwarder {
             }
             message => message,
         };
-        self.backlog.push(stream, message);
+        self.backlog.push(stream, message, now);
         if over
             && self.behind
             && let Some(files) = self.spool()
@@ -133,13 +131,13 @@ impl Forwarder {
     /// Spills what has been filed since it was taken, whoever's it is: a rank that waits for
     /// memory sends nothing more that could be an occasion. Not while the client is behind for a
     /// moment only.
-    pub(crate) fn spill(&mut self, now: Timestamp) {
-        let waits_since = self.backlog.front().and_then(|(_, item)| item.time());
-        let waited = waits_since.map(|since| now.since(since));
+    pub(crate) fn spill(&mut self, now: Moment) {
+        let waits_since = self.backlog.front().and_then(|(_, item)| item.since());
+        let waited = waits_since.map(|since| now.saturating_sub(since));
         if self.seen_to_move.0 != self.moved {
             self.seen_to_move = (self.moved, now);
         }
-        let stands_still = now.since(self.seen_to_move.1) >= self.options.spill_after / 2;
+        let stands_still = now.saturating_sub(self.seen_to_move.1) >= self.options.spill_after / 2;
         self.behind |= waited.is_some_and(|waited| {
             waited >= self.options.spill_after
                 || stands_still && waited >= self.options.spill_after / 2
@@ -231,7 +229,7 @@ impl Forwarder {
         while let Some((stream, item)) = self.backlog.front() {
             let message = match item {
                 Item::Filed { span, .. } => return Step::ReadBack(stream, *span),
-                Item::Held(chunk) => Message::Data(chunk.clone()),
+                Item::Held(chunk, _) => Message::Data(chunk.clone()),
                 Item::Mark(message) => message.clone(),
             };
             match self.send(message) {
@@ -250,9 +248,11 @@ impl Forwarder {
     /// The bytes of `stream` from `from` on, which were spilled, have been read back. Nothing
     /// happens when they have lost their route, or their time, meanwhile.
     pub(crate) fn read_back(&mut self, stream: StreamId, from: Offset, fetched: Fetched) {
-        let (span, time) = match self.backlog.front() {
-            Some((front, Item::Filed { span, time })) if (front, span.from) == (stream, from) => {
-                (*span, *time)
+        let (span, time, since) = match self.backlog.front() {
+            Some((front, &Item::Filed { span, time, since }))
+                if (front, span.from) == (stream, from) =>
+            {
+                (span, time, since)
             }
             _ => return,
         };
@@ -261,7 +261,7 @@ impl Forwarder {
             Ok(bytes) => {
                 let chunk = Chunk::new(stream, span.from, time, bytes.into());
                 let end = chunk.end();
-                (Item::Held(chunk), end)
+                (Item::Held(chunk, since), end)
             }
             Err((to, cause)) => {
                 let span = Span::new(span.from, to.min(span.to));
@@ -270,7 +270,7 @@ impl Forwarder {
         };
         let rest = Span::new(rest_from, span.to);
         if !rest.is_empty() {
-            self.backlog.put_back(stream, Item::Filed { span: rest, time });
+            self.backlog.put_back(stream, Item::Filed { span: rest, time, since });
         }
         self.backlog.put_back(stream, front);
     }
@@ -318,7 +318,10 @@ fn end_of(message: &Message) -> Option<Offset> {
 
 #[cfg(test)]
 mod tests {
-    use lastline_testing::{chunk, stdout};
+    use std::time::Duration;
+
+    use lastline_line::Timestamp;
+    use lastline_testing::{Files, chunk, stdout};
 
     use super::*;
     use crate::channel;
@@ -331,7 +334,7 @@ mod tests {
             let mut forwarder = Forwarder::new(Box::new(transport), None, Options::default());
             for at in 0..4 {
                 let message = Message::Data(chunk(stdout(0), at * 10, b"123456789\n"));
-                assert_eq!(forwarder.accept(&message).0, Accept::Taken);
+                assert_eq!(forwarder.accept(&message, Moment::ZERO).0, Accept::Taken);
             }
             forwarder.backlog.release(stdout(0), |span| span.to <= Offset(40));
             let Step::ReadBack(stream, span) = forwarder.step() else {
@@ -346,5 +349,32 @@ mod tests {
             assert_eq!(forwarder.step(), Step::Idle);
             assert_eq!(forwarder.backlog.held_bytes(), 0);
         }
+    }
+
+    /// Whatever the time of day that was read with a chunk: how long it waits is another clock's.
+    #[test]
+    fn a_chunk_from_a_later_day_is_spilled_as_soon_as_any_other() {
+        let files = Files::new();
+        let (transport, _inbox) = channel(1);
+        let options = Options {
+            held_bytes: 0,
+            spill_after: Duration::from_millis(50),
+            read_back: Some(Arc::new(files.clone())),
+            ..Options::default()
+        };
+        let mut forwarder = Forwarder::new(Box::new(transport), None, options);
+        for at in 0..4 {
+            let mut chunk = chunk(stdout(0), at * 10, b"123456789\n");
+            chunk.time = Timestamp(chunk.time.0 + 3_600_000_000 * (4 - at));
+            let message = Message::Data(chunk);
+            files.file(&message);
+            let taken = forwarder.accept(&message, Duration::from_millis(at));
+            assert_eq!(taken.0, Accept::Taken);
+        }
+        forwarder.step();
+        forwarder.spill(Duration::from_millis(10));
+        assert!(forwarder.is_over(), "not while the client is behind for a moment");
+        forwarder.spill(Duration::from_millis(60));
+        assert!(!forwarder.is_over());
     }
 }

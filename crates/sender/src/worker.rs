@@ -70,7 +70,8 @@ pub(crate) async fn work_on(shared: Arc<SenderState>, heartbeat: Duration) {
             WorkerEvent::Settled(fetched) => hold = take(&shared, &hold, fetched),
             WorkerEvent::Spill => {
                 look_at = None;
-                shared.forwarder().spill(now());
+                let now = shared.now();
+                shared.forwarder().spill(now);
             }
             WorkerEvent::Control(control) => {
                 // The end of the route makes room: there is nothing to wait for any more.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as the test itself does")]
 
 mod bounds;
+mod clocks;
 mod codes;
 mod console;
 mod content;

@@ -2,12 +2,13 @@
 //!
 //! Each stream has a lane of its own, in order; lanes with something to send stand in a queue, in
 //! the order in which something came. A chunk that its stream's file has can be spilled: its lane
-//! keeps the span, and reads it back when its turn comes.
+//! keeps the span, and reads it back when its turn comes. A lane that waits for its file stands
+//! aside: the others are not kept by a disk that does not answer.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use lastline_line::{Chunk, Message, Span, StreamId, Timestamp};
+use lastline_line::{Chunk, Message, Offset, Span, StreamId, Timestamp};
 
 /// Beyond this many items a lane joins spans whose arrival times differ.
 const EXACT_ITEMS: usize = 64;
@@ -47,8 +48,20 @@ impl Item {
 struct Lane {
     stream: StreamId,
     items: VecDeque<Item>,
-    /// It stands in the queue of lanes.
-    waits: bool,
+    place: Place,
+}
+
+/// Where a lane stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nowhere: it is empty.
+    Nowhere,
+    /// In the queue of those that can send.
+    Queue,
+    /// Among those that wait for a file to be read.
+    Files,
+    /// What is at its front is being read.
+    Reading,
 }
 
 /// The lanes of all streams.
@@ -57,13 +70,28 @@ pub(crate) struct Backlog {
     lanes: Vec<Lane>,
     by_stream: HashMap<StreamId, usize>,
     queue: VecDeque<usize>,
+    /// Those whose next bytes are to be read from a file.
+    files: VecDeque<usize>,
+    /// How many have theirs read now.
+    reading: usize,
     held_bytes: usize,
 }
 
 impl Backlog {
     /// Nothing waits in any lane.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.files.is_empty() && self.reading == 0
+    }
+
+    /// Whether what comes of `stream` now has to wait, for what came before it or for others' turn.
+    pub(crate) fn is_before(&self, stream: StreamId) -> bool {
+        let lane = self.by_stream.get(&stream).map(|&at| &self.lanes[at]);
+        !self.queue.is_empty() || lane.is_some_and(|lane| lane.place != Place::Nowhere)
+    }
+
+    /// Whether a lane waits for a file to be read.
+    pub(crate) fn wants_file(&self) -> bool {
+        !self.files.is_empty()
     }
 
     /// What the chunks in memory cost, in bytes.
@@ -82,8 +110,8 @@ impl Backlog {
             }
             message => push_mark(&mut lane.items, message),
         }
-        if !lane.waits {
-            lane.waits = true;
+        if lane.place == Place::Nowhere {
+            lane.place = Place::Queue;
             self.queue.push_back(at);
         }
     }
@@ -114,8 +142,8 @@ impl Backlog {
     /// The same for every stream, as far as `filed` says.
     pub(crate) fn release_all(&mut self, filed: impl Fn(StreamId, Span) -> bool) {
         for at in 0..self.lanes.len() {
-            let Lane { stream, waits, .. } = self.lanes[at];
-            if waits {
+            let Lane { stream, place, .. } = self.lanes[at];
+            if place != Place::Nowhere {
                 self.release(stream, |span| filed(stream, span));
             }
         }
@@ -124,7 +152,14 @@ impl Backlog {
     /// Forgets all bytes for good, held or filed; `instead` may give a skip to stand for them.
     pub(crate) fn forget(&mut self, mut instead: impl FnMut(StreamId, Span) -> Option<Message>) {
         self.held_bytes = 0;
-        for lane in &mut self.lanes {
+        // Nothing waits for a file any more; what is still read is of no use.
+        self.reading = 0;
+        let aside = std::mem::take(&mut self.files);
+        self.queue.extend(aside);
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.place == Place::Reading {
+                self.queue.push_back(at);
+            }
             for item in std::mem::take(&mut lane.items) {
                 let message = match item {
                     Item::Held(chunk, _) => instead(lane.stream, chunk.span()),
@@ -135,9 +170,56 @@ impl Backlog {
                     push_mark(&mut lane.items, message);
                 }
             }
-            lane.waits = !lane.items.is_empty();
+            lane.place = if lane.items.is_empty() { Place::Nowhere } else { Place::Queue };
         }
-        self.queue.retain(|&at| self.lanes[at].waits);
+        self.queue.retain(|&at| self.lanes[at].place == Place::Queue);
+    }
+
+    /// Since when the oldest of those has been here whose turn is next; `None` when that is not
+    /// known.
+    pub(crate) fn waits_since(&self) -> Option<Moment> {
+        let next = self.queue.front().or(self.files.front()).copied();
+        let reads = || self.lanes.iter().position(|lane| lane.place == Place::Reading);
+        let lane = &self.lanes[next.or_else(reads)?];
+        lane.items.front().and_then(Item::since)
+    }
+
+    /// The lane whose turn it is waits for its file from now on.
+    pub(crate) fn set_aside(&mut self) {
+        if let Some(at) = self.queue.pop_front() {
+            self.lanes[at].place = Place::Files;
+            self.files.push_back(at);
+        }
+    }
+
+    /// What is to be read next, from now on; the next call gives another stream's.
+    pub(crate) fn begin_reading(&mut self) -> Option<(StreamId, Span)> {
+        while let Some(at) = self.files.pop_front() {
+            let lane = &mut self.lanes[at];
+            if let Some(Item::Filed { span, .. }) = lane.items.front() {
+                lane.place = Place::Reading;
+                self.reading += 1;
+                return Some((lane.stream, *span));
+            }
+            lane.place = Place::Queue;
+            self.queue.push_back(at);
+        }
+        None
+    }
+
+    /// Reading from `from` on has ended: the lane stands in the queue again, before all others.
+    /// `None` when nobody waits for that any more.
+    pub(crate) fn end_reading(&mut self, stream: StreamId, from: Offset) -> Option<Item> {
+        let at = self.lane(stream);
+        let lane = &mut self.lanes[at];
+        let is_wanted = lane.place == Place::Reading
+            && matches!(lane.items.front(), Some(Item::Filed { span, .. }) if span.from == from);
+        if !is_wanted {
+            return None;
+        }
+        self.reading -= 1;
+        lane.place = Place::Nowhere;
+        lane.items.pop_front()
     }
 
     /// The item whose turn it is, with its stream.
@@ -154,8 +236,8 @@ impl Backlog {
         if let Some(Item::Held(chunk, _)) = &item {
             self.held_bytes -= cost(chunk);
         }
-        lane.waits = !lane.items.is_empty();
-        if lane.waits {
+        lane.place = if lane.items.is_empty() { Place::Nowhere } else { Place::Queue };
+        if lane.place == Place::Queue {
             self.queue.push_back(at);
         }
         item
@@ -169,16 +251,20 @@ impl Backlog {
         }
         let lane = &mut self.lanes[at];
         lane.items.push_front(item);
-        if lane.waits {
-            self.queue.retain(|&other| other != at);
+        match lane.place {
+            Place::Nowhere => {}
+            Place::Queue => self.queue.retain(|&other| other != at),
+            Place::Files => self.files.retain(|&other| other != at),
+            // What was read of it will not stand at its front.
+            Place::Reading => self.reading -= 1,
         }
-        lane.waits = true;
+        lane.place = Place::Queue;
         self.queue.push_front(at);
     }
 
     fn lane(&mut self, stream: StreamId) -> usize {
         *self.by_stream.entry(stream).or_insert_with(|| {
-            self.lanes.push(Lane { stream, items: VecDeque::new(), waits: false });
+            self.lanes.push(Lane { stream, items: VecDeque::new(), place: Place::Nowhere });
             self.lanes.len() - 1
         })
     }
@@ -211,93 +297,4 @@ fn push_filed(kept: &mut VecDeque<Item>, item: Item, exact: bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use lastline_line::{Launch, Offset, Stream};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn id(rank: u32) -> StreamId {
-        StreamId::new(Launch(0), rank, Stream::Stdout)
-    }
-
-    fn data(rank: u32, start: u64, bytes: usize) -> Message {
-        let bytes = Bytes::from(vec![b'x'; bytes]);
-        Message::Data(Chunk::new(id(rank), Offset(start), Timestamp(start), bytes))
-    }
-
-    fn span_of(item: &Item) -> Option<Span> {
-        match item {
-            Item::Held(chunk, _) => Some(chunk.span()),
-            Item::Filed { span, .. } => Some(*span),
-            Item::Mark(_) => None,
-        }
-    }
-
-    proptest! {
-        /// Whatever is released and when: each stream's bytes come out once, in order, and what
-        /// is held is counted.
-        #[test]
-        fn a_lane_gives_every_byte_once_in_order(
-            steps in prop::collection::vec((0_u32..3, 1_usize..9, 0_u8..4), 1..200),
-        ) {
-            let (mut backlog, mut read, mut sent) = (Backlog::default(), [0_u64; 3], [0_u64; 3]);
-            let mut take = |backlog: &mut Backlog| -> Result<(), TestCaseError> {
-                let Some((stream, _)) = backlog.front() else { return Ok(()) };
-                let item = backlog.pop().unwrap();
-                let span = span_of(&item).unwrap();
-                let at = &mut sent[stream.rank as usize];
-                prop_assert_eq!(span.from, Offset(*at));
-                *at = span.to.0;
-                Ok(())
-            };
-            for (rank, bytes, action) in steps {
-                let at = &mut read[rank as usize];
-                match action {
-                    0 => take(&mut backlog)?,
-                    1 => backlog.release(id(rank), |span| span.to.0 <= at.saturating_sub(5)),
-                    2 => if let Some((stream, item)) = backlog.front().map(|(s, i)| (s, i.clone())) {
-                        backlog.pop();
-                        backlog.put_back(stream, item);
-                    },
-                    _ => {
-                        backlog.push(id(rank), data(rank, *at, bytes), Moment::ZERO);
-                        *at += bytes as u64;
-                    }
-                }
-            }
-            while !backlog.is_empty() {
-                take(&mut backlog)?;
-            }
-            prop_assert_eq!(sent, read);
-            prop_assert_eq!(backlog.held_bytes(), 0);
-        }
-    }
-
-    #[test]
-    fn what_is_spilled_costs_no_memory_however_much_it_is() {
-        let mut backlog = Backlog::default();
-        for at in 0..10_000 {
-            backlog.push(id(0), data(0, at * 10, 10), Moment::ZERO);
-            backlog.release(id(0), |span| span.to.0 <= (at + 1) * 10);
-        }
-        assert_eq!(backlog.held_bytes(), 0);
-        assert!(backlog.lanes[0].items.len() <= EXACT_ITEMS + 1);
-    }
-
-    #[test]
-    fn lanes_take_turns() {
-        let mut backlog = Backlog::default();
-        for rank in [0, 0, 0, 1] {
-            let end = Message::End { stream: id(rank), at: Offset(0) };
-            backlog.push(id(rank), end, Moment::ZERO);
-        }
-        let mut order = Vec::new();
-        while let Some((stream, _)) = backlog.front() {
-            order.push(stream.rank);
-            backlog.pop();
-        }
-        assert_eq!(order, [0, 1, 0, 0]);
-    }
-}
+mod tests;

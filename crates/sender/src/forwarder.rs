@@ -21,11 +21,11 @@ pub(crate) const DROPPED: &str = "dropped: the driver was slower than the rank";
 /// What the worker has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Nothing waits.
+    /// Nothing can be sent now: nothing waits, or only for files.
     Idle,
     /// The transport is full.
     Full,
-    /// Read these bytes back, then call [`Forwarder::read_back`].
+    /// Read these bytes back, then call [`Forwarder::read_back`]. Meanwhile others are sent.
     ReadBack(StreamId, Span),
 }
 
@@ -86,7 +86,7 @@ impl Forwarder {
             Message::Data(chunk) if self.closed => self.declare(stream, chunk.span()),
             message => message.clone(),
         };
-        if !self.backlog.is_empty() {
+        if self.backlog.is_before(stream) {
             self.queue(stream, message, now);
             return (Accept::Taken, true);
         }
@@ -132,8 +132,7 @@ impl Forwarder {
     /// memory sends nothing more that could be an occasion. Not while the client is behind for a
     /// moment only.
     pub(crate) fn spill(&mut self, now: Moment) {
-        let waits_since = self.backlog.front().and_then(|(_, item)| item.since());
-        let waited = waits_since.map(|since| now.saturating_sub(since));
+        let waited = self.backlog.waits_since().map(|since| now.saturating_sub(since));
         if self.seen_to_move.0 != self.moved {
             self.seen_to_move = (self.moved, now);
         }
@@ -224,11 +223,21 @@ impl Forwarder {
         declare(&mut self.streams, stream, span)
     }
 
-    /// Sends what waits until nothing does, or until the worker has to do something.
-    pub(crate) fn step(&mut self) -> Step {
-        while let Some((stream, item)) = self.backlog.front() {
+    /// Sends what waits until nothing does, or until the worker has to do something. Files are read
+    /// only when the worker `may_read`.
+    pub(crate) fn step(&mut self, may_read: bool) -> Step {
+        if may_read && let Some((stream, span)) = self.backlog.begin_reading() {
+            return Step::ReadBack(stream, span);
+        }
+        while let Some((_, item)) = self.backlog.front() {
             let message = match item {
-                Item::Filed { span, .. } => return Step::ReadBack(stream, *span),
+                Item::Filed { .. } => {
+                    self.backlog.set_aside();
+                    match may_read.then(|| self.backlog.begin_reading()).flatten() {
+                        Some((stream, span)) => return Step::ReadBack(stream, span),
+                        None => continue,
+                    }
+                }
                 Item::Held(chunk, _) => Message::Data(chunk.clone()),
                 Item::Mark(message) => message.clone(),
             };
@@ -241,22 +250,22 @@ impl Forwarder {
                 Err(_) => {}
             }
         }
-        self.behind = self.options.spill_after.is_zero();
+        if self.backlog.is_empty() {
+            self.behind = self.options.spill_after.is_zero();
+        }
         Step::Idle
     }
 
-    /// The bytes of `stream` from `from` on, which were spilled, have been read back. Nothing
-    /// happens when they have lost their route, or their time, meanwhile.
-    pub(crate) fn read_back(&mut self, stream: StreamId, from: Offset, fetched: Fetched) {
-        let (span, time, since) = match self.backlog.front() {
-            Some((front, &Item::Filed { span, time, since }))
-                if (front, span.from) == (stream, from) =>
-            {
-                (span, time, since)
-            }
-            _ => return,
+    /// The bytes of `stream` from `from` on, which were spilled, have been read back, or `None` when
+    /// the file does not have them yet. Nothing happens when they have lost their route, or their
+    /// time, meanwhile.
+    pub(crate) fn read_back(&mut self, stream: StreamId, from: Offset, fetched: Option<Fetched>) {
+        let Some(item) = self.backlog.end_reading(stream, from) else {
+            return;
         };
-        self.backlog.pop();
+        let (&Item::Filed { span, time, since }, Some(fetched)) = (&item, fetched) else {
+            return self.backlog.put_back(stream, item);
+        };
         let (front, rest_from) = match fetched {
             Ok(bytes) => {
                 let chunk = Chunk::new(stream, span.from, time, bytes.into());
@@ -278,6 +287,11 @@ impl Forwarder {
     /// A number that grows whenever something is sent or acknowledged.
     pub(crate) fn progress(&self) -> u64 {
         self.progress
+    }
+
+    /// Whether something waits for a file, and not for room.
+    pub(crate) fn wants_file(&self) -> bool {
+        self.backlog.wants_file()
     }
 
     /// Nothing waits, and what was taken is stored.
@@ -317,64 +331,4 @@ fn end_of(message: &Message) -> Option<Offset> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use lastline_line::Timestamp;
-    use lastline_testing::{Files, chunk, stdout};
-
-    use super::*;
-    use crate::channel;
-
-    /// A file answers when nobody wants to know any more: after the end, or after the route's.
-    #[test]
-    fn what_is_read_back_too_late_changes_nothing() {
-        for route_ends_first in [false, true] {
-            let (transport, _inbox) = channel(1);
-            let mut forwarder = Forwarder::new(Box::new(transport), None, Options::default());
-            for at in 0..4 {
-                let message = Message::Data(chunk(stdout(0), at * 10, b"123456789\n"));
-                assert_eq!(forwarder.accept(&message, Moment::ZERO).0, Accept::Taken);
-            }
-            forwarder.backlog.release(stdout(0), |span| span.to <= Offset(40));
-            let Step::ReadBack(stream, span) = forwarder.step() else {
-                panic!("the rest is in the file");
-            };
-            if route_ends_first {
-                forwarder.lose_route();
-            } else {
-                forwarder.settle("late");
-            }
-            forwarder.read_back(stream, span.from, Ok(b"123456789\n".to_vec()));
-            assert_eq!(forwarder.step(), Step::Idle);
-            assert_eq!(forwarder.backlog.held_bytes(), 0);
-        }
-    }
-
-    /// Whatever the time of day that was read with a chunk: how long it waits is another clock's.
-    #[test]
-    fn a_chunk_from_a_later_day_is_spilled_as_soon_as_any_other() {
-        let files = Files::new();
-        let (transport, _inbox) = channel(1);
-        let options = Options {
-            held_bytes: 0,
-            spill_after: Duration::from_millis(50),
-            read_back: Some(Arc::new(files.clone())),
-            ..Options::default()
-        };
-        let mut forwarder = Forwarder::new(Box::new(transport), None, options);
-        for at in 0..4 {
-            let mut chunk = chunk(stdout(0), at * 10, b"123456789\n");
-            chunk.time = Timestamp(chunk.time.0 + 3_600_000_000 * (4 - at));
-            let message = Message::Data(chunk);
-            files.file(&message);
-            let taken = forwarder.accept(&message, Duration::from_millis(at));
-            assert_eq!(taken.0, Accept::Taken);
-        }
-        forwarder.step();
-        forwarder.spill(Duration::from_millis(10));
-        assert!(forwarder.is_over(), "not while the client is behind for a moment");
-        forwarder.spill(Duration::from_millis(60));
-        assert!(!forwarder.is_over());
-    }
-}
+mod tests;

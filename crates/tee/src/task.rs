@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lastline_line::{Accept, Chunk, Message, Offset, Sink, StreamId, Timestamp, Version};
 use tokio::time::Instant;
@@ -18,6 +19,10 @@ use crate::{End, Options, Outcome};
 
 /// Chunks read in a row before other tasks get their turn.
 const CHUNKS_PER_TURN: u32 = 4;
+
+/// How long the start of a line is kept while there is no memory for what follows it. To cut a line is
+/// work for whoever puts it together again, and memory is often short for a moment.
+const CARRY_WITHOUT_MEMORY: Duration = Duration::from_millis(20);
 
 /// A boxed sink, as a tee holds it.
 pub type BoxSink = Box<dyn Sink + Send>;
@@ -150,18 +155,23 @@ impl<S: Source> Task<S> {
         Ok(true)
     }
 
-    /// A buffer for what is carried and what waits. Nobody holds memory while waiting for more: all
-    /// of it might be held by those who wait. So where there is none, what is carried goes first.
+    /// A buffer for what is carried and what waits. Nobody holds memory for long while waiting for
+    /// more: all of it might be held by those who wait. So what is carried goes first, then.
     async fn room_for(&mut self, waiting: usize) -> Buffer {
-        let chunk_bytes = self.options.chunk_bytes;
-        if let Some(carry) = &self.carry {
-            let room = room_for(carry.bytes.len(), waiting, chunk_bytes);
-            if let Some(buffer) = self.options.pool.try_take(room) {
-                return buffer;
-            }
-            self.send_carry().await;
+        let carried = self.carry.as_ref().map_or(0, |carry| carry.bytes.len());
+        let room = room_for(carried, waiting, self.options.chunk_bytes);
+        if let Some(buffer) = self.options.pool.try_take(room) {
+            return buffer;
         }
-        self.options.pool.take(room_for(0, waiting, chunk_bytes)).await
+        let pool = self.options.pool.clone();
+        let mut taking = pin!(pool.take(room));
+        if carried > 0 {
+            match tokio::time::timeout(CARRY_WITHOUT_MEMORY, &mut taking).await {
+                Ok(buffer) => return buffer,
+                Err(_) => self.send_carry().await,
+            }
+        }
+        taking.await
     }
 
     /// Sends the whole lines of `buffer`, and keeps the rest. The first `carried` bytes were kept

@@ -95,11 +95,12 @@ pub(crate) struct Lines<W>(pub(crate) W);
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut mid_line = MID_LINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = self.0.write(bytes)?;
-        if let Some(last) = bytes[..written].last() {
+        // All of it: it may be taken in pieces, between which no words may stand.
+        self.0.write_all(bytes)?;
+        if let Some(last) = bytes.last() {
             *mid_line = *last != b'\n';
         }
-        Ok(written)
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lastline_client::Inherited;
 use lastline_jobs::{OpenDir, REPORT_FILE, Report, report_text, write_report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::DriverState;
 use super::report::put_together;
@@ -19,6 +20,9 @@ use crate::work::{Work, poll_work};
 
 /// The stages that a driver goes through; *abort* is the hosts'.
 const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Drop, Stage::Print];
+/// Eight times as often as once in so long hosts are told that output moves, or in the budget of their
+/// shutdown, where that is shorter.
+const TELL_AT_LEAST: Duration = Duration::from_secs(8);
 /// Without a deadline of its own.
 const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -52,6 +56,8 @@ pub(super) struct DriverLoop {
     finished: watch::Sender<Option<Arc<Report>>>,
     clock: Clock,
     shutdown: Shutdown,
+    /// What hosts know of the progress here.
+    told: u64,
     /// The stage whose work goes on.
     entered: Option<Stage>,
     work: Option<Work<bool>>,
@@ -66,12 +72,26 @@ impl DriverLoop {
     ) -> Self {
         let changes = shared.changes.subscribe();
         let (clock, shutdown) = (Clock::start(), Shutdown::new(settings.limits, STAGES));
-        let (entered, work) = (None, None);
-        Self { settings, shared, requested, changes, finished, clock, shutdown, entered, work }
+        let (told, entered, work) = (0, None, None);
+        Self {
+            settings,
+            shared,
+            requested,
+            changes,
+            finished,
+            clock,
+            shutdown,
+            told,
+            entered,
+            work,
+        }
     }
 
     /// Runs the driver to the job's end.
     pub(super) async fn run(mut self) {
+        let every = self.settings.limits.budget.min(TELL_AT_LEAST) / 8;
+        let mut tell = tokio::time::interval(every.max(Duration::from_millis(1)));
+        tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.advance();
             if self.shutdown.is_over() {
@@ -84,6 +104,7 @@ impl DriverLoop {
                 Ok(()) = self.changes.changed() => self.look(),
                 done = poll_work(&mut self.work) => self.handle_done(done),
                 () = self.clock.sleep_until(deadline) => self.handle_deadline(),
+                _ = tell.tick(), if self.waits_for_hosts() => self.tell_progress(),
             }
         }
         self.finish().await;
@@ -192,10 +213,32 @@ impl DriverLoop {
         self.shutdown.expired(now, progress);
     }
 
-    /// What has been received and shown, as a number that grows.
+    /// Whether hosts may wait for what goes on here.
+    fn waits_for_hosts(&self) -> bool {
+        matches!(self.shutdown.stage(), Some(Stage::Eof | Stage::Flush))
+    }
+
+    /// Hosts wait as long as output moves. What they send does not say so while a slow console works
+    /// at one large piece of it; so they are told again how far a stream has come.
+    fn tell_progress(&mut self) {
+        let progress = self.progress();
+        if std::mem::replace(&mut self.told, progress) >= progress {
+            return;
+        }
+        let accounts = self.shared.client().accounts();
+        // One will do.
+        if let Some((stream, account)) = accounts.iter().find(|(_, known)| known.ended.is_none()) {
+            let (stream, through) = (*stream, account.received);
+            self.shared.control.send(Control::Acknowledge { stream, through });
+        }
+    }
+
+    /// What has been received and shown, and what this process's own outputs have taken, as a number
+    /// that grows: of one that is slow it is not known for long whether it has all of a block.
     fn progress(&self) -> u64 {
         let accounts = self.shared.client().accounts();
-        accounts.iter().map(|(_, account)| account.received.0 + account.shown().0).sum()
+        let of_streams = accounts.iter().map(|(_, account)| account.received.0 + account.shown().0);
+        of_streams.sum::<u64>() + Inherited::taken_bytes()
     }
 
     /// The report as far as it is known.

@@ -64,8 +64,8 @@ pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
 pub use open_dir::OpenDir;
 pub use rebuild::rebuild_report;
 pub use report::{
-    BarrierReport, FirstFailure, HostReport, OtherFailure, RankReport, Report, StreamReport,
-    Totals, rfc3339,
+    BarrierReport, FirstFailure, HostReport, NotWritten, OtherFailure, RankReport, Report,
+    StreamReport, Totals, rfc3339,
 };
 pub use report_file::{report_text, write_report};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_client::Inherited;
-use lastline_jobs::{OpenDir, REPORT_FILE, Report, report_text, write_report};
+use lastline_jobs::{NotWritten, OpenDir, REPORT_FILE, Report, report_text, write_report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
@@ -148,7 +148,8 @@ impl DriverLoop {
                 true
             })),
             Some(Stage::Print) => {
-                Some(Box::pin(write(self.report(), self.settings.dir.clone(), None)))
+                let writing = write(self.report(), self.settings.dir.clone(), None);
+                Some(Box::pin(async move { writing.await.1 }))
             }
             _ => None,
         }
@@ -256,37 +257,42 @@ impl DriverLoop {
 
     /// Writes the report as it is at the end, wherever it is wanted.
     async fn finish(self) {
-        let report = self.report();
+        let mut report = self.report();
         let Settings { dir, asked, .. } = &self.settings;
-        write(report.clone(), dir.clone(), asked.clone()).await;
+        (report.not_written, _) = write(report.clone(), dir.clone(), asked.clone()).await;
         self.finished.send_replace(Some(Arc::new(report)));
     }
 }
 
-/// Writes the report in these places; whether that was in time. One that does not answer in time is told and given up: its
-/// disk may hang for ever.
-async fn write(report: Report, dir: Option<Arc<OpenDir>>, asked: Option<PathBuf>) -> bool {
-    let mut in_time = true;
+/// Writes the report in these places; where it could not, and whether that was in time. One that does not
+/// answer in time is told and given up: its disk may hang for ever.
+async fn write(
+    report: Report,
+    dir: Option<Arc<OpenDir>>,
+    asked: Option<PathBuf>,
+) -> (Vec<NotWritten>, bool) {
+    let (mut not_written, mut in_time) = (Vec::new(), true);
     let text: Arc<[u8]> = report_text(&report).into();
     let beside = dir.map(|dir| {
         let (text, path) = (Arc::clone(&text), dir.path().join(REPORT_FILE));
-        (path, tokio::task::spawn_blocking(move || dir.replace(REPORT_FILE, &text)))
+        (path, false, tokio::task::spawn_blocking(move || dir.replace(REPORT_FILE, &text)))
     });
     let asked = asked.map(|path| {
         let place = path.clone();
-        (path, tokio::task::spawn_blocking(move || write_report(&text, &place)))
+        (path, true, tokio::task::spawn_blocking(move || write_report(&text, &place)))
     });
-    for (path, written) in beside.into_iter().chain(asked) {
-        let path = path.display();
-        match tokio::time::timeout(LAST_MOMENT, written).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
-            Ok(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
+    for (path, asked, written) in beside.into_iter().chain(asked) {
+        let cause = match tokio::time::timeout(LAST_MOMENT, written).await {
+            Ok(Ok(Ok(()))) => continue,
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
             Err(_) => {
                 in_time = false;
-                tracing::warn!(%path, "the report was not written: its disk does not answer");
+                String::from("its disk does not answer")
             }
-        }
+        };
+        tracing::warn!(path = %path.display(), "the report was not written: {cause}");
+        not_written.push(NotWritten::new(path, asked, cause));
     }
-    in_time
+    (not_written, in_time)
 }

@@ -10,8 +10,8 @@ use lastline_line::StreamId;
 use crate::names::FamilyId;
 use crate::{Append, Storage};
 
-/// The most rotated files that stay open for reading back, of all streams together.
-const OPEN_ROTATED: usize = 64;
+/// The most rotated files that an appender keeps open for reading back, of all streams together.
+pub const OPEN_ROTATED: usize = 64;
 
 /// One file of a stream.
 pub(crate) struct Segment {

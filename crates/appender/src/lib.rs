@@ -143,6 +143,7 @@ pub use archive::{Archive, Extent, IndexState};
 pub use dir::DirStorage;
 pub use error::AppenderError;
 pub use filed::{FiledTo, Settled};
+pub use files::OPEN_ROTATED;
 pub use names::{FamilyId, INDEX_NAME};
 pub use note::Note;
 pub use options::{Fsync, OnNote, Options};

@@ -1,11 +1,12 @@
 //! The end that a tee feeds.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_channel::Sender;
-use lastline_line::{Accept, Message, Offset, Sink};
+use lastline_line::{Accept, Acquire, Lease, Message, Offset, Sink};
 
 use crate::state::AppenderState;
 use crate::stream::{Item, Payload, StreamState};
@@ -21,8 +22,17 @@ pub(crate) const ITEM_BYTES: usize = 128;
 pub struct FileSink {
     shared: Arc<AppenderState>,
     stream: Arc<StreamState>,
-    /// What was refused last, in bytes with its item.
-    refused_bytes: usize,
+    room: Room,
+}
+
+/// Room in the queues for a message that was refused.
+enum Room {
+    /// Nothing was refused.
+    Unasked,
+    /// It waits in line.
+    Waits(Acquire),
+    /// It is kept until the message is offered again.
+    Kept(Lease),
 }
 
 impl fmt::Debug for FileSink {
@@ -33,7 +43,7 @@ impl fmt::Debug for FileSink {
 
 impl FileSink {
     pub(crate) fn new(shared: Arc<AppenderState>, stream: Arc<StreamState>) -> Self {
-        Self { shared, stream, refused_bytes: 0 }
+        Self { shared, stream, room: Room::Unasked }
     }
 
     fn offer(&mut self, stream: Arc<StreamState>, end: Offset, payload: Payload) -> Accept {
@@ -46,17 +56,31 @@ impl FileSink {
             self.shared.declare_late(&stream, end);
             return Accept::Taken;
         };
-        let Some(lease) = self.shared.budget.try_acquire(bytes) else {
-            self.refused_bytes = bytes;
+        let Some(lease) = self.lease(bytes) else {
             return Accept::Full;
         };
-        self.refused_bytes = 0;
         stream.accepted.raise(end);
         let item = Item { stream, payload, lease };
         if let Err(refused) = queue.try_send(item) {
             self.shared.declare_late(&refused.into_inner().stream, end);
         }
         Accept::Taken
+    }
+
+    /// Room for `bytes`; without it, asks for it.
+    fn lease(&mut self, bytes: usize) -> Option<Lease> {
+        let kept = match std::mem::replace(&mut self.room, Room::Unasked) {
+            Room::Kept(lease) if lease.bytes() == bytes => Some(lease),
+            Room::Waits(acquire) if acquire.bytes() == bytes => {
+                self.room = Room::Waits(acquire);
+                return None;
+            }
+            _ => self.shared.budget.try_acquire(bytes),
+        };
+        if kept.is_none() {
+            self.room = Room::Waits(self.shared.budget.acquire(bytes));
+        }
+        kept
     }
 
     /// The queue of the stream's thread; `None` when nothing is filed any more.
@@ -95,21 +119,21 @@ impl Sink for FileSink {
     }
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.refused_bytes == 0 {
+        let Room::Waits(acquire) = &mut self.room else {
             return Poll::Ready(());
-        }
+        };
         // First be known, then look: a close in between is seen by one of the two.
         self.stream.set_waiting(Some(context.waker().clone()));
-        let ready = if self.shared.is_closed() {
-            Poll::Ready(())
-        } else {
-            self.shared.budget.poll_acquire(context, self.refused_bytes).map(drop)
-        };
-        if ready.is_ready() {
-            self.stream.set_waiting(None);
-            self.refused_bytes = 0;
+        let granted = Pin::new(acquire).poll(context);
+        if granted.is_pending() && !self.shared.is_closed() {
+            return Poll::Pending;
         }
-        ready
+        self.stream.set_waiting(None);
+        self.room = match granted {
+            Poll::Ready(lease) => Room::Kept(lease),
+            Poll::Pending => Room::Unasked,
+        };
+        Poll::Ready(())
     }
 }
 

@@ -14,8 +14,9 @@ use lastline_tee::BoxSink;
 
 use crate::control::ControlSocket;
 use crate::driver::{DriverBuilder, DriverHandle, RankChanges, RankStatus};
-use crate::host::{HostBuilder, HostHandle, files_needed};
+use crate::host::{HostBuilder, HostHandle};
 use crate::plan::{Console, Plan, find_program};
+use crate::sizes::files_needed;
 use crate::{RankError, SpawnError, sizes};
 
 /// Makes a [`LoggingMesh`] of other parts than it has by default.

@@ -1,4 +1,6 @@
-//! How the memory that a job is given is shared out.
+//! How the memory that a job is given is shared out, and how many files it has open.
+
+use lastline_appender::OPEN_ROTATED;
 
 /// The pipes of a job may hold this many bytes together when they are made: a quarter of what
 /// Linux lets one user have for all processes.
@@ -14,6 +16,20 @@ pub(crate) const PIPE_GROWTH_BYTES: usize = 8 << 20;
 const MIN_BUFFER_BYTES: usize = 256 << 10;
 /// What open lines may hold in memory together, in bytes.
 const OPEN_LINES_BYTES: usize = 8 << 20;
+
+/// Descriptors that a rank takes here: two pipes or the two ends of a terminal, two files, one for
+/// its exit.
+const FILES_PER_RANK: u64 = 5;
+/// Descriptors that a job of any size takes beside its rotated files. It has 20 while its ranks run
+/// (reactor, signals, control socket, guardian, index, lock, directories, outputs); the others are for
+/// what comes and goes: a rank that is being started, a file that is read back, a report, a look into
+/// `/proc`, who asks for a barrier.
+const OWN_FILES: u64 = 48;
+
+/// How many open files so many ranks need.
+pub(crate) fn files_needed(procs: u32) -> u64 {
+    u64::from(procs) * FILES_PER_RANK + OWN_FILES + OPEN_ROTATED as u64
+}
 
 /// Memory for output, of which the others are shares. What is on its way and what waits before it
 /// pin at most twice their bytes, so that a console that takes nothing leaves memory for reading

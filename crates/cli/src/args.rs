@@ -93,7 +93,8 @@ is empty is as one that is not set.
 
 The exit code is 0 when all ranks ended with 0, otherwise that of the rank that failed first
 (128 + n for a signal); 130 and 143 when lastline was told to stop; 126 and 127 when the command
-could not be run; 2 for bad usage; 74 with --strict when output was lost.";
+could not be run; 2 for bad usage; 74 when --report could not be written, and with --strict when
+output was lost or not filed.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
@@ -164,7 +165,7 @@ pub(crate) struct RunOptions {
     /// Do not end what is left in the ranks' process groups when the job is over
     #[arg(long, env = "LASTLINE_RUN_LEAVE_BACKGROUND", value_parser = flag())]
     pub(crate) leave_background: bool,
-    /// Exit with 74 when output was lost
+    /// Exit with 74 when output was lost or not filed, or the report not written
     #[arg(long, env = "LASTLINE_RUN_STRICT", value_parser = flag())]
     pub(crate) strict: bool,
     /// The deadline of a barrier

@@ -10,7 +10,7 @@ pub(crate) const SUCCESS: u8 = 0;
 pub(crate) const FAILURE: u8 = 1;
 /// Bad usage, a directory or an id that cannot be used.
 pub(crate) const USAGE: u8 = 2;
-/// Output was lost, with `--strict`; EX_IOERR of sysexits.h.
+/// What was asked for could not be written, or output was lost, with `--strict`; EX_IOERR of sysexits.h.
 pub(crate) const LOST: u8 = 74;
 
 /// The exit code for an error that kept a command from being carried out.
@@ -27,8 +27,9 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
 }
 
 /// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that
-/// failed first, 128 + n for a signal; 74 when output was lost and that counts.
-pub(crate) fn of_report(report: &Report, strict: bool) -> u8 {
+/// failed first, 128 + n for a signal; 74 when a report is not where it was asked for, and when output
+/// was lost, or was not filed where it is `filed`, and that counts.
+pub(crate) fn of_report(report: &Report, filed: bool, strict: bool) -> u8 {
     if let Some(StopCause::Signal(signal)) = report.stopped_by {
         return u8::try_from(128 + signal).unwrap_or(u8::MAX);
     }
@@ -39,8 +40,12 @@ pub(crate) fn of_report(report: &Report, strict: bool) -> u8 {
     if report.hosts.iter().any(|host| host.lost.is_some()) {
         return FAILURE;
     }
+    if report.not_written.iter().any(|report| report.asked || strict) {
+        return LOST;
+    }
     let totals = report.totals();
-    if strict && (totals.lost_bytes > 0 || !report.balanced) {
+    let not_filed = filed && totals.not_filed_bytes > 0;
+    if strict && (totals.lost_bytes > 0 || not_filed || !report.balanced) {
         return LOST;
     }
     SUCCESS

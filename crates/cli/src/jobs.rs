@@ -55,7 +55,7 @@ fn row(job: &FoundJob) -> [String; 6] {
     let exit = match &job.state {
         JobState::Running => String::from("running"),
         JobState::Broken => String::from("broken"),
-        JobState::Finished(report) => exit::of_report(report, job.info.strict).to_string(),
+        JobState::Finished(report) => exit::of_report(report, true, job.info.strict).to_string(),
         _ => String::from("?"),
     };
     let started: Result<jiff::Timestamp, _> = job.info.started.parse();

@@ -144,12 +144,13 @@ pub(crate) struct Lines<W>(pub(crate) W);
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut mid_line = MID_LINE.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = self.0.write(bytes)?;
-        if let Some(last) = bytes[..written].last() {
+        // All of it: it may be taken in pieces, between which no words may stand.
+        self.0.write_all(bytes)?;
+        if let Some(last) = bytes.last() {
             // What is drawn ends with a return, at a place for new lines.
             *mid_line = *last != b'\n' && !(*last == b'\r' && AREA.get().is_some());
         }
-        Ok(written)
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

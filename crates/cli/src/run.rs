@@ -67,8 +67,9 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     // Threads that a console or a disk holds for ever end with the process, and so does the lock:
     // even to close a file may be to wait for a disk.
     runtime.shutdown_background();
+    let filed = dir.is_some();
     std::mem::forget(dir);
-    Ok(exit::of_report(&report, strict))
+    Ok(exit::of_report(&report, filed, strict))
 }
 
 /// Whether ranks may have run before this error.

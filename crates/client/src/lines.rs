@@ -16,6 +16,8 @@ pub(crate) use self::state::OpenSince;
 
 /// A line that is longer moves the cursor for other reasons than to draw, in bytes.
 const MAX_DRAWN_LINE_BYTES: usize = 4 << 10;
+/// A line's buffer that grew beyond this is released with the line, in bytes.
+const KEPT_BYTES: usize = 1 << 10;
 
 /// The open line of a stream.
 #[derive(Debug, Default)]
@@ -221,8 +223,11 @@ impl OpenLine {
         self.continues = partial;
         self.redraws = false;
         self.open = None;
-        text.clear();
-        self.text = text;
+        // A stream that is quiet holds no buffer worth speaking of.
+        if text.capacity() <= KEPT_BYTES {
+            text.clear();
+            self.text = text;
+        }
     }
 }
 

@@ -1,47 +1,113 @@
 //! The two outputs of a console behind one buffer, so that their order is kept.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lastline_line::Stream;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::BorrowedFd;
+use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+use rustix::termios::isatty;
 
 use crate::printer::PrintError;
 
+/// How much is written at once to an output that can only be waited for, in bytes: little enough to be
+/// taken within seconds by one that is as slow as a serial line.
+const PIECE_BYTES: usize = 1 << 10;
+
+/// What this process's own outputs have taken of what was written through [`Inherited`].
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
 /// An inherited output of this process, written without changing its flags.
 ///
-/// Whether it blocks is a property of the open file, which others share: when somebody has made it
-/// non-blocking, this waits until it takes more.
-#[derive(Clone, Copy, Debug)]
-pub struct Inherited(BorrowedFd<'static>);
+/// Whether it blocks is a property of the open file, which others share. So a pipe or a terminal is
+/// opened once more, for this process alone and without blocking: that way it is known how much of a
+/// block a slow one has taken ([`Inherited::taken_bytes`]). Where the system refuses that, it is written
+/// in small pieces.
+#[derive(Clone, Debug)]
+pub struct Inherited {
+    fd: BorrowedFd<'static>,
+    way: Way,
+}
+
+/// How an output is written.
+#[derive(Clone, Debug)]
+enum Way {
+    /// Through this file, which never blocks.
+    Own(Arc<OwnedFd>),
+    Pieces,
+    /// A file, or a device that takes all at once.
+    Whole,
+}
+
+impl Way {
+    fn to(fd: BorrowedFd<'_>) -> Self {
+        let found = fstat(fd).map(|found| FileType::from_raw_mode(found.st_mode));
+        let slow = match found {
+            Ok(FileType::Fifo | FileType::Socket) => true,
+            Ok(FileType::CharacterDevice) => isatty(fd),
+            _ => false,
+        };
+        if !slow {
+            return Self::Whole;
+        }
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let own = open(format!("/proc/self/fd/{}", fd.as_raw_fd()), flags, Mode::empty());
+        own.map_or(Self::Pieces, |own| Self::Own(Arc::new(own)))
+    }
+}
 
 impl Inherited {
     /// Standard output.
     pub fn stdout() -> Self {
-        Self(rustix::stdio::stdout())
+        Self::new(rustix::stdio::stdout())
     }
 
     /// Standard error.
     pub fn stderr() -> Self {
-        Self(rustix::stdio::stderr())
+        Self::new(rustix::stdio::stderr())
+    }
+
+    fn new(fd: BorrowedFd<'static>) -> Self {
+        Self { fd, way: Way::to(fd) }
+    }
+
+    /// What both outputs of this process have taken so far, in bytes: it grows as long as somebody
+    /// reads, however slowly, also in the middle of what a printer writes. Whoever prints through
+    /// this, in whichever job, prints to the same two.
+    pub fn taken_bytes() -> u64 {
+        TAKEN.load(Ordering::Relaxed)
     }
 
     /// How many rows and columns it has; `None` where it is no terminal, or one that does not say.
     pub fn size(&self) -> Option<(u16, u16)> {
-        let size = rustix::termios::tcgetwinsize(self.0).ok()?;
+        let size = rustix::termios::tcgetwinsize(self.fd).ok()?;
         (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
     }
 }
 
 impl Write for Inherited {
+    /// Writes as much as is taken at once; that may be a part, without an error.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (fd, most) = match &self.way {
+            Way::Own(own) => (own.as_fd(), bytes.len()),
+            Way::Pieces => (self.fd, bytes.len().min(PIECE_BYTES)),
+            Way::Whole => (self.fd, bytes.len()),
+        };
         loop {
-            match rustix::io::write(self.0, bytes) {
-                Err(rustix::io::Errno::AGAIN) => {
-                    poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None)?;
+            match rustix::io::write(fd, &bytes[..most]) {
+                Err(Errno::AGAIN) => match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                },
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+                Ok(written) => {
+                    TAKEN.fetch_add(written as u64, Ordering::Relaxed);
+                    return Ok(written);
                 }
-                Err(rustix::io::Errno::INTR) => {}
-                other => return Ok(other?),
             }
         }
     }

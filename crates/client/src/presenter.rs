@@ -1,6 +1,7 @@
 //! What a line goes through between its stream and the console.
 
-use std::time::SystemTime;
+use std::sync::OnceLock;
+use std::time::{Instant, SystemTime};
 
 use lastline_line::{Fold, Line, Off, Span, StreamId, Timestamp, Withheld};
 
@@ -107,9 +108,15 @@ impl Presenter {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time that goes into a timestamp")]
+/// The time for folds: that of day when it is asked for first, and from then on by a clock that nobody
+/// sets, so that no window becomes longer or shorter.
 pub(crate) fn now() -> Timestamp {
-    Timestamp::from_system(SystemTime::now())
+    static START: OnceLock<(Timestamp, Instant)> = OnceLock::new();
+    #[expect(clippy::disallowed_methods, reason = "any time will do to count from")]
+    let start = || (Timestamp::from_system(SystemTime::now()), Instant::now());
+    let (day, moment) = START.get_or_init(start);
+    let passed = u64::try_from(moment.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Timestamp(day.0.saturating_add(passed))
 }
 
 /// Takes the pieces of one stream.

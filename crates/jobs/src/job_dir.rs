@@ -1,6 +1,6 @@
 //! The directory of a job: who made it, whether it still runs, and where all jobs are.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -186,18 +186,19 @@ impl JobDir {
         let Some(mut lock) = Locked::try_new(lock).map_err(failed("lock", &file))? else {
             return Err(JobDirError::Running { dir: path.to_owned() });
         };
+        // Somebody who was refused here may have taken it away meanwhile.
+        if !dir.has(JOB_FILE, &lock.0) {
+            return Err(JobDirError::Running { dir: path.to_owned() });
+        }
         let was_here = lock.0.metadata().is_ok_and(|file| file.len() > 0);
-        let old = job_files(&dir).map_err(failed("read", path))?;
-        if (was_here || !old.is_empty()) && !overwrite {
-            return Err(JobDirError::Finished { dir: path.to_owned() });
+        let begun = begin(&dir, &mut lock.0, was_here, overwrite, info);
+        if begun.is_err() && !was_here {
+            // An empty `job.json` says of no job.
+            drop(dir.remove(JOB_FILE).inspect_err(|error| {
+                tracing::debug!(%error, file = %file.display(), "it is left");
+            }));
         }
-        for name in old {
-            dir.remove(&name).map_err(failed("remove", &path.join(&name)))?;
-        }
-        let text = serde_json::to_vec_pretty(info).expect("BUG: a job's facts become JSON");
-        let write = lock.0.set_len(0).and_then(|()| lock.0.write_all(&text));
-        write.map_err(failed("write", &file))?;
-        Ok(Self { dir, _lock: lock })
+        begun.map(|()| Self { dir, _lock: lock })
     }
 
     /// As [`create`](Self::create), for `timeout` at most: a disk may hang for ever. What is made
@@ -262,6 +263,27 @@ impl JobDir {
     }
 }
 
+/// Makes `file`, which is its `job.json`, that of a new job in `dir`.
+fn begin(
+    dir: &OpenDir,
+    file: &mut File,
+    was_here: bool,
+    overwrite: bool,
+    info: &JobInfo,
+) -> Result<(), JobDirError> {
+    let path = dir.path();
+    let old = job_files(dir).map_err(failed("read", path))?;
+    if (was_here || !old.is_empty()) && !overwrite {
+        return Err(JobDirError::Finished { dir: path.to_owned() });
+    }
+    for name in old {
+        dir.remove(&name).map_err(failed("remove", &path.join(&name)))?;
+    }
+    let text = serde_json::to_vec_pretty(info).expect("BUG: a job's facts become JSON");
+    let write = file.set_len(0).and_then(|()| file.write_all(&text));
+    write.map_err(failed("write", &path.join(JOB_FILE)))
+}
+
 /// What a former job left in `dir`, but for `job.json`.
 pub(crate) fn job_files(dir: &OpenDir) -> io::Result<Vec<String>> {
     let mut names = dir.names()?;
@@ -323,6 +345,22 @@ mod tests {
         // What was made is gone when another may have the directory.
         wait_until(|| within(lastline_testing::PATIENCE).is_ok());
         std::process::ExitCode::SUCCESS
+    }
+
+    #[test]
+    fn a_directory_that_is_refused_is_as_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let log = root.path().join("rank-0.stdout.log");
+        std::fs::write(&log, "old").unwrap();
+        let info = JobInfo::new("j", vec![], 1);
+        let refused = JobDir::create(root.path(), false, &info).unwrap_err();
+        assert!(matches!(refused, JobDirError::Finished { .. }), "{refused:?}");
+        assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+        drop(JobDir::create(root.path(), true, &info).unwrap());
+        assert!(!log.exists());
+        let before = std::fs::read(root.path().join(JOB_FILE)).unwrap();
+        JobDir::create(root.path(), false, &info).unwrap_err();
+        assert_eq!(std::fs::read(root.path().join(JOB_FILE)).unwrap(), before);
     }
 
     #[test]

@@ -7,6 +7,8 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lastline_line::Timestamp;
+
 use crate::clock::now;
 use crate::job_dir::{
     JOB_FILE, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, failed, job_files,
@@ -14,6 +16,9 @@ use crate::job_dir::{
 use crate::job_lock::{Locked, is_locked};
 use crate::open_dir::OpenDir;
 use crate::report::Report;
+
+/// How long what may become a job is left alone.
+const REMAINS_STAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How a job is doing.
 #[derive(Clone, Debug, PartialEq)]
@@ -237,8 +242,9 @@ impl Retention {
 impl JobsPlace {
     /// Removes finished and broken jobs, oldest first, until the rest is within `retention`; their
     /// ids. Of a job behind a link, which has its directory elsewhere, only the link goes, and so do
-    /// links to what is gone, which were no jobs any more. A job that runs stays, and so does a file
-    /// that is no job's.
+    /// links to what is gone, which were no jobs any more. A job that runs stays, and so does one with a
+    /// file among its own that is no job's. What was left of a job that had not begun, or was being
+    /// removed, when its program ended goes after a day.
     pub fn prune(&self, retention: &Retention) -> Vec<String> {
         let mut over: Vec<FoundJob> = self.list();
         over.retain(|job| job.state != JobState::Running);
@@ -248,6 +254,11 @@ impl JobsPlace {
         let gone = over.split_off(retention.split(&facts));
         let removed = gone.into_iter().filter(|job| is_done(remove(job), &job.dir));
         let removed = removed.map(|job| job.info.job).collect();
+        for entry in self.entries().filter(|entry| FoundJob::open(entry).is_err()) {
+            if remove_remains(&entry).is_ok() {
+                tracing::debug!(dir = %entry.display(), "what was left of a job is gone");
+            }
+        }
         for link in self.entries().chain([self.0.join(LATEST)]).filter(|link| is_stale(link)) {
             is_done(fs::remove_file(&link), &link);
         }
@@ -288,10 +299,44 @@ fn remove(job: &FoundJob) -> io::Result<()> {
     if !FoundJob::open(&job.dir).is_ok_and(|found| found.info == job.info) {
         return Err(io::ErrorKind::ResourceBusy.into());
     }
-    for name in job_files(&dir)? {
-        dir.remove(&name)?;
+    remove_files(&dir)?;
+    drop(lock);
+    dir.remove_itself()
+}
+
+/// Removes a job's files, `job.json` last: one that is removed in part is on the list still. Where
+/// something else is among them all stay, for the directory would, and be on no list.
+fn remove_files(dir: &OpenDir) -> io::Result<()> {
+    let files = job_files(dir)?;
+    if dir.names()?.iter().any(|name| name != JOB_FILE && !files.contains(name)) {
+        return Err(io::ErrorKind::DirectoryNotEmpty.into());
     }
-    dir.remove(JOB_FILE)?;
+    files.iter().try_for_each(|name| dir.remove(name))?;
+    match dir.remove(JOB_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+/// Removes what is left of a directory whose job had not begun, or was being removed, when its program
+/// ended: there is no `job.json`, or an empty one. It is left alone for a day, in which it may become one.
+fn remove_remains(path: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(path)?;
+    let age = now().since(Timestamp::from_system(found.modified()?));
+    if !found.is_dir() || age < REMAINS_STAY {
+        return Err(io::ErrorKind::ResourceBusy.into());
+    }
+    let dir = OpenDir::no_link(path)?;
+    let lock = match dir.open_file(JOB_FILE, false) {
+        Ok(file) if file.metadata()?.len() == 0 => Locked::try_new(file)?,
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return remove_files(&dir).and_then(|()| dir.remove_itself());
+        }
+        Err(error) => return Err(error),
+    };
+    let lock = lock.ok_or(io::ErrorKind::ResourceBusy)?;
+    remove_files(&dir)?;
     drop(lock);
     dir.remove_itself()
 }
@@ -301,9 +346,13 @@ fn point(link: &Path, target: &Path) -> io::Result<()> {
     if fs::symlink_metadata(link).is_ok_and(|found| !found.is_symlink()) {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    let new = link.with_extension(format!("new-{}", std::process::id()));
+    let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
+    let new = link.with_extension(format!("new-{random}"));
     std::os::unix::fs::symlink(target, &new)?;
-    fs::rename(&new, link)
+    fs::rename(&new, link).inspect_err(|_| {
+        // Nobody else can know of it.
+        is_done(fs::remove_file(&new), &new);
+    })
 }
 
 #[cfg(test)]
@@ -346,8 +395,54 @@ mod tests {
         assert_eq!(removed, ["a", "b"]);
         assert!(elsewhere.join("rank-0.stdout.log").exists());
         assert!(place.dir_of("c").join("precious").exists());
+        assert!(place.dir_of("c").join("rank-0.stdout.log").exists(), "it stays whole");
+        assert_eq!(ids(&place), ["c", "d"]);
         assert!(running.path().join("rank-0.stdout.log").exists());
         assert!(!place.dir_of("a").exists() && !place.dir_of("b").exists());
+    }
+
+    #[test]
+    fn what_is_left_of_a_job_goes_after_a_day_and_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let place = JobsPlace::at(root.path().join("jobs"));
+        let yesterday = std::time::SystemTime::UNIX_EPOCH;
+        let make = |id: &str, names: &[&str], aged: bool| {
+            fs::create_dir_all(place.dir_of(id)).unwrap();
+            names.iter().for_each(|name| fs::write(place.dir_of(id).join(name), "").unwrap());
+            if aged {
+                File::open(place.dir_of(id)).unwrap().set_modified(yesterday).unwrap();
+            }
+        };
+        let unfinished = ".report.json.0123456789abcdef.unfinished";
+        make("empty", &[], true);
+        make("broken", &[JOB_FILE, "rank-0.stdout.log", unfinished], true);
+        make("removed", &["rank-0.stdout.log"], true);
+        make("fresh", &[JOB_FILE], false);
+        make("foreign", &["rank-0.stdout.log", "report.json.new"], true);
+        make("unknown", &["notes"], true);
+        job(&place, "a", &place.dir_of("a"));
+        fs::write(place.dir_of("a").join(unfinished), "").unwrap();
+        assert_eq!(place.prune(&Retention::default()), [""; 0]);
+        let mut left: Vec<_> = place.entries().collect();
+        left.sort();
+        assert_eq!(left, ["a", "foreign", "fresh", "unknown"].map(|id| place.dir_of(id)));
+        assert!(place.dir_of("foreign").join("rank-0.stdout.log").exists());
+        assert_eq!(place.prune(&keep(0)), ["a"]);
+        assert!(!place.dir_of("a").exists());
+    }
+
+    /// A report that was being written when the program ended, under the name of another version's.
+    #[test]
+    fn a_job_with_a_file_that_is_not_its_own_stays_whole_and_on_the_list() {
+        let root = tempfile::tempdir().unwrap();
+        let place = JobsPlace::at(root.path().join("jobs"));
+        job(&place, "a", &place.dir_of("a"));
+        fs::write(place.dir_of("a").join("report.json.new"), "").unwrap();
+        assert_eq!(place.prune(&keep(0)), [""; 0]);
+        assert_eq!(ids(&place), ["a"]);
+        assert!(place.dir_of("a").join("rank-0.stdout.log").exists());
+        fs::remove_file(place.dir_of("a").join("report.json.new")).unwrap();
+        assert_eq!(place.prune(&keep(0)), ["a"]);
     }
 
     /// A job that is over, on the list, with files in `dir`.

@@ -64,7 +64,7 @@ pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
 pub use open_dir::OpenDir;
 pub use rebuild::rebuild_report;
 pub use report::{
-    BarrierReport, FirstFailure, HostReport, LeftOut, OtherFailure, RankReport, Report,
+    BarrierReport, FirstFailure, HostReport, LeftOut, NotWritten, OtherFailure, RankReport, Report,
     StreamReport, Totals, rfc3339,
 };
 pub use report_file::{report_text, write_report};

@@ -103,17 +103,24 @@ impl OpenDir {
         Ok(openat(&self.dir, name, flags, FILE_MODE)?.into())
     }
 
+    /// Whether `file` is what has the name.
+    pub(crate) fn has(&self, name: &str, file: &File) -> bool {
+        let there = statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        let [there, ours] = [there, fstat(file)].map(|stat| stat.map(|it| (it.st_dev, it.st_ino)));
+        there.is_ok() && there == ours
+    }
+
     pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         Ok(unlinkat(&self.dir, name, AtFlags::empty())?)
     }
 
-    /// All names that are text, without `.` and `..`.
+    /// All names, without `.` and `..`; of one that is not text, what can be read of it.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.dir)? {
             let entry = entry?;
-            let name = entry.file_name().to_str().ok();
-            names.extend(name.filter(|name| !matches!(*name, "." | "..")).map(str::to_owned));
+            let name = entry.file_name().to_string_lossy();
+            names.extend(Some(name).filter(|name| name != "." && name != "..").map(Into::into));
         }
         Ok(names)
     }

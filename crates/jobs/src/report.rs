@@ -1,6 +1,7 @@
 //! What is told at the end.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lastline_line::{
@@ -61,6 +62,28 @@ pub struct Report {
     /// The stages of the teardown, in order.
     #[serde(default, deserialize_with = "lenient::all_known")]
     pub teardown: Vec<StageReport>,
+    /// Where it could not be written. No file says so, only whoever made it.
+    #[serde(skip)]
+    pub not_written: Vec<NotWritten>,
+}
+
+/// A place where a report could not be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NotWritten {
+    /// Where.
+    pub path: PathBuf,
+    /// It was asked for there, beside the job's own files or without any.
+    pub asked: bool,
+    /// Why, in the words of the system.
+    pub cause: String,
+}
+
+impl NotWritten {
+    /// A report that is not at `path`, because of `cause`.
+    pub fn new(path: PathBuf, asked: bool, cause: impl Into<String>) -> Self {
+        Self { path, asked, cause: cause.into() }
+    }
 }
 
 /// One host of a job.
@@ -356,6 +379,7 @@ impl Report {
             barriers: Vec::new(),
             barriers_left_out: BTreeMap::new(),
             teardown: Vec::new(),
+            not_written: Vec::new(),
         }
     }
 

@@ -57,7 +57,7 @@ mod who;
 pub mod wire;
 
 pub use address::{Launch, Offset, Span, Stream, StreamId, Timestamp};
-pub use budget::{Budget, Lease};
+pub use budget::{Acquire, Budget, Lease};
 pub use chunk::Chunk;
 pub use field::{Field, FieldSource, Outlier};
 pub use fold::{Address, Emit, Entry, Fold, Folded, Line, Member, Off};

@@ -2,11 +2,13 @@
 //!
 //! Each stream has a lane of its own, in order; lanes with something to send stand in a queue, in
 //! the order in which something came. A chunk that its stream's file has can be spilled: its lane
-//! keeps the span, and reads it back when its turn comes.
+//! keeps the span, and reads it back when its turn comes. A lane that waits for its file stands
+//! aside: the others are not kept by a disk that does not answer.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
-use lastline_line::{Chunk, Message, Span, StreamId, Timestamp};
+use lastline_line::{Chunk, Message, Offset, Span, StreamId, Timestamp};
 
 /// Beyond this many items a lane joins spans whose arrival times differ.
 const EXACT_ITEMS: usize = 64;
@@ -18,23 +20,25 @@ fn cost(chunk: &Chunk) -> usize {
     chunk.bytes.len() + ITEM_BYTES
 }
 
+/// Time since a fixed moment, by a clock that nobody sets.
+pub(crate) type Moment = Duration;
+
 /// What stands in a lane.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Item {
-    /// A chunk in memory.
-    Held(Chunk),
+    /// A chunk in memory, and since when it has been here. What its own time says is for people.
+    Held(Chunk, Moment),
     /// Bytes that were spilled: the file has them.
-    Filed { span: Span, time: Timestamp },
+    Filed { span: Span, time: Timestamp, since: Moment },
     /// A mark, an end, a skip.
     Mark(Message),
 }
 
 impl Item {
-    /// When its first byte arrived; marks have no time.
-    pub(crate) fn time(&self) -> Option<Timestamp> {
+    /// Since when its first byte has been here; of marks it is not known.
+    pub(crate) fn since(&self) -> Option<Moment> {
         match self {
-            Self::Held(chunk) => Some(chunk.time),
-            Self::Filed { time, .. } => Some(*time),
+            Self::Held(_, since) | Self::Filed { since, .. } => Some(*since),
             Self::Mark(_) => None,
         }
     }
@@ -44,8 +48,20 @@ impl Item {
 struct Lane {
     stream: StreamId,
     items: VecDeque<Item>,
-    /// It stands in the queue of lanes.
-    waits: bool,
+    place: Place,
+}
+
+/// Where a lane stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nowhere: it is empty.
+    Nowhere,
+    /// In the queue of those that can send.
+    Queue,
+    /// Among those that wait for a file to be read.
+    Files,
+    /// What is at its front is being read.
+    Reading,
 }
 
 /// The lanes of all streams.
@@ -54,13 +70,28 @@ pub(crate) struct Backlog {
     lanes: Vec<Lane>,
     by_stream: HashMap<StreamId, usize>,
     queue: VecDeque<usize>,
+    /// Those whose next bytes are to be read from a file.
+    files: VecDeque<usize>,
+    /// How many have theirs read now.
+    reading: usize,
     held_bytes: usize,
 }
 
 impl Backlog {
     /// Nothing waits in any lane.
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.files.is_empty() && self.reading == 0
+    }
+
+    /// Whether what comes of `stream` now has to wait, for what came before it or for others' turn.
+    pub(crate) fn is_before(&self, stream: StreamId) -> bool {
+        let lane = self.by_stream.get(&stream).map(|&at| &self.lanes[at]);
+        !self.queue.is_empty() || lane.is_some_and(|lane| lane.place != Place::Nowhere)
+    }
+
+    /// Whether a lane waits for a file to be read.
+    pub(crate) fn wants_file(&self) -> bool {
+        !self.files.is_empty()
     }
 
     /// What the chunks in memory cost, in bytes.
@@ -69,18 +100,18 @@ impl Backlog {
     }
 
     /// Puts a message at the end of its stream's lane. A skip joins the skip before it.
-    pub(crate) fn push(&mut self, stream: StreamId, message: Message) {
+    pub(crate) fn push(&mut self, stream: StreamId, message: Message, now: Moment) {
         let at = self.lane(stream);
         let lane = &mut self.lanes[at];
         match message {
             Message::Data(chunk) => {
                 self.held_bytes += cost(&chunk);
-                lane.items.push_back(Item::Held(chunk));
+                lane.items.push_back(Item::Held(chunk, now));
             }
             message => push_mark(&mut lane.items, message),
         }
-        if !lane.waits {
-            lane.waits = true;
+        if lane.place == Place::Nowhere {
+            lane.place = Place::Queue;
             self.queue.push_back(at);
         }
     }
@@ -89,17 +120,17 @@ impl Backlog {
     pub(crate) fn release(&mut self, stream: StreamId, filed: impl Fn(Span) -> bool) {
         let at = self.lane(stream);
         let items = &mut self.lanes[at].items;
-        let is_held = |item: &Item| matches!(item, Item::Held(chunk) if filed(chunk.span()));
+        let is_held = |item: &Item| matches!(item, Item::Held(chunk, _) if filed(chunk.span()));
         if !items.iter().any(is_held) {
             return;
         }
         let mut kept: VecDeque<Item> = VecDeque::with_capacity(items.len());
         for item in items.drain(..) {
             match item {
-                Item::Held(chunk) if filed(chunk.span()) => {
+                Item::Held(chunk, since) if filed(chunk.span()) => {
                     self.held_bytes -= cost(&chunk);
                     let exact = kept.len() < EXACT_ITEMS;
-                    let item = Item::Filed { span: chunk.span(), time: chunk.time };
+                    let item = Item::Filed { span: chunk.span(), time: chunk.time, since };
                     push_filed(&mut kept, item, exact);
                 }
                 other => kept.push_back(other),
@@ -111,8 +142,8 @@ impl Backlog {
     /// The same for every stream, as far as `filed` says.
     pub(crate) fn release_all(&mut self, filed: impl Fn(StreamId, Span) -> bool) {
         for at in 0..self.lanes.len() {
-            let Lane { stream, waits, .. } = self.lanes[at];
-            if waits {
+            let Lane { stream, place, .. } = self.lanes[at];
+            if place != Place::Nowhere {
                 self.release(stream, |span| filed(stream, span));
             }
         }
@@ -121,10 +152,17 @@ impl Backlog {
     /// Forgets all bytes for good, held or filed; `instead` may give a skip to stand for them.
     pub(crate) fn forget(&mut self, mut instead: impl FnMut(StreamId, Span) -> Option<Message>) {
         self.held_bytes = 0;
-        for lane in &mut self.lanes {
+        // Nothing waits for a file any more; what is still read is of no use.
+        self.reading = 0;
+        let aside = std::mem::take(&mut self.files);
+        self.queue.extend(aside);
+        for (at, lane) in self.lanes.iter_mut().enumerate() {
+            if lane.place == Place::Reading {
+                self.queue.push_back(at);
+            }
             for item in std::mem::take(&mut lane.items) {
                 let message = match item {
-                    Item::Held(chunk) => instead(lane.stream, chunk.span()),
+                    Item::Held(chunk, _) => instead(lane.stream, chunk.span()),
                     Item::Filed { span, .. } => instead(lane.stream, span),
                     Item::Mark(message) => Some(message),
                 };
@@ -132,9 +170,56 @@ impl Backlog {
                     push_mark(&mut lane.items, message);
                 }
             }
-            lane.waits = !lane.items.is_empty();
+            lane.place = if lane.items.is_empty() { Place::Nowhere } else { Place::Queue };
         }
-        self.queue.retain(|&at| self.lanes[at].waits);
+        self.queue.retain(|&at| self.lanes[at].place == Place::Queue);
+    }
+
+    /// Since when the oldest of those has been here whose turn is next; `None` when that is not
+    /// known.
+    pub(crate) fn waits_since(&self) -> Option<Moment> {
+        let next = self.queue.front().or(self.files.front()).copied();
+        let reads = || self.lanes.iter().position(|lane| lane.place == Place::Reading);
+        let lane = &self.lanes[next.or_else(reads)?];
+        lane.items.front().and_then(Item::since)
+    }
+
+    /// The lane whose turn it is waits for its file from now on.
+    pub(crate) fn set_aside(&mut self) {
+        if let Some(at) = self.queue.pop_front() {
+            self.lanes[at].place = Place::Files;
+            self.files.push_back(at);
+        }
+    }
+
+    /// What is to be read next, from now on; the next call gives another stream's.
+    pub(crate) fn begin_reading(&mut self) -> Option<(StreamId, Span)> {
+        while let Some(at) = self.files.pop_front() {
+            let lane = &mut self.lanes[at];
+            if let Some(Item::Filed { span, .. }) = lane.items.front() {
+                lane.place = Place::Reading;
+                self.reading += 1;
+                return Some((lane.stream, *span));
+            }
+            lane.place = Place::Queue;
+            self.queue.push_back(at);
+        }
+        None
+    }
+
+    /// Reading from `from` on has ended: the lane stands in the queue again, before all others.
+    /// `None` when nobody waits for that any more.
+    pub(crate) fn end_reading(&mut self, stream: StreamId, from: Offset) -> Option<Item> {
+        let at = self.lane(stream);
+        let lane = &mut self.lanes[at];
+        let is_wanted = lane.place == Place::Reading
+            && matches!(lane.items.front(), Some(Item::Filed { span, .. }) if span.from == from);
+        if !is_wanted {
+            return None;
+        }
+        self.reading -= 1;
+        lane.place = Place::Nowhere;
+        lane.items.pop_front()
     }
 
     /// The item whose turn it is, with its stream.
@@ -148,11 +233,11 @@ impl Backlog {
         let at = self.queue.pop_front()?;
         let lane = &mut self.lanes[at];
         let item = lane.items.pop_front();
-        if let Some(Item::Held(chunk)) = &item {
+        if let Some(Item::Held(chunk, _)) = &item {
             self.held_bytes -= cost(chunk);
         }
-        lane.waits = !lane.items.is_empty();
-        if lane.waits {
+        lane.place = if lane.items.is_empty() { Place::Nowhere } else { Place::Queue };
+        if lane.place == Place::Queue {
             self.queue.push_back(at);
         }
         item
@@ -161,21 +246,25 @@ impl Backlog {
     /// Puts an item before everything else: it could not be sent.
     pub(crate) fn put_back(&mut self, stream: StreamId, item: Item) {
         let at = self.lane(stream);
-        if let Item::Held(chunk) = &item {
+        if let Item::Held(chunk, _) = &item {
             self.held_bytes += cost(chunk);
         }
         let lane = &mut self.lanes[at];
         lane.items.push_front(item);
-        if lane.waits {
-            self.queue.retain(|&other| other != at);
+        match lane.place {
+            Place::Nowhere => {}
+            Place::Queue => self.queue.retain(|&other| other != at),
+            Place::Files => self.files.retain(|&other| other != at),
+            // What was read of it will not stand at its front.
+            Place::Reading => self.reading -= 1,
         }
-        lane.waits = true;
+        lane.place = Place::Queue;
         self.queue.push_front(at);
     }
 
     fn lane(&mut self, stream: StreamId) -> usize {
         *self.by_stream.entry(stream).or_insert_with(|| {
-            self.lanes.push(Lane { stream, items: VecDeque::new(), waits: false });
+            self.lanes.push(Lane { stream, items: VecDeque::new(), place: Place::Nowhere });
             self.lanes.len() - 1
         })
     }
@@ -194,11 +283,11 @@ fn push_mark(items: &mut VecDeque<Item>, message: Message) {
 }
 
 fn push_filed(kept: &mut VecDeque<Item>, item: Item, exact: bool) {
-    let Item::Filed { span: next, time: arrived } = item else {
+    let Item::Filed { span: next, time: arrived, .. } = item else {
         return kept.push_back(item);
     };
     match kept.back_mut() {
-        Some(Item::Filed { span, time })
+        Some(Item::Filed { span, time, .. })
             if span.to == next.from && (!exact || *time == arrived) =>
         {
             span.to = next.to;
@@ -208,92 +297,4 @@ fn push_filed(kept: &mut VecDeque<Item>, item: Item, exact: bool) {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use lastline_line::{Launch, Offset, Stream};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn id(rank: u32) -> StreamId {
-        StreamId::new(Launch(0), rank, Stream::Stdout)
-    }
-
-    fn data(rank: u32, start: u64, bytes: usize) -> Message {
-        let bytes = Bytes::from(vec![b'x'; bytes]);
-        Message::Data(Chunk::new(id(rank), Offset(start), Timestamp(start), bytes))
-    }
-
-    fn span_of(item: &Item) -> Option<Span> {
-        match item {
-            Item::Held(chunk) => Some(chunk.span()),
-            Item::Filed { span, .. } => Some(*span),
-            Item::Mark(_) => None,
-        }
-    }
-
-    proptest! {
-        /// Whatever is released and when: each stream's bytes come out once, in order, and what
-        /// is held is counted.
-        #[test]
-        fn a_lane_gives_every_byte_once_in_order(
-            steps in prop::collection::vec((0_u32..3, 1_usize..9, 0_u8..4), 1..200),
-        ) {
-            let (mut backlog, mut read, mut sent) = (Backlog::default(), [0_u64; 3], [0_u64; 3]);
-            let mut take = |backlog: &mut Backlog| -> Result<(), TestCaseError> {
-                let Some((stream, _)) = backlog.front() else { return Ok(()) };
-                let item = backlog.pop().unwrap();
-                let span = span_of(&item).unwrap();
-                let at = &mut sent[stream.rank as usize];
-                prop_assert_eq!(span.from, Offset(*at));
-                *at = span.to.0;
-                Ok(())
-            };
-            for (rank, bytes, action) in steps {
-                let at = &mut read[rank as usize];
-                match action {
-                    0 => take(&mut backlog)?,
-                    1 => backlog.release(id(rank), |span| span.to.0 <= at.saturating_sub(5)),
-                    2 => if let Some((stream, item)) = backlog.front().map(|(s, i)| (s, i.clone())) {
-                        backlog.pop();
-                        backlog.put_back(stream, item);
-                    },
-                    _ => {
-                        backlog.push(id(rank), data(rank, *at, bytes));
-                        *at += bytes as u64;
-                    }
-                }
-            }
-            while !backlog.is_empty() {
-                take(&mut backlog)?;
-            }
-            prop_assert_eq!(sent, read);
-            prop_assert_eq!(backlog.held_bytes(), 0);
-        }
-    }
-
-    #[test]
-    fn what_is_spilled_costs_no_memory_however_much_it_is() {
-        let mut backlog = Backlog::default();
-        for at in 0..10_000 {
-            backlog.push(id(0), data(0, at * 10, 10));
-            backlog.release(id(0), |span| span.to.0 <= (at + 1) * 10);
-        }
-        assert_eq!(backlog.held_bytes(), 0);
-        assert!(backlog.lanes[0].items.len() <= EXACT_ITEMS + 1);
-    }
-
-    #[test]
-    fn lanes_take_turns() {
-        let mut backlog = Backlog::default();
-        for rank in [0, 0, 0, 1] {
-            backlog.push(id(rank), Message::End { stream: id(rank), at: Offset(0) });
-        }
-        let mut order = Vec::new();
-        while let Some((stream, _)) = backlog.front() {
-            order.push(stream.rank);
-            backlog.pop();
-        }
-        assert_eq!(order, [0, 1, 0, 0]);
-    }
-}
+mod tests;

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use async_channel::{Receiver, Sender, TryRecvError, TrySendError};
 use futures_core::Stream;
-use lastline_line::{Budget, Control, ControlSender, Inbox, Lease, Listener, Message, Received};
+use lastline_line::{
+    Acquire, Budget, Control, ControlSender, Inbox, Lease, Listener, Message, Received,
+};
 
 use crate::events::EventLane;
 use crate::transport::{Closed, Reason, Refused, Transport};
@@ -31,6 +33,7 @@ pub fn channel(limit_bytes: usize) -> (ChannelTransport, ChannelInbox) {
         messages: messages_in,
         budget,
         wanted_bytes: 0,
+        waits: None,
         granted: None,
         controls: Box::pin(controls_out),
         events: Arc::new(EventSender(Arc::clone(&events))),
@@ -53,6 +56,8 @@ pub struct ChannelTransport {
     budget: Budget,
     /// What the message last refused would take.
     wanted_bytes: usize,
+    /// Its place in the queue for room.
+    waits: Option<Acquire>,
     /// Room kept for it by `poll_ready`.
     granted: Option<Lease>,
     controls: Pin<Box<Receiver<Control>>>,
@@ -65,6 +70,7 @@ impl Clone for ChannelTransport {
             messages: self.messages.clone(),
             budget: self.budget.clone(),
             wanted_bytes: 0,
+            waits: None,
             granted: None,
             controls: self.controls.clone(),
             events: Arc::clone(&self.events),
@@ -101,7 +107,10 @@ impl Transport for ChannelTransport {
             message => message,
         };
         let Some(lease) = self.lease(bytes) else {
-            self.wanted_bytes = bytes;
+            // What waits for room keeps its place, whatever is refused meanwhile.
+            if self.waits.is_none() {
+                self.wanted_bytes = bytes;
+            }
             return refused(message, Reason::Full);
         };
         match self.messages.try_send((message, lease)) {
@@ -117,10 +126,12 @@ impl Transport for ChannelTransport {
             return Poll::Ready(Err(Closed));
         }
         if self.granted.is_none() {
-            let Poll::Ready(lease) = self.budget.poll_acquire(context, self.wanted_bytes) else {
+            let (budget, bytes) = (&self.budget, self.wanted_bytes);
+            let waits = self.waits.get_or_insert_with(|| budget.acquire(bytes));
+            let Poll::Ready(lease) = Pin::new(waits).poll(context) else {
                 return Poll::Pending;
             };
-            self.granted = Some(lease);
+            (self.granted, self.waits) = (Some(lease), None);
         }
         Poll::Ready(Ok(()))
     }

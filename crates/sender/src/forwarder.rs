@@ -6,11 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use lastline_line::{
-    Accept, Cause, Chunk, Message, Offset, ReadBack, Span, StreamId, Timestamp, Withheld,
-};
+use lastline_line::{Accept, Cause, Chunk, Message, Offset, ReadBack, Span, StreamId, Withheld};
 
-use crate::backlog::{Backlog, Item};
+use crate::backlog::{Backlog, Item, Moment};
 use crate::options::{Options, WhenFull};
 use crate::sent::{Sent, declare};
 use crate::transport::{Reason, Refused, Transport};
@@ -23,11 +21,11 @@ pub(crate) const DROPPED: &str = "dropped: the driver was slower than the rank";
 /// What the worker has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Nothing waits.
+    /// Nothing can be sent now: nothing waits, or only for files.
     Idle,
     /// The transport is full.
     Full,
-    /// Read these bytes back, then call [`Forwarder::read_back`].
+    /// Read these bytes back, then call [`Forwarder::read_back`]. Meanwhile others are sent.
     ReadBack(StreamId, Span),
 }
 
@@ -48,7 +46,7 @@ pub(crate) struct Forwarder {
     behind: bool,
     /// How much of the backlog has been sent, and when that was seen to change last.
     moved: u64,
-    seen_to_move: (u64, Timestamp),
+    seen_to_move: (u64, Moment),
     /// How much has been taken or acknowledged on the far side.
     progress: u64,
     streams: HashMap<StreamId, Sent>,
@@ -68,7 +66,7 @@ impl Forwarder {
             closed: false,
             behind: options.spill_after.is_zero(),
             moved: 0,
-            seen_to_move: (0, Timestamp::default()),
+            seen_to_move: (0, Moment::ZERO),
             progress: 0,
             options,
             streams: HashMap::new(),
@@ -76,7 +74,7 @@ impl Forwarder {
     }
 
     /// Takes a message from a tee; true when the worker has something to do.
-    pub(crate) fn accept(&mut self, message: &Message) -> (Accept, bool) {
+    pub(crate) fn accept(&mut self, message: &Message, now: Moment) -> (Accept, bool) {
         let Some(stream) = message.stream() else {
             return (Accept::Taken, false);
         };
@@ -88,20 +86,20 @@ impl Forwarder {
             Message::Data(chunk) if self.closed => self.declare(stream, chunk.span()),
             message => message.clone(),
         };
-        if !self.backlog.is_empty() {
-            self.queue(stream, message);
+        if self.backlog.is_before(stream) {
+            self.queue(stream, message, now);
             return (Accept::Taken, true);
         }
         match self.send(message) {
             Ok(()) => (Accept::Taken, false),
             Err(refused) => {
-                self.queue(stream, refused.message);
+                self.queue(stream, refused.message, now);
                 (Accept::Taken, true)
             }
         }
     }
 
-    fn queue(&mut self, stream: StreamId, message: Message) {
+    fn queue(&mut self, stream: StreamId, message: Message, now: Moment) {
         let over = self.backlog.held_bytes() + message.payload_bytes() > self.options.held_bytes;
         let message = match message {
             Message::Data(chunk) if self.closed => self.declare(stream, chunk.span()),
@@ -110,7 +108,7 @@ impl Forwarder {
             }
             message => message,
         };
-        self.backlog.push(stream, message);
+        self.backlog.push(stream, message, now);
         if over
             && self.behind
             && let Some(files) = self.spool()
@@ -133,13 +131,12 @@ impl Forwarder {
     /// Spills what has been filed since it was taken, whoever's it is: a rank that waits for
     /// memory sends nothing more that could be an occasion. Not while the client is behind for a
     /// moment only.
-    pub(crate) fn spill(&mut self, now: Timestamp) {
-        let waits_since = self.backlog.front().and_then(|(_, item)| item.time());
-        let waited = waits_since.map(|since| now.since(since));
+    pub(crate) fn spill(&mut self, now: Moment) {
+        let waited = self.backlog.waits_since().map(|since| now.saturating_sub(since));
         if self.seen_to_move.0 != self.moved {
             self.seen_to_move = (self.moved, now);
         }
-        let stands_still = now.since(self.seen_to_move.1) >= self.options.spill_after / 2;
+        let stands_still = now.saturating_sub(self.seen_to_move.1) >= self.options.spill_after / 2;
         self.behind |= waited.is_some_and(|waited| {
             waited >= self.options.spill_after
                 || stands_still && waited >= self.options.spill_after / 2
@@ -226,12 +223,22 @@ impl Forwarder {
         declare(&mut self.streams, stream, span)
     }
 
-    /// Sends what waits until nothing does, or until the worker has to do something.
-    pub(crate) fn step(&mut self) -> Step {
-        while let Some((stream, item)) = self.backlog.front() {
+    /// Sends what waits until nothing does, or until the worker has to do something. Files are read
+    /// only when the worker `may_read`.
+    pub(crate) fn step(&mut self, may_read: bool) -> Step {
+        if may_read && let Some((stream, span)) = self.backlog.begin_reading() {
+            return Step::ReadBack(stream, span);
+        }
+        while let Some((_, item)) = self.backlog.front() {
             let message = match item {
-                Item::Filed { span, .. } => return Step::ReadBack(stream, *span),
-                Item::Held(chunk) => Message::Data(chunk.clone()),
+                Item::Filed { .. } => {
+                    self.backlog.set_aside();
+                    match may_read.then(|| self.backlog.begin_reading()).flatten() {
+                        Some((stream, span)) => return Step::ReadBack(stream, span),
+                        None => continue,
+                    }
+                }
+                Item::Held(chunk, _) => Message::Data(chunk.clone()),
                 Item::Mark(message) => message.clone(),
             };
             match self.send(message) {
@@ -243,25 +250,27 @@ impl Forwarder {
                 Err(_) => {}
             }
         }
-        self.behind = self.options.spill_after.is_zero();
+        if self.backlog.is_empty() {
+            self.behind = self.options.spill_after.is_zero();
+        }
         Step::Idle
     }
 
-    /// The bytes of `stream` from `from` on, which were spilled, have been read back. Nothing
-    /// happens when they have lost their route, or their time, meanwhile.
-    pub(crate) fn read_back(&mut self, stream: StreamId, from: Offset, fetched: Fetched) {
-        let (span, time) = match self.backlog.front() {
-            Some((front, Item::Filed { span, time })) if (front, span.from) == (stream, from) => {
-                (*span, *time)
-            }
-            _ => return,
+    /// The bytes of `stream` from `from` on, which were spilled, have been read back, or `None` when
+    /// the file does not have them yet. Nothing happens when they have lost their route, or their
+    /// time, meanwhile.
+    pub(crate) fn read_back(&mut self, stream: StreamId, from: Offset, fetched: Option<Fetched>) {
+        let Some(item) = self.backlog.end_reading(stream, from) else {
+            return;
         };
-        self.backlog.pop();
+        let (&Item::Filed { span, time, since }, Some(fetched)) = (&item, fetched) else {
+            return self.backlog.put_back(stream, item);
+        };
         let (front, rest_from) = match fetched {
             Ok(bytes) => {
                 let chunk = Chunk::new(stream, span.from, time, bytes.into());
                 let end = chunk.end();
-                (Item::Held(chunk), end)
+                (Item::Held(chunk, since), end)
             }
             Err((to, cause)) => {
                 let span = Span::new(span.from, to.min(span.to));
@@ -270,7 +279,7 @@ impl Forwarder {
         };
         let rest = Span::new(rest_from, span.to);
         if !rest.is_empty() {
-            self.backlog.put_back(stream, Item::Filed { span: rest, time });
+            self.backlog.put_back(stream, Item::Filed { span: rest, time, since });
         }
         self.backlog.put_back(stream, front);
     }
@@ -278,6 +287,11 @@ impl Forwarder {
     /// A number that grows whenever something is sent or acknowledged.
     pub(crate) fn progress(&self) -> u64 {
         self.progress
+    }
+
+    /// Whether something waits for a file, and not for room.
+    pub(crate) fn wants_file(&self) -> bool {
+        self.backlog.wants_file()
     }
 
     /// Nothing waits, and what was taken is stored.
@@ -317,34 +331,4 @@ fn end_of(message: &Message) -> Option<Offset> {
 }
 
 #[cfg(test)]
-mod tests {
-    use lastline_testing::{chunk, stdout};
-
-    use super::*;
-    use crate::channel;
-
-    /// A file answers when nobody wants to know any more: after the end, or after the route's.
-    #[test]
-    fn what_is_read_back_too_late_changes_nothing() {
-        for route_ends_first in [false, true] {
-            let (transport, _inbox) = channel(1);
-            let mut forwarder = Forwarder::new(Box::new(transport), None, Options::default());
-            for at in 0..4 {
-                let message = Message::Data(chunk(stdout(0), at * 10, b"123456789\n"));
-                assert_eq!(forwarder.accept(&message).0, Accept::Taken);
-            }
-            forwarder.backlog.release(stdout(0), |span| span.to <= Offset(40));
-            let Step::ReadBack(stream, span) = forwarder.step() else {
-                panic!("the rest is in the file");
-            };
-            if route_ends_first {
-                forwarder.lose_route();
-            } else {
-                forwarder.settle("late");
-            }
-            forwarder.read_back(stream, span.from, Ok(b"123456789\n".to_vec()));
-            assert_eq!(forwarder.step(), Step::Idle);
-            assert_eq!(forwarder.backlog.held_bytes(), 0);
-        }
-    }
-}
+mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lastline_line::{Accept, HostEvent, Message, Sink, StreamId};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::forwarder::Forwarder;
 use crate::options::Options;
@@ -37,7 +38,13 @@ impl Sender {
         let heartbeat = options.heartbeat;
         let forwarder = Mutex::new(Forwarder::new(Box::new(transport), detour, options));
         let (work, idle) = (Notify::new(), Notify::new());
-        let shared = Arc::new(SenderState { forwarder, work, idle, ended: false.into() });
+        let shared = Arc::new(SenderState {
+            started: Instant::now(),
+            forwarder,
+            work,
+            idle,
+            ended: false.into(),
+        });
         tokio::spawn(work_on(Arc::clone(&shared), heartbeat));
         Self { shared }
     }
@@ -118,7 +125,8 @@ impl std::fmt::Debug for SenderSink {
 
 impl Sink for SenderSink {
     fn accept(&mut self, message: &Message) -> Accept {
-        let (accept, work) = self.shared.forwarder().accept(message);
+        let now = self.shared.now();
+        let (accept, work) = self.shared.forwarder().accept(message, now);
         if work {
             self.shared.work.notify_one();
         }

@@ -4,10 +4,14 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
+use crate::backlog::Moment;
 use crate::forwarder::Forwarder;
 
 pub(crate) struct SenderState {
+    /// What moments are counted from.
+    pub(crate) started: Instant,
     pub(crate) forwarder: Mutex<Forwarder>,
     /// The backlog is no longer empty, or the owner is gone.
     pub(crate) work: Notify,
@@ -18,6 +22,10 @@ pub(crate) struct SenderState {
 }
 
 impl SenderState {
+    pub(crate) fn now(&self) -> Moment {
+        self.started.elapsed()
+    }
+
     pub(crate) fn forwarder(&self) -> MutexGuard<'_, Forwarder> {
         self.forwarder.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,76 +5,79 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use lastline_line::{Control, Message, Offset, ReadBack, ReadOutcome, Span, StreamId, Timestamp};
-use tokio::task::JoinHandle;
+use lastline_line::{Control, Message, Timestamp};
 use tokio::time::Instant;
 
-use crate::forwarder::{Fetched, Step};
+use crate::forwarder::Step;
+use crate::reads::{Read, Reads};
 use crate::state::SenderState;
 use crate::transport::Closed;
 
-/// How much is read back at once, in bytes.
-const READ_BACK_BYTES: usize = 256 << 10;
-/// How long to wait before asking files again what they have.
-const ASK_AGAIN: Duration = Duration::from_millis(5);
 /// While too much is held: how often to look whether it can be spilled. Until then ranks may wait, so
 /// this bounds how fast they run when the client takes nothing.
 const LOOK_AFTER: Duration = Duration::from_millis(2);
 
 enum WorkerEvent {
     Work,
-    Settled(Option<(StreamId, Offset, Fetched)>),
+    Room,
+    Read(Read),
+    MayRead,
     Spill,
     Control(Option<Control>),
     Beat,
 }
 
-/// What the backlog waits for.
+/// What the backlog waits for, beside files.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Hold {
     /// Something to send.
     Work,
     /// Room in the transport.
     Room,
-    /// A thread that reads a file.
-    File(StreamId, Span, JoinHandle<Option<Fetched>>),
-    /// A file that does not have yet what it should.
-    Until(Instant),
 }
 
 /// Moves the backlog to the transport until the owner is gone. Controls and the
-/// heartbeat never wait behind data or a file.
+/// heartbeat never wait behind data or a file, and no stream waits for another's file.
 pub(crate) async fn work_on(shared: Arc<SenderState>, heartbeat: Duration) {
     let mut next_beat = Instant::now() + heartbeat;
     // While too much is held: when to look whether it can be spilled.
     let mut look_at: Option<Instant> = None;
-    let mut hold = Hold::Work;
+    let (mut hold, mut reads) = (Hold::Work, Reads::default());
     while !shared.ended.load(Ordering::Acquire) {
-        if matches!(hold, Hold::Work) {
-            hold = advance(&shared);
+        if hold == Hold::Work {
+            hold = advance(&shared, &mut reads);
         }
         if shared.forwarder().is_idle() {
             shared.idle.notify_waiters();
         }
         let over = shared.forwarder().is_over();
         look_at = over.then(|| look_at.unwrap_or_else(|| Instant::now() + LOOK_AFTER));
+        let wants_file = hold == Hold::Work && shared.forwarder().wants_file();
+        let read_at = reads.may_begin_at().filter(|_| wants_file);
         let event = tokio::select! {
             biased;
             control = poll_fn(|context| shared.forwarder().poll_control(context)) => WorkerEvent::Control(control),
-            fetched = settled(&shared, &mut hold) => WorkerEvent::Settled(fetched),
+            () = room(&shared, hold) => WorkerEvent::Room,
+            read = reads.ended() => WorkerEvent::Read(read),
             () = shared.work.notified() => WorkerEvent::Work,
             () = tokio::time::sleep_until(next_beat) => WorkerEvent::Beat,
             () = sleep_until(look_at) => WorkerEvent::Spill,
+            () = sleep_until(read_at) => WorkerEvent::MayRead,
         };
         match event {
-            WorkerEvent::Work => {}
-            WorkerEvent::Settled(fetched) => hold = take(&shared, &hold, fetched),
+            WorkerEvent::Work | WorkerEvent::MayRead => {}
+            WorkerEvent::Room => hold = Hold::Work,
+            WorkerEvent::Read((stream, from, fetched)) => {
+                shared.forwarder().read_back(stream, from, fetched);
+            }
             WorkerEvent::Spill => {
                 look_at = None;
-                shared.forwarder().spill(now());
+                let now = shared.now();
+                shared.forwarder().spill(now);
             }
             WorkerEvent::Control(control) => {
                 // The end of the route makes room: there is nothing to wait for any more.
-                if control.is_none() && matches!(hold, Hold::Room) {
+                if control.is_none() {
                     hold = Hold::Work;
                 }
                 handle_control(&shared, control);
@@ -94,53 +97,27 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Sends until the backlog is empty or has to wait for something.
-fn advance(shared: &SenderState) -> Hold {
-    let mut forwarder = shared.forwarder();
-    match forwarder.step() {
-        Step::Idle => Hold::Work,
-        Step::Full => Hold::Room,
-        Step::ReadBack(stream, span) => {
-            let files = forwarder.options.read_back.clone();
-            let files = files.expect("BUG: only what files can give back is spilled");
-            Hold::File(
-                stream,
-                span,
-                tokio::task::spawn_blocking(move || fetch(&*files, stream, span)),
-            )
+/// Sends until nothing can be sent or the transport is full; begins to read what files have.
+fn advance(shared: &SenderState, reads: &mut Reads) -> Hold {
+    loop {
+        let mut forwarder = shared.forwarder();
+        match forwarder.step(reads.may_begin(Instant::now())) {
+            Step::Idle => return Hold::Work,
+            Step::Full => return Hold::Room,
+            Step::ReadBack(stream, span) => {
+                let files = forwarder.options.read_back.clone();
+                let files = files.expect("BUG: only what files can give back is spilled");
+                reads.begin(files, stream, span);
+            }
         }
     }
 }
 
-/// Ready when what the backlog waits for is there. Cancel-safe.
-async fn settled(shared: &SenderState, hold: &mut Hold) -> Option<(StreamId, Offset, Fetched)> {
+/// Ready when there is room in the transport, if that is waited for. Cancel-safe.
+async fn room(shared: &SenderState, hold: Hold) {
     match hold {
         Hold::Work => std::future::pending().await,
-        Hold::Room => {
-            poll_fn(|context| shared.forwarder().poll_ready(context)).await;
-            None
-        }
-        Hold::Until(time) => {
-            tokio::time::sleep_until(*time).await;
-            None
-        }
-        Hold::File(stream, span, reading) => {
-            let fetched = reading.await.unwrap_or_else(|error| {
-                Some(Err((span.to, format!("reading back failed: {error}"))))
-            });
-            fetched.map(|fetched| (*stream, span.from, fetched))
-        }
-    }
-}
-
-fn take(shared: &SenderState, hold: &Hold, fetched: Option<(StreamId, Offset, Fetched)>) -> Hold {
-    match (hold, fetched) {
-        (Hold::File(..), None) => Hold::Until(Instant::now() + ASK_AGAIN),
-        (_, None) => Hold::Work,
-        (_, Some((stream, from, fetched))) => {
-            shared.forwarder().read_back(stream, from, fetched);
-            Hold::Work
-        }
+        Hold::Room => poll_fn(|context| shared.forwarder().poll_ready(context)).await,
     }
 }
 
@@ -167,19 +144,4 @@ pub(crate) fn beat(shared: &SenderState) {
     let mut forwarder = shared.forwarder();
     let node = forwarder.options.node;
     forwarder.beat(Message::Heartbeat { node, time });
-}
-
-/// Reads from the start of `span`; `None` when it is not filed yet. Blocks for the disk.
-fn fetch(files: &dyn ReadBack, stream: StreamId, span: Span) -> Option<Fetched> {
-    let most = usize::try_from(span.len()).unwrap_or(usize::MAX).min(READ_BACK_BYTES);
-    let mut buffer = vec![0; most];
-    match files.read_back(stream, span.from, &mut buffer) {
-        Ok(ReadOutcome::Read(bytes)) => {
-            buffer.truncate(bytes);
-            Some(Ok(buffer))
-        }
-        Ok(ReadOutcome::NotYet) => None,
-        Ok(ReadOutcome::Gone { to, cause }) => Some(Err((to, cause))),
-        Err(error) => Some(Err((span.to, format!("reading back failed: {error}")))),
-    }
 }

@@ -182,7 +182,7 @@ impl Tee {
             options,
             shared: Arc::clone(&shared),
             read: Offset::ZERO,
-            carry: Vec::new(),
+            carry: None,
             carry_due: None,
             marks: std::collections::VecDeque::new(),
             stop_at: None,

@@ -33,7 +33,8 @@
 //! The kernel says how much waits in a pipe (`FIONREAD`); a buffer of that size is taken from the
 //! pool, filled by one read, cut at its last newline, and shared by all sinks without copying. The
 //! rest, the start of a line, is copied in front of the next read; after 100 ms it goes without
-//! waiting for its end. An idle stream holds no buffer.
+//! waiting for its end, after 20 ms where the pool has no other buffer. So a pipe or a terminal that is
+//! idle holds no buffer; an `AsyncRead` has one of 16 KiB, since it cannot say what waits.
 //!
 //! A barrier's mark is what has been read plus what waits, taken in one step by the reading task
 //! itself; it reads on to the mark whatever the reactor says, so a line that was written before the

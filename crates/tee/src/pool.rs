@@ -42,15 +42,14 @@ impl Pool {
 
     /// An empty buffer with room for at least `bytes`. Cancel-safe.
     pub(crate) async fn take(&self, bytes: usize) -> Buffer {
-        let capacity = class_of(bytes).map_or(bytes, class_bytes);
-        let lease = self.shared.budget.acquire(capacity).await;
-        let kept = class_of(bytes).and_then(|class| self.free(class).pop());
-        let bytes = kept.unwrap_or_else(|| Vec::with_capacity(capacity));
-        Buffer { bytes, pool: Arc::clone(&self.shared), lease }
+        let lease = self.shared.budget.acquire(capacity_for(bytes)).await;
+        Buffer::new(&self.shared, bytes, lease)
     }
 
-    fn free(&self, class: usize) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
-        self.shared.free(class)
+    /// The same, where it is to be had without waiting.
+    pub(crate) fn try_take(&self, bytes: usize) -> Option<Buffer> {
+        let lease = self.shared.budget.try_acquire(capacity_for(bytes))?;
+        Some(Buffer::new(&self.shared, bytes, lease))
     }
 }
 
@@ -79,6 +78,11 @@ fn class_of(bytes: usize) -> Option<usize> {
     (0..CLASSES).find(|&class| bytes <= class_bytes(class))
 }
 
+/// What a buffer with room for `bytes` takes.
+fn capacity_for(bytes: usize) -> usize {
+    class_of(bytes).map_or(bytes, class_bytes)
+}
+
 const fn class_bytes(class: usize) -> usize {
     SMALLEST_KEPT << (2 * class)
 }
@@ -92,15 +96,48 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    /// Shares what it holds; the buffer comes back when the last share is dropped. One that is
-    /// more than half empty is cut to size first: whoever holds the bytes would hold the rest of
-    /// it, too, and bounds that count bytes would not bound memory.
+    /// With room for `bytes`, for which there is this lease.
+    fn new(pool: &Arc<PoolState>, bytes: usize, lease: Lease) -> Self {
+        let kept = class_of(bytes).and_then(|class| pool.free(class).pop());
+        let bytes = kept.unwrap_or_else(|| Vec::with_capacity(capacity_for(bytes)));
+        Self { bytes, pool: Arc::clone(pool), lease }
+    }
+
+    /// Shares what it holds; the buffer comes back when the last share is dropped.
     pub(crate) fn freeze(mut self) -> Bytes {
-        if self.bytes.len() < self.bytes.capacity() / 2 {
-            self.bytes.shrink_to_fit();
-            self.lease.shrink_to(self.bytes.capacity());
-        }
+        self.fit();
         Bytes::from_owner(self)
+    }
+
+    /// One that is more than half empty is cut to size: whoever holds the bytes would hold the rest
+    /// of it, too, and bounds that count bytes would not bound memory.
+    pub(crate) fn fit(&mut self) {
+        if self.bytes.len() < self.bytes.capacity() / 2 {
+            self.cut_to_size();
+        }
+    }
+
+    fn cut_to_size(&mut self) {
+        self.bytes.shrink_to_fit();
+        self.lease.shrink_to(self.bytes.capacity());
+    }
+
+    /// Moves what lies behind `at` into a buffer of its own. Never waits: where memory is short, this
+    /// one gives what it has no use for.
+    pub(crate) fn split_off(&mut self, at: usize) -> Self {
+        let pool = Pool { shared: Arc::clone(&self.pool) };
+        let bytes = self.bytes.len() - at;
+        let mut rest = pool.try_take(bytes).unwrap_or_else(|| Self {
+            bytes: Vec::with_capacity(bytes),
+            pool: Arc::clone(&self.pool),
+            lease: self.lease.split(bytes),
+        });
+        rest.bytes.extend_from_slice(&self.bytes[at..]);
+        self.bytes.truncate(at);
+        if self.lease.bytes() < self.bytes.capacity() {
+            self.cut_to_size();
+        }
+        rest
     }
 }
 
@@ -161,6 +198,24 @@ mod tests {
         assert!(pool.budget().held_bytes() <= 2 * shared.len());
         drop(shared);
         assert_eq!(pool.budget().held_bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_split_off_is_leased_also_where_there_is_no_memory_left() {
+        for spare_bytes in [0, 16 << 10] {
+            let pool = Pool::new(Budget::new((64 << 10) + spare_bytes));
+            let mut buffer = pool.take(64 << 10).await;
+            buffer.bytes.extend((0..60_000_u32).map(|at| at.to_le_bytes()[0]));
+            let whole = buffer.bytes.clone();
+            let rest = buffer.split_off(50_000);
+            assert_eq!([&buffer.bytes[..], &rest.bytes[..]].concat(), whole);
+            let capacity = buffer.bytes.capacity() + rest.bytes.capacity();
+            assert_eq!(pool.budget().held_bytes(), capacity);
+            drop(buffer);
+            assert_eq!(pool.budget().held_bytes(), rest.bytes.capacity());
+            drop(rest);
+            assert_eq!(pool.budget().held_bytes(), 0);
+        }
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@
 pub(crate) struct Recent {
     max_lines: usize,
     max_bytes: usize,
-    /// Holds at least what [`Recent::lines`] gives, and at most about twice that.
+    /// Holds at least what [`Recent::lines`] gives: at most twice as many lines, and a quarter more
+    /// bytes.
     text: Vec<u8>,
     /// Newlines in `text`.
     newlines: usize,
@@ -19,21 +20,41 @@ impl Recent {
     /// Takes the next bytes of the stream, which hold `newlines` newlines.
     pub(crate) fn push(&mut self, bytes: &[u8], newlines: usize) {
         if newlines > self.max_lines || bytes.len() > self.max_bytes {
-            let tail = self.tail_of(bytes);
-            if tail > 0 {
-                self.text.clear();
-            }
-            self.text.extend_from_slice(&bytes[tail..]);
-            self.newlines = count(&self.text);
+            let tail = &bytes[self.tail_of(bytes)..];
+            self.text.clear();
+            self.make_room(tail.len());
+            self.text.extend_from_slice(tail);
+            self.newlines = count(tail);
         } else {
+            self.make_room(bytes.len());
             self.text.extend_from_slice(bytes);
             self.newlines += newlines;
         }
-        if self.newlines > 2 * self.max_lines || self.text.len() > 2 * self.max_bytes {
-            let tail = self.tail_of(&self.text);
-            self.text.drain(..tail);
-            self.newlines = count(&self.text);
+        if self.newlines > 2 * self.max_lines {
+            self.drain_to(self.tail_of(&self.text));
         }
+    }
+
+    /// Makes room for so many bytes, `max_bytes` at most, before they are there: a buffer that grew
+    /// for a moment would stay that large.
+    fn make_room(&mut self, bytes: usize) {
+        let bound = self.bound();
+        if self.text.len() + bytes > bound {
+            // One more than is kept, so that it is seen whether a line is cut.
+            let kept = (self.max_bytes + 1).saturating_sub(bytes);
+            self.drain_to(self.text.len().saturating_sub(kept));
+        }
+        let wanted = (self.text.len() + bytes).next_power_of_two().min(bound);
+        self.text.reserve_exact(wanted.saturating_sub(self.text.len()));
+    }
+
+    fn bound(&self) -> usize {
+        self.max_bytes + self.max_bytes / 4 + 1
+    }
+
+    fn drain_to(&mut self, at: usize) {
+        self.text.drain(..at);
+        self.newlines = count(&self.text);
     }
 
     /// The last lines, oldest first, without their newlines.
@@ -93,7 +114,40 @@ mod tests {
             let all: Vec<&[u8]> = whole.split(|&byte| byte == b'\n').collect();
             let wanted = if text.is_empty() { &[] } else { &all[all.len().saturating_sub(5)..] };
             prop_assert_eq!(recent.lines(), wanted);
-            prop_assert!(recent.text.len() <= 2000);
+            prop_assert!(recent.text.capacity() <= recent.bound());
+        }
+    }
+
+    proptest! {
+        /// With lines of any length: what is told are whole lines of the end, or the end of one that is
+        /// longer than all that is kept; and memory is bounded.
+        #[test]
+        fn what_is_kept_is_within_the_bound_and_whole(
+            lines in prop::collection::vec("[a-z]{0,60}", 1..60),
+            cuts in prop::collection::vec(1_usize..80, 1..30),
+        ) {
+            let text = lines.join("\n").into_bytes();
+            let mut recent = Recent::new(5, 50);
+            let (mut rest, mut cuts) = (&text[..], cuts.into_iter().cycle());
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at(cuts.next().unwrap().min(rest.len()));
+                recent.push(now, count(now));
+                rest = later;
+                prop_assert!(recent.text.capacity() <= recent.bound());
+            }
+            let whole = text.strip_suffix(b"\n").unwrap_or(&text);
+            let all: Vec<&[u8]> = whole.split(|&byte| byte == b'\n').collect();
+            let kept = recent.lines();
+            prop_assert!(kept.len() <= 5);
+            if let [only] = &kept[..] {
+                let last: &[u8] = all.last().unwrap();
+                prop_assert!(last.ends_with(only) && (only.len() == last.len() || only.len() >= 49));
+            } else {
+                prop_assert_eq!(&kept[..], &all[all.len() - kept.len()..]);
+            }
+            let fits = |count: usize| all[all.len() - count..].join(&b'\n').len() < 40;
+            let least = (0..=all.len().min(5)).rev().find(|&count| fits(count)).unwrap();
+            prop_assert!(kept.len() >= least.min(all.len()), "{} of {}", kept.len(), least);
         }
     }
 

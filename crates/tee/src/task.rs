@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use lastline_line::{Accept, Chunk, Message, Offset, Sink, StreamId, Timestamp, Version};
 use tokio::time::Instant;
@@ -19,6 +20,10 @@ use crate::{End, Options, Outcome};
 /// Chunks read in a row before other tasks get their turn.
 const CHUNKS_PER_TURN: u32 = 4;
 
+/// How long the start of a line is kept while there is no memory for what follows it. To cut a line is
+/// work for whoever puts it together again, and memory is often short for a moment.
+const CARRY_WITHOUT_MEMORY: Duration = Duration::from_millis(20);
+
 /// A boxed sink, as a tee holds it.
 pub type BoxSink = Box<dyn Sink + Send>;
 
@@ -30,8 +35,9 @@ pub(crate) struct Task<S> {
     pub(crate) shared: Arc<TeeState>,
     /// Bytes taken from the source.
     pub(crate) read: Offset,
-    /// Read and not sent: the start of a line. Never holds a newline; its end is at `read`.
-    pub(crate) carry: Vec<u8>,
+    /// Read and not sent: the start of a line. Never empty, never holds a newline; its end is at
+    /// `read`.
+    pub(crate) carry: Option<Buffer>,
     /// When the start of that line must go.
     pub(crate) carry_due: Option<Instant>,
     /// Marks that are not reached yet, ascending. At most so far: see `Source::waiting_at_most`.
@@ -128,32 +134,53 @@ impl<S: Source> Task<S> {
 
     /// Reads once and sends the whole lines; false at the end of the stream.
     async fn read_some(&mut self, waiting: usize) -> io::Result<bool> {
-        let room = room_for(self.carry.len(), waiting, self.options.chunk_bytes);
-        let mut buffer = self.options.pool.take(room).await;
-        buffer.bytes.extend_from_slice(&self.carry);
+        let mut buffer = self.room_for(waiting).await;
+        if let Some(carry) = &self.carry {
+            buffer.bytes.extend_from_slice(&carry.bytes);
+        }
+        let carried = buffer.bytes.len();
         let read = match self.source.read(&mut buffer.bytes) {
             Ok(0) => return Ok(false),
             // The writer of a terminal may have discarded what waited (`tcflush`).
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
             read => read?,
         };
-        let fresh = &buffer.bytes[self.carry.len()..];
+        let fresh = &buffer.bytes[carried..];
         let newlines = memchr::memchr_iter(b'\n', fresh).count();
         self.read += read as u64;
         self.shared.count(fresh, newlines);
-        self.send_lines(buffer).await;
+        // It stands at the front of the buffer.
+        self.carry = None;
+        self.send_lines(buffer, carried).await;
         Ok(true)
     }
 
-    async fn send_lines(&mut self, mut buffer: Buffer) {
-        let carried = std::mem::take(&mut self.carry);
-        match cut(&buffer.bytes, carried.len(), self.options.chunk_bytes) {
+    /// A buffer for what is carried and what waits. Nobody holds memory for long while waiting for
+    /// more: all of it might be held by those who wait. So what is carried goes first, then.
+    async fn room_for(&mut self, waiting: usize) -> Buffer {
+        let carried = self.carry.as_ref().map_or(0, |carry| carry.bytes.len());
+        let room = room_for(carried, waiting, self.options.chunk_bytes);
+        if let Some(buffer) = self.options.pool.try_take(room) {
+            return buffer;
+        }
+        let pool = self.options.pool.clone();
+        let mut taking = pin!(pool.take(room));
+        if carried > 0 {
+            match tokio::time::timeout(CARRY_WITHOUT_MEMORY, &mut taking).await {
+                Ok(buffer) => return buffer,
+                Err(_) => self.send_carry().await,
+            }
+        }
+        taking.await
+    }
+
+    /// Sends the whole lines of `buffer`, and keeps the rest. The first `carried` bytes were kept
+    /// before.
+    async fn send_lines(&mut self, mut buffer: Buffer, carried: usize) {
+        match cut(&buffer.bytes, carried, self.options.chunk_bytes) {
             Cut::Lines(at) => {
-                self.carry = carried;
-                self.carry.clear();
-                self.carry.extend_from_slice(&buffer.bytes[at..]);
+                self.carry = (at < buffer.bytes.len()).then(|| buffer.split_off(at));
                 self.carry_due = None;
-                buffer.bytes.truncate(at);
                 self.send(buffer).await;
             }
             Cut::Piece => {
@@ -161,12 +188,11 @@ impl<S: Source> Task<S> {
                 self.send(buffer).await;
             }
             Cut::Wait => {
-                self.carry = carried;
-                let fresh = self.carry.len();
-                self.carry.extend_from_slice(&buffer.bytes[fresh..]);
+                buffer.fit();
+                self.carry = Some(buffer);
             }
         }
-        if !self.carry.is_empty() && self.carry_due.is_none() {
+        if self.carry.is_some() && self.carry_due.is_none() {
             self.carry_due = Some(Instant::now() + self.options.partial_after);
         }
     }
@@ -174,16 +200,14 @@ impl<S: Source> Task<S> {
     /// Sends the start of a line without waiting for its end.
     async fn send_carry(&mut self) {
         self.carry_due = None;
-        if self.carry.is_empty() {
-            return;
+        if let Some(carry) = self.carry.take() {
+            self.send(carry).await;
         }
-        let mut buffer = self.options.pool.take(self.carry.len()).await;
-        buffer.bytes.append(&mut self.carry);
-        self.send(buffer).await;
     }
 
     async fn send(&mut self, buffer: Buffer) {
-        let start = Offset(self.read.0 - self.carry.len() as u64 - buffer.bytes.len() as u64);
+        let carried = self.carry.as_ref().map_or(0, |carry| carry.bytes.len());
+        let start = Offset(self.read.0 - (carried + buffer.bytes.len()) as u64);
         let chunk = Chunk::new(self.stream, start, now(), buffer.freeze());
         self.deliver(Message::Data(chunk)).await;
     }

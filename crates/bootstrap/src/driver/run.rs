@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_jobs::{OpenDir, REPORT_FILE, Report, report_text, write_report};
+use lastline_client::Inherited;
+use lastline_jobs::{NotWritten, OpenDir, REPORT_FILE, Report, report_text, write_report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::DriverState;
 use super::report::put_together;
@@ -19,6 +20,9 @@ use crate::work::{Work, poll_work};
 
 /// The stages that a driver goes through; *abort* is the hosts'.
 const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Drop, Stage::Print];
+/// Eight times as often as once in so long hosts are told that output moves, or in the budget of their
+/// shutdown, where that is shorter.
+const TELL_AT_LEAST: Duration = Duration::from_secs(8);
 /// Without a deadline of its own.
 const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -52,6 +56,8 @@ pub(super) struct DriverLoop {
     finished: watch::Sender<Option<Arc<Report>>>,
     clock: Clock,
     shutdown: Shutdown,
+    /// What hosts know of the progress here.
+    told: u64,
     /// The stage whose work goes on.
     entered: Option<Stage>,
     work: Option<Work<bool>>,
@@ -66,12 +72,26 @@ impl DriverLoop {
     ) -> Self {
         let changes = shared.changes.subscribe();
         let (clock, shutdown) = (Clock::start(), Shutdown::new(settings.limits, STAGES));
-        let (entered, work) = (None, None);
-        Self { settings, shared, requested, changes, finished, clock, shutdown, entered, work }
+        let (told, entered, work) = (0, None, None);
+        Self {
+            settings,
+            shared,
+            requested,
+            changes,
+            finished,
+            clock,
+            shutdown,
+            told,
+            entered,
+            work,
+        }
     }
 
     /// Runs the driver to the job's end.
     pub(super) async fn run(mut self) {
+        let every = self.settings.limits.budget.min(TELL_AT_LEAST) / 8;
+        let mut tell = tokio::time::interval(every.max(Duration::from_millis(1)));
+        tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.advance();
             if self.shutdown.is_over() {
@@ -84,6 +104,7 @@ impl DriverLoop {
                 Ok(()) = self.changes.changed() => self.look(),
                 done = poll_work(&mut self.work) => self.handle_done(done),
                 () = self.clock.sleep_until(deadline) => self.handle_deadline(),
+                _ = tell.tick(), if self.waits_for_hosts() => self.tell_progress(),
             }
         }
         self.finish().await;
@@ -127,7 +148,8 @@ impl DriverLoop {
                 true
             })),
             Some(Stage::Print) => {
-                Some(Box::pin(write(self.report(), self.settings.dir.clone(), None)))
+                let writing = write(self.report(), self.settings.dir.clone(), None);
+                Some(Box::pin(async move { writing.await.1 }))
             }
             _ => None,
         }
@@ -192,10 +214,32 @@ impl DriverLoop {
         self.shutdown.expired(now, progress);
     }
 
-    /// What has been received and shown, as a number that grows.
+    /// Whether hosts may wait for what goes on here.
+    fn waits_for_hosts(&self) -> bool {
+        matches!(self.shutdown.stage(), Some(Stage::Eof | Stage::Flush))
+    }
+
+    /// Hosts wait as long as output moves. What they send does not say so while a slow console works
+    /// at one large piece of it; so they are told again how far a stream has come.
+    fn tell_progress(&mut self) {
+        let progress = self.progress();
+        if std::mem::replace(&mut self.told, progress) >= progress {
+            return;
+        }
+        let accounts = self.shared.client().accounts();
+        // One will do.
+        if let Some((stream, account)) = accounts.iter().find(|(_, known)| known.ended.is_none()) {
+            let (stream, through) = (*stream, account.received);
+            self.shared.control.send(Control::Acknowledge { stream, through });
+        }
+    }
+
+    /// What has been received and shown, and what this process's own outputs have taken, as a number
+    /// that grows: of one that is slow it is not known for long whether it has all of a block.
     fn progress(&self) -> u64 {
         let accounts = self.shared.client().accounts();
-        accounts.iter().map(|(_, account)| account.received.0 + account.shown().0).sum()
+        let of_streams = accounts.iter().map(|(_, account)| account.received.0 + account.shown().0);
+        of_streams.sum::<u64>() + Inherited::taken_bytes()
     }
 
     /// The report as far as it is known.
@@ -213,37 +257,42 @@ impl DriverLoop {
 
     /// Writes the report as it is at the end, wherever it is wanted.
     async fn finish(self) {
-        let report = self.report();
+        let mut report = self.report();
         let Settings { dir, asked, .. } = &self.settings;
-        write(report.clone(), dir.clone(), asked.clone()).await;
+        (report.not_written, _) = write(report.clone(), dir.clone(), asked.clone()).await;
         self.finished.send_replace(Some(Arc::new(report)));
     }
 }
 
-/// Writes the report in these places; whether that was in time. One that does not answer in time is told and given up: its
-/// disk may hang for ever.
-async fn write(report: Report, dir: Option<Arc<OpenDir>>, asked: Option<PathBuf>) -> bool {
-    let mut in_time = true;
+/// Writes the report in these places; where it could not, and whether that was in time. One that does not
+/// answer in time is told and given up: its disk may hang for ever.
+async fn write(
+    report: Report,
+    dir: Option<Arc<OpenDir>>,
+    asked: Option<PathBuf>,
+) -> (Vec<NotWritten>, bool) {
+    let (mut not_written, mut in_time) = (Vec::new(), true);
     let text: Arc<[u8]> = report_text(&report).into();
     let beside = dir.map(|dir| {
         let (text, path) = (Arc::clone(&text), dir.path().join(REPORT_FILE));
-        (path, tokio::task::spawn_blocking(move || dir.replace(REPORT_FILE, &text)))
+        (path, false, tokio::task::spawn_blocking(move || dir.replace(REPORT_FILE, &text)))
     });
     let asked = asked.map(|path| {
         let place = path.clone();
-        (path, tokio::task::spawn_blocking(move || write_report(&text, &place)))
+        (path, true, tokio::task::spawn_blocking(move || write_report(&text, &place)))
     });
-    for (path, written) in beside.into_iter().chain(asked) {
-        let path = path.display();
-        match tokio::time::timeout(LAST_MOMENT, written).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
-            Ok(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
+    for (path, asked, written) in beside.into_iter().chain(asked) {
+        let cause = match tokio::time::timeout(LAST_MOMENT, written).await {
+            Ok(Ok(Ok(()))) => continue,
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
             Err(_) => {
                 in_time = false;
-                tracing::warn!(%path, "the report was not written: its disk does not answer");
+                String::from("its disk does not answer")
             }
-        }
+        };
+        tracing::warn!(path = %path.display(), "the report was not written: {cause}");
+        not_written.push(NotWritten::new(path, asked, cause));
     }
-    in_time
+    (not_written, in_time)
 }

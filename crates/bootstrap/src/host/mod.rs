@@ -43,21 +43,10 @@ use crate::shutdown::Limits;
 use crate::sizes::{self, PIPE_GROWTH_BYTES};
 use crate::{RankError, SpawnError};
 
-/// Descriptors that a rank takes here: two pipes or the two ends of a terminal, two files, one for
-/// its exit.
-const FILES_PER_RANK: u64 = 5;
-/// Descriptors for everything else.
-const OTHER_FILES: u64 = 64;
-
 /// Makes one more sink for a stream, beside the files and the driver.
 pub(crate) type MakeSink = Box<dyn Fn(StreamId) -> Option<BoxSink> + Send>;
 /// Changes what a rank is started from.
 pub(crate) type ChangeSpec = Box<dyn FnMut(u32, &mut RankSpec) + Send>;
-
-/// How many open files so many ranks need.
-pub(crate) fn files_needed(procs: u32) -> u64 {
-    u64::from(procs) * FILES_PER_RANK + OTHER_FILES
-}
 
 /// Makes a [`Host`].
 pub struct HostBuilder {
@@ -132,7 +121,7 @@ impl HostBuilder {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, storage, spawner, sink, change, guardian } = self;
         let program = (!plan.command.is_empty()).then(|| plan.find_program()).transpose()?;
-        let files_limit = raise_files_limit(files_needed(plan.procs))
+        let files_limit = raise_files_limit(sizes::files_needed(plan.procs))
             .map_err(|error| SpawnError::files_limit(plan.procs, error))?;
         let spawner = match spawner {
             Some(spawner) => spawner,

@@ -1,6 +1,6 @@
 //! Exit codes.
 
-use crate::support::{Place, report};
+use crate::support::{Place, Running, report};
 
 fn sh(place: &Place, options: &[&str], script: &str) -> crate::support::Done {
     let args = [&["run"], options, &["--", "sh", "-c", script]].concat();
@@ -160,7 +160,7 @@ fn strict_makes_lost_output_an_error() {
     let run = "\"$0\" run --strict --log-dir logs -- seq 100000";
     let script = format!("{{ {run}; echo $? >code; }} | head -1");
     let command = place.wrap("sh", &["-c", &script, env!("CARGO_BIN_EXE_lastline")]);
-    crate::support::Running::start(command).wait().expect(0);
+    Running::start(command).wait().expect(0);
     assert_eq!(std::fs::read_to_string(place.path("code")).unwrap(), "74\n");
     let report = report(&place.path("logs"));
     let lost = &report["ranks"][0]["streams"]["stdout"]["lost"][0];
@@ -168,4 +168,29 @@ fn strict_makes_lost_output_an_error() {
     let jobs = place.lastline(&["jobs"]).expect(0).out();
     assert!(jobs.contains(" 74 "), "{jobs}");
     place.lastline(&["run", "--strict", "--", "true"]).expect(0);
+}
+
+#[test]
+fn a_report_that_is_not_where_it_was_asked_for_is_an_error() {
+    let place = Place::new();
+    for target in ["/dev/full", "none/r.json"] {
+        let done = place.lastline(&["run", "--report", target, "--", "true"]).expect(74);
+        assert!(done.err().contains("the report was not written"), "{target}: {}", done.err());
+        // What a rank said is still what counts first.
+        place.lastline(&["run", "--report", target, "--", "sh", "-c", "exit 3"]).expect(3);
+    }
+    place.lastline(&["run", "--no-files", "--report", "r.json", "--", "true"]).expect(0);
+}
+
+/// A limit on the size of files stands for a disk that is full.
+#[test]
+fn strict_makes_what_was_not_filed_an_error() {
+    let place = Place::new();
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$@\"";
+    for (options, code) in [(&["--strict"][..], 74), (&[], 0)] {
+        let run = [&["-c", script, "sh", env!("CARGO_BIN_EXE_lastline"), "run"], options].concat();
+        let run = [&run[..], &["--", "seq", "10000"]].concat();
+        let done = Running::start(place.wrap("sh", &run)).wait().expect(code);
+        assert!(done.err().contains("NOT FILED"), "{}", done.err());
+    }
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail as the test itself does")]
 
 mod advice;
+mod bounds;
+mod clocks;
 mod codes;
 mod console;
 mod content;

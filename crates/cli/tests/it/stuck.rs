@@ -104,3 +104,43 @@ fn a_slow_console_gets_every_line_once_however_long_it_takes() {
     let report = json(&place.path("logs/report.json"));
     assert_eq!(stream(&report, 0, "stdout")["lost"].as_array().unwrap().len(), 0);
 }
+
+/// Runs a rank that writes so much to a pipe, of which so much is read in a second, with a second for
+/// the shutdown: not a byte may be missing.
+fn assert_all_arrives(bytes: u64, pipe_bytes: usize, bytes_per_second: usize) {
+    let place = Place::new();
+    let (read, write) = std::io::pipe().unwrap();
+    rustix::pipe::fcntl_setpipe_size(&write, pipe_bytes).unwrap();
+    let (rank, bytes) = (rank(), bytes.to_string());
+    let options = ["run", "--teardown-timeout", "1s", "--log-dir", "logs", "--"];
+    let mut command = place.command(&[&options[..], &[&rank, "flood", "1", &bytes]].concat());
+    command.stdout(write);
+    let mut run = Running::start(command);
+    let reader = std::thread::spawn(move || {
+        let (mut all, mut some) = (Vec::new(), vec![0; bytes_per_second / 20]);
+        loop {
+            match std::io::Read::read(&mut &read, &mut some).unwrap() {
+                0 => return all,
+                count => all.extend_from_slice(&some[..count]),
+            }
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    });
+    assert_eq!(run.wait_exit().code(), Some(0));
+    drop(run);
+    assert!(reader.join().unwrap() == file(&place.path("logs"), 0, "stdout"));
+    let report = report(&place.path("logs"));
+    assert_eq!(stream(&report, 0, "stdout")["lost"].as_array().unwrap().len(), 0);
+}
+
+/// It takes longer over 64 KiB, which are flushed at once, than the shutdown has.
+#[test]
+fn a_console_that_moves_in_small_steps_is_waited_for() {
+    assert_all_arrives(200_000, 4 << 10, 40_000);
+}
+
+/// It takes longer over one chunk, so that for so long nothing is sent either.
+#[test]
+fn a_host_waits_for_a_console_that_moves_in_small_steps() {
+    assert_all_arrives(3_000_000, 16 << 10, 200_000);
+}

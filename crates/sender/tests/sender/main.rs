@@ -3,6 +3,7 @@
 mod close;
 mod common;
 mod control;
+mod hangs;
 mod policy;
 mod property;
 mod route;

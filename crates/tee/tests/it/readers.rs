@@ -138,6 +138,52 @@ async fn what_the_sinks_hold_bounds_the_reading() {
 }
 
 #[tokio::test]
+async fn the_start_of_a_line_is_leased_until_it_goes() {
+    let (read, mut write) = pipe();
+    let mut options = Options::default();
+    options.pool = Pool::new(Budget::new(1 << 20));
+    options.partial_after = Duration::from_secs(3600);
+    let budget = options.pool.budget().clone();
+    let tee = Tee::start_pipe(stdout(0), read, Vec::new(), options).unwrap();
+    for thousands in 1..=20 {
+        write.write_all(&[b'x'; 1000]).unwrap();
+        until(|| tee.read() == Offset(1000 * thousands)).await;
+        let bytes = 1000 * usize::try_from(thousands).unwrap();
+        until(|| (bytes..=4 * bytes).contains(&budget.held_bytes())).await;
+    }
+    // There is no sink that could hold it: what has gone takes nothing.
+    tee.barrier(Version(1));
+    until(|| budget.held_bytes() == 0).await;
+    write.write_all(b"\nand").unwrap();
+    until(|| budget.held_bytes() == 3).await;
+    drop(write);
+    tee.join().await.unwrap();
+    assert_eq!(budget.held_bytes(), 0);
+}
+
+/// All memory would be held by lines that wait for their ends, and everybody for memory.
+#[tokio::test]
+async fn open_lines_of_many_streams_share_the_memory_and_come_to_their_end() {
+    let mut options = Options::default();
+    options.pool = Pool::new(Budget::new(256 << 10));
+    options.partial_after = Duration::from_secs(3600);
+    let budget = options.pool.budget().clone();
+    let (mut tees, mut writers) = (Vec::new(), Vec::new());
+    for rank in 0..50 {
+        let (read, mut write) = pipe();
+        tees.push(Tee::start_pipe(stdout(rank), read, Vec::new(), options.clone()).unwrap());
+        writers.push(std::thread::spawn(move || write.write_all(&[b'x'; 250_000])));
+    }
+    for tee in tees {
+        let outcome = tokio::time::timeout(Duration::from_secs(20), tee.join()).await;
+        assert_eq!(outcome.expect("it waits for ever").unwrap().read_bytes, 250_000);
+    }
+    writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+    assert!(budget.peak_bytes() <= 256 << 10, "{}", budget.peak_bytes());
+    assert_eq!(budget.held_bytes(), 0);
+}
+
+#[tokio::test]
 async fn the_last_lines_are_whole() {
     let (read, mut write) = pipe();
     let tee = Tee::start_pipe(stdout(0), read, Vec::new(), Options::default()).unwrap();

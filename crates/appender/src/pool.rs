@@ -71,6 +71,16 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Starts the first thread, unless it is there: before anything runs a refusal can be told.
+    pub(crate) fn prepare(&self, shared: &Arc<AppenderState>) -> std::io::Result<()> {
+        let mut state = self.state();
+        if state.threads.is_empty() && !state.is_closed {
+            let first = self.start(0, shared)?;
+            state.threads.push(first);
+        }
+        Ok(())
+    }
+
     /// The queue of the thread that writes the next stream; `None` when there is none.
     pub(crate) fn bind(&self, shared: &Arc<AppenderState>) -> Option<Sender<Item>> {
         let mut state = self.state();

@@ -6,10 +6,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use lastline_line::{Control, Message, Offset, ReadBack, ReadOutcome, Span, StreamId, Timestamp};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::forwarder::{Fetched, Step};
+use crate::reading::Reading;
 use crate::state::SenderState;
 use crate::transport::Closed;
 
@@ -36,8 +37,8 @@ enum Hold {
     /// Room in the transport.
     Room,
     /// A thread that reads a file.
-    File(StreamId, Span, JoinHandle<Option<Fetched>>),
-    /// A file that does not have yet what it should.
+    File(StreamId, Span, oneshot::Receiver<Option<Fetched>>),
+    /// A file that does not have yet what it should, or a thread that is not to be had.
     Until(Instant),
 }
 
@@ -48,9 +49,10 @@ pub(crate) async fn work_on(shared: Arc<SenderState>, heartbeat: Duration) {
     // While too much is held: when to look whether it can be spilled.
     let mut look_at: Option<Instant> = None;
     let mut hold = Hold::Work;
+    let mut reading = Reading::default();
     while !shared.ended.load(Ordering::Acquire) {
         if matches!(hold, Hold::Work) {
-            hold = advance(&shared);
+            hold = advance(&shared, &mut reading);
         }
         if shared.forwarder().is_idle() {
             shared.idle.notify_waiters();
@@ -95,7 +97,7 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 /// Sends until the backlog is empty or has to wait for something.
-fn advance(shared: &SenderState) -> Hold {
+fn advance(shared: &SenderState, reading: &mut Reading) -> Hold {
     let mut forwarder = shared.forwarder();
     match forwarder.step() {
         Step::Idle => Hold::Work,
@@ -103,11 +105,13 @@ fn advance(shared: &SenderState) -> Hold {
         Step::ReadBack(stream, span) => {
             let files = forwarder.options.read_back.clone();
             let files = files.expect("BUG: only what files can give back is spilled");
-            Hold::File(
-                stream,
-                span,
-                tokio::task::spawn_blocking(move || fetch(&*files, stream, span)),
-            )
+            match reading.run(move || fetch(&*files, stream, span)) {
+                Ok(fetched) => Hold::File(stream, span, fetched),
+                Err(error) => {
+                    tracing::debug!(%error, "no thread to read files back: tried again");
+                    Hold::Until(Instant::now() + ASK_AGAIN)
+                }
+            }
         }
     }
 }
@@ -125,8 +129,8 @@ async fn settled(shared: &SenderState, hold: &mut Hold) -> Option<(StreamId, Off
             None
         }
         Hold::File(stream, span, reading) => {
-            let fetched = reading.await.unwrap_or_else(|error| {
-                Some(Err((span.to, format!("reading back failed: {error}"))))
+            let fetched = reading.await.unwrap_or_else(|_| {
+                Some(Err((span.to, String::from("reading back failed: it panicked"))))
             });
             fetched.map(|fetched| (*stream, span.from, fetched))
         }

@@ -18,6 +18,7 @@ use std::path::Path;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use crate::files_limit::FilesLimit;
+use crate::process_limit::explain_process_limit;
 
 /// What the child's own calls need, beside what the C library needs for a script without `#!`: one
 /// more word for each argument.
@@ -78,7 +79,7 @@ pub(crate) fn execute(
         return Ok((pid, pidfd));
     }
     reap(&pidfd);
-    Err(io::Error::from_raw_os_error(run.error))
+    Err(explain_process_limit(io::Error::from_raw_os_error(run.error)))
 }
 
 /// Waits for a child that is ending. It may be nobody's already, where SIGCHLD is ignored.
@@ -156,10 +157,12 @@ fn clone(stack_bytes: usize, run: &mut Run<'_>) -> io::Result<(Pid, OwnedFd)> {
     };
     let failed = io::Error::last_os_error();
     drop(signals);
-    match Pid::from_raw(pid).filter(|_| pid > 0) {
+    // Below zero nothing was started; what is no id may not even be asked about.
+    let pid = (pid > 0).then(|| Pid::from_raw(pid)).flatten();
+    match pid {
         // SAFETY: `CLONE_PIDFD` has made it, for us.
         Some(pid) => Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) })),
-        None => Err(failed),
+        None => Err(explain_process_limit(failed)),
     }
 }
 

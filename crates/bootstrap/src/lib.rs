@@ -60,8 +60,9 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lastline_spawn::FilesLimitError;
+use lastline_spawn::{FilesLimitError, explain_process_limit};
 
+mod blocking;
 mod clock;
 mod control;
 mod driver;
@@ -172,6 +173,10 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
+    fn thread(source: std::io::Error) -> Self {
+        Self::Thread { source: explain_process_limit(source) }
+    }
+
     fn files_limit(procs: u32, error: FilesLimitError) -> Self {
         match error {
             FilesLimitError::TooFew { needed, limit } => Self::TooFewFiles { procs, needed, limit },

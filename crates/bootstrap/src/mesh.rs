@@ -100,7 +100,7 @@ impl MeshBuilder {
         // A rank may ask as soon as it runs.
         let control = plan.control.as_deref();
         let control = control.and_then(|path| ControlSocket::open(path, driver.clone()));
-        let host = host.start(transport)?.handle();
+        let host = host.start(transport).handle();
         let owner = Arc::new(Owner { driver: driver.clone(), control });
         Ok(LoggingMesh { host, driver, owner })
     }

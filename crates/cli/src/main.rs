@@ -9,6 +9,7 @@ mod logs;
 mod notices;
 mod pages;
 mod run;
+mod runtime;
 mod signals;
 mod summary;
 mod units;

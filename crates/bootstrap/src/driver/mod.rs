@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 
 use self::barriers::Barriers;
 use self::record::{Consequence, Record};
-use self::run::{DriverLoop, Request, Settings};
+use self::run::{DriverLoop, ReportWriters, Request, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
 use crate::plan::{Console, Plan};
@@ -68,6 +68,7 @@ impl DriverBuilder {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, console, read_back } = self;
         let settings = settings(&plan)?;
+        let writers = ReportWriters::start(&settings)?;
         let (requests, requested) = unbounded_channel();
         let mut inbox = inbox;
         let shared = Arc::new(DriverState {
@@ -89,11 +90,11 @@ impl DriverBuilder {
         options.held_line_bytes = sizes::held_line_bytes(plan.procs);
         options.read_back = read_back;
         let client = Client::start(inbox, console.fold, console.printer, options);
-        let client = client.map_err(|source| SpawnError::Thread { source })?;
+        let client = client.map_err(SpawnError::thread)?;
         // It is set once, here.
         drop(shared.client.set(client));
         let (finished, report) = watch::channel(None);
-        let driver = DriverLoop::new(settings, Arc::clone(&shared), requested, finished);
+        let driver = DriverLoop::new(settings, writers, Arc::clone(&shared), requested, finished);
         let task = tokio::spawn(driver.run());
         Ok(Driver { handle: DriverHandle { shared, report }, task })
     }

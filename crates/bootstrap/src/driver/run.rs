@@ -1,17 +1,21 @@
 //! The driver's loop.
 
-use std::path::PathBuf;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_jobs::{OpenDir, REPORT_FILE, Report, report_text, write_report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::DriverState;
 use super::report::put_together;
+use crate::SpawnError;
+use crate::blocking::Blocking;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
 use crate::shutdown::{LAST_MOMENT, Limits, Shutdown};
@@ -46,6 +50,7 @@ pub(super) enum Request {
 
 pub(super) struct DriverLoop {
     settings: Settings,
+    writers: ReportWriters,
     shared: Arc<DriverState>,
     requested: UnboundedReceiver<Request>,
     changes: watch::Receiver<u64>,
@@ -60,6 +65,7 @@ pub(super) struct DriverLoop {
 impl DriverLoop {
     pub(super) fn new(
         settings: Settings,
+        writers: ReportWriters,
         shared: Arc<DriverState>,
         requested: UnboundedReceiver<Request>,
         finished: watch::Sender<Option<Arc<Report>>>,
@@ -67,7 +73,18 @@ impl DriverLoop {
         let changes = shared.changes.subscribe();
         let (clock, shutdown) = (Clock::start(), Shutdown::new(settings.limits, STAGES));
         let (entered, work) = (None, None);
-        Self { settings, shared, requested, changes, finished, clock, shutdown, entered, work }
+        Self {
+            settings,
+            writers,
+            shared,
+            requested,
+            changes,
+            finished,
+            clock,
+            shutdown,
+            entered,
+            work,
+        }
     }
 
     /// Runs the driver to the job's end.
@@ -126,9 +143,7 @@ impl DriverLoop {
                 shared.flush_within(ENDLESS).await;
                 true
             })),
-            Some(Stage::Print) => {
-                Some(Box::pin(write(self.report(), self.settings.dir.clone(), None)))
-            }
+            Some(Stage::Print) => Some(Box::pin(self.writers.write(&self.report(), false))),
             _ => None,
         }
     }
@@ -214,36 +229,66 @@ impl DriverLoop {
     /// Writes the report as it is at the end, wherever it is wanted.
     async fn finish(self) {
         let report = self.report();
-        let Settings { dir, asked, .. } = &self.settings;
-        write(report.clone(), dir.clone(), asked.clone()).await;
+        self.writers.write(&report, true).await;
         self.finished.send_replace(Some(Arc::new(report)));
     }
 }
 
-/// Writes the report in these places; whether that was in time. One that does not answer in time is told and given up: its
-/// disk may hang for ever.
-async fn write(report: Report, dir: Option<Arc<OpenDir>>, asked: Option<PathBuf>) -> bool {
-    let mut in_time = true;
-    let text: Arc<[u8]> = report_text(&report).into();
-    let beside = dir.map(|dir| {
-        let (text, path) = (Arc::clone(&text), dir.path().join(REPORT_FILE));
-        (path, tokio::task::spawn_blocking(move || dir.replace(REPORT_FILE, &text)))
-    });
-    let asked = asked.map(|path| {
-        let place = path.clone();
-        (path, tokio::task::spawn_blocking(move || write_report(&text, &place)))
-    });
-    for (path, written) in beside.into_iter().chain(asked) {
-        let path = path.display();
-        match tokio::time::timeout(LAST_MOMENT, written).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
-            Ok(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
-            Err(_) => {
-                in_time = false;
-                tracing::warn!(%path, "the report was not written: its disk does not answer");
+/// Who writes the report: a thread for each place, so that a disk that hangs keeps the other place
+/// from nothing.
+pub(super) struct ReportWriters {
+    dir: Option<(Arc<OpenDir>, Blocking)>,
+    asked: Option<(PathBuf, Blocking)>,
+}
+
+impl ReportWriters {
+    /// Starts the threads for the places that there are.
+    pub(super) fn start(settings: &Settings) -> Result<Self, SpawnError> {
+        let thread = || Blocking::start("lastline-report", 1);
+        let dir = settings.dir.clone().map(|dir| thread().map(|thread| (dir, thread)));
+        let asked = settings.asked.clone().map(|path| thread().map(|thread| (path, thread)));
+        Ok(Self { dir: dir.transpose()?, asked: asked.transpose()? })
+    }
+
+    /// Writes it beside the files, and with `everywhere` where it was asked for, too; whether that was
+    /// in time. A place that does not answer in time is told and given up: its disk may hang for ever.
+    fn write(
+        &self,
+        report: &Report,
+        everywhere: bool,
+    ) -> impl Future<Output = bool> + use<> + Send + 'static {
+        let text: Arc<[u8]> = report_text(report).into();
+        let beside = self.dir.as_ref().map(|(dir, thread)| {
+            let (dir, text, path) = (Arc::clone(dir), Arc::clone(&text), dir.path());
+            let written = thread.run(move || dir.replace(REPORT_FILE, &text));
+            (path.join(REPORT_FILE), written)
+        });
+        let asked = self.asked.as_ref().filter(|_| everywhere).map(|(path, thread)| {
+            let place = path.clone();
+            (path.clone(), thread.run(move || write_report(&text, &place)))
+        });
+        let places: Vec<_> = beside.into_iter().chain(asked).collect();
+        async move {
+            let mut in_time = true;
+            for (path, written) in places {
+                in_time &= is_written(&path, written).await;
             }
+            in_time
         }
     }
-    in_time
+}
+
+/// Whether a place answered in time; what went wrong is told.
+async fn is_written(path: &Path, written: oneshot::Receiver<io::Result<()>>) -> bool {
+    let path = path.display();
+    match tokio::time::timeout(LAST_MOMENT, written).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
+        Ok(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
+        Err(_) => {
+            tracing::warn!(%path, "the report was not written: its disk does not answer");
+            return false;
+        }
+    }
+    true
 }

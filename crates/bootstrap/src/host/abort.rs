@@ -7,6 +7,7 @@ use lastline_spawn::{Process, has_members_of, kill_until_empty};
 use lastline_tee::Tee;
 use tokio::sync::oneshot;
 
+use crate::blocking::Blocking;
 use crate::shutdown::LAST_MOMENT;
 
 /// How often it is looked whether a group is empty.
@@ -20,16 +21,17 @@ pub(super) struct Abort {
     pub(super) grace: Duration,
     /// What is left in the groups may stay.
     pub(super) leave: bool,
+    pub(super) blocking: Blocking,
 }
 
 /// Ends all of it; `hurried` ends the grace.
 pub(super) async fn run(work: Abort, hurried: oneshot::Receiver<()>) {
-    let Abort { processes, tees, grace, leave } = work;
+    let Abort { processes, tees, grace, leave, blocking } = work;
     tees.iter().for_each(Tee::stop);
     if leave {
         processes.iter().for_each(|process| process.release());
     } else {
-        end_groups(processes, grace, hurried).await;
+        end_groups(processes, grace, hurried, &blocking).await;
     }
     for tee in &tees {
         if tokio::time::timeout(LAST_MOMENT, tee.join()).await.is_err() {
@@ -44,6 +46,7 @@ async fn end_groups(
     mut left: Vec<Arc<dyn Process>>,
     grace: Duration,
     hurried: oneshot::Receiver<()>,
+    blocking: &Blocking,
 ) {
     left.iter().for_each(|process| process.signal(libc::SIGTERM));
     // Most leave nobody behind.
@@ -54,11 +57,11 @@ async fn end_groups(
         }
         may_have_members
     });
-    left = still_there(left).await;
+    left = still_there(left, blocking).await;
     let emptied = async {
         while !left.is_empty() {
             tokio::time::sleep(LOOK_EVERY).await;
-            left = still_there(std::mem::take(&mut left)).await;
+            left = still_there(std::mem::take(&mut left), blocking).await;
         }
     };
     tokio::select! {
@@ -68,18 +71,20 @@ async fn end_groups(
         _ = hurried => {}
     }
     if !left.is_empty() {
-        let killed = tokio::task::spawn_blocking(move || end_now(&left));
-        // Whoever panics there is told of by the runtime.
-        killed.await.unwrap_or_default();
+        // Whoever panics there has been told of.
+        blocking.run(move || end_now(&left)).await.unwrap_or_default();
     }
 }
 
 /// Those whose group has a member; the others are released. `/proc` may be long.
-async fn still_there(processes: Vec<Arc<dyn Process>>) -> Vec<Arc<dyn Process>> {
+async fn still_there(
+    processes: Vec<Arc<dyn Process>>,
+    blocking: &Blocking,
+) -> Vec<Arc<dyn Process>> {
     if processes.is_empty() {
         return processes;
     }
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = blocking.run(move || {
         let there = has_members_of(&processes);
         let (there, gone): (Vec<_>, Vec<_>) =
             processes.into_iter().zip(there).partition(|(_, there)| *there);

@@ -7,6 +7,8 @@ use lastline_appender::{Appender, StreamWritten, Written};
 use lastline_line::{HostEvent, Offset, Span};
 use lastline_tee::Tee;
 
+use crate::blocking::Blocking;
+
 /// Why nothing is filed when nobody wants files.
 const FILES_OFF: &str = "files are off (--no-files)";
 /// Why bytes are not filed that no writer speaks of.
@@ -20,12 +22,16 @@ const SLOW: Duration = Duration::from_secs(5);
 pub(super) struct Filed(Option<Written>);
 
 /// Empties and closes them.
-pub(super) async fn close(files: Option<Arc<Appender>>, within: Duration) -> Filed {
+pub(super) async fn close(
+    files: Option<Arc<Appender>>,
+    within: Duration,
+    blocking: &Blocking,
+) -> Filed {
     let Some(files) = files else {
         return Filed(None);
     };
     let closing = Arc::clone(&files);
-    let closed = tokio::task::spawn_blocking(move || closing.close(within)).await;
+    let closed = blocking.run(move || closing.close(within)).await;
     Filed(Some(closed.unwrap_or_else(|_| files.written())))
 }
 

@@ -20,6 +20,7 @@ use super::ranks::RunId;
 use super::spawning::Spawning;
 use super::watch::Event;
 use crate::RankError;
+use crate::blocking::Blocking;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
 use crate::shutdown::{Action, LAST_MOMENT, Limits, Shutdown};
@@ -76,6 +77,7 @@ pub(super) struct HostLoop {
     pub(super) spawning: Option<Spawning>,
     pub(super) intake: Intake,
     pub(super) heard: UnboundedReceiver<Event>,
+    blocking: Blocking,
     state: State,
 }
 
@@ -101,6 +103,7 @@ impl HostLoop {
         spawning: Spawning,
         intake: Intake,
         heard: UnboundedReceiver<Event>,
+        blocking: Blocking,
     ) -> Self {
         let state = State {
             clock: Clock::start(),
@@ -113,7 +116,7 @@ impl HostLoop {
             marks: Vec::new(),
         };
         let spawning = Some(spawning);
-        Self { settings, link, files, spawning, intake, heard, state }
+        Self { settings, link, files, spawning, intake, heard, blocking, state }
     }
 
     /// Runs the host to its end.
@@ -202,7 +205,8 @@ impl HostLoop {
                 let tees = self.intake.ranks.streams().filter(|stream| !stream.is_over());
                 let tees = tees.filter_map(|stream| stream.tee.clone()).collect();
                 let leave = self.settings.leave_background;
-                let work = Abort { processes, tees, grace, leave };
+                let blocking = self.blocking.clone();
+                let work = Abort { processes, tees, grace, leave, blocking };
                 self.state.hurry = Some(hurry);
                 self.state.work = Some(Box::pin(async move {
                     abort::run(work, hurried).await;
@@ -211,6 +215,7 @@ impl HostLoop {
             }
             Phase::Ending(Stage::Drop) => {
                 let (clock, files) = (self.state.clock, self.files.clone());
+                let blocking = self.blocking.clone();
                 let until = clock.now() + self.state.shutdown.left(clock.now());
                 let left = move |less| until.saturating_sub(clock.now() + less).max(LAST_MOMENT);
                 self.state.work = Some(Box::pin(async move {
@@ -220,7 +225,9 @@ impl HostLoop {
                         drained.await.unwrap_or_default();
                     }
                     // Files say themselves what they could not write in time.
-                    Done::Closed(Box::new(files::close(files, left(LAST_MOMENT / 5)).await))
+                    Done::Closed(Box::new(
+                        files::close(files, left(LAST_MOMENT / 5), &blocking).await,
+                    ))
                 }));
             }
             Phase::Leaving => self.say_last(),
@@ -437,7 +444,7 @@ impl HostLoop {
         spawning.request(id, rank);
         if let Some(before) = before {
             let leave = self.settings.leave_background;
-            tokio::task::spawn_blocking(move || abort::end_before_restart(&before, leave));
+            drop(self.blocking.run(move || abort::end_before_restart(&before, leave)));
         }
         Ok(self.intake.ranks.run(id).launch)
     }

@@ -14,6 +14,7 @@ mod logs;
 mod memory;
 mod options;
 mod pty;
+mod scarce;
 mod signals;
 mod stdin;
 mod stuck;

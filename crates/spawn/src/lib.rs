@@ -78,6 +78,7 @@ mod launch;
 mod local;
 mod memory_tally;
 mod memory_watch;
+mod orphans;
 mod process;
 mod process_limit;
 mod processes;
@@ -91,6 +92,7 @@ pub use files_limit::{FilesLimit, FilesLimitError, check_files_limit, raise_file
 pub use lastline_line::{Exit, Holder, MemoryKills};
 pub use memory_tally::MemoryTally;
 pub use memory_watch::MemoryWatch;
+pub use orphans::{Orphan, inherits_orphans, reap_orphans};
 pub use process::{ExitFuture, Process, attach, own_sigchld};
 pub use process_limit::explain_process_limit;
 pub use processes::{Held, has_members_of, holders, kill_until_empty, live_groups};

@@ -31,6 +31,18 @@ impl TerminalSize {
         own.into_iter().find_map(Self::of).unwrap_or_default()
     }
 
+    /// Gives a terminal this size, by either end; whoever is in the foreground there gets SIGWINCH when
+    /// it was another.
+    ///
+    /// # Errors
+    ///
+    /// When it is no terminal.
+    pub fn set(self, terminal: impl AsFd) -> io::Result<()> {
+        let (ws_row, ws_col) = (self.rows, self.columns);
+        let size = Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
+        Ok(rustix::termios::tcsetwinsize(terminal, size)?)
+    }
+
     fn of(terminal: BorrowedFd<'_>) -> Option<Self> {
         let size = rustix::termios::tcgetwinsize(terminal).ok()?;
         let known = size.ws_row > 0 && size.ws_col > 0;
@@ -54,9 +66,7 @@ pub(crate) fn open(size: TerminalSize) -> io::Result<(OwnedFd, OwnedFd)> {
     modes.output_modes.remove(OutputModes::OPOST);
     modes.local_modes.remove(LocalModes::ECHO);
     rustix::termios::tcsetattr(&slave, OptionalActions::Now, &modes)?;
-    let (ws_row, ws_col) = (size.rows, size.columns);
-    let size = Winsize { ws_row, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(&slave, size)?;
+    size.set(&slave)?;
     Ok((master, slave))
 }
 

@@ -69,6 +69,7 @@ mod driver;
 mod host;
 mod mesh;
 mod plan;
+mod running_time;
 mod shutdown;
 mod sizes;
 mod work;
@@ -80,7 +81,8 @@ pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};
 pub use lastline_jobs::Report;
 pub use lastline_line::StopCause;
 pub use lastline_spawn::{
-    CommandError, Output, Process, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, own_sigchld,
+    CommandError, Output, Process, RankSpec, Spawned, Spawner, StdinMode, TerminalSize,
+    inherits_orphans, own_sigchld, reap_orphans,
 };
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};

@@ -9,7 +9,7 @@ use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
 use lastline_line::{Fold, Inbox, Launch, StopCause, StreamId};
 use lastline_sender::{Transport, channel};
-use lastline_spawn::{RankSpec, Spawned, Spawner, check_files_limit};
+use lastline_spawn::{RankSpec, Spawned, Spawner, TerminalSize, check_files_limit};
 use lastline_tee::BoxSink;
 
 use crate::control::ControlSocket;
@@ -210,6 +210,17 @@ impl LoggingMesh {
     pub fn resume(&self) {
         self.host.resume();
         self.driver.resume();
+    }
+
+    /// Looks whether a rank stands still, and says once of each which signal has stopped it: to be
+    /// called when this process got SIGCHLD. Not of those that [`suspend`](Self::suspend) has stopped.
+    pub fn look_for_stopped(&self) {
+        self.host.look_for_stopped();
+    }
+
+    /// Gives the terminals of ranks this size; the kernel tells the ranks with SIGWINCH.
+    pub fn resize(&self, size: TerminalSize) {
+        self.host.resize(size);
     }
 
     /// Starts a rank again that is over, as it was started first, while others run. Gives the

@@ -31,6 +31,7 @@ use self::record::{Consequence, Record};
 use self::run::{DriverLoop, ReportWriters, Request, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
+use crate::clock::Clock;
 use crate::plan::{Console, Plan};
 use crate::shutdown::Limits;
 use crate::{SpawnError, lock, sizes};
@@ -81,6 +82,7 @@ impl DriverBuilder {
             barriers: Mutex::default(),
             flush_timeout: plan.flush_timeout,
             requests,
+            clock: Clock::start(),
         });
         let listening = Arc::clone(&shared);
         inbox.listen(Box::new(move |heard| listening.handle_heard(heard)));
@@ -141,6 +143,7 @@ struct DriverState {
     barriers: Mutex<Barriers>,
     flush_timeout: Duration,
     requests: UnboundedSender<Request>,
+    clock: Clock,
 }
 
 impl DriverState {
@@ -306,12 +309,12 @@ impl DriverHandle {
 
     /// Ranks stand still: no deadline counts the time until [`resume`](Self::resume).
     pub(crate) fn suspend(&self) {
-        self.shared.request(Request::Suspend(tokio::time::Instant::now()));
+        self.shared.clock.pause();
     }
 
     /// They go on.
     pub(crate) fn resume(&self) {
-        self.shared.request(Request::Resume(tokio::time::Instant::now()));
+        self.shared.clock.resume();
     }
 
     /// Sends a signal to the group of a rank, or of every rank.

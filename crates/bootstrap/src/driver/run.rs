@@ -10,7 +10,6 @@ use lastline_jobs::{OpenDir, REPORT_FILE, Report, report_text, write_report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 
 use super::DriverState;
 use super::report::put_together;
@@ -42,10 +41,6 @@ pub(super) struct Settings {
 #[derive(Debug)]
 pub(super) enum Request {
     Stop(StopCause),
-    /// Ranks, and maybe this process, stand still since then: no deadline counts that.
-    Suspend(Instant),
-    /// They go on since then.
-    Resume(Instant),
 }
 
 pub(super) struct DriverLoop {
@@ -71,7 +66,7 @@ impl DriverLoop {
         finished: watch::Sender<Option<Arc<Report>>>,
     ) -> Self {
         let changes = shared.changes.subscribe();
-        let (clock, shutdown) = (Clock::start(), Shutdown::new(settings.limits, STAGES));
+        let (clock, shutdown) = (shared.clock.clone(), Shutdown::new(settings.limits, STAGES));
         let (entered, work) = (None, None);
         Self {
             settings,
@@ -122,9 +117,11 @@ impl DriverLoop {
                 if self.entered == Some(Stage::Drop) && self.work.is_none() && record.is_gone() {
                     // Hosts are done; what is left of the time is the console's.
                     let within = self.shutdown.left(now).max(LAST_MOMENT);
-                    let shared = Arc::clone(&self.shared);
-                    self.work =
-                        Some(Box::pin(async move { shared.client().finished(within).await }));
+                    let (clock, shared) = (self.clock.clone(), Arc::clone(&self.shared));
+                    self.work = Some(Box::pin(async move {
+                        let finished = shared.client().finished(ENDLESS);
+                        clock.within(within, finished).await.unwrap_or_default()
+                    }));
                 }
             }
             if self.shutdown.stage() == self.entered {
@@ -143,7 +140,9 @@ impl DriverLoop {
                 shared.flush_within(ENDLESS).await;
                 true
             })),
-            Some(Stage::Print) => Some(Box::pin(self.writers.write(&self.report(), false))),
+            Some(Stage::Print) => {
+                Some(Box::pin(self.writers.write(&self.report(), false, &self.clock)))
+            }
             _ => None,
         }
     }
@@ -172,8 +171,6 @@ impl DriverLoop {
     fn handle_request(&mut self, request: Request) {
         match request {
             Request::Stop(cause) => self.stop(cause),
-            Request::Suspend(at) => self.shutdown.suspend(self.clock.at(at)),
-            Request::Resume(at) => self.shutdown.resume(self.clock.at(at)),
         }
     }
 
@@ -229,7 +226,7 @@ impl DriverLoop {
     /// Writes the report as it is at the end, wherever it is wanted.
     async fn finish(self) {
         let report = self.report();
-        self.writers.write(&report, true).await;
+        self.writers.write(&report, true, &self.clock).await;
         self.finished.send_replace(Some(Arc::new(report)));
     }
 }
@@ -256,6 +253,7 @@ impl ReportWriters {
         &self,
         report: &Report,
         everywhere: bool,
+        clock: &Clock,
     ) -> impl Future<Output = bool> + use<> + Send + 'static {
         let text: Arc<[u8]> = report_text(report).into();
         let beside = self.dir.as_ref().map(|(dir, thread)| {
@@ -267,11 +265,11 @@ impl ReportWriters {
             let place = path.clone();
             (path.clone(), thread.run(move || write_report(&text, &place)))
         });
-        let places: Vec<_> = beside.into_iter().chain(asked).collect();
+        let (clock, places) = (clock.clone(), beside.into_iter().chain(asked).collect::<Vec<_>>());
         async move {
             let mut in_time = true;
             for (path, written) in places {
-                in_time &= is_written(&path, written).await;
+                in_time &= is_written(&path, written, &clock).await;
             }
             in_time
         }
@@ -279,13 +277,17 @@ impl ReportWriters {
 }
 
 /// Whether a place answered in time; what went wrong is told.
-async fn is_written(path: &Path, written: oneshot::Receiver<io::Result<()>>) -> bool {
+async fn is_written(
+    path: &Path,
+    written: oneshot::Receiver<io::Result<()>>,
+    clock: &Clock,
+) -> bool {
     let path = path.display();
-    match tokio::time::timeout(LAST_MOMENT, written).await {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
-        Ok(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
-        Err(_) => {
+    match clock.within(LAST_MOMENT, written).await {
+        Some(Ok(Ok(()))) => {}
+        Some(Ok(Err(error))) => tracing::warn!(%error, %path, "the report was not written"),
+        Some(Err(error)) => tracing::warn!(%error, %path, "the report was not written"),
+        None => {
             tracing::warn!(%path, "the report was not written: its disk does not answer");
             return false;
         }

@@ -1,5 +1,6 @@
 //! Ends what is left: processes in the ranks' groups, readers that did not end by themselves.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use lastline_tee::Tee;
 use tokio::sync::oneshot;
 
 use crate::blocking::Blocking;
+use crate::clock::Clock;
 use crate::shutdown::LAST_MOMENT;
 
 /// How often it is looked whether a group is empty.
@@ -22,19 +24,21 @@ pub(super) struct Abort {
     /// What is left in the groups may stay.
     pub(super) leave: bool,
     pub(super) blocking: Blocking,
+    pub(super) clock: Clock,
 }
 
 /// Ends all of it; `hurried` ends the grace.
 pub(super) async fn run(work: Abort, hurried: oneshot::Receiver<()>) {
-    let Abort { processes, tees, grace, leave, blocking } = work;
+    let Abort { processes, tees, grace, leave, blocking, clock } = work;
     tees.iter().for_each(Tee::stop);
     if leave {
         processes.iter().for_each(|process| process.release());
     } else {
-        end_groups(processes, grace, hurried, &blocking).await;
+        let grace = clock.now() + grace;
+        end_groups(processes, clock.sleep_until(Some(grace)), hurried, &blocking).await;
     }
     for tee in &tees {
-        if tokio::time::timeout(LAST_MOMENT, tee.join()).await.is_err() {
+        if clock.within(LAST_MOMENT, tee.join()).await.is_none() {
             tee.kill();
         }
     }
@@ -44,11 +48,15 @@ pub(super) async fn run(work: Abort, hurried: oneshot::Receiver<()>) {
 /// appears in a group while it is being ended is ended, too.
 async fn end_groups(
     mut left: Vec<Arc<dyn Process>>,
-    grace: Duration,
+    grace: impl Future<Output = ()>,
     hurried: oneshot::Receiver<()>,
     blocking: &Blocking,
 ) {
-    left.iter().for_each(|process| process.signal(libc::SIGTERM));
+    for process in &left {
+        process.signal(libc::SIGTERM);
+        // What stands hears nothing else.
+        process.signal(libc::SIGCONT);
+    }
     // Most leave nobody behind.
     left.retain(|process| {
         let may_have_members = process.reap();
@@ -61,12 +69,13 @@ async fn end_groups(
     let emptied = async {
         while !left.is_empty() {
             tokio::time::sleep(LOOK_EVERY).await;
-            left = still_there(std::mem::take(&mut left), blocking).await;
+            // Whoever ends this while it is looked has all of them still.
+            left = still_there(left.clone(), blocking).await;
         }
     };
     tokio::select! {
         () = emptied => {}
-        () = tokio::time::sleep(grace) => {}
+        () = grace => {}
         // Sent, or dropped with the stage.
         _ = hurried => {}
     }

@@ -8,6 +8,7 @@ use lastline_line::{HostEvent, Offset, Span};
 use lastline_tee::Tee;
 
 use crate::blocking::Blocking;
+use crate::running_time::GAP;
 
 /// Why nothing is filed when nobody wants files.
 const FILES_OFF: &str = "files are off (--no-files)";
@@ -71,12 +72,15 @@ impl Filed {
 pub(super) fn watch_disk(files: &Arc<Appender>) {
     let files = Arc::downgrade(files);
     tokio::spawn(async move {
-        let mut told = false;
+        let (mut told, mut busy) = (false, Duration::ZERO);
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let Some(busy) = Weak::upgrade(&files).as_deref().map(Appender::busy_for) else {
+            let Some(without_answer) = Weak::upgrade(&files).as_deref().map(Appender::busy_for)
+            else {
                 return;
             };
+            // While this process stood still, no disk was asked for anything.
+            busy = without_answer.min(busy + LOOK_EVERY + GAP);
             let hangs = busy >= SLOW;
             if hangs && !told {
                 let seconds = busy.as_secs();

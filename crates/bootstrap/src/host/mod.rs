@@ -11,6 +11,7 @@ mod link;
 mod ranks;
 mod run;
 mod spawning;
+mod still;
 mod watch;
 
 use std::collections::HashMap;
@@ -140,8 +141,7 @@ impl HostBuilder {
             None => {
                 let mut options = ProcessOptions::default();
                 options.capacity = plan.procs as usize + RESTARTS;
-                // As the shutdown has it.
-                options.grace = plan.grace.min(plan.teardown_timeout / 2);
+                options.grace = plan.effective_grace();
                 options.guardian = guardian;
                 options.files_limit = files_limit;
                 let spawner = ProcessSpawner::new(options);
@@ -281,13 +281,15 @@ fn specs(
     let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let (command, workdir): (_, Option<PathBuf>) = (plan.command.clone(), plan.workdir.clone());
     let pipe_bytes = sizes::pipe_bytes(plan.procs);
-    let terminal = plan.pty.then(TerminalSize::of_driver);
+    let pty = plan.pty;
     Box::new(move |rank| {
         let mut spec = RankSpec::new(rank, command.clone());
         spec.env = environment.of(rank, &inherited);
         spec.workdir = workdir.clone();
         spec.stdin = stdins.get_mut(rank as usize).and_then(Option::take);
-        (spec.pipe_bytes, spec.terminal) = (pipe_bytes, terminal);
+        spec.pipe_bytes = pipe_bytes;
+        // As large as the driver's is now.
+        spec.terminal = pty.then(TerminalSize::of_driver);
         match &mut change {
             // It is looked for again: another command, another PATH.
             Some(change) => change(rank, &mut spec),
@@ -380,6 +382,17 @@ impl HostHandle {
     /// Lets them go on (SIGCONT). No deadline counts the time in between.
     pub fn resume(&self) {
         self.events.send(Event::Resume);
+    }
+
+    /// Looks whether a rank stands still, and says once of each which signal has stopped it: to be
+    /// called when this process got SIGCHLD. Not of those that [`suspend`](Self::suspend) has stopped.
+    pub fn look_for_stopped(&self) {
+        self.events.send(Event::LookForStopped);
+    }
+
+    /// Gives the terminals of ranks this size; the kernel tells the ranks with SIGWINCH.
+    pub fn resize(&self, size: TerminalSize) {
+        self.events.send(Event::Resize(size));
     }
 
     /// Starts a rank again that is over, as it was started first. Gives the number of the new

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_appender::Appender;
-use lastline_line::{Control, Exit, HostEvent, Launch, Stage, StopCause, Version};
+use lastline_line::{Control, Exit, HostEvent, Launch, RankSet, Stage, StopCause, Version};
 use lastline_sender::Closed;
-use lastline_spawn::Spawned;
+use lastline_spawn::{Spawned, TerminalSize};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
@@ -18,6 +18,7 @@ use super::intake::Intake;
 use super::link::Link;
 use super::ranks::RunId;
 use super::spawning::Spawning;
+use super::still::newly_stopped;
 use super::watch::Event;
 use crate::RankError;
 use crate::blocking::Blocking;
@@ -206,7 +207,8 @@ impl HostLoop {
                 let tees = tees.filter_map(|stream| stream.tee.clone()).collect();
                 let leave = self.settings.leave_background;
                 let blocking = self.blocking.clone();
-                let work = Abort { processes, tees, grace, leave, blocking };
+                let clock = self.state.clock.clone();
+                let work = Abort { processes, tees, grace, leave, blocking, clock };
                 self.state.hurry = Some(hurry);
                 self.state.work = Some(Box::pin(async move {
                     abort::run(work, hurried).await;
@@ -214,14 +216,14 @@ impl HostLoop {
                 }));
             }
             Phase::Ending(Stage::Drop) => {
-                let (clock, files) = (self.state.clock, self.files.clone());
+                let (clock, files) = (self.state.clock.clone(), self.files.clone());
                 let blocking = self.blocking.clone();
                 let until = clock.now() + self.state.shutdown.left(clock.now());
-                let left = move |less| until.saturating_sub(clock.now() + less).max(LAST_MOMENT);
                 self.state.work = Some(Box::pin(async move {
+                    let left = |less| until.saturating_sub(clock.now() + less).max(LAST_MOMENT);
                     if let Some(sender) = link.sender() {
                         // A flush that was given up may still come to its end.
-                        let drained = tokio::time::timeout(left(2 * LAST_MOMENT), sender.drained());
+                        let drained = clock.within(left(2 * LAST_MOMENT), sender.drained());
                         drained.await.unwrap_or_default();
                     }
                     // Files say themselves what they could not write in time.
@@ -249,12 +251,13 @@ impl HostLoop {
         // Dropped, it waits for nobody.
         self.state.dismissed = Some(dismiss).filter(|_| !self.state.driver_gone);
         let (link, spawning) = (Arc::clone(&self.link), self.spawning.take());
+        let clock = self.state.clock.clone();
         self.state.work = Some(Box::pin(async move {
             if let Some(spawning) = spawning {
                 spawning.finish().await;
             }
             // Dismissed, the driver gone, or nothing heard of it: it ends the same way.
-            tokio::time::timeout(DISMISSAL, dismissed).await.map(drop).unwrap_or_default();
+            clock.within(DISMISSAL, dismissed).await.unwrap_or(Ok(())).unwrap_or_default();
             if let Some(sender) = link.close() {
                 drop(sender.close(Duration::ZERO).await);
             }
@@ -303,6 +306,7 @@ impl HostLoop {
         match action {
             Action::Signal(signal) => self.intake.ranks.iter_mut().for_each(|run| run.stop(signal)),
             Action::Kill => {
+                self.say_killed();
                 self.intake.ranks.iter_mut().for_each(super::ranks::Run::kill);
                 if let Some(hurry) = self.state.hurry.take() {
                     // The abort may be over.
@@ -311,6 +315,16 @@ impl HostLoop {
             }
             // `advance` goes on to the next stage.
             Action::GiveUp(stage) => tracing::debug!(%stage, "the deadline came first"),
+        }
+    }
+
+    /// Ranks that are sent SIGKILL now are told of; nobody else says what became of them.
+    fn say_killed(&self) {
+        let running = self.intake.ranks.iter().filter(|run| run.is_running() && !run.killed);
+        let ranks: RankSet = running.map(|run| run.rank).collect();
+        if !ranks.is_empty() {
+            let (count, s) = (ranks.len(), if ranks.len() == 1 { "" } else { "s" });
+            tracing::warn!("the grace is over: SIGKILL to {count} rank{s} ({ranks})");
         }
     }
 
@@ -358,6 +372,13 @@ impl HostLoop {
                 done.send(()).unwrap_or_default();
             }
             Event::Resume => self.resume(),
+            // Those that this host has stopped are not told of.
+            Event::LookForStopped if !self.state.clock.is_paused() => {
+                let sentences = newly_stopped(&mut self.intake.ranks);
+                sentences.iter().for_each(|said| tracing::warn!("{said}"));
+            }
+            Event::LookForStopped => {}
+            Event::Resize(size) => self.resize(size),
             Event::Restart { rank, reply } => {
                 let started = self.restart(rank);
                 reply.send(started).map(drop).unwrap_or_default();
@@ -421,13 +442,22 @@ impl HostLoop {
     }
 
     fn suspend(&mut self) {
-        self.state.shutdown.suspend(self.state.clock.now());
+        self.state.clock.pause();
         self.signal_running(libc::SIGSTOP);
     }
 
     fn resume(&mut self) {
-        self.state.shutdown.resume(self.state.clock.now());
+        self.state.clock.resume();
         self.signal_running(libc::SIGCONT);
+    }
+
+    /// The ranks' terminals get this size, and the ranks SIGWINCH from the kernel.
+    fn resize(&self, size: TerminalSize) {
+        for terminal in self.intake.ranks.iter().filter_map(|run| run.terminal.as_ref()) {
+            if let Err(error) = size.set(terminal) {
+                tracing::debug!(%error, "a terminal keeps its size");
+            }
+        }
     }
 
     fn restart(&mut self, rank: u32) -> Result<Launch, RankError> {

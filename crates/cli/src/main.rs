@@ -27,8 +27,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Who started this may have had it ignored, and then nobody learns how ranks end.
-    lastline_bootstrap::own_sigchld();
+    signals::prepare();
     notices::init();
     let result = match cli.command {
         Command::Run(options) => run::run(*options),

@@ -146,8 +146,10 @@ async fn drive(
     let console = Console { fold, printer, labels, raw_partials };
     // A rank may send a signal as soon as it runs.
     let signals = Signals::register()?;
-    let mesh = LoggingMesh::spawn(plan(options, job.clone(), dir), console)?;
-    signals.listen(&mesh);
+    let plan = plan(options, job.clone(), dir);
+    let grace = plan.effective_grace();
+    let mesh = LoggingMesh::spawn(plan, console)?;
+    signals.listen(&mesh, grace);
     if let Some(dir) = dir {
         register_within(DIR_PATIENCE, job, dir.path().to_owned()).await;
     }

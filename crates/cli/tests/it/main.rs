@@ -4,6 +4,7 @@
 
 mod codes;
 mod console;
+mod containers;
 mod content;
 mod disks;
 mod environment;
@@ -16,7 +17,9 @@ mod options;
 mod pty;
 mod scarce;
 mod signals;
+mod standstill;
 mod stdin;
+mod stopping;
 mod stuck;
 mod support;
 mod usage;

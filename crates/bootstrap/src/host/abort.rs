@@ -118,3 +118,76 @@ pub(super) fn end_now(processes: &[Arc<dyn Process>]) {
     }
     processes.iter().for_each(|process| process.release());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::mpsc::{Receiver, channel};
+    use std::sync::{Mutex, PoisonError};
+
+    use lastline_line::Exit;
+    use lastline_spawn::ExitFuture;
+
+    use super::*;
+
+    /// Has a member until it is sent SIGKILL, and says so after it is let go.
+    #[derive(Debug)]
+    struct Slow {
+        looks: Mutex<Receiver<()>>,
+        killed: AtomicBool,
+    }
+
+    impl Process for Slow {
+        fn id(&self) -> Option<u32> {
+            None
+        }
+
+        fn signal(&self, signal: i32) {
+            self.killed.fetch_or(signal == libc::SIGKILL, Ordering::AcqRel);
+        }
+
+        fn exit(&self) -> Option<Exit> {
+            Some(Exit::Code(0))
+        }
+
+        fn wait(&self) -> ExitFuture {
+            Box::pin(std::future::ready(Exit::Code(0)))
+        }
+
+        fn has_members(&self) -> bool {
+            // An error says that it need not wait any more.
+            self.looks.lock().unwrap_or_else(PoisonError::into_inner).recv().unwrap_or_default();
+            !self.killed.load(Ordering::Acquire)
+        }
+
+        fn reap(&self) -> bool {
+            true
+        }
+
+        fn release(&self) {}
+    }
+
+    #[tokio::test]
+    async fn what_is_being_looked_at_when_the_grace_ends_is_killed_too() {
+        let (look, looks) = channel();
+        let slow = Arc::new(Slow { looks: Mutex::new(looks), killed: AtomicBool::new(false) });
+        let (end, ended) = oneshot::channel::<()>();
+        let (_hurry, hurried) = oneshot::channel();
+        let blocking = Blocking::start("test", 2).unwrap();
+        let left: Vec<Arc<dyn Process>> = vec![slow.clone()];
+        look.send(()).unwrap();
+        let ending = async { drop(ended.await) };
+        let work = end_groups(left, ending, hurried, &blocking);
+        let grace_ends = async {
+            // The second look has begun, and does not come back.
+            while Arc::strong_count(&slow) < 3 || slow.looks.try_lock().is_ok() {
+                tokio::task::yield_now().await;
+            }
+            end.send(()).unwrap();
+            tokio::task::yield_now().await;
+            drop(look);
+        };
+        tokio::join!(work, grace_ends);
+        assert!(slow.killed.load(Ordering::Acquire), "it was left alive");
+    }
+}

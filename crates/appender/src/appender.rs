@@ -77,6 +77,7 @@ impl Appender {
             return Err(AppenderError::Occupied { name });
         }
         let shared = Arc::new(AppenderState::new(storage, options));
+        shared.pool.prepare(&shared).map_err(|source| AppenderError::Thread { source })?;
         Ok(Self { shared, abandoned_threads: AtomicUsize::new(0) })
     }
 

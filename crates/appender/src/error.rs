@@ -23,6 +23,12 @@ pub enum AppenderError {
         /// One of the files, the first by name.
         name: String,
     },
+    /// No thread is to be had that writes.
+    #[error("no thread is to be had for the files of a job")]
+    Thread {
+        /// Why.
+        source: io::Error,
+    },
     /// The directory cannot be listed.
     #[error("cannot list the files of a job")]
     List {

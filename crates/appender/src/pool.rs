@@ -13,6 +13,9 @@ use crate::state::AppenderState;
 use crate::stream::Item;
 use crate::writer::Writer;
 
+/// How long the end of threads is waited for at once.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// The writer threads of an appender.
 pub(crate) struct Pool {
     limit: usize,
@@ -71,6 +74,16 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Starts the first thread, unless it is there: before anything runs a refusal can be told.
+    pub(crate) fn prepare(&self, shared: &Arc<AppenderState>) -> std::io::Result<()> {
+        let mut state = self.state();
+        if state.threads.is_empty() && !state.is_closed {
+            let first = self.start(0, shared)?;
+            state.threads.push(first);
+        }
+        Ok(())
+    }
+
     /// The queue of the thread that writes the next stream; `None` when there is none.
     pub(crate) fn bind(&self, shared: &Arc<AppenderState>) -> Option<Sender<Item>> {
         let mut state = self.state();
@@ -125,7 +138,6 @@ impl Pool {
     /// Lets every thread empty its queue and end, waits for that until `deadline`, and gives how
     /// many did not; what is queued for those is dropped.
     pub(crate) fn close(&self, deadline: Duration) -> usize {
-        let until = Instant::now() + deadline;
         let threads = {
             let mut state = self.state();
             state.is_closed = true;
@@ -134,7 +146,7 @@ impl Pool {
         for thread in &threads {
             thread.sender.close();
         }
-        self.wait(&threads, until);
+        self.wait(&threads, deadline);
         let mut hung = 0;
         for thread in threads {
             if thread.has_ended.load(Ordering::Acquire) {
@@ -148,19 +160,22 @@ impl Pool {
         hung
     }
 
-    fn wait(&self, threads: &[Thread], until: Instant) {
+    /// Waits until they have ended, for `left` at most, a little at a time: when this process stands
+    /// still meanwhile, so do they, and that counts as a little.
+    fn wait(&self, threads: &[Thread], mut left: Duration) {
         let mut held = self.ended.lock.lock().unwrap_or_else(PoisonError::into_inner);
         while !threads.iter().all(|thread| thread.has_ended.load(Ordering::Acquire)) {
-            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
+            let (begun, pause) = (Instant::now(), left.min(LOOK_EVERY));
             held = self
                 .ended
                 .changed
-                .wait_timeout(held, left)
+                .wait_timeout(held, pause)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+            left = left.saturating_sub(begun.elapsed().min(2 * pause));
         }
     }
 }

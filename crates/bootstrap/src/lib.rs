@@ -60,14 +60,16 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lastline_spawn::FilesLimitError;
+use lastline_spawn::{FilesLimitError, explain_process_limit};
 
+mod blocking;
 mod clock;
 mod control;
 mod driver;
 mod host;
 mod mesh;
 mod plan;
+mod running_time;
 mod shutdown;
 mod sizes;
 mod work;
@@ -80,7 +82,7 @@ pub use lastline_jobs::Report;
 pub use lastline_line::StopCause;
 pub use lastline_spawn::{
     CommandError, Output, Process, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, Typist,
-    own_sigchld,
+    inherits_orphans, own_sigchld, reap_orphans,
 };
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
@@ -173,6 +175,10 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
+    fn thread(source: std::io::Error) -> Self {
+        Self::Thread { source: explain_process_limit(source) }
+    }
+
     fn files_limit(procs: u32, error: FilesLimitError) -> Self {
         match error {
             FilesLimitError::TooFew { needed, limit } => Self::TooFewFiles { procs, needed, limit },

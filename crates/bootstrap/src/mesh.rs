@@ -101,7 +101,7 @@ impl MeshBuilder {
         // A rank may ask as soon as it runs.
         let control = plan.control.as_deref();
         let control = control.and_then(|path| ControlSocket::open(path, driver.clone()));
-        let host = host.start(transport)?.handle();
+        let host = host.start(transport).handle();
         let owner = Arc::new(Owner { driver: driver.clone(), control });
         Ok(LoggingMesh { host, driver, owner })
     }
@@ -212,6 +212,12 @@ impl LoggingMesh {
     pub fn resume(&self) {
         self.host.resume();
         self.driver.resume();
+    }
+
+    /// Looks whether a rank stands still, and says once of each which signal has stopped it: to be
+    /// called when this process got SIGCHLD. Not of those that [`suspend`](Self::suspend) has stopped.
+    pub fn look_for_stopped(&self) {
+        self.host.look_for_stopped();
     }
 
     /// Gives the terminal of every rank that runs this size, where ranks have terminals. Those in its

@@ -134,6 +134,11 @@ impl Plan {
 }
 
 impl Plan {
+    /// From SIGTERM to SIGKILL, as the whole shutdown leaves it: half of that at most.
+    pub fn effective_grace(&self) -> Duration {
+        self.grace.min(self.teardown_timeout / 2)
+    }
+
     /// The program that its command means.
     pub(crate) fn find_program(&self) -> Result<OsString, SpawnError> {
         find_program(&self.command, self.workdir.as_deref(), &self.env)

@@ -25,7 +25,7 @@ pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(500);
 /// The most that closing gets of the budget.
 const CLOSING: Duration = Duration::from_secs(2);
 
-/// Time since a fixed moment.
+/// Time since a fixed moment, in which this process ran: a standstill does not count.
 pub(crate) type Time = Duration;
 
 /// How long things may take.
@@ -80,8 +80,6 @@ pub(crate) struct Shutdown {
     requested: Option<StopCause>,
     current: Option<Current>,
     over: bool,
-    /// Since when everything stands still.
-    suspended_at: Option<Time>,
     /// What had moved when the budget began last.
     progress: u64,
     done: Vec<StageReport>,
@@ -98,7 +96,6 @@ impl Shutdown {
             requested: None,
             current: None,
             over: row.is_empty(),
-            suspended_at: None,
             progress: 0,
             done: Vec::new(),
         }
@@ -187,11 +184,8 @@ impl Shutdown {
         }
     }
 
-    /// When [`expired`](Self::expired) is to be called next; never while everything stands still.
+    /// When [`expired`](Self::expired) is to be called next.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        if self.suspended_at.is_some() {
-            return None;
-        }
         [self.kill_at(), self.give_up_at()].into_iter().flatten().min()
     }
 
@@ -224,9 +218,6 @@ impl Shutdown {
     /// A deadline has come: the grace is over, or a stage is given up, or, where output moved since
     /// the budget began and nobody stops the job, the budget begins again. Nothing when it is early.
     pub(crate) fn expired(&mut self, now: Time, progress: u64) -> Option<Action> {
-        if self.suspended_at.is_some() {
-            return None;
-        }
         if self.kill_at().is_some_and(|at| at <= now) {
             if let Some(stop) = &mut self.stop {
                 stop.kill_at = None;
@@ -244,30 +235,6 @@ impl Shutdown {
             return None;
         }
         Some(self.give_up(now))
-    }
-
-    /// Everything stands still from now on.
-    pub(crate) fn suspend(&mut self, now: Time) {
-        self.suspended_at.get_or_insert(now);
-    }
-
-    /// Everything goes on.
-    pub(crate) fn resume(&mut self, now: Time) {
-        if let Some(since) = self.suspended_at.take() {
-            self.postpone(now.saturating_sub(since));
-        }
-    }
-
-    /// Everything stood still for so long: no deadline counts that.
-    fn postpone(&mut self, by: Duration) {
-        self.since = self.since.map(|since| since + by);
-        if let Some(kill_at) = self.stop.as_mut().and_then(|stop| stop.kill_at.as_mut()) {
-            *kill_at += by;
-        }
-        if let Some(current) = &mut self.current {
-            current.since += by;
-            current.deadline_from += by;
-        }
     }
 
     /// Whether the job is being stopped.
@@ -341,8 +308,6 @@ mod tests {
         Wait(u64),
         /// Time passes up to the next deadline, and this much beyond.
         Expire(u64),
-        /// The machine was asleep for so long.
-        Sleep(u64),
     }
 
     fn event() -> impl Strategy<Value = Event> {
@@ -354,7 +319,6 @@ mod tests {
             Just(Event::Moves),
             (0..3000_u64).prop_map(Event::Wait),
             (0..20_u64).prop_map(Event::Expire),
-            (0..5000_u64).prop_map(Event::Sleep),
         ]
     }
 
@@ -364,8 +328,7 @@ mod tests {
         stops: u32,
         begun: bool,
         left: Vec<Stage>,
-        asleep: Duration,
-        /// When the budget began last, sleep left out, and whether more than the first time.
+        /// When the budget began last, and whether more than the first time.
         budget_from: Option<Duration>,
         killed: bool,
     }
@@ -396,7 +359,7 @@ mod tests {
                             match model.stops {
                                 1 => {
                                     prop_assert_eq!(action, Some(Action::Signal(cause.signal_for_ranks())));
-                                    model.budget_from = Some(now - model.asleep);
+                                    model.budget_from = Some(now);
                                 }
                                 _ if before == Some(Stage::Flush) => {
                                     prop_assert_eq!(action, Some(Action::GiveUp(Stage::Flush)));
@@ -409,7 +372,7 @@ mod tests {
                     Event::Begin => {
                         shutdown.begin(now, progress);
                         if !model.begun {
-                            model.budget_from.get_or_insert(now - model.asleep);
+                            model.budget_from.get_or_insert(now);
                         }
                         model.begun = true;
                     }
@@ -429,19 +392,13 @@ mod tests {
                             prop_assert!(!is_same, "law 2: the deadline at {at:?} comes twice");
                             if action.is_none() {
                                 prop_assert_eq!(model.stops, 0, "a stopped job is not given more time");
-                                model.budget_from = Some(now - model.asleep);
+                                model.budget_from = Some(now);
                             }
                             if action == Some(Action::Kill) {
                                 prop_assert!(!model.killed, "the grace is over once");
                                 model.killed = true;
                             }
                         }
-                    }
-                    Event::Sleep(millis) => {
-                        let by = Duration::from_millis(millis);
-                        shutdown.suspend(now);
-                        (now, model.asleep) = (now + by, model.asleep + by);
-                        shutdown.resume(now);
                     }
                 }
                 if let Some(Action::GiveUp(stage)) = action {
@@ -450,8 +407,8 @@ mod tests {
                 }
                 // Law 4, while time goes from deadline to deadline.
                 if let (Some(from), Some(at)) = (model.budget_from, shutdown.give_up_at()) {
-                    let latest = from.max(now - model.asleep) + limits.budget + 4 * LAST_MOMENT;
-                    prop_assert!(at - model.asleep <= latest, "law 4: {at:?} after {latest:?}");
+                    let latest = from.max(now) + limits.budget + 4 * LAST_MOMENT;
+                    prop_assert!(at <= latest, "law 4: {at:?} after {latest:?}");
                 }
             }
             prop_assert!(shutdown.is_over() && shutdown.deadline().is_none());

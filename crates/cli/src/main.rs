@@ -16,6 +16,7 @@ mod notices;
 mod own_terminal;
 mod pages;
 mod run;
+mod runtime;
 mod signals;
 mod summary;
 mod units;
@@ -34,8 +35,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let read = Cli::from_arg_matches(&help::command().get_matches());
     let cli = read.unwrap_or_else(|error| error.exit());
-    // Who started this may have had it ignored, and then nobody learns how ranks end.
-    lastline_bootstrap::own_sigchld();
+    signals::prepare();
     notices::init();
     let result = match cli.command {
         Command::Run(options) => run::run(*options),

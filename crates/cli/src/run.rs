@@ -18,7 +18,7 @@ use crate::console::Look;
 use crate::own_terminal::Raw;
 use crate::signals::Signals;
 use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
-use crate::{advice, console, exit, folding, mpi, notices, own_terminal, summary};
+use crate::{advice, console, exit, folding, mpi, notices, own_terminal, runtime, summary};
 
 /// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
 /// is better told than kept.
@@ -39,13 +39,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let mut info = JobInfo::new(&job, command.collect(), options.procs);
     info.strict = options.strict;
     let dir = job_dir(&options, &info)?;
-    let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads)
-        .thread_name("lastline-io")
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let runtime = runtime::start().context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
     let driven = runtime.block_on(drive(options, job, dir.as_ref()));
     notices::end_drawing();
@@ -103,6 +97,25 @@ fn register(job: &str, dir: &Path) {
     }
 }
 
+/// As [`register`], on a thread of its own: a disk that hangs from now on is nothing that the job
+/// waits for, nor is a thread that cannot be had.
+async fn register_within(timeout: Duration, job: String, dir: PathBuf) {
+    let (done, registered) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("lastline-list".into());
+    let registering = thread.spawn(move || {
+        register(&job, &dir);
+        // Nobody may wait any more.
+        done.send(()).unwrap_or_default();
+    });
+    match registering {
+        Ok(_) if tokio::time::timeout(timeout, registered).await.is_err() => {
+            tracing::debug!("the job is not in the list of jobs: its place does not answer");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "the job is not in the list of jobs"),
+    }
+}
+
 /// Removes what the default place has too much of, beside the job; what is not done when the job
 /// ends is done beside the next one.
 fn tidy(place: JobsPlace) {
@@ -152,15 +165,11 @@ async fn drive(
     let raw = typed.then(Raw::enter).flatten();
     let mut plan = plan(options, job.clone(), dir);
     (plan.terminal_size, plan.echo) = (Some(size()), raw.is_some());
+    let grace = plan.effective_grace();
     let mesh = LoggingMesh::spawn(plan, console)?;
-    signals.listen(&mesh, size);
+    signals.listen(&mesh, grace, size);
     if let Some(dir) = dir {
-        let path = dir.path().to_owned();
-        let registering = tokio::task::spawn_blocking(move || register(&job, &path));
-        // A disk that hangs from now on is nothing that the job waits for.
-        if tokio::time::timeout(DIR_PATIENCE, registering).await.is_err() {
-            tracing::debug!("the job is not in the list of jobs: its place does not answer");
-        }
+        register_within(DIR_PATIENCE, job, dir.path().to_owned()).await;
     }
     Ok(mesh.wait().await?)
 }

@@ -1,72 +1,134 @@
 //! The signals that lastline is sent.
+//!
+//! Those that somebody had ignored when it was started stay so, as nohup and shells do it for what
+//! runs in the background: SIGHUP, SIGINT, SIGQUIT; and the ranks find them ignored, too. SIGTERM is
+//! always heard, since nothing else ends a job in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use lastline_bootstrap::{LoggingMesh, StopCause, TerminalSize};
+use lastline_bootstrap::{
+    LoggingMesh, RankState, StopCause, TerminalSize, inherits_orphans, own_sigchld, reap_orphans,
+};
+use lastline_line::RankSet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{notices, own_terminal};
+
+/// How long ranks may take to end before it is said who is waited for.
+const SILENT_END: Duration = Duration::from_secs(1);
+/// How long changes of children gather before they are looked at: many end at once.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// Makes this process one that hears its signals, before anything is started.
+pub(crate) fn prepare() {
+    // Who started this may have had it ignored, and then nobody learns how ranks end.
+    own_sigchld();
+    // A file at the limit of its size is then an error of writing, not the end of lastline. A
+    // handler, unlike an ignored signal, does not pass to the ranks.
+    #[expect(unsafe_code, reason = "std knows no signals")]
+    // SAFETY: the handler does nothing, and the mask is a value of this function.
+    unsafe {
+        let handler: extern "C" fn(libc::c_int) = do_nothing;
+        libc::signal(libc::SIGXFSZ, handler as libc::sighandler_t);
+        // Blocked signals, which a program inherits, would never be heard.
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+}
+
+extern "C" fn do_nothing(_signal: libc::c_int) {}
 
 /// What is heard of, from before the first rank is started.
 pub(crate) struct Signals {
     stopping: Vec<(SignalKind, Signal)>,
     suspend: Signal,
+    children: Signal,
     window: Signal,
-    /// A file at the limit of its size is then an error of writing, not the end of lastline. A
-    /// handler, unlike an ignored signal, does not pass to the ranks.
-    _file_size: Signal,
 }
 
 impl Signals {
     /// Keeps signals from ending this process.
     pub(crate) fn register() -> anyhow::Result<Self> {
         let hear = |kind| signal(kind).context("cannot listen for signals");
-        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate(), SignalKind::quit()];
-        // A job under nohup is not told of the terminal's end.
-        if !is_ignored(libc::SIGHUP) {
-            kinds.push(SignalKind::hangup());
-        }
+        let mut kinds = vec![SignalKind::terminate()];
+        let may_be_ignored = [SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()];
+        kinds.extend(may_be_ignored.into_iter().filter(|kind| !is_ignored(kind.as_raw_value())));
         let stopping = kinds.into_iter().map(|kind| Ok((kind, hear(kind)?)));
         Ok(Self {
             stopping: stopping.collect::<anyhow::Result<_>>()?,
             suspend: hear(SignalKind::from_raw(libc::SIGTSTP))?,
+            children: hear(SignalKind::child())?,
             window: hear(SignalKind::window_change())?,
-            _file_size: hear(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 
     /// Acts on them: the first that stops stops the job, the second ends the grace, the third
     /// exits at once; SIGTSTP pauses the ranks and then this process; SIGWINCH gives ranks' terminals
-    /// the size that is then right.
+    /// the size that is then right. `grace` is what ranks have.
     pub(crate) fn listen(
         self,
         mesh: &LoggingMesh,
+        grace: Duration,
         size: impl Fn() -> TerminalSize + Send + 'static,
     ) {
         let told = Arc::<AtomicU32>::default();
         for (kind, heard) in self.stopping {
-            tokio::spawn(stop(kind, heard, mesh.clone(), Arc::clone(&told)));
+            tokio::spawn(stop(kind, heard, mesh.clone(), Arc::clone(&told), grace));
         }
         tokio::spawn(suspend(self.suspend, mesh.clone()));
+        tokio::spawn(watch_children(self.children, mesh.clone()));
         tokio::spawn(resize(self.window, mesh.clone(), size));
     }
 }
 
-async fn stop(kind: SignalKind, mut heard: Signal, mesh: LoggingMesh, told: Arc<AtomicU32>) {
+async fn stop(
+    kind: SignalKind,
+    mut heard: Signal,
+    mesh: LoggingMesh,
+    told: Arc<AtomicU32>,
+    grace: Duration,
+) {
     while heard.recv().await.is_some() {
         let number = match kind.as_raw_value() {
             libc::SIGINT => libc::SIGINT,
             _ => libc::SIGTERM,
         };
-        if told.fetch_add(1, Ordering::AcqRel) >= 2 {
+        let before = told.fetch_add(1, Ordering::AcqRel);
+        if before >= 2 {
             mesh.abandon();
             notices::end_drawing();
             std::process::exit(128 + number);
         }
         mesh.stop(StopCause::Signal(number));
+        if before == 0 {
+            tokio::spawn(say_who_is_waited_for(mesh.clone(), Arc::clone(&told), number, grace));
+        }
     }
+}
+
+/// Once, when ranks do not end soon after the first signal; nothing after a second one.
+async fn say_who_is_waited_for(
+    mesh: LoggingMesh,
+    told: Arc<AtomicU32>,
+    number: i32,
+    grace: Duration,
+) {
+    tokio::time::sleep(SILENT_END).await;
+    let ranks = mesh.ranks().into_iter().filter(|rank| rank.state == RankState::Running);
+    let running: RankSet = ranks.map(|rank| rank.rank).collect();
+    if running.is_empty() || told.load(Ordering::Acquire) > 1 {
+        return;
+    }
+    let (count, s) = (running.len(), if running.len() == 1 { "" } else { "s" });
+    let again = if number == libc::SIGINT { "Ctrl-C again" } else { "a second signal" };
+    let seconds = grace.as_secs_f64();
+    notices::say(&format!(
+        "stopping: waiting for {count} rank{s} ({running}); {again} ends the grace of {seconds} s"
+    ));
 }
 
 async fn suspend(mut heard: Signal, mesh: LoggingMesh) {
@@ -75,6 +137,24 @@ async fn suspend(mut heard: Signal, mesh: LoggingMesh) {
         notices::wipe();
         own_terminal::restored_during(stop_here);
         mesh.resume();
+    }
+}
+
+/// Children that have stopped are told of; those of others that have ended are reaped, where this
+/// process is given them.
+async fn watch_children(mut heard: Signal, mesh: LoggingMesh) {
+    while heard.recv().await.is_some() {
+        tokio::time::sleep(GATHER).await;
+        mesh.look_for_stopped();
+        if !inherits_orphans() {
+            continue;
+        }
+        for orphan in reap_orphans() {
+            let (pid, name, group) = (orphan.pid, &orphan.name, orphan.group);
+            let ranks = mesh.ranks();
+            let rank = ranks.iter().find(|rank| rank.pid == Some(group)).map(|rank| rank.rank);
+            tracing::debug!(pid, name, group, rank, "an orphan was reaped");
+        }
     }
 }
 
@@ -97,8 +177,11 @@ fn stop_here() {
 
 /// Whether this process was started with a signal ignored.
 fn is_ignored(signal: i32) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    mask.is_some_and(|mask| mask & (1 << (signal - 1)) != 0)
+    #[expect(unsafe_code, reason = "std knows no signals")]
+    // SAFETY: it writes to a value of this function.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        let known = libc::sigaction(signal, std::ptr::null(), &raw mut action) == 0;
+        known && action.sa_sigaction == libc::SIG_IGN
+    }
 }

@@ -41,8 +41,9 @@ pub(crate) struct Progress {
     pub(crate) barriers: Barriers,
     /// A fold to use from now on.
     pub(crate) next_fold: Option<Box<dyn Fold>>,
-    /// Barriers wait for streams that have ended and of which something is held.
-    pub(crate) release_ended: bool,
+    /// Streams that have ended and that barriers may wait for. Only those: of thousands that end one
+    /// after the other, each is looked at once.
+    pub(crate) to_release: Vec<StreamId>,
     /// Streams of which nothing more comes than is in the inbox.
     pub(crate) interrupted: VecDeque<Interrupted>,
     /// The time of each host's last heartbeat, by node.
@@ -63,11 +64,17 @@ impl Progress {
             return false;
         };
         if account.unaccounted() > 0 {
-            self.release_ended = true;
+            self.to_release.push(stream);
             return true;
         }
         self.barriers.ended(stream, account.loss_at_end().as_ref());
         false
+    }
+
+    /// Every stream that has ended is to be released.
+    pub(crate) fn release_all(&mut self) {
+        let ended = self.accounts.iter().filter(|(_, account)| account.ended.is_some());
+        self.to_release = ended.map(|(stream, _)| *stream).collect();
     }
 }
 

@@ -146,7 +146,7 @@ impl Worker {
         if let Some(message) = self.current.take() {
             self.take(message);
         }
-        self.shared.state().release_ended = true;
+        self.shared.state().release_all();
         self.release_ended();
         self.status.send_modify(|status| status.failure = Some(cause));
     }
@@ -283,7 +283,7 @@ impl Worker {
         streams.into_iter().for_each(|stream| self.interrupt(stream));
         self.tap.finish(&mut |line| self.shared.subscribers.offer_line(&line));
         self.presenter.release();
-        self.shared.state().release_ended = true;
+        self.shared.state().release_all();
         self.release_ended();
     }
 }

@@ -202,7 +202,7 @@ impl JobDir {
     }
 
     /// As [`create`](Self::create), for `timeout` at most: a disk may hang for ever. What is made
-    /// after that is taken away again.
+    /// after that is taken away again. Where the system gives no thread for it, without a time-out.
     ///
     /// # Errors
     ///
@@ -221,7 +221,11 @@ impl JobDir {
                 late.discard();
             }
         });
-        started.map_err(failed("make", dir))?;
+        if let Err(error) = started {
+            // Who cannot have a thread can have a directory; what needs more will say so.
+            tracing::debug!(%error, "no thread makes the directory: it is waited for here");
+            return Self::create(dir, overwrite, info);
+        }
         answer
             .recv_timeout(timeout)
             .unwrap_or_else(|_| Err(JobDirError::NoAnswer { dir: dir.to_owned(), waited: timeout }))

@@ -64,6 +64,7 @@ mod events;
 mod forwarder;
 pub mod framed;
 mod options;
+mod reading;
 mod reads;
 mod sender;
 mod sent;

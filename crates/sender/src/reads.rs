@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_line::{Offset, ReadBack, ReadOutcome, Span, StreamId};
+use tokio::sync::oneshot::error::RecvError;
 use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 
 use crate::forwarder::Fetched;
+use crate::reading::Reading;
 
 /// How much is read back at once, in bytes.
 const READ_BACK_BYTES: usize = 256 << 10;
@@ -25,10 +27,15 @@ const MOST: usize = 8;
 /// it yet.
 pub(crate) type Read = (StreamId, Offset, Option<Fetched>);
 
+/// What a reading came to, and its thread. An error says that it panicked.
+type Ended = (Reading, Result<Option<Fetched>, RecvError>);
+
 /// The readings that go on: one at a time while disks answer.
 #[derive(Default)]
 pub(crate) struct Reads {
-    tasks: JoinSet<Option<Fetched>>,
+    tasks: JoinSet<Ended>,
+    /// The threads that read nothing now.
+    idle: Vec<Reading>,
     of: HashMap<Id, (StreamId, Span)>,
     /// When another one may begin.
     not_before: Option<Instant>,
@@ -45,9 +52,16 @@ impl Reads {
         self.not_before.filter(|_| self.of.len() < MOST)
     }
 
-    /// Begins one, on a thread of its own.
+    /// Begins one, on a thread of its own. Where none is to be had, it is to be asked for again.
     pub(crate) fn begin(&mut self, files: Arc<dyn ReadBack>, stream: StreamId, span: Span) {
-        let task = self.tasks.spawn_blocking(move || fetch(&*files, stream, span));
+        let mut thread = self.idle.pop().unwrap_or_default();
+        let task = match thread.run(move || fetch(&*files, stream, span)) {
+            Ok(fetched) => self.tasks.spawn(async move { (thread, fetched.await) }),
+            Err(error) => {
+                tracing::debug!(%error, "no thread to read files back: tried again");
+                self.tasks.spawn(async move { (thread, Ok(None)) })
+            }
+        };
         self.of.insert(task.id(), (stream, span));
         self.not_before = Some(Instant::now() + PATIENCE);
     }
@@ -57,13 +71,12 @@ impl Reads {
         let Some(ended) = self.tasks.join_next_with_id().await else {
             return pending().await;
         };
-        let (id, fetched) = match ended {
-            Ok((id, fetched)) => (id, Ok(fetched)),
-            Err(error) => (error.id(), Err(format!("reading back failed: {error}"))),
-        };
+        let (id, (thread, fetched)) = ended.expect("BUG: nothing in these tasks panics");
+        self.idle.push(thread);
         let of = self.of.remove(&id);
         let (stream, span) = of.expect("BUG: what ends has begun");
-        let fetched = fetched.unwrap_or_else(|cause| Some(Err((span.to, cause))));
+        let panicked = || String::from("reading back failed: it panicked");
+        let fetched = fetched.unwrap_or_else(|_| Some(Err((span.to, panicked()))));
         self.not_before = fetched.is_none().then(|| Instant::now() + ASK_AGAIN);
         (stream, span.from, fetched)
     }

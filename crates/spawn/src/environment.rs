@@ -1,7 +1,10 @@
 //! The variables that a rank is given.
 
 use std::ffi::{OsStr, OsString};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::Arc;
 
 /// What the variables are made from.
 #[derive(Clone, Debug)]
@@ -11,8 +14,11 @@ pub struct Environment {
     pub job: String,
     /// How many ranks there are.
     pub procs: u32,
-    /// Where the ranks find each other: `MASTER_PORT`, unless a launcher has set that.
+    /// Where the ranks find each other: `MASTER_PORT`, unless a launcher or the user has set that. One
+    /// that an outer job has set is kept by a job of one rank, which is a rank of that job.
     pub master_port: u16,
+    /// No other job takes the port while this is held.
+    _claim: Option<Arc<UnixListener>>,
     /// Do not set `PYTHONUNBUFFERED`. Default: false.
     pub buffered: bool,
     /// What the user asked for; it wins over everything. Default: nothing.
@@ -23,11 +29,17 @@ pub struct Environment {
 /// them for its own.
 const OPTION_PREFIX: &[u8] = b"LASTLINE_RUN_";
 
+/// Says which `MASTER_PORT` is a job's own: a job inside of it does not take it for a launcher's.
+const OWN_PORT: &str = "LASTLINE_MASTER_PORT";
+/// How many ports are tried that other jobs have.
+const CLAIMS: usize = 16;
+
 impl Environment {
     /// For so many ranks of `job`, which meet at a port that is free now.
     pub fn new(job: impl Into<String>, procs: u32) -> Self {
-        let master_port = free_port();
-        Self { job: job.into(), procs, master_port, buffered: false, extra: Vec::new() }
+        let (master_port, _claim) = claim_port();
+        let extra = Vec::new();
+        Self { job: job.into(), procs, master_port, _claim, buffered: false, extra }
     }
 
     /// What `rank` gets on top of the variables `inherited`; `None` takes one away.
@@ -54,15 +66,19 @@ impl Environment {
                 set(name, value.clone());
             }
         }
-        let defaults = [
-            ("NODE_RANK", String::from("0")),
-            ("MASTER_ADDR", String::from("127.0.0.1")),
-            ("MASTER_PORT", self.master_port.to_string()),
-        ];
+        let defaults =
+            [("NODE_RANK", String::from("0")), ("MASTER_ADDR", String::from("127.0.0.1"))];
         for (name, value) in defaults {
             if !has(name) {
                 set(name, value);
             }
+        }
+        let value = |name: &str| inherited.iter().find(|(key, _)| key == OsStr::new(name));
+        let port = value("MASTER_PORT").map(|(_, port)| port);
+        let of_outer_job = port.is_some() && port == value(OWN_PORT).map(|(_, port)| port);
+        if port.is_none() || of_outer_job && self.procs > 1 {
+            set("MASTER_PORT", self.master_port.to_string());
+            set(OWN_PORT, self.master_port.to_string());
         }
         if !self.buffered && !has("PYTHONUNBUFFERED") {
             set("PYTHONUNBUFFERED", String::from("1"));
@@ -74,6 +90,19 @@ impl Environment {
         env.extend(self.extra.iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
         env
     }
+}
+
+/// A port that is free, and that no other job has been given, as long as the claim is held.
+///
+/// The port itself cannot be held: a rank listens on it. What is held is an abstract socket of its
+/// name, of which there is one in a network, as of the port.
+fn claim_port() -> (u16, Option<Arc<UnixListener>>) {
+    let claim = || {
+        let port = free_port();
+        let name = SocketAddr::from_abstract_name(format!("lastline/port/{port}")).ok()?;
+        Some((port, Some(Arc::new(UnixListener::bind_addr(&name).ok()?))))
+    };
+    (0..CLAIMS).find_map(|_| claim()).unwrap_or_else(|| (free_port(), None))
 }
 
 /// A port that was free a moment ago, for the ranks' rendezvous.
@@ -92,6 +121,7 @@ mod tests {
             job: "j".into(),
             procs,
             master_port: 4000,
+            _claim: None,
             buffered: false,
             extra: vec![("EXTRA".into(), "1".into())],
         };
@@ -127,12 +157,30 @@ mod tests {
     }
 
     #[test]
+    fn a_job_inside_another_has_a_port_of_its_own_unless_it_is_a_rank_of_that() {
+        let outer = [("MASTER_PORT", "29"), ("LASTLINE_MASTER_PORT", "29"), ("RANK", "1")];
+        assert_eq!(given(2, &outer, "MASTER_PORT").as_deref(), Some("4000"));
+        assert_eq!(given(1, &outer, "MASTER_PORT").as_deref(), Some("29"));
+        // Somebody has set another one in between.
+        let set = [("MASTER_PORT", "30"), ("LASTLINE_MASTER_PORT", "29")];
+        assert_eq!(given(2, &set, "MASTER_PORT").as_deref(), Some("30"));
+    }
+
+    #[test]
+    fn no_two_jobs_at_a_time_are_given_one_port() {
+        let all: Vec<Environment> = (0..200).map(|_| Environment::new("j", 2)).collect();
+        let ports: std::collections::HashSet<u16> = all.iter().map(|one| one.master_port).collect();
+        assert_eq!(ports.len(), all.len());
+    }
+
+    #[test]
     fn what_a_launcher_set_is_kept_and_lastlines_own_options_are_not_passed_on() {
         let launched = [("RANK", "7"), ("MASTER_ADDR", "head"), ("LASTLINE_RUN_JOB", "outer")];
         assert_eq!(given(1, &launched, "RANK").as_deref(), Some("7"));
         assert_eq!(given(2, &launched, "RANK").as_deref(), Some("1"));
         assert_eq!(given(2, &launched, "MASTER_ADDR").as_deref(), Some("head"));
         assert_eq!(given(2, &launched, "LASTLINE_RUN_JOB"), None);
+        assert_eq!(given(2, &[("MASTER_PORT", "29")], "MASTER_PORT").as_deref(), Some("29"));
         assert_eq!(given(1, &[("PYTHONUNBUFFERED", "")], "PYTHONUNBUFFERED").as_deref(), Some(""));
     }
 }

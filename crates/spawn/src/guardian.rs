@@ -13,10 +13,12 @@ mod forked;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Pid;
 
 use crate::launch::reap;
 
@@ -32,14 +34,17 @@ const PARTING: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// What starts one that reads messages from this pipe, for so many slots, with this grace in
 /// milliseconds.
-type Start = fn(BorrowedFd<'_>, usize, i32) -> io::Result<OwnedFd>;
+type Start = fn(BorrowedFd<'_>, usize, i32) -> io::Result<(Pid, OwnedFd)>;
 
 /// The handle of the guardian. Dropping it without a farewell is what dying does.
 #[derive(Debug)]
 pub(crate) struct Guardian {
     state: Mutex<State>,
+    pid: Pid,
     /// Becomes readable at its end.
     pidfd: OwnedFd,
+    /// Its end was told.
+    is_missed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -65,13 +70,14 @@ impl Guardian {
     fn start_as(start: Start, capacity: usize, grace: Duration) -> io::Result<Self> {
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let grace_millis = i32::try_from(grace.as_millis()).unwrap_or(i32::MAX);
-        let pidfd = start(read.as_fd(), capacity, grace_millis)?;
-        Ok(Self::of(pidfd, write, capacity))
+        let guardian = start(read.as_fd(), capacity, grace_millis)?;
+        Ok(Self::of(guardian, write, capacity))
     }
 
-    fn of(pidfd: OwnedFd, pipe: OwnedFd, capacity: usize) -> Self {
+    fn of((pid, pidfd): (Pid, OwnedFd), pipe: OwnedFd, capacity: usize) -> Self {
         let free = (0..u32::try_from(capacity).unwrap_or(u32::MAX)).rev().collect();
-        Self { state: Mutex::new(State { pipe: Some(Arc::new(pipe)), free, capacity }), pidfd }
+        let state = Mutex::new(State { pipe: Some(Arc::new(pipe)), free, capacity });
+        Self { state, pid, pidfd, is_missed: AtomicBool::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -95,12 +101,21 @@ impl Guardian {
         let Some(pipe) = self.state().pipe.take() else {
             return;
         };
-        send(&pipe, message(FAREWELL, 0, 0));
+        self.send(&pipe, message(FAREWELL, 0, 0));
         drop(pipe);
         // One that somebody has stopped is not waited for.
         let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
         if rustix::event::poll(&mut ended, Some(&PARTING)).is_ok_and(|ended| ended > 0) {
-            reap(&self.pidfd);
+            reap(self.pid, &self.pidfd);
+        }
+    }
+
+    /// Below PIPE_BUF a write is whole or fails. That nobody hears it is told once.
+    fn send(&self, pipe: &OwnedFd, message: [u8; MESSAGE_BYTES]) {
+        if let Err(error) = rustix::io::write(pipe, &message)
+            && !self.is_missed.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(%error, "the guardian is gone; ranks will outlive a SIGKILL");
         }
     }
 }
@@ -147,16 +162,9 @@ impl Slot {
     pub(crate) fn free(&self) {
         let mut state = self.guardian.state();
         if state.pipe.is_some() {
-            send(&self.pipe, message(SET, self.number, 0));
+            self.guardian.send(&self.pipe, message(SET, self.number, 0));
         }
         state.free.push(self.number);
-    }
-}
-
-fn send(pipe: &OwnedFd, message: [u8; MESSAGE_BYTES]) {
-    // Below PIPE_BUF a write is whole or fails.
-    if let Err(error) = rustix::io::write(pipe, &message) {
-        tracing::warn!(%error, "the guardian is gone; ranks will outlive a SIGKILL");
     }
 }
 
@@ -174,11 +182,9 @@ mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
 
-    use lastline_testing::wait_until;
-    use rustix::process::Pid;
-
     use super::*;
     use crate::spawner::{ProcessSpawner, RankSpec, Spawner};
+    use lastline_testing::wait_until;
 
     /// A process that leads its group, and ends when this is dropped.
     struct Stranger(Child);
@@ -220,7 +226,7 @@ mod tests {
 
     fn introduce(slot: &Slot, stranger: &Stranger) {
         let group = Pid::from_child(&stranger.0).as_raw_nonzero().get();
-        send(&slot.pipe, message(SET, slot.number, group));
+        slot.guardian.send(&slot.pipe, message(SET, slot.number, group));
     }
 
     #[test]
@@ -237,9 +243,9 @@ mod tests {
             assert!(guardian.slot().is_err());
             slots[1].free();
             assert!(guardian.slot().is_ok());
-            let pidfd = guardian.pidfd.try_clone().unwrap();
+            let (pid, pidfd) = (guardian.pid, guardian.pidfd.try_clone().unwrap());
             drop((slots, guardian));
-            reap(&pidfd);
+            reap(pid, &pidfd);
             assert_eq!(freed.0.try_wait().unwrap(), None, "it was ended");
             assert!(kept.0.wait().is_ok_and(|status| !status.success()));
         }
@@ -299,7 +305,8 @@ mod tests {
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (read, pipe) = rustix::pipe::pipe_with(flags).unwrap();
         let (ended, _) = rustix::pipe::pipe_with(flags).unwrap();
-        let guardian = Arc::new(Guardian::of(ended, pipe, 2));
+        let own = rustix::process::getpid();
+        let guardian = Arc::new(Guardian::of((own, ended), pipe, 2));
         let mut spawner = ProcessSpawner::with_guardian(Some(Arc::clone(&guardian)), None);
         let mut spawn = |program: &str| {
             let mut spec = RankSpec::new(0, vec![program.into()]);

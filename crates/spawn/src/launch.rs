@@ -18,6 +18,8 @@ use std::path::Path;
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
 use crate::files_limit::FilesLimit;
+use crate::orphans;
+use crate::process_limit::explain_process_limit;
 
 /// What the child's own calls need, beside what the C library needs for a script without `#!`: one
 /// more word for each argument.
@@ -60,10 +62,15 @@ pub(crate) fn launch(
             .transpose()?,
         stdio: program.stdio.map(|fd| fd.as_raw_fd()),
         files_limit: program.files_limit,
+        is_lost: false,
         prepare,
     };
     let stack_bytes = STACK_BYTES + size_of_val(&child.argv[..]);
-    execute(stack_bytes, &mut || child.become_program())
+    let launched = execute(stack_bytes, &mut || child.become_program());
+    match program.workdir.filter(|_| child.is_lost) {
+        Some(dir) => launched.map_err(|error| cannot_enter(dir, &error)),
+        None => launched,
+    }
 }
 
 /// Runs `child` in a process of its own, which shares this memory, on a stack of so many bytes, until
@@ -73,18 +80,25 @@ pub(crate) fn execute(
     child: &mut dyn FnMut() -> io::Result<Infallible>,
 ) -> io::Result<(Pid, OwnedFd)> {
     let mut run = Run { child, error: 0 };
-    let (pid, pidfd) = clone(stack_bytes, &mut run)?;
+    let (pid, pidfd) = orphans::start(|| clone(stack_bytes, &mut run))?;
     if run.error == 0 {
         return Ok((pid, pidfd));
     }
-    reap(&pidfd);
-    Err(io::Error::from_raw_os_error(run.error))
+    reap(pid, &pidfd);
+    Err(explain_process_limit(io::Error::from_raw_os_error(run.error)))
+}
+
+/// The system's words alone, "no such file or directory", would be taken for the program's.
+fn cannot_enter(dir: &Path, error: &io::Error) -> io::Error {
+    let text = format!("cannot enter the directory {}: {error}", dir.display());
+    io::Error::new(io::ErrorKind::NotADirectory, text)
 }
 
 /// Waits for a child that is ending. It may be nobody's already, where SIGCHLD is ignored.
-pub(crate) fn reap(pidfd: &OwnedFd) {
+pub(crate) fn reap(pid: Pid, pidfd: &OwnedFd) {
     let wait = || rustix::process::waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
-    if let Err(error) = rustix::io::retry_on_intr(wait) {
+    let waited = orphans::reap(pid, || Some(rustix::io::retry_on_intr(wait)));
+    if let Some(Err(error)) = waited {
         tracing::debug!(%error, "a child was reaped by somebody else");
     }
 }
@@ -127,6 +141,8 @@ struct Child<'a> {
     workdir: Option<CString>,
     stdio: [RawFd; 3],
     files_limit: Option<FilesLimit>,
+    /// It cannot enter the directory that it is to run in.
+    is_lost: bool,
     prepare: &'a mut dyn FnMut() -> io::Result<()>,
 }
 
@@ -156,10 +172,12 @@ fn clone(stack_bytes: usize, run: &mut Run<'_>) -> io::Result<(Pid, OwnedFd)> {
     };
     let failed = io::Error::last_os_error();
     drop(signals);
-    match Pid::from_raw(pid).filter(|_| pid > 0) {
+    // Below zero nothing was started; what is no id may not even be asked about.
+    let pid = (pid > 0).then(|| Pid::from_raw(pid)).flatten();
+    match pid {
         // SAFETY: `CLONE_PIDFD` has made it, for us.
         Some(pid) => Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) })),
-        None => Err(failed),
+        None => Err(explain_process_limit(failed)),
     }
 }
 
@@ -187,7 +205,9 @@ impl Child<'_> {
                 check(libc::dup2(source, target))?;
             }
             if let Some(workdir) = &self.workdir {
+                self.is_lost = true;
                 check(libc::chdir(workdir.as_ptr()))?;
+                self.is_lost = false;
             }
             if let Some(limit) = self.files_limit {
                 limit.set()?;

@@ -13,6 +13,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::guardian::Slot;
+use crate::orphans;
 use crate::process::{ExitFuture, Process};
 use crate::processes::{group_exists, live_groups, signal_group, signal_one};
 
@@ -77,6 +78,10 @@ impl Process for Local {
         Box::pin(wait(Arc::clone(&self.0)))
     }
 
+    fn stopped_by(&self) -> Option<i32> {
+        self.0.stopped_by()
+    }
+
     fn has_members(&self) -> bool {
         match self.group() {
             Some(group) => live_groups(&[group].into()).contains(&group),
@@ -137,7 +142,10 @@ impl Inner {
     fn exit(&self) -> Option<Exit> {
         let mut state = self.state();
         if state.exit.is_none() {
-            state.exit = poll_exit(self.pidfd.as_fd(), state.released);
+            state.exit = match state.released {
+                true => self.reap_now(),
+                false => poll_exit(self.pidfd.as_fd(), false),
+            };
         }
         state.exit
     }
@@ -147,7 +155,7 @@ impl Inner {
         if state.released {
             return false;
         }
-        let exit = poll_exit(self.pidfd.as_fd(), true);
+        let exit = self.reap_now();
         state.exit = state.exit.or(exit);
         state.exit.is_none() || self.leads_group && self.number_is_its() && group_exists(self.id())
     }
@@ -160,8 +168,18 @@ impl Inner {
         if let Some(slot) = &self.slot {
             slot.free();
         }
-        let exit = poll_exit(self.pidfd.as_fd(), true);
+        let exit = self.reap_now();
         state.exit = state.exit.or(exit);
+    }
+
+    fn reap_now(&self) -> Option<Exit> {
+        orphans::reap(self.pid, || poll_exit(self.pidfd.as_fd(), true))
+    }
+
+    fn stopped_by(&self) -> Option<i32> {
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), options);
+        status.ok().flatten()?.stopping_signal()
     }
 }
 

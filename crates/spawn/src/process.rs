@@ -37,6 +37,12 @@ pub trait Process: Send + Sync + Debug {
     /// Waits until it has ended. Cancel-safe: dropping the future loses nothing.
     fn wait(&self) -> ExitFuture;
 
+    /// The signal that it was stopped by, while it stands; a child of this process only. Default:
+    /// `None`.
+    fn stopped_by(&self) -> Option<i32> {
+        None
+    }
+
     /// Whether its group has members that live: zombies do not count. May read all of `/proc`.
     fn has_members(&self) -> bool;
 

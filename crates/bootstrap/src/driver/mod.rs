@@ -28,9 +28,10 @@ use tokio::task::JoinHandle;
 
 use self::barriers::Barriers;
 use self::record::{Consequence, Record};
-use self::run::{DriverLoop, Request, Settings};
+use self::run::{DriverLoop, ReportWriters, Request, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
+use crate::clock::Clock;
 use crate::plan::{Console, Plan};
 use crate::shutdown::Limits;
 use crate::{SpawnError, lock, sizes};
@@ -68,6 +69,7 @@ impl DriverBuilder {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, console, read_back } = self;
         let settings = settings(&plan)?;
+        let writers = ReportWriters::start(&settings)?;
         let (requests, requested) = unbounded_channel();
         let mut inbox = inbox;
         let shared = Arc::new(DriverState {
@@ -80,6 +82,7 @@ impl DriverBuilder {
             barriers: Mutex::default(),
             flush_timeout: plan.flush_timeout,
             requests,
+            clock: Clock::start(),
         });
         let listening = Arc::clone(&shared);
         inbox.listen(Box::new(move |heard| listening.handle_heard(heard)));
@@ -91,11 +94,11 @@ impl DriverBuilder {
         options.silent_after = plan.silent_after;
         options.ranks = RankSet::first(plan.procs);
         let client = Client::start(inbox, console.fold, console.printer, options);
-        let client = client.map_err(|source| SpawnError::Thread { source })?;
+        let client = client.map_err(SpawnError::thread)?;
         // It is set once, here.
         drop(shared.client.set(client));
         let (finished, report) = watch::channel(None);
-        let driver = DriverLoop::new(settings, Arc::clone(&shared), requested, finished);
+        let driver = DriverLoop::new(settings, writers, Arc::clone(&shared), requested, finished);
         let task = tokio::spawn(driver.run());
         Ok(Driver { handle: DriverHandle { shared, report }, task })
     }
@@ -142,6 +145,7 @@ struct DriverState {
     barriers: Mutex<Barriers>,
     flush_timeout: Duration,
     requests: UnboundedSender<Request>,
+    clock: Clock,
 }
 
 impl DriverState {
@@ -307,12 +311,12 @@ impl DriverHandle {
 
     /// Ranks stand still: no deadline counts the time until [`resume`](Self::resume).
     pub(crate) fn suspend(&self) {
-        self.shared.request(Request::Suspend(tokio::time::Instant::now()));
+        self.shared.clock.pause();
     }
 
     /// They go on.
     pub(crate) fn resume(&self) {
-        self.shared.request(Request::Resume(tokio::time::Instant::now()));
+        self.shared.clock.resume();
     }
 
     /// Sends a signal to the group of a rank, or of every rank.

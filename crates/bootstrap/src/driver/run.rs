@@ -1,5 +1,6 @@
 //! The driver's loop.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +10,12 @@ use lastline_jobs::{NotWritten, OpenDir, REPORT_FILE, Report, report_text, write
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use super::DriverState;
 use super::report::put_together;
+use crate::SpawnError;
+use crate::blocking::Blocking;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
 use crate::shutdown::{LAST_MOMENT, Limits, Shutdown};
@@ -42,14 +45,11 @@ pub(super) struct Settings {
 #[derive(Debug)]
 pub(super) enum Request {
     Stop(StopCause),
-    /// Ranks, and maybe this process, stand still since then: no deadline counts that.
-    Suspend(Instant),
-    /// They go on since then.
-    Resume(Instant),
 }
 
 pub(super) struct DriverLoop {
     settings: Settings,
+    writers: ReportWriters,
     shared: Arc<DriverState>,
     requested: UnboundedReceiver<Request>,
     changes: watch::Receiver<u64>,
@@ -66,15 +66,17 @@ pub(super) struct DriverLoop {
 impl DriverLoop {
     pub(super) fn new(
         settings: Settings,
+        writers: ReportWriters,
         shared: Arc<DriverState>,
         requested: UnboundedReceiver<Request>,
         finished: watch::Sender<Option<Arc<Report>>>,
     ) -> Self {
         let changes = shared.changes.subscribe();
-        let (clock, shutdown) = (Clock::start(), Shutdown::new(settings.limits, STAGES));
+        let (clock, shutdown) = (shared.clock.clone(), Shutdown::new(settings.limits, STAGES));
         let (told, entered, work) = (0, None, None);
         Self {
             settings,
+            writers,
             shared,
             requested,
             changes,
@@ -126,9 +128,11 @@ impl DriverLoop {
                 if self.entered == Some(Stage::Drop) && self.work.is_none() && record.is_gone() {
                     // Hosts are done; what is left of the time is the console's.
                     let within = self.shutdown.left(now).max(LAST_MOMENT);
-                    let shared = Arc::clone(&self.shared);
-                    self.work =
-                        Some(Box::pin(async move { shared.client().finished(within).await }));
+                    let (clock, shared) = (self.clock.clone(), Arc::clone(&self.shared));
+                    self.work = Some(Box::pin(async move {
+                        let finished = shared.client().finished(ENDLESS);
+                        clock.within(within, finished).await.unwrap_or_default()
+                    }));
                 }
             }
             if self.shutdown.stage() == self.entered {
@@ -148,7 +152,7 @@ impl DriverLoop {
                 true
             })),
             Some(Stage::Print) => {
-                let writing = write(self.report(), self.settings.dir.clone(), None);
+                let writing = self.writers.write(&self.report(), false, &self.clock);
                 Some(Box::pin(async move { writing.await.1 }))
             }
             _ => None,
@@ -179,8 +183,6 @@ impl DriverLoop {
     fn handle_request(&mut self, request: Request) {
         match request {
             Request::Stop(cause) => self.stop(cause),
-            Request::Suspend(at) => self.shutdown.suspend(self.clock.at(at)),
-            Request::Resume(at) => self.shutdown.resume(self.clock.at(at)),
         }
     }
 
@@ -258,41 +260,64 @@ impl DriverLoop {
     /// Writes the report as it is at the end, wherever it is wanted.
     async fn finish(self) {
         let mut report = self.report();
-        let Settings { dir, asked, .. } = &self.settings;
-        (report.not_written, _) = write(report.clone(), dir.clone(), asked.clone()).await;
+        let writing = self.writers.write(&report, true, &self.clock);
+        (report.not_written, _) = writing.await;
         self.finished.send_replace(Some(Arc::new(report)));
     }
 }
 
-/// Writes the report in these places; where it could not, and whether that was in time. One that does not
-/// answer in time is told and given up: its disk may hang for ever.
-async fn write(
-    report: Report,
-    dir: Option<Arc<OpenDir>>,
-    asked: Option<PathBuf>,
-) -> (Vec<NotWritten>, bool) {
-    let (mut not_written, mut in_time) = (Vec::new(), true);
-    let text: Arc<[u8]> = report_text(&report).into();
-    let beside = dir.map(|dir| {
-        let (text, path) = (Arc::clone(&text), dir.path().join(REPORT_FILE));
-        (path, false, tokio::task::spawn_blocking(move || dir.replace(REPORT_FILE, &text)))
-    });
-    let asked = asked.map(|path| {
-        let place = path.clone();
-        (path, true, tokio::task::spawn_blocking(move || write_report(&text, &place)))
-    });
-    for (path, asked, written) in beside.into_iter().chain(asked) {
-        let cause = match tokio::time::timeout(LAST_MOMENT, written).await {
-            Ok(Ok(Ok(()))) => continue,
-            Ok(Ok(Err(error))) => error.to_string(),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => {
-                in_time = false;
-                String::from("its disk does not answer")
-            }
-        };
-        tracing::warn!(path = %path.display(), "the report was not written: {cause}");
-        not_written.push(NotWritten::new(path, asked, cause));
+/// Who writes the report: a thread for each place, so that a disk that hangs keeps the other place
+/// from nothing.
+pub(super) struct ReportWriters {
+    dir: Option<(Arc<OpenDir>, Blocking)>,
+    asked: Option<(PathBuf, Blocking)>,
+}
+
+impl ReportWriters {
+    /// Starts the threads for the places that there are.
+    pub(super) fn start(settings: &Settings) -> Result<Self, SpawnError> {
+        let thread = || Blocking::start("lastline-report", 1);
+        let dir = settings.dir.clone().map(|dir| thread().map(|thread| (dir, thread)));
+        let asked = settings.asked.clone().map(|path| thread().map(|thread| (path, thread)));
+        Ok(Self { dir: dir.transpose()?, asked: asked.transpose()? })
     }
-    (not_written, in_time)
+
+    /// Writes it beside the files, and with `everywhere` where it was asked for, too; where it could
+    /// not, and whether every place answered in time. One that does not is told and given up: its disk
+    /// may hang for ever.
+    fn write(
+        &self,
+        report: &Report,
+        everywhere: bool,
+        clock: &Clock,
+    ) -> impl Future<Output = (Vec<NotWritten>, bool)> + use<> + Send + 'static {
+        let text: Arc<[u8]> = report_text(report).into();
+        let beside = self.dir.as_ref().map(|(dir, thread)| {
+            let (dir, text, path) = (Arc::clone(dir), Arc::clone(&text), dir.path());
+            let written = thread.run(move || dir.replace(REPORT_FILE, &text));
+            (path.join(REPORT_FILE), false, written)
+        });
+        let asked = self.asked.as_ref().filter(|_| everywhere).map(|(path, thread)| {
+            let place = path.clone();
+            (path.clone(), true, thread.run(move || write_report(&text, &place)))
+        });
+        let (clock, places) = (clock.clone(), beside.into_iter().chain(asked).collect::<Vec<_>>());
+        async move {
+            let (mut not_written, mut in_time) = (Vec::new(), true);
+            for (path, asked, written) in places {
+                let cause = match clock.within(LAST_MOMENT, written).await {
+                    Some(Ok(Ok(()))) => continue,
+                    Some(Ok(Err(error))) => error.to_string(),
+                    Some(Err(_)) => String::from("what wrote it panicked"),
+                    None => {
+                        in_time = false;
+                        String::from("its disk does not answer")
+                    }
+                };
+                tracing::warn!(path = %path.display(), "the report was not written: {cause}");
+                not_written.push(NotWritten::new(path, asked, cause));
+            }
+            (not_written, in_time)
+        }
+    }
 }

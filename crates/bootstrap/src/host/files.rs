@@ -7,6 +7,9 @@ use lastline_appender::{Appender, StreamWritten, Written};
 use lastline_line::{HostEvent, Offset, Span};
 use lastline_tee::Tee;
 
+use crate::blocking::Blocking;
+use crate::running_time::GAP;
+
 /// Why nothing is filed when nobody wants files.
 const FILES_OFF: &str = "files are off (--no-files)";
 /// Why bytes are not filed that no writer speaks of.
@@ -20,12 +23,16 @@ const SLOW: Duration = Duration::from_secs(5);
 pub(super) struct Filed(Option<Written>);
 
 /// Empties and closes them.
-pub(super) async fn close(files: Option<Arc<Appender>>, within: Duration) -> Filed {
+pub(super) async fn close(
+    files: Option<Arc<Appender>>,
+    within: Duration,
+    blocking: &Blocking,
+) -> Filed {
     let Some(files) = files else {
         return Filed(None);
     };
     let closing = Arc::clone(&files);
-    let closed = tokio::task::spawn_blocking(move || closing.close(within)).await;
+    let closed = blocking.run(move || closing.close(within)).await;
     Filed(Some(closed.unwrap_or_else(|_| files.written())))
 }
 
@@ -65,12 +72,15 @@ impl Filed {
 pub(super) fn watch_disk(files: &Arc<Appender>) {
     let files = Arc::downgrade(files);
     tokio::spawn(async move {
-        let mut told = false;
+        let (mut told, mut busy) = (false, Duration::ZERO);
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let Some(busy) = Weak::upgrade(&files).as_deref().map(Appender::busy_for) else {
+            let Some(without_answer) = Weak::upgrade(&files).as_deref().map(Appender::busy_for)
+            else {
                 return;
             };
+            // While this process stood still, no disk was asked for anything.
+            busy = without_answer.min(busy + LOOK_EVERY + GAP);
             let hangs = busy >= SLOW;
             if hangs && !told {
                 let seconds = busy.as_secs();

@@ -16,6 +16,7 @@ use lastline_tee::{BoxSink, Outcome, Tee, TeeError};
 use super::link::Link;
 use super::ranks::{Ranks, RunId};
 use super::watch::{Event, Events};
+use crate::blocking::Blocking;
 use crate::clock::now;
 
 /// Makes the sinks of a stream.
@@ -44,13 +45,20 @@ pub(super) struct Intake {
     events: Events,
     memory: MemoryWatch,
     silent: Silent,
+    blocking: Blocking,
 }
 
 impl Intake {
     /// Of so many ranks, none of which has been started.
-    pub(super) fn new(procs: u32, settings: ReadSettings, link: Arc<Link>, events: Events) -> Self {
+    pub(super) fn new(
+        procs: u32,
+        settings: ReadSettings,
+        link: Arc<Link>,
+        events: Events,
+        blocking: Blocking,
+    ) -> Self {
         let (ranks, memory) = (Ranks::new(procs), MemoryWatch::start());
-        Self { ranks, settings, link, events, memory, silent: Silent::default() }
+        Self { ranks, settings, link, events, memory, silent: Silent::default(), blocking }
     }
 
     /// A rank runs: its streams are read from now on.
@@ -204,7 +212,8 @@ impl Intake {
         let held = |(id, stream): &(RunId, Stream)| self.ranks.run(*id).stream(*stream).held;
         let held: HashSet<Held> = looked_up.iter().filter_map(held).collect();
         let events = self.events.clone();
-        tokio::task::spawn_blocking(move || events.send(Event::Holders(holders(&held))));
+        // It is told as an event.
+        drop(self.blocking.run(move || events.send(Event::Holders(holders(&held)))));
     }
 
     /// Who holds the streams that were looked up is known: those streams are given up.

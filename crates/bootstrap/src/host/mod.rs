@@ -11,6 +11,7 @@ mod link;
 mod ranks;
 mod run;
 mod spawning;
+mod still;
 mod watch;
 
 use std::collections::HashMap;
@@ -19,15 +20,15 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 
-use lastline_appender::{Appender, DirStorage, Storage};
+use lastline_appender::{Appender, AppenderError, DirStorage, Storage};
 use lastline_line::{Budget, Control, HostEvent, Launch, ReadBack, StopCause, StreamId};
 use lastline_sender::{Sender, Transport, WhenFull};
 use lastline_spawn::{
     Environment, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner, StdinMode,
-    TerminalSize, Typist, open_stdin, raise_files_limit,
+    TerminalSize, Typist, explain_process_limit, open_stdin, raise_files_limit,
 };
 use lastline_tee::{BoxSink, Pool, Tee};
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -36,6 +37,7 @@ use self::link::Link;
 use self::run::{HostLoop, Settings};
 use self::spawning::Spawning;
 use self::watch::{Event, Events};
+use crate::blocking::Blocking;
 use crate::clock::now;
 use crate::driver::Seen;
 use crate::plan::Plan;
@@ -112,7 +114,7 @@ impl HostBuilder {
     /// When there is no runtime, the command cannot be found or run, or the system refuses what
     /// every rank needs. Nothing runs then.
     pub fn start(self, transport: impl Transport + 'static) -> Result<Host, SpawnError> {
-        self.prepare()?.start(transport)
+        Ok(self.prepare()?.start(transport))
     }
 
     /// Everything that can be refused before anybody is told of a job: the command, the limits, the
@@ -128,35 +130,40 @@ impl HostBuilder {
             None => {
                 let mut options = ProcessOptions::default();
                 options.capacity = plan.procs as usize + RESTARTS;
-                // As the shutdown has it.
-                options.grace = plan.grace.min(plan.teardown_timeout / 2);
+                options.grace = plan.effective_grace();
                 options.guardian = guardian;
                 options.files_limit = files_limit;
                 let spawner = ProcessSpawner::new(options);
-                Box::new(spawner.map_err(|source| SpawnError::Guardian { source })?)
+                Box::new(spawner.map_err(|error| SpawnError::Guardian {
+                    source: explain_process_limit(error),
+                })?)
             }
         };
         let mode = if types(&plan) { StdinMode::Null } else { plan.stdin };
         let stdins = open_stdin(mode, plan.procs);
-        let stdins = stdins.map_err(|source| SpawnError::Stdin { source })?;
+        let stdins =
+            stdins.map_err(|error| SpawnError::Stdin { source: explain_process_limit(error) })?;
         let files = open_files(&plan, storage)?;
-        Ok(PreparedHost {
-            specs: specs(&plan, program, stdins, change),
-            plan,
-            spawner,
-            files,
-            sink,
-        })
+        let (events, heard) = unbounded_channel();
+        let (events, link) = (Events(events), Arc::new(Link::default()));
+        let specs = specs(&plan, program, stdins, change);
+        let spawning = Spawning::start(spawner, specs, Arc::clone(&link), events.clone())
+            .map_err(SpawnError::thread)?;
+        let blocking = Blocking::start("lastline-host", HOST_THREADS)?;
+        Ok(PreparedHost { plan, files, sink, events, heard, link, spawning, blocking })
     }
 }
 
 /// A host that can be started.
 pub(crate) struct PreparedHost {
     plan: Arc<Plan>,
-    spawner: Box<dyn Spawner>,
     files: Option<Arc<Appender>>,
     sink: Option<MakeSink>,
-    specs: spawning::MakeSpec,
+    events: Events,
+    heard: UnboundedReceiver<Event>,
+    link: Arc<Link>,
+    spawning: Spawning,
+    blocking: Blocking,
 }
 
 impl PreparedHost {
@@ -165,18 +172,16 @@ impl PreparedHost {
         self.files.as_ref().map(|files| files.read_back())
     }
 
-    pub(crate) fn start(self, transport: impl Transport + 'static) -> Result<Host, SpawnError> {
+    /// Everything that it needs of the system it has: nothing is refused any more.
+    pub(crate) fn start(self, transport: impl Transport + 'static) -> Host {
         let read_back = self.read_back();
-        let Self { plan, spawner, files, sink, specs } = self;
-        let (events, heard) = unbounded_channel();
-        let (events, link) = (Events(events), Arc::new(Link::default()));
+        let Self { plan, files, sink, events, heard, link, spawning, blocking } = self;
         link.open(sender(&plan, transport, read_back, &link, &events));
         link.send(up(&plan));
-        let spawning = Spawning::start(spawner, specs, Arc::clone(&link), events.clone());
-        let spawning = spawning.map_err(|source| SpawnError::Thread { source })?;
         let reading = reading(&plan, sinks(&link, files.clone(), sink));
         // Counters are taken before the first rank runs.
-        let intake = Intake::new(plan.procs, reading, Arc::clone(&link), events.clone());
+        let (told, beside) = (events.clone(), blocking.clone());
+        let intake = Intake::new(plan.procs, reading, Arc::clone(&link), told, beside);
         let attached = plan.command.is_empty();
         if !attached {
             (0..plan.procs).for_each(|rank| spawning.request(rank as usize, rank));
@@ -185,12 +190,15 @@ impl PreparedHost {
         if let Some(files) = &files {
             files::watch_disk(files);
         }
-        let host = HostLoop::new(settings, Arc::clone(&link), files, spawning, intake, heard);
+        let host =
+            HostLoop::new(settings, Arc::clone(&link), files, spawning, intake, heard, blocking);
         let task = tokio::spawn(host.run());
-        Ok(Host { handle: HostHandle { events, link }, task })
+        Host { handle: HostHandle { events, link }, task }
     }
 }
 
+/// The threads of a host for what blocks: one may be reading a long `/proc`.
+const HOST_THREADS: usize = 2;
 /// How many more starts than ranks the guardian has room for.
 const RESTARTS: usize = 64;
 
@@ -204,7 +212,11 @@ fn open_files(
         (None, None) => return Ok(None),
     };
     let options = plan.files.as_ref().map(|files| files.appender.clone()).unwrap_or_default();
-    Ok(Some(Arc::new(Appender::start(storage, options)?)))
+    match Appender::start(storage, options) {
+        Ok(files) => Ok(Some(Arc::new(files))),
+        Err(AppenderError::Thread { source }) => Err(SpawnError::thread(source)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn sender(
@@ -259,15 +271,16 @@ fn specs(
     let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let (command, workdir): (_, Option<PathBuf>) = (plan.command.clone(), plan.workdir.clone());
     let pipe_bytes = sizes::pipe_bytes(plan.procs);
-    let size = || plan.terminal_size.unwrap_or_else(TerminalSize::of_driver);
-    let terminal = plan.pty.then(size);
+    let (fixed, pty) = (plan.terminal_size, plan.pty);
     let (typed, echo) = (types(plan), plan.echo);
     Box::new(move |rank| {
         let mut spec = RankSpec::new(rank, command.clone());
         spec.env = environment.of(rank, &inherited);
         spec.workdir = workdir.clone();
         spec.stdin = stdins.get_mut(rank as usize).and_then(Option::take);
-        (spec.pipe_bytes, spec.terminal) = (pipe_bytes, terminal);
+        spec.pipe_bytes = pipe_bytes;
+        // As large as the driver's is now, unless it is told.
+        spec.terminal = pty.then(|| fixed.unwrap_or_else(TerminalSize::of_driver));
         spec.stdin_is_terminal = typed && rank == 0;
         spec.echo = echo && spec.stdin_is_terminal;
         match &mut change {
@@ -368,6 +381,12 @@ impl HostHandle {
     /// Lets them go on (SIGCONT). No deadline counts the time in between.
     pub fn resume(&self) {
         self.events.send(Event::Resume);
+    }
+
+    /// Looks whether a rank stands still, and says once of each which signal has stopped it: to be
+    /// called when this process got SIGCHLD. Not of those that [`suspend`](Self::suspend) has stopped.
+    pub fn look_for_stopped(&self) {
+        self.events.send(Event::LookForStopped);
     }
 
     /// Gives every rank's terminal this size.

@@ -76,6 +76,8 @@ pub(super) struct Run {
     pub(super) stopped: bool,
     /// It was sent SIGKILL by its host.
     pub(super) killed: bool,
+    /// It was told that it stands still.
+    pub(super) told_still: bool,
     pub(super) streams: [StreamState; 2],
     /// The rank's own end of its terminal, held until it has exited: a terminal that nobody has
     /// open has ended, and one that is closed here is hung up, which would end the rank.
@@ -93,6 +95,7 @@ impl Run {
             refused: false,
             stopped: false,
             killed: false,
+            told_still: false,
             streams: Stream::ALL
                 .map(|stream| StreamState::new(StreamId::new(launch, rank, stream))),
             terminal: None,
@@ -120,6 +123,8 @@ impl Run {
         // One that is dead and not heard of yet ended by itself; its group is told all the same.
         self.stopped |= process.exit().is_none();
         process.signal(signal);
+        // What stands hears nothing else.
+        process.signal(libc::SIGCONT);
     }
 
     /// Ends its group.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_appender::Appender;
-use lastline_line::{Control, Exit, HostEvent, Launch, Stage, StopCause, Version};
+use lastline_line::{Control, Exit, HostEvent, Launch, RankSet, Stage, StopCause, Version};
 use lastline_sender::Closed;
 use lastline_spawn::Spawned;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -18,8 +18,10 @@ use super::intake::Intake;
 use super::link::Link;
 use super::ranks::RunId;
 use super::spawning::Spawning;
+use super::still::newly_stopped;
 use super::watch::Event;
 use crate::RankError;
+use crate::blocking::Blocking;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
 use crate::shutdown::{Action, LAST_MOMENT, Limits, Shutdown};
@@ -76,6 +78,7 @@ pub(super) struct HostLoop {
     pub(super) spawning: Option<Spawning>,
     pub(super) intake: Intake,
     pub(super) heard: UnboundedReceiver<Event>,
+    blocking: Blocking,
     state: State,
 }
 
@@ -101,6 +104,7 @@ impl HostLoop {
         spawning: Spawning,
         intake: Intake,
         heard: UnboundedReceiver<Event>,
+        blocking: Blocking,
     ) -> Self {
         let state = State {
             clock: Clock::start(),
@@ -113,7 +117,7 @@ impl HostLoop {
             marks: Vec::new(),
         };
         let spawning = Some(spawning);
-        Self { settings, link, files, spawning, intake, heard, state }
+        Self { settings, link, files, spawning, intake, heard, blocking, state }
     }
 
     /// Runs the host to its end.
@@ -202,7 +206,9 @@ impl HostLoop {
                 let tees = self.intake.ranks.streams().filter(|stream| !stream.is_over());
                 let tees = tees.filter_map(|stream| stream.tee.clone()).collect();
                 let leave = self.settings.leave_background;
-                let work = Abort { processes, tees, grace, leave };
+                let blocking = self.blocking.clone();
+                let clock = self.state.clock.clone();
+                let work = Abort { processes, tees, grace, leave, blocking, clock };
                 self.state.hurry = Some(hurry);
                 self.state.work = Some(Box::pin(async move {
                     abort::run(work, hurried).await;
@@ -210,17 +216,20 @@ impl HostLoop {
                 }));
             }
             Phase::Ending(Stage::Drop) => {
-                let (clock, files) = (self.state.clock, self.files.clone());
+                let (clock, files) = (self.state.clock.clone(), self.files.clone());
+                let blocking = self.blocking.clone();
                 let until = clock.now() + self.state.shutdown.left(clock.now());
-                let left = move |less| until.saturating_sub(clock.now() + less).max(LAST_MOMENT);
                 self.state.work = Some(Box::pin(async move {
+                    let left = |less| until.saturating_sub(clock.now() + less).max(LAST_MOMENT);
                     if let Some(sender) = link.sender() {
                         // A flush that was given up may still come to its end.
-                        let drained = tokio::time::timeout(left(2 * LAST_MOMENT), sender.drained());
+                        let drained = clock.within(left(2 * LAST_MOMENT), sender.drained());
                         drained.await.unwrap_or_default();
                     }
                     // Files say themselves what they could not write in time.
-                    Done::Closed(Box::new(files::close(files, left(LAST_MOMENT / 5)).await))
+                    Done::Closed(Box::new(
+                        files::close(files, left(LAST_MOMENT / 5), &blocking).await,
+                    ))
                 }));
             }
             Phase::Leaving => self.say_last(),
@@ -242,12 +251,13 @@ impl HostLoop {
         // Dropped, it waits for nobody.
         self.state.dismissed = Some(dismiss).filter(|_| !self.state.driver_gone);
         let (link, spawning) = (Arc::clone(&self.link), self.spawning.take());
+        let clock = self.state.clock.clone();
         self.state.work = Some(Box::pin(async move {
             if let Some(spawning) = spawning {
                 spawning.finish().await;
             }
             // Dismissed, the driver gone, or nothing heard of it: it ends the same way.
-            tokio::time::timeout(DISMISSAL, dismissed).await.map(drop).unwrap_or_default();
+            clock.within(DISMISSAL, dismissed).await.unwrap_or(Ok(())).unwrap_or_default();
             if let Some(sender) = link.close() {
                 drop(sender.close(Duration::ZERO).await);
             }
@@ -296,6 +306,7 @@ impl HostLoop {
         match action {
             Action::Signal(signal) => self.intake.ranks.iter_mut().for_each(|run| run.stop(signal)),
             Action::Kill => {
+                self.say_killed();
                 self.intake.ranks.iter_mut().for_each(super::ranks::Run::kill);
                 if let Some(hurry) = self.state.hurry.take() {
                     // The abort may be over.
@@ -304,6 +315,16 @@ impl HostLoop {
             }
             // `advance` goes on to the next stage.
             Action::GiveUp(stage) => tracing::debug!(%stage, "the deadline came first"),
+        }
+    }
+
+    /// Ranks that are sent SIGKILL now are told of; nobody else says what became of them.
+    fn say_killed(&self) {
+        let running = self.intake.ranks.iter().filter(|run| run.is_running() && !run.killed);
+        let ranks: RankSet = running.map(|run| run.rank).collect();
+        if !ranks.is_empty() {
+            let (count, s) = (ranks.len(), if ranks.len() == 1 { "" } else { "s" });
+            tracing::warn!("the grace is over: SIGKILL to {count} rank{s} ({ranks})");
         }
     }
 
@@ -352,6 +373,12 @@ impl HostLoop {
             }
             Event::Resize(size) => self.intake.resize(size),
             Event::Resume => self.resume(),
+            // Those that this host has stopped are not told of.
+            Event::LookForStopped if !self.state.clock.is_paused() => {
+                let sentences = newly_stopped(&mut self.intake.ranks);
+                sentences.iter().for_each(|said| tracing::warn!("{said}"));
+            }
+            Event::LookForStopped => {}
             Event::Restart { rank, reply } => {
                 let started = self.restart(rank);
                 reply.send(started).map(drop).unwrap_or_default();
@@ -415,12 +442,12 @@ impl HostLoop {
     }
 
     fn suspend(&mut self) {
-        self.state.shutdown.suspend(self.state.clock.now());
+        self.state.clock.pause();
         self.signal_running(libc::SIGSTOP);
     }
 
     fn resume(&mut self) {
-        self.state.shutdown.resume(self.state.clock.now());
+        self.state.clock.resume();
         self.signal_running(libc::SIGCONT);
     }
 
@@ -438,7 +465,7 @@ impl HostLoop {
         spawning.request(id, rank);
         if let Some(before) = before {
             let leave = self.settings.leave_background;
-            tokio::task::spawn_blocking(move || abort::end_before_restart(&before, leave));
+            drop(self.blocking.run(move || abort::end_before_restart(&before, leave)));
         }
         Ok(self.intake.ranks.run(id).launch)
     }

@@ -3,9 +3,9 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
 
-use lastline_spawn::{RankSpec, Spawner};
+use lastline_spawn::{RankSpec, Spawned, Spawner};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::link::Link;
@@ -20,7 +20,9 @@ pub(super) type MakeSpec = Box<dyn FnMut(u32) -> RankSpec + Send>;
 #[derive(Debug)]
 pub(super) struct Spawning {
     wanted: Arc<AtomicBool>,
-    requests: Sender<(RunId, u32)>,
+    requests: UnboundedSender<(RunId, u32)>,
+    link: Arc<Link>,
+    events: Events,
     ended: Option<oneshot::Receiver<()>>,
 }
 
@@ -32,22 +34,25 @@ impl Spawning {
         link: Arc<Link>,
         events: Events,
     ) -> io::Result<Self> {
-        let (requests, requested) = channel();
+        let (requests, requested) = unbounded_channel();
         let wanted = Arc::new(AtomicBool::new(true));
         let (end, ended) = oneshot::channel();
         let still_wanted = Arc::clone(&wanted);
+        let (own_link, own_events) = (Arc::clone(&link), events.clone());
         std::thread::Builder::new().name("lastline-spawner".into()).spawn(move || {
-            spawn_all(spawner, specs, &requested, &still_wanted, &link, &events);
+            let answers = Answers { requested, at: None, link, events };
+            spawn_all(spawner, specs, answers, &still_wanted);
             // The host may be gone.
             end.send(()).unwrap_or_default();
         })?;
-        Ok(Self { wanted, requests, ended: Some(ended) })
+        Ok(Self { wanted, requests, link: own_link, events: own_events, ended: Some(ended) })
     }
 
     /// A rank is to be started.
     pub(super) fn request(&self, run: RunId, rank: u32) {
         if self.requests.send((run, rank)).is_err() {
-            tracing::error!(rank, "the thread that starts ranks is gone");
+            self.link.start_begins();
+            self.events.send(Event::Started { run, result: Err(failed()) });
         }
     }
 
@@ -70,19 +75,59 @@ impl Spawning {
 fn spawn_all(
     mut spawner: Box<dyn Spawner>,
     mut specs: MakeSpec,
-    requested: &Receiver<(RunId, u32)>,
+    mut answers: Answers,
     wanted: &AtomicBool,
-    link: &Link,
-    events: &Events,
 ) {
-    for (run, rank) in requested {
-        link.start_begins();
+    while let Some(rank) = answers.next() {
         let result = if wanted.load(Ordering::Acquire) {
             spawner.spawn(specs(rank))
         } else {
             Err(io::Error::other("the job was stopped before it was started"))
         };
-        events.send(Event::Started { run, result });
+        answers.answer(result);
     }
     spawner.dismiss();
+}
+
+/// Whoever asks for a start is answered, also when a spawner or what changes a rank's start panics:
+/// the host would wait for ever.
+struct Answers {
+    requested: UnboundedReceiver<(RunId, u32)>,
+    /// What is being started.
+    at: Option<RunId>,
+    link: Arc<Link>,
+    events: Events,
+}
+
+impl Answers {
+    /// Waits for the next start that is asked for: its rank.
+    fn next(&mut self) -> Option<u32> {
+        let (run, rank) = self.requested.blocking_recv()?;
+        self.link.start_begins();
+        self.at = Some(run);
+        Some(rank)
+    }
+
+    fn answer(&mut self, result: io::Result<Spawned>) {
+        if let Some(run) = self.at.take() {
+            self.events.send(Event::Started { run, result });
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        self.answer(Err(failed()));
+        // What is asked for after this is answered by who asks.
+        self.requested.close();
+        while let Ok((run, _)) = self.requested.try_recv() {
+            self.link.start_begins();
+            self.at = Some(run);
+            self.answer(Err(failed()));
+        }
+    }
+}
+
+fn failed() -> io::Error {
+    io::Error::other("the thread that starts ranks has failed")
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::ranks::RunId;
 use crate::RankError;
+use crate::running_time::GAP;
 
 /// How many times the drain's silence a stream is waited for in all.
 const DRAIN_TIMES: u32 = 10;
@@ -44,6 +45,8 @@ pub(super) enum Event {
     Resize(TerminalSize),
     /// They are to go on.
     Resume,
+    /// A child of this process has stopped, or has ended.
+    LookForStopped,
     /// A rank that is over is to be started again.
     Restart { rank: u32, reply: oneshot::Sender<Result<Launch, RankError>> },
     /// Somebody else started this rank.
@@ -93,15 +96,20 @@ impl Events {
 
 /// Whether it does so before it ends.
 async fn falls_silent(tee: &Tee, silence: Duration) -> bool {
-    let total = Instant::now() + silence * DRAIN_TIMES;
-    let (mut read, mut late) = (tee.read(), false);
+    let (mut read, mut waited, mut late) = (tee.read(), Duration::ZERO, false);
     loop {
         let pause = if late { silence.min(LATE_LOOK) } else { silence };
+        let begun = Instant::now();
         if tokio::time::timeout(pause, tee.join()).await.is_ok() {
             return false;
         }
+        if begun.elapsed() > pause + GAP {
+            // This process stood still, and whoever writes may have, too.
+            continue;
+        }
         let before = read;
-        (read, late) = (tee.read(), Instant::now() >= total);
+        waited += pause;
+        (read, late) = (tee.read(), waited >= silence * DRAIN_TIMES);
         if tee.waits_for_input() && (read == before || late) {
             return true;
         }

@@ -66,3 +66,53 @@ fn workdir_is_where_ranks_start_and_relative_commands_are_found() {
     assert_eq!(place.lastline(&args).expect(0).out(), "work\n");
     report(&place.path("logs"));
 }
+
+#[test]
+fn jobs_inside_of_each_other_and_side_by_side_have_ports_of_their_own() {
+    let place = Place::new();
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let inner = "echo $MASTER_PORT; exec \"$0\" run --quiet -n 2 -- sh -c 'echo $MASTER_PORT'";
+    let args = ["run", "--quiet", "--prefix", "none", "-n", "2", "--", "sh", "-c", inner, lastline];
+    let done = place.lastline(&args).expect(0);
+    let ports: std::collections::BTreeSet<String> = done
+        .sorted()
+        .iter()
+        .map(|line| line.rsplit_once(' ').map_or(line.clone(), |(_, port)| port.to_owned()))
+        .collect();
+    // That of the outer job, which both its ranks have, and that of each inner one.
+    assert_eq!((done.sorted().len(), ports.len()), (6, 3), "{}", done.out());
+    let mut command = place.command(&["run", "--", "sh", "-c", "echo $MASTER_PORT"]);
+    command.env("MASTER_PORT", "4321");
+    assert_eq!(Running::start(command).wait().expect(0).out(), "4321\n");
+}
+
+#[test]
+fn a_directory_that_is_gone_when_ranks_start_is_named() {
+    let place = Place::new();
+    std::fs::create_dir(place.path("work")).unwrap();
+    // It is there when lastline looks, and gone when the last of many ranks is started.
+    let script = "rmdir \"$0\" 2>/dev/null; exec sleep 0.2";
+    let work = place.path("work");
+    let args = ["run", "-n", "64", "--job", "j", "--workdir", "work", "--", "sh", "-c", script];
+    let done = place.lastline(&[&args[..], &[work.to_str().unwrap()]].concat()).expect(126);
+    let named = format!("cannot enter the directory {}", "work");
+    assert!(done.err().contains(&named), "{}", done.err());
+}
+
+#[test]
+fn a_limit_of_the_size_of_files_is_told() {
+    let place = Place::new();
+    if !place.has("prlimit") {
+        return;
+    }
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let run = ["--fsize=100", lastline, "run", "--job", "j", "--", "echo", "here"];
+    let done = Running::start(place.wrap("prlimit", &run)).wait();
+    assert_eq!(done.code(), 2, "{}", done.err());
+    assert!(done.err().contains("too large"), "{}", done.err());
+    // With room for what lastline writes at the start: the rank's output is a gap, and said.
+    let run = ["--fsize=2000", lastline, "run", "--job", "k", "--", "seq", "2000"];
+    let done = Running::start(place.wrap("prlimit", &run)).wait().expect(0);
+    assert!(done.err().contains("NOT FILED"), "{}", done.err());
+    assert_eq!(done.out().lines().count(), 2000);
+}

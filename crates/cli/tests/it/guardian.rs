@@ -45,3 +45,19 @@ fn parent_of(pid: u32) -> u32 {
     let fields = stat.rsplit_once(") ").unwrap().1;
     fields.split(' ').nth(1).unwrap().parse().unwrap()
 }
+
+#[test]
+fn that_the_guardian_is_gone_is_said_once() {
+    let place = Place::new();
+    let (gate, path) = place.gate();
+    let run = place.start_ranks(&["-n", "20", "--job", "j"], &["gate", &path]);
+    (0..20).for_each(|_| drop(run.line_with("ready")));
+    let name = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let guardian = run.children().into_iter().find(|pid| name(pid) == "lastline-guard\n").unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(guardian).unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    wait_until("the guardian is gone", || !runs(guardian));
+    drop(gate);
+    let done = run.wait().expect(0);
+    assert_eq!(done.err().matches("the guardian is gone").count(), 1, "{}", done.err());
+}

@@ -55,6 +55,24 @@ fn it_is_as_large_as_the_terminal_of_lastline() {
 }
 
 #[test]
+fn it_becomes_as_large_as_that_becomes() {
+    let place = Place::new();
+    let (master, slave) = terminal(50, 132);
+    let script = "trap 'stty size <&1' WINCH; echo ready; until [ -e go ]; do sleep 0.02; done";
+    let mut command = place.command(&["run", "--pty", "--no-files", "--", "sh", "-c", script]);
+    command.stderr(slave);
+    let run = Running::start(command);
+    assert_eq!(run.line(), "ready");
+    let size = rustix::termios::Winsize { ws_row: 40, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&master, size).unwrap();
+    // The kernel tells who leads the foreground; nobody does here.
+    run.signal(Signal::WINCH);
+    assert_eq!(run.line(), "40 99");
+    std::fs::write(place.path("go"), "").unwrap();
+    run.wait().expect(0);
+}
+
+#[test]
 fn both_outputs_are_one_stream_in_the_order_of_writing() {
     let place = Place::new();
     let done = place.ranks(&["--pty", "--log-dir", "logs"], &["both", "5000"]).expect(0);

@@ -70,6 +70,7 @@ impl Place {
         command.env("XDG_STATE_HOME", self.path("state"));
         command.env("XDG_RUNTIME_DIR", self.path("run"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        forget_signals(&mut command);
         command
     }
 
@@ -101,6 +102,21 @@ impl Place {
         let gate = File::create(&path).unwrap();
         gate.lock().unwrap();
         (gate, path.to_str().unwrap().to_owned())
+    }
+}
+
+/// Whatever who runs the tests has ignored, as nohup and shells do, is not ignored in what they
+/// start.
+fn forget_signals(command: &mut Command) {
+    #[expect(unsafe_code, reason = "std does not know of signals")]
+    // SAFETY: between fork and exec it makes system calls only.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        });
     }
 }
 

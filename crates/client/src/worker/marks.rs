@@ -57,7 +57,7 @@ impl Worker {
             let account = state.accounts.entry(stream).or_default();
             account.arrive(Span::new(at, at));
             account.ended = Some(at);
-            state.release_ended = true;
+            state.to_release.push(stream);
             state.has_ended(stream)
         };
         if rank_ended {
@@ -92,16 +92,18 @@ impl Worker {
 
     /// Answers barriers that wait for streams that have ended, after printing what is held.
     pub(super) fn release_ended(&mut self) {
-        if !std::mem::take(&mut self.shared.state().release_ended) {
+        let ended = std::mem::take(&mut self.shared.state().to_release);
+        if ended.is_empty() {
             return;
         }
         if !self.shared.state().barriers.is_idle() {
             self.presenter.release();
             let mut state = self.shared.state();
             let Progress { accounts, barriers, .. } = &mut *state;
-            for (stream, account) in accounts.iter().filter(|(_, account)| account.ended.is_some())
-            {
-                barriers.ended(*stream, account.loss_at_end().as_ref());
+            for stream in ended {
+                if let Some(account) = accounts.get(&stream) {
+                    barriers.ended(stream, account.loss_at_end().as_ref());
+                }
             }
         }
     }

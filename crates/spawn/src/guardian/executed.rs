@@ -17,6 +17,8 @@ use rustix::fs::MemfdFlags;
 use rustix::io::Errno;
 
 use super::LOOK_MILLIS;
+use rustix::process::Pid;
+
 use crate::launch::execute;
 
 /// Where the program is put in memory, as it is for most executables of this machine.
@@ -26,17 +28,16 @@ const HEADER_BYTES: usize = 64 + 2 * 56;
 /// The child makes a few system calls.
 const STACK_BYTES: usize = 16 << 10;
 
-/// Starts the guardian; gives the pidfd of it.
+/// Starts the guardian; gives its id and its pidfd.
 pub(super) fn start(
     pipe: BorrowedFd<'_>,
     capacity: usize,
     grace_millis: i32,
-) -> io::Result<OwnedFd> {
+) -> io::Result<(Pid, OwnedFd)> {
     let looks = u64::from(grace_millis.unsigned_abs()).div_ceil(LOOK_MILLIS.unsigned_abs().into());
     let file = file_with(&image(capacity as u64, looks))?;
     let (file, pipe) = (file.as_raw_fd(), pipe.as_raw_fd());
-    let (_pid, pidfd) = execute(STACK_BYTES, &mut || become_guardian(file, pipe))?;
-    Ok(pidfd)
+    execute(STACK_BYTES, &mut || become_guardian(file, pipe))
 }
 
 /// A file in memory that may be executed.

@@ -11,26 +11,29 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use crate::orphans;
+use crate::process_limit::explain_process_limit;
+
 use super::{LOOK_MILLIS, MESSAGE_BYTES, SET};
 
-/// Starts the guardian; gives the pidfd of it.
+/// Starts the guardian; gives its id and its pidfd.
 pub(super) fn start(
     pipe: BorrowedFd<'_>,
     capacity: usize,
     grace_millis: i32,
-) -> io::Result<OwnedFd> {
+) -> io::Result<(Pid, OwnedFd)> {
     let mut groups: Vec<i32> = vec![0; capacity];
     #[expect(unsafe_code, reason = "std has no fork")]
     // SAFETY: the child only makes system calls on memory that exists already, and leaves with
     // `_exit`.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
+    orphans::start(|| match unsafe { libc::fork() } {
+        -1 => Err(explain_process_limit(io::Error::last_os_error())),
         0 => guard(pipe.as_raw_fd(), &mut groups, grace_millis),
         child => {
             let pid = Pid::from_raw(child).expect("BUG: a child's id is above zero");
-            Ok(rustix::process::pidfd_open(pid, PidfdFlags::empty())?)
+            Ok((pid, rustix::process::pidfd_open(pid, PidfdFlags::empty())?))
         }
-    }
+    })
 }
 
 /// Does what a message says to the groups; false when it is none of this kind.
@@ -84,6 +87,8 @@ fn detach(pipe: i32) {
 
 fn end_groups(groups: &mut [i32], grace_millis: i32) {
     signal_groups(groups, Signal::TERM);
+    // What stands hears nothing else.
+    signal_groups(groups, Signal::CONT);
     let mut waited = 0;
     while signal_groups(groups, None) && waited < grace_millis {
         // Nothing is watched: this is a wait that allocates nothing.

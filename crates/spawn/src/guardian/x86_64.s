@@ -65,6 +65,8 @@ lastline_guardian_1_begin:
 .Lend_groups:
     mov r12d, 15                    # SIGTERM
     call .Lsignal
+    mov r12d, 18                    # SIGCONT: what stands hears nothing else
+    call .Lsignal
     mov r14, [rip + .Llooks]
     xor r12d, r12d                  # only looks
 .Llook:

@@ -71,8 +71,8 @@
 //! ## Units
 //!
 //! Lines that belong together are held until they are closed: by the stream's next line that is not
-//! part of it, by 200 ms of silence (2 s inside a backtrace, whose symbols take time to resolve), by
-//! the end of the rank. They fold whole, up to 1,000 lines and
+//! part of it, by 200 ms of silence (2 s inside a native backtrace, 10 s inside one whose symbols are
+//! resolved on the way, and where more has to come), by the end of the rank. They fold whole, up to 1,000 lines and
 //! 64 KiB. Such are the texts in which programs crash, in the shapes that their runtimes print:
 //! Python's tracebacks, chained ones and exception groups too, and `faulthandler`; Rust panics with
 //! any backtrace; stack traces of Java, Node and Julia; Go panics; a C++ terminate; backtraces of

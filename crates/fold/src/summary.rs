@@ -13,7 +13,7 @@ use crate::unit::Match;
 /// Longer than the pauses between any number of ranks.
 const WINDOW: Duration = Duration::from_secs(365 * 86_400);
 /// A pause after which a rank's unit is whole.
-const PAUSE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// Ranks that said the same when they failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -289,8 +289,11 @@ fn a_backtrace_may_be_printed_with_pauses() {
     let (mut fold, mut shown) = (ranks(1), Vec::new());
     let mut at = 0;
     for text in RUST.lines() {
-        // Before the first frame, whose symbol is looked up.
-        at += if text.starts_with("   0:") { 1_900_000 } else { 1000 };
+        // Each symbol is looked up before its frame is printed.
+        at += match text {
+            _ if text.starts_with("   ") => 9_900_000,
+            _ => 1000,
+        };
         fold.due(Timestamp(at), &mut |entry| show(&mut shown, entry));
         assert_eq!(shown, Vec::<String>::new(), "before {text}");
         fold.push(&line(0, text, at), Timestamp(at), &mut |entry| show(&mut shown, entry));

@@ -85,8 +85,12 @@ const MAX_SOURCE_LINES: u8 = 6;
 
 /// How long a stream says nothing before its open unit is closed.
 const SILENCE: Duration = Duration::from_millis(200);
-/// The same where the unit is known to be unfinished, or may well be.
-const UNFINISHED_SILENCE: Duration = Duration::from_secs(2);
+/// The same in a backtrace, which may be printed frame by frame.
+const BACKTRACE_SILENCE: Duration = Duration::from_secs(2);
+/// The same where more has to come, and where symbols are resolved on the way: the debug information
+/// of a program and of each library is read before its first frame, which takes seconds on a busy
+/// machine.
+const UNFINISHED_SILENCE: Duration = Duration::from_secs(10);
 
 /// A unit that is being read, line by line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +145,8 @@ impl Shape {
         let message_if = |message: bool| if message { Match::Message } else { Match::Statement };
         match self.state {
             State::Block | State::Brackets(_) | State::Closed => place_if(frame),
-            State::Frames | State::Backtrace | State::Source(_) | State::Native => Match::Place,
+            State::Frames | State::Backtrace => Match::Place,
+            State::Source(_) | State::Native => Match::Place,
             State::Raised | State::Terminate if frame => Match::Place,
             State::Raised => message_if(looks::is_python_exception(line)),
             State::Terminate if is_indented(line) => Match::Message,
@@ -185,12 +190,12 @@ impl Shape {
         matches!(self.state, State::Frames | State::Raised | State::Group)
     }
 
-    /// How long its stream may be silent before it is taken for whole: longer where more has to come,
-    /// as a runtime that resolves symbols prints a backtrace with pauses.
+    /// How long its stream may be silent before it is taken for whole.
     pub(crate) fn patience(&self) -> Duration {
         match self.state {
-            State::Frames | State::Panicked(true) | State::Backtrace => UNFINISHED_SILENCE,
-            State::Native | State::Sanitizer | State::Signal => UNFINISHED_SILENCE,
+            State::Frames | State::Panicked(true) => UNFINISHED_SILENCE,
+            State::Backtrace | State::Sanitizer => UNFINISHED_SILENCE,
+            State::Native | State::Signal => BACKTRACE_SILENCE,
             _ => SILENCE,
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn end_now(processes: &[Arc<dyn Process>]) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::sync::mpsc::{Receiver, channel};
     use std::sync::{Mutex, PoisonError};
 
@@ -134,6 +134,7 @@ mod tests {
     #[derive(Debug)]
     struct Slow {
         looks: Mutex<Receiver<()>>,
+        begun: AtomicUsize,
         killed: AtomicBool,
     }
 
@@ -155,6 +156,7 @@ mod tests {
         }
 
         fn has_members(&self) -> bool {
+            self.begun.fetch_add(1, Ordering::AcqRel);
             // An error says that it need not wait any more.
             self.looks.lock().unwrap_or_else(PoisonError::into_inner).recv().unwrap_or_default();
             !self.killed.load(Ordering::Acquire)
@@ -170,7 +172,11 @@ mod tests {
     #[tokio::test]
     async fn what_is_being_looked_at_when_the_grace_ends_is_killed_too() {
         let (look, looks) = channel();
-        let slow = Arc::new(Slow { looks: Mutex::new(looks), killed: AtomicBool::new(false) });
+        let slow = Arc::new(Slow {
+            looks: Mutex::new(looks),
+            begun: AtomicUsize::new(0),
+            killed: AtomicBool::new(false),
+        });
         let (end, ended) = oneshot::channel::<()>();
         let (_hurry, hurried) = oneshot::channel();
         let blocking = Blocking::start("test", 2).unwrap();
@@ -180,14 +186,15 @@ mod tests {
         let work = end_groups(left, ending, hurried, &blocking);
         let grace_ends = async {
             // The second look has begun, and does not come back.
-            while Arc::strong_count(&slow) < 3 || slow.looks.try_lock().is_ok() {
+            while slow.begun.load(Ordering::Acquire) < 2 {
                 tokio::task::yield_now().await;
             }
             end.send(()).unwrap();
             tokio::task::yield_now().await;
             drop(look);
         };
-        tokio::join!(work, grace_ends);
+        let both = async { tokio::join!(work, grace_ends) };
+        tokio::time::timeout(lastline_testing::PATIENCE, both).await.expect("it ends");
         assert!(slow.killed.load(Ordering::Acquire), "it was left alive");
     }
 }

@@ -156,6 +156,9 @@ mod tests {
         }
 
         fn has_members(&self) -> bool {
+            if self.killed.load(Ordering::Acquire) {
+                return false;
+            }
             self.begun.fetch_add(1, Ordering::AcqRel);
             // An error says that it need not wait any more.
             self.looks.lock().unwrap_or_else(PoisonError::into_inner).recv().unwrap_or_default();
@@ -190,11 +193,10 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             end.send(()).unwrap();
-            tokio::task::yield_now().await;
-            drop(look);
         };
         let both = async { tokio::join!(work, grace_ends) };
         tokio::time::timeout(lastline_testing::PATIENCE, both).await.expect("it ends");
         assert!(slow.killed.load(Ordering::Acquire), "it was left alive");
+        drop(look);
     }
 }

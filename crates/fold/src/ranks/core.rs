@@ -150,9 +150,14 @@ impl Core {
     /// Gives out an entry, after what its streams said before it; then what had only waited for
     /// those that went.
     fn release(&mut self, at: Position, emit: &mut Emit<'_>) {
-        let mut ready = vec![at];
-        while let Some(at) = ready.pop() {
-            self.give_with_older(at, &mut ready, emit);
+        let (mut ready, mut next) = (Vec::new(), Some(at));
+        while let Some(at) = next {
+            if self.alignment.queue.get(at).is_some_and(|open| open.waits_for == 0) {
+                self.give(at, &mut ready, emit);
+            } else {
+                self.give_with_older(at, &mut ready, emit);
+            }
+            next = ready.pop();
         }
     }
 

@@ -39,13 +39,19 @@ impl Cursors {
     /// The stream's.
     #[inline]
     pub(super) fn of(&mut self, rank: u32, stream: Stream) -> &mut Cursor {
+        let at = rank as usize * Stream::ALL.len() + stream as usize;
+        if at >= self.near.len() {
+            return self.new_or_far(rank, stream, at);
+        }
+        &mut self.near[at]
+    }
+
+    #[cold]
+    fn new_or_far(&mut self, rank: u32, stream: Stream, at: usize) -> &mut Cursor {
         if rank >= NEAR {
             return self.far.entry((rank, stream)).or_default();
         }
-        let at = rank as usize * Stream::ALL.len() + stream as usize;
-        if at >= self.near.len() {
-            self.near.resize_with(at + 1, Cursor::default);
-        }
+        self.near.resize_with(at + 1, Cursor::default);
         &mut self.near[at]
     }
 }

@@ -189,6 +189,21 @@ fn a_rank_that_had_nothing_open_joins_what_the_others_are_at() {
 }
 
 #[test]
+fn ranks_far_apart_fold_as_near_ones_do() {
+    let live: RankSet = [5, 20_000].into_iter().collect();
+    let mut console = Console::new(0);
+    console.fold = Ranks::new(live, RanksOptions::default());
+    for rank in [20_000, 5] {
+        console.say(rank, "starting up");
+        console.say_on(StreamId { stream: Stream::Stderr, ..stdout(rank) }, &rank.to_string());
+        console.say(rank, "ready to serve");
+    }
+    let shown = ["[5,20000] starting up", "[5,20000] ready to serve"];
+    assert_eq!(console.shown(), shown);
+    assert_eq!(console.finish(), ["[20000] 20000", "[5] 5"]);
+}
+
+#[test]
 fn lines_of_one_rank_are_never_merged() {
     let mut console = Console::new(2);
     for step in 0..3 {

@@ -5,7 +5,7 @@ mod failures;
 use std::path::Path;
 
 use lastline_jobs::{FirstFailure, RankReport, Report};
-use lastline_line::{Colours, MemoryKills, RankSet, StreamEnd, plain_text};
+use lastline_line::{Colours, MemoryKills, RankSet, StreamEnd, visible_text};
 
 use crate::units::bytes;
 use crate::{hyperlink, notices};
@@ -38,7 +38,7 @@ pub(crate) fn text(report: &Report, dir: Option<&Path>) -> String {
 /// Words that may be a rank's own, on one line and without what they would do to a terminal.
 pub(crate) fn harmless(words: &str) -> String {
     let mut shown = Vec::new();
-    plain_text(words.as_bytes(), Colours::Drop, &mut shown);
+    visible_text(words.as_bytes(), Colours::Drop, &mut shown);
     String::from_utf8_lossy(&shown).replace('\n', " ")
 }
 

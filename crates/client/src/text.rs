@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lastline_line::{
-    Entry, Folded, Line, RankNames, RankNumbers, RankSet, Stream, StreamId, Timestamp, Who,
+    Colours, Entry, Folded, Line, RankNames, RankNumbers, RankSet, Stream, StreamId, Timestamp, Who,
     is_plain, rank_list, visible_text,
 };
 
@@ -138,7 +138,7 @@ impl TextPrinter {
         let is_return = |byte: &u8| *byte == b'\r' && self.options.raw_partials;
         for (at, part) in text.split(is_return).enumerate() {
             harmless.extend_from_slice(if at > 0 { b"\r" } else { b"" });
-            visible_text(part, &mut harmless);
+            visible_text(part, Colours::Keep, &mut harmless);
         }
         let result = print(self, &harmless);
         self.harmless = harmless;

@@ -40,15 +40,17 @@ pub fn plain_text(text: &[u8], colours: Colours, into: &mut Vec<u8>) -> Controls
     write(text, colours, false, into)
 }
 
-/// The same with nothing left out: colours pass, and every other control character is made visible.
+/// The same with nothing left out but colours: every other control character is made visible.
 ///
 /// ```
+/// use lastline_line::{Colours, visible_text};
+///
 /// let mut shown = Vec::new();
-/// lastline_line::visible_text(b"\x1b[31mred\x1b[2J\x1b[0m", &mut shown);
+/// visible_text(b"\x1b[31mred\x1b[2J\x1b[0m", Colours::Keep, &mut shown);
 /// assert_eq!(shown, b"\x1b[31mred^[[2J\x1b[0m");
 /// ```
-pub fn visible_text(text: &[u8], into: &mut Vec<u8>) -> Controls {
-    write(text, Colours::Keep, true, into)
+pub fn visible_text(text: &[u8], colours: Colours, into: &mut Vec<u8>) -> Controls {
+    write(text, colours, true, into)
 }
 
 /// Gives `give` the colour sequences of `text`, each with the offset in the plain text (without
@@ -249,7 +251,7 @@ mod tests {
             let plain = String::from_utf8(plain).unwrap();
             prop_assert!(plain.chars().all(|c| !c.is_control() || c == '\t' || c == '\n'));
             let mut visible = Vec::new();
-            visible_text(&text, &mut visible);
+            visible_text(&text, Colours::Keep, &mut visible);
             let visible = String::from_utf8(visible).unwrap();
             let left = |c: char| c == '\u{1b}' || c == '\t' || c == '\n';
             prop_assert!(visible.chars().all(|c| !c.is_control() || left(c)));

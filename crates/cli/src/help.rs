@@ -11,7 +11,20 @@ const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help
 /// The options of `run` by what they are about.
 const HEADINGS: [(&str, &[&str]); 5] = [
     ("Ranks and environment", &["procs", "job", "stdin", "pty", "env", "workdir", "buffered"]),
-    ("Output", &["fold", "fold_window", "prefix", "show", "format", "color", "sanitize", "quiet"]),
+    (
+        "Output",
+        &[
+            "fold",
+            "fold_window",
+            "prefix",
+            "show",
+            "format",
+            "color",
+            "sanitize",
+            "silent_after",
+            "quiet",
+        ],
+    ),
     (
         "Files",
         &["log_dir", "overwrite", "no_files", "report", "rotate", "max_size", "min_free", "fsync"],

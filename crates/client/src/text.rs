@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lastline_line::{
-    Colours, Entry, Folded, Line, RankNames, RankNumbers, RankSet, Stream, StreamId, Timestamp, Who,
-    is_plain, rank_list, visible_text,
+    Colours, Entry, Folded, Line, RankNames, RankNumbers, RankSet, Stream, StreamId, Timestamp,
+    Who, is_plain, rank_list, visible_text,
 };
 
 use crate::output::{BoxWrite, Outputs};

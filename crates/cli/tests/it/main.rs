@@ -12,6 +12,7 @@ mod content;
 mod disks;
 mod environment;
 mod failures;
+mod filter;
 mod folding;
 mod guardian;
 mod holders;

@@ -144,6 +144,12 @@ impl Barriers {
         self.pending.is_empty()
     }
 
+    /// How many answers of streams are waited for; more may be while a host has not listed its streams.
+    pub(crate) fn waited_for(&self) -> Option<usize> {
+        let all_listed = self.pending.values().all(|pending| pending.hosts == 0);
+        all_listed.then(|| self.pending.values().map(|pending| pending.open).sum())
+    }
+
     /// How many answers came for barriers that were over.
     pub(crate) fn stale(&self) -> u64 {
         self.stale

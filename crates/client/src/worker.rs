@@ -44,6 +44,7 @@ pub(crate) struct Worker {
     tap: LineTap,
     /// How many streams were interrupted before the inbox is asked next.
     settling: usize,
+    owed: marks::Owed,
     /// The mark, skip or end that is being worked on.
     current: Option<Message>,
     /// Who has panicked; kept to the end, for they may panic again when dropped.
@@ -76,6 +77,7 @@ impl Worker {
             started: Instant::now(),
             tap: LineTap::default(),
             settling: 0,
+            owed: marks::Owed::default(),
             current: None,
             failed: None,
         }
@@ -131,6 +133,9 @@ impl Worker {
         }
         let due = self.presenter.fold_due.into_iter().chain(self.watch.due()).min();
         let due = due.map(|due| due.since(now()));
+        if let Some(due) = self.owed.due() {
+            return Some(due);
+        }
         let look = self.silence.as_ref().map_or(LOOK_UP_AFTER, Silence::look_every);
         Some(due.unwrap_or(look).min(look).min(LOOK_UP_AFTER))
     }
@@ -147,7 +152,7 @@ impl Worker {
             self.take(message);
         }
         self.shared.state().release_all();
-        self.release_ended();
+        self.answer_all();
         self.status.send_modify(|status| status.failure = Some(cause));
     }
 
@@ -270,7 +275,7 @@ impl Worker {
         self.look_at_open();
         self.look_for_silence();
         self.presenter.ask_fold();
-        self.release_ended();
+        self.answer_when_gathered();
     }
 
     /// The end: open lines, held entries, then the last flush, and the answers.
@@ -282,9 +287,8 @@ impl Worker {
         streams.sort();
         streams.into_iter().for_each(|stream| self.interrupt(stream));
         self.tap.finish(&mut |line| self.shared.subscribers.offer_line(&line));
-        self.presenter.release();
         self.shared.state().release_all();
-        self.release_ended();
+        self.answer_all();
     }
 }
 

@@ -165,7 +165,7 @@ impl Lines {
     }
 
     fn close_run(&mut self) {
-        if let Some((stream, bytes)) = self.run.take() {
+        if let Some((stream, bytes)) = self.run.take().filter(|(_, bytes)| !bytes.is_empty()) {
             let given = self.given.entry(stream).or_default();
             let chunk = Chunk::new(stream, *given, self.time, Bytes::from(bytes));
             *given = chunk.span().to;
@@ -236,7 +236,7 @@ mod tests {
                 text.pop();
                 wanted.get_mut(rank).unwrap().pop();
             }
-            // A last line of nothing is no line.
+            // A last line of nothing, and without an end, is no line.
             wanted.retain(|_, said| !said.is_empty());
             prop_assert_eq!(said(text.as_bytes(), &cuts), wanted);
         }

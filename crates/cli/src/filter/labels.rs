@@ -81,7 +81,7 @@ impl RankNames for LabelRanks {
 
 /// What stands around the last number of names that are counted, and how many digits the number is
 /// filled up to.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Around<'a> {
     before: &'a str,
     after: &'a str,
@@ -90,15 +90,20 @@ struct Around<'a> {
 
 /// Writes names as clusters do: `node[1-8,12],login`. Numbers alone have no brackets: `0-3,8`.
 fn write_names<'a>(names: impl Iterator<Item = &'a str>, into: &mut dyn Write) -> fmt::Result {
-    let mut counted: BTreeMap<Around<'_>, RankSet> = BTreeMap::new();
-    let mut others: Vec<&str> = Vec::new();
+    let (mut numbered, mut others) = (Vec::new(), Vec::new());
     for name in names {
         match split_number(name) {
-            Some((around, number)) => {
-                counted.entry(around).or_default().insert(number);
-            }
+            Some(split) => numbered.push(split),
             None => others.push(name),
         }
+    }
+    // Those that are filled up first: `node10` belongs to `node09`.
+    numbered.sort_by_key(|(around, ..)| around.digits == 0);
+    let mut counted: BTreeMap<Around<'_>, RankSet> = BTreeMap::new();
+    for (around, digits, number) in numbered {
+        let filled = Around { digits, ..around };
+        let around = if counted.contains_key(&filled) { filled } else { around };
+        counted.entry(around).or_default().insert(number);
     }
     others.sort_unstable();
     let mut separator = "";
@@ -130,16 +135,15 @@ fn write_counted(around: &Around<'_>, numbers: &RankSet, into: &mut dyn Write) -
     write!(into, "{}{}", if brackets { "]" } else { "" }, around.after)
 }
 
-/// The last number in a name, and what stands around it.
-fn split_number(name: &str) -> Option<(Around<'_>, u32)> {
+/// The last number in a name: what stands around it, how many digits it has, and what it is.
+fn split_number(name: &str) -> Option<(Around<'_>, usize, u32)> {
     let end = name.rfind(|c: char| c.is_ascii_digit())? + 1;
     let digits = name[..end].bytes().rev().take_while(u8::is_ascii_digit).count();
     let (start, text) = (end - digits, &name[end - digits..end]);
     // A set of ranks has a bit for each number.
     let number = text.parse().ok().filter(|number| *number < NAMED_FROM)?;
-    let padded = text.starts_with('0') && digits > 1;
-    let width = if padded { digits } else { 0 };
-    Some((Around { before: &name[..start], after: &name[end..], digits: width }, number))
+    let filled = if text.starts_with('0') && digits > 1 { digits } else { 0 };
+    Some((Around { before: &name[..start], after: &name[end..], digits: filled }, digits, number))
 }
 
 #[cfg(test)]
@@ -161,7 +165,7 @@ mod tests {
             (&["0", "1", "2", "8"], "0-2,8"),
             (&["node2", "node1", "node3", "node9"], "node[1-3,9]"),
             (&["node7"], "node7"),
-            (&["node08", "node09", "node10"], "node[08,09],node10"),
+            (&["node08", "node10", "node09", "node111"], "node111,node[08-10]"),
             (&["pod/train-0/main", "pod/train-1/main"], "pod/train-[0,1]/main"),
             (&["a", "c", "b"], "a,b,c"),
             (&["r1n1", "r1n2", "r2n1"], "r1n[1,2],r2n1"),

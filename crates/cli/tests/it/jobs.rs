@@ -112,7 +112,8 @@ fn every_command_has_a_man_page_and_an_example() {
     let place = Place::new();
     let page = place.lastline(&["man"]).expect(0).out();
     assert!(page.contains(".TH lastline 1") && page.contains("lastline\\-run"), "{page}");
-    for command in ["run", "logs", "jobs", "flush", "report", "prune", "completions", "man"] {
+    for command in ["run", "logs", "fold", "jobs", "flush", "report", "prune", "completions", "man"]
+    {
         let page = place.lastline(&["man", command]).expect(0).out();
         assert!(page.contains(&format!(".TH lastline-{command} 1")), "{page}");
         let help = place.lastline(&[command, "--help"]).expect(0).out();

@@ -9,8 +9,7 @@ fn a_note_that_nobody_can_be_told_is_no_reason_to_fail() {
     let place = Place::new();
     let (read, write) = std::io::pipe().unwrap();
     drop(read);
-    let mut command =
-        place.command(&["run", "--job", "j", "--report", "/no/such/place/r.json", "--", "true"]);
+    let mut command = place.command(&["run", "--job", "j", "--fold-window", "1s", "--", "true"]);
     command.stderr(write);
     Running::start(command).wait().expect(0);
     report(&place.job("j"));

@@ -1,10 +1,15 @@
 //! What streams send beside bytes: skips, marks of barriers, ends.
 
+use std::time::{Duration, Instant};
+
 use lastline_line::{Cause, Control, Offset, Span, StreamId, Version, Withheld};
 
 use super::Worker;
 use crate::printer::Missing;
 use crate::state::{Interrupted, Progress};
+
+/// How long the marks of a barrier, and the ends of streams it waits for, gather before any is answered.
+const GATHER_FOR: Duration = Duration::from_millis(50);
 
 impl Worker {
     pub(super) fn take_skip(&mut self, stream: StreamId, span: Span, cause: &Cause) {
@@ -30,7 +35,7 @@ impl Worker {
         }
     }
 
-    /// A barrier's mark: all that came before it is printed and flushed before the answer.
+    /// A barrier's mark. It is answered when all that came before it is printed and flushed.
     pub(super) fn take_mark(&mut self, stream: StreamId, version: Version, mark: Offset) {
         self.interrupt(stream);
         {
@@ -40,13 +45,7 @@ impl Worker {
             account.mark = Some(mark);
             state.barriers.marked(stream, version, mark);
         }
-        self.presenter.release();
-        let mut state = self.shared.state();
-        let account = state.accounts.entry(stream).or_default();
-        let lost = account.lost.first_below(mark).cloned();
-        state.barriers.reached(stream, version, lost.as_ref());
-        drop(state);
-        self.controls.send(Control::Acknowledge { stream, through: mark });
+        self.owed.marks.push((stream, version, mark));
     }
 
     pub(super) fn take_end(&mut self, stream: StreamId, at: Offset) {
@@ -90,21 +89,63 @@ impl Worker {
         }
     }
 
-    /// Answers barriers that wait for streams that have ended, after printing what is held.
-    pub(super) fn release_ended(&mut self) {
-        let ended = std::mem::take(&mut self.shared.state().to_release);
-        if ended.is_empty() {
-            return;
-        }
-        if !self.shared.state().barriers.is_idle() {
-            self.presenter.release();
+    /// Answers who waits for marks and ends that have come, after printing what is held: when all have
+    /// come that are waited for, or after a moment. What the others have yet to say may fold with what
+    /// is held.
+    pub(super) fn answer_when_gathered(&mut self) {
+        let (waited_for, ended) = {
             let mut state = self.shared.state();
-            let Progress { accounts, barriers, .. } = &mut *state;
-            for stream in ended {
-                if let Some(account) = accounts.get(&stream) {
-                    barriers.ended(stream, account.loss_at_end().as_ref());
-                }
+            if state.barriers.is_idle() {
+                state.to_release.clear();
+            }
+            (state.barriers.waited_for(), state.to_release.len())
+        };
+        let owed = self.owed.marks.len() + ended;
+        if owed == 0 {
+            return self.owed.since = None;
+        }
+        let since = *self.owed.since.get_or_insert_with(Instant::now);
+        let gathered = waited_for.is_some_and(|waited_for| owed >= waited_for);
+        let transparent = self.presenter.fold.is_transparent();
+        if gathered || transparent || since.elapsed() >= GATHER_FOR {
+            self.answer_all();
+        }
+    }
+
+    /// Answers all of them now.
+    pub(super) fn answer_all(&mut self) {
+        self.presenter.release();
+        self.owed.since = None;
+        for (stream, version, mark) in std::mem::take(&mut self.owed.marks) {
+            let mut state = self.shared.state();
+            let account = state.accounts.entry(stream).or_default();
+            let lost = account.lost.first_below(mark).cloned();
+            state.barriers.reached(stream, version, lost.as_ref());
+            drop(state);
+            self.controls.send(Control::Acknowledge { stream, through: mark });
+        }
+        let mut state = self.shared.state();
+        let Progress { accounts, barriers, to_release, .. } = &mut *state;
+        for stream in std::mem::take(to_release) {
+            if let Some(account) = accounts.get(&stream) {
+                barriers.ended(stream, account.loss_at_end().as_ref());
             }
         }
+    }
+}
+
+/// Who waits for what has come.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    /// Marks that were not answered yet.
+    marks: Vec<(StreamId, Version, Offset)>,
+    /// When the first of what is owed came.
+    since: Option<Instant>,
+}
+
+impl Owed {
+    /// How long until what is owed is answered, whatever else is to come.
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.since.map(|since| GATHER_FOR.saturating_sub(since.elapsed()))
     }
 }

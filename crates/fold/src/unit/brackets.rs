@@ -3,9 +3,17 @@
 /// How many brackets `line` leaves open; negative when it closes more than it opens. Brackets in
 /// quotes count as well: one that is taken amiss costs a unit that ends too early or too late.
 pub(super) fn depth(line: &[u8]) -> i32 {
-    let count = |of: &[u8; 3]| line.iter().filter(|&byte| of.contains(byte)).count();
-    let depth = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
-    depth(count(b"([{")).saturating_sub(depth(count(b")]}")))
+    (0..line.len()).map(|at| step(line, at)).sum()
+}
+
+/// Whether the byte opens a bracket (1), closes one (-1), or neither. The bracket of a control sequence
+/// (`ESC [`) is none.
+fn step(line: &[u8], at: usize) -> i32 {
+    match line[at] {
+        b'(' | b'[' | b'{' => i32::from(at == 0 || line[at - 1] != 0x1b),
+        b')' | b']' | b'}' => -1,
+        _ => 0,
+    }
 }
 
 /// How many brackets a line leaves open that starts a printed value, if it does: what follows the
@@ -23,8 +31,8 @@ fn unclosed(line: &[u8]) -> Option<i32> {
         return None;
     }
     let mut closed = 0;
-    let innermost = line.iter().rposition(|byte| {
-        closed += i32::from(b")]}".contains(byte)) - i32::from(b"([{".contains(byte));
+    let innermost = (0..line.len()).rev().find(|&at| {
+        closed -= step(line, at);
         closed < 0
     })?;
     let element = match line[innermost + 1..].trim_ascii_start() {
@@ -71,6 +79,8 @@ mod tests {
             (":(", Some(1)),
             ("done :)", None),
             ("[INFO] step 3", None),
+            ("loss \x1b[31m0.5", None),
+            ("\x1b[31mModel(", Some(1)),
         ];
         for (line, opened) in table {
             assert_eq!(opened_by(line.as_bytes()), opened, "{line}");

@@ -1,6 +1,7 @@
 //! What the statements of an entry have in one of their places, told apart.
 
 use lastline_line::{Member, RankSet};
+use rustc_hash::FxHashMap;
 
 use crate::number::Number;
 use crate::outlier;
@@ -16,6 +17,7 @@ pub(crate) struct Column<'a> {
 #[derive(Debug)]
 pub(crate) struct Group<'a> {
     pub(crate) value: &'a [u8],
+    /// Who made them; of outliers only.
     pub(crate) ranks: RankSet,
     /// How many statements.
     count: usize,
@@ -62,7 +64,7 @@ impl<'a> Column<'a> {
 
     /// Tells the values apart.
     pub(crate) fn tell(&self, members: &[Member]) -> Told<'a> {
-        let mut groups = self.groups(members);
+        let mut groups = self.groups();
         let (all, distinct) = (self.said.len(), groups.len());
         let most = groups.iter().enumerate().max_by_key(|(_, group)| group.count);
         if let Some((at, common)) = most
@@ -70,7 +72,7 @@ impl<'a> Column<'a> {
         {
             let usual = Usual::Common(common.value);
             groups.remove(at);
-            return Told { usual, outliers: groups, distinct };
+            return Told { usual, outliers: self.by_rank(groups, members), distinct };
         }
         let Some(unit) = self.unit(&groups) else {
             let samples = groups.iter().take(SHOWN).map(|group| group.value).collect();
@@ -82,26 +84,39 @@ impl<'a> Column<'a> {
                 .is_some_and(|number| number.value.is_finite() && number.unit(group.value) == unit)
         });
         let usual = numbers_of(numbers, unit.len(), &mut outliers);
-        outliers.sort_by_key(|group| group.ranks.iter().next());
-        Told { usual, outliers, distinct }
+        Told { usual, outliers: self.by_rank(outliers, members), distinct }
     }
 
-    /// The values, each with who said it, in the order in which they came.
-    fn groups(&self, members: &[Member]) -> Vec<Group<'a>> {
+    /// The values, in the order in which they came.
+    fn groups(&self) -> Vec<Group<'a>> {
         let mut groups: Vec<Group<'a>> = Vec::new();
-        let mut by_value = rustc_hash::FxHashMap::default();
-        for &(member, value) in &self.said {
+        let mut by_value = FxHashMap::default();
+        for &(_, value) in &self.said {
             let at = *by_value.entry(value).or_insert_with(|| {
                 let number = Number::read(value);
                 groups.push(Group { value, ranks: RankSet::new(), count: 0, number });
                 groups.len() - 1
             });
             groups[at].count += 1;
-            if let Some(member) = members.get(member as usize) {
-                groups[at].ranks.insert(member.stream.rank);
-            }
         }
         groups
+    }
+
+    /// Outliers with who said them, by their first ranks.
+    fn by_rank(&self, mut outliers: Vec<Group<'a>>, members: &[Member]) -> Vec<Group<'a>> {
+        if outliers.is_empty() {
+            return outliers;
+        }
+        let by_value: FxHashMap<&[u8], usize> =
+            (0..).zip(&outliers).map(|(at, group)| (group.value, at)).collect();
+        for (member, value) in &self.said {
+            if let (Some(&at), Some(member)) = (by_value.get(value), members.get(*member as usize))
+            {
+                outliers[at].ranks.insert(member.stream.rank);
+            }
+        }
+        outliers.sort_by_key(|group| group.ranks.iter().next());
+        outliers
     }
 
     /// The unit of the numbers that nearly all values are, all of them finite.

@@ -48,7 +48,7 @@ fn json_has_the_labels() {
         (&objects[0]["ranks"], &objects[0]["count"]),
         (&"node[1-8,10-64]".into(), &63.into())
     );
-    let outliers = serde_json::json!([{ "ranks": "node37", "value": "99 %" }]);
+    let outliers = serde_json::json!([{ "ranks": "node37", "value": "99" }]);
     assert_eq!(objects[1]["fields"][0]["outliers"], outliers);
     let alone = fold(&["--format", "json"], "node1: hello\n").expect(0);
     let object: Value = serde_json::from_str(alone.out().trim()).unwrap();

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use serde_json::Value;
 
 use crate::soak::run::Seen;
-use crate::soak::scenario::{End, Scenario};
+use crate::soak::scenario::{End, Files, Scenario};
 
 /// Without a report lastline was killed, or left at once because it was told three times.
 pub(super) fn without_report(scenario: &Scenario, seen: &Seen, wrong: &mut Vec<String>) {
@@ -82,9 +82,16 @@ fn exit_code(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec<S
         return;
     };
     let failure = &report["first_failure"];
-    let lost = report["ranks"].as_array().into_iter().flatten().any(|rank| {
-        ["stdout", "stderr"].iter().any(|stream| rank["streams"][*stream]["lost"][0].is_object())
-    });
+    let has = |gaps: &str| {
+        let streams = |rank: &Value| {
+            ["stdout", "stderr"].iter().any(|name| rank["streams"][*name][gaps][0].is_object())
+        };
+        report["ranks"].as_array().into_iter().flatten().any(streams)
+    };
+    // Of output on the console, of output in files, or of the report beside them.
+    let kept = scenario.files != Files::Off;
+    let written = seen.logs.join("report.json").exists();
+    let lost = has("lost") || kept && (has("not_filed") || !written);
     let of_ranks = match (failure["code"].as_i64(), failure["signal"].as_i64()) {
         (_, Some(signal)) => 128 + signal,
         (Some(code), _) => code,

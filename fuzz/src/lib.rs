@@ -74,7 +74,7 @@ pub fn lines(input: &[u8]) {
     assert_eq!(account.shown_bytes + account.withheld.total(), at);
     assert!(account.lost.is_empty());
     // A thread that is not quite gone looks like a leak.
-    client.join();
+    client.join().expect("BUG: nothing is printed that could fail");
 }
 
 /// Any lines of a few ranks: each is given out alone or counted, stream by stream.

@@ -21,8 +21,12 @@ const OBJECTS: u8 = 4;
 const WORDS: u8 = 7;
 /// How many more when the word is written as states and constants are, with a capital.
 const STATES: u8 = 3;
+/// How many there must be when the word is written as identifiers are: `w.fetch`, `ucp_am_bufs`.
+const NAMED: u8 = 3;
 /// How many words there must be beside the one that wanders.
 const OTHERS: usize = 3;
+/// How many beside an identifier.
+const OTHERS_OF_NAMED: usize = 2;
 /// Places beyond this one are not looked at.
 const PLACES: u32 = 48;
 
@@ -74,14 +78,18 @@ impl Wander {
         let is_word =
             |item: &&Item| item.kind == Kind::Word && open >> item.place.min(127) & 1 == 0;
         let words = items.iter().filter(is_word).count();
-        if words < OTHERS {
+        if words < OTHERS_OF_NAMED {
             return None;
         }
         let first = items.iter().position(|item| item.kind == Kind::Word)?;
         for (index, item) in items.iter().enumerate() {
             let fixed = item.kind == Kind::Variable || open >> item.place.min(127) & 1 == 1;
             let others = words - usize::from(item.kind == Kind::Word);
-            if index == first || fixed || item.place >= PLACES || others < OTHERS {
+            let named = is_identifier(&text[item.start as usize..item.end as usize]);
+            let wanted = if named { OTHERS_OF_NAMED } else { OTHERS };
+            // The first word says what the line is about, unless it is the name of a thing.
+            let leads = index == first && !dotted(&text[item.start as usize..item.end as usize]);
+            if leads || fixed || item.place >= PLACES || others < wanted {
                 continue;
             }
             let general = key
@@ -149,6 +157,9 @@ impl Evidence {
 fn needed(text: &[u8], items: &[Item], index: usize) -> u8 {
     let item = items[index];
     let capital = text[item.start as usize].is_ascii_uppercase() && item.kind == Kind::Word;
+    if is_identifier(&text[item.start as usize..item.end as usize]) {
+        return NAMED;
+    }
     let base = match before(text, items, index) {
         Some((between, _)) if between.contains(&b'=') => OBJECTS,
         Some((_, word)) if words::is_title(word) => NAMES,
@@ -156,6 +167,19 @@ fn needed(text: &[u8], items: &[Item], index: usize) -> u8 {
         _ => WORDS,
     };
     base + if capital { STATES } else { 0 }
+}
+
+/// Whether a word is written as the names in programs are, not as prose: with a dot, an underscore,
+/// a capital after its first letter beside small ones.
+fn is_identifier(word: &[u8]) -> bool {
+    let mark = word.iter().any(|byte| b"._".contains(byte));
+    let small = word.iter().any(u8::is_ascii_lowercase);
+    mark || small && word.iter().skip(1).any(u8::is_ascii_uppercase)
+}
+
+/// Whether a word is a dotted name: `com.apple.Safari`.
+fn dotted(word: &[u8]) -> bool {
+    word.contains(&b'.')
 }
 
 /// What stands between an item and the one before it, and that one.

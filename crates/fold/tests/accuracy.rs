@@ -4,22 +4,39 @@
 //! the lines of their true group.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use lastline_fold::Miner;
 
-/// The share of `(true group, line)`s that are grouped right.
-fn accuracy(lines: &[(String, String)]) -> f64 {
+/// How a set of lines is grouped, as shares of its lines.
+struct Score {
+    /// Lines whose group holds exactly the lines of their true group.
+    right: f64,
+    /// Lines whose group holds lines of another true group, too.
+    mixed: f64,
+}
+
+/// Scores the groups of `(true group, line)`s.
+fn score(lines: &[(String, String)]) -> Score {
     let mut miner = Miner::default();
     let groups: Vec<_> = lines.iter().map(|(_, line)| miner.group(line.as_bytes())).collect();
-    let mut found: HashMap<_, HashSet<usize>> = HashMap::new();
-    let mut wanted: HashMap<_, HashSet<usize>> = HashMap::new();
+    let mut found: HashMap<_, Vec<usize>> = HashMap::new();
+    let mut wanted: HashMap<&str, usize> = HashMap::new();
     for (at, ((truth, _), group)) in lines.iter().zip(groups).enumerate() {
-        found.entry(miner.resolve(group)).or_default().insert(at);
-        wanted.entry(truth).or_default().insert(at);
+        found.entry(miner.resolve(group)).or_default().push(at);
+        *wanted.entry(truth).or_default() += 1;
     }
-    let right = found.values().filter(|group| wanted.values().any(|truth| truth == *group));
-    right.map(HashSet::len).sum::<usize>() as f64 / lines.len() as f64
+    let (mut right, mut mixed) = (0, 0);
+    for group in found.values() {
+        let truths: HashSet<&str> = group.iter().map(|&at| lines[at].0.as_str()).collect();
+        if truths.len() > 1 {
+            mixed += group.len();
+        } else if truths.iter().all(|truth| wanted[truth] == group.len()) {
+            right += group.len();
+        }
+    }
+    let share = |part: usize| part as f64 / lines.len() as f64;
+    Score { right: share(right), mixed: share(mixed) }
 }
 
 #[test]
@@ -71,29 +88,62 @@ fn column(records: &[Vec<String>], name: &str) -> Vec<String> {
     records[1..].iter().map(|record| record[at].clone()).collect()
 }
 
-fn loghub() -> PathBuf {
-    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/loghub");
-    std::env::var_os("LASTLINE_LOGHUB").map_or_else(beside, PathBuf::from)
+fn folder(variable: &str, name: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(name);
+    std::env::var_os(variable).map_or(beside, PathBuf::from)
 }
+
+/// The files of both collections of real logs, with the names of the sets.
+fn sets() -> Vec<(&'static str, PathBuf)> {
+    let loghub = folder("LASTLINE_LOGHUB", "loghub");
+    let sites = folder("LASTLINE_SITES", "sites");
+    let by_hand =
+        LOGHUB.map(|set| (set, loghub.join(set).join(format!("{set}_2k.log_structured.csv"))));
+    let by_site = SITES.map(|set| (set, sites.join(format!("{set}.csv"))));
+    by_hand.into_iter().chain(by_site).collect()
+}
+
+/// Sets with labels made by hand.
+const LOGHUB: [&str; 13] = [
+    "Apache",
+    "BGL",
+    "HDFS",
+    "HPC",
+    "Hadoop",
+    "Linux",
+    "Mac",
+    "OpenSSH",
+    "OpenStack",
+    "Proxifier",
+    "Spark",
+    "Thunderbird",
+    "Zookeeper",
+];
+/// Sets labelled by the place in the program that wrote the line.
+const SITES: [&str; 6] = ["celery", "dask", "etcd", "pip", "ray", "ucx"];
 
 #[test]
 fn real_logs_are_grouped_right() {
-    let sets = ["Apache", "BGL", "HDFS", "HPC", "Hadoop", "Linux", "OpenSSH", "Spark"];
-    let mut sum = 0.0;
-    for set in sets {
-        let path = loghub().join(set).join(format!("{set}_2k.log_structured.csv"));
-        let Ok(bytes) = std::fs::read(&path) else {
-            println!("no real logs at {}: nothing is measured (LASTLINE_LOGHUB)", path.display());
+    let (mut right, mut mixed) = (0.0, 0.0);
+    let sets = sets();
+    for (set, path) in &sets {
+        let Ok(bytes) = std::fs::read(path) else {
+            println!(
+                "no real logs at {}: nothing is measured (LASTLINE_LOGHUB, LASTLINE_SITES)",
+                path.display()
+            );
             return;
         };
         let records = records(&String::from_utf8_lossy(&bytes));
         let lines = column(&records, "EventId").into_iter().zip(column(&records, "Content"));
-        let accuracy = accuracy(&lines.collect::<Vec<_>>());
-        println!("{set}: {accuracy:.4}");
-        assert!(accuracy >= 0.60, "{set}: {accuracy}");
-        sum += accuracy;
+        let score = score(&lines.collect::<Vec<_>>());
+        println!("{set}: right {:.4}, mixed {:.4}", score.right, score.mixed);
+        assert!(score.right >= 0.55, "{set}: {}", score.right);
+        right += score.right;
+        mixed += score.mixed;
     }
-    let mean = sum / sets.len() as f64;
-    println!("mean: {mean:.4}");
-    assert!(mean >= 0.97, "mean: {mean}");
+    let (right, mixed) = (right / sets.len() as f64, mixed / sets.len() as f64);
+    println!("mean: right {right:.4}, mixed {mixed:.4}");
+    assert!(right >= 0.91, "mean: {right}");
+    assert!(mixed <= 0.01, "mean: {mixed}");
 }

@@ -2,6 +2,8 @@
 
 use super::class::{CLASS, CONTROL, is_alphanumeric};
 
+/// How long a bracket with all that it holds may be to be taken as one; lines above are rare.
+const MAX_LITERAL_BYTES: usize = 4096;
 /// How long a quoted or braced value may be to be taken as one.
 pub(super) const MAX_VALUE_BYTES: usize = 256;
 
@@ -52,6 +54,57 @@ pub(super) fn closing_brace(text: &[u8], open: usize) -> Option<usize> {
         }
     }
     None
+}
+
+/// One past the bracket when nothing but digits stands in brackets at `open`.
+pub(super) fn number_in_brackets(text: &[u8], open: usize) -> Option<usize> {
+    let close = match text.get(open)? {
+        b'(' => b')',
+        b'[' => b']',
+        _ => return None,
+    };
+    let digits = text[open + 1..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let end = open + 1 + digits;
+    (digits > 0 && text.get(end) == Some(&close)).then_some(end + 1)
+}
+
+/// One past the bracket that closes the one at `open`; brackets in quotes do not count.
+pub(super) fn closing(text: &[u8], open: usize) -> Option<usize> {
+    let (mut depth, mut at) = (0_u32, open);
+    while let Some(&byte) = text.get(at).filter(|_| at < open + MAX_LITERAL_BYTES) {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b'<' if text.get(at + 1).is_some_and(|b| is_alphanumeric(*b)) => depth += 1,
+            b'>' if at > 0 && text[at - 1] == b'-' => {}
+            b')' | b']' | b'}' => depth = depth.checked_sub(1)?,
+            b'>' if text[open] == b'<' => depth = depth.checked_sub(1)?,
+            b'"' | b'\'' if !is_alphanumeric(text[at - 1]) || text[at - 1] == b'b' => {
+                at += 1 + memchr::memchr(byte, &text[at + 1..])?;
+            }
+            _ if CLASS[usize::from(byte)] & CONTROL != 0 => return None,
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
+}
+
+/// Whether a value in a language's own notation opens at `at`, one that a program printed whole:
+/// `{'op': 'stop'}`, `('a', 9)`, `["x"]`, and `<Worker 'w', status: running>`.
+pub(super) fn opens_literal(text: &[u8], at: usize) -> bool {
+    let Some(before) = at.checked_sub(1).map(|before| text[before]) else { return false };
+    let inside = &text[at + 1..];
+    match text[at] {
+        b'<' => {
+            let named = inside.first().is_some_and(u8::is_ascii_alphabetic);
+            let stop = memchr::memchr2(b' ', b'>', inside);
+            named && before == b' ' && stop.is_some_and(|stop| inside[stop] == b' ')
+        }
+        _ => before == b' ' && matches!(inside.first(), Some(b'\'' | b'"')),
+    }
 }
 
 /// The word before the `=` at `at`.

@@ -3,6 +3,7 @@
 mod class;
 mod drawn;
 pub(crate) mod hash;
+mod json;
 mod look;
 mod run;
 pub(crate) mod scan;

@@ -185,6 +185,23 @@ fn is_colon_number(run: &[u8]) -> bool {
     colons >= 2 && digits
 }
 
+/// Whether the run is a host's dotted name and a port: `csdnimg.cn:80`.
+pub(super) fn is_endpoint(run: &[u8]) -> bool {
+    let Some(colon) = memchr::memchr(b':', run) else { return false };
+    let (name, port) = (&run[..colon], &run[colon + 1..]);
+    let label =
+        |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(byte);
+    let port = (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit);
+    port && interior(name, b'.') && name.iter().all(label)
+}
+
+/// Whether the run is an address with a scheme, or a path that goes on with a query.
+pub(super) fn starts_url(text: &[u8], start: usize, end: usize, classes: u8) -> bool {
+    let run = &text[start..end];
+    let query = text.get(end) == Some(&b'?') && text.get(end + 1).is_some_and(|b| is_letter(*b));
+    has_letter(classes) && (has_scheme(run) || query && run.starts_with(b"/"))
+}
+
 /// Where a URL that starts at `start` ends: at a blank, a quote or a closing bracket.
 pub(super) fn end_of_url(text: &[u8], start: usize) -> usize {
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>)]}|".contains(byte);

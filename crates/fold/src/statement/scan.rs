@@ -18,7 +18,8 @@
 
 use super::class::{CLASS, CONTROL, PUNCT, RUN, SPACE, is_alphanumeric};
 use super::run::{self, Piece};
-use super::{drawn, hash, look, words};
+use super::{drawn, hash, json, look, words};
+use crate::place::Place;
 
 /// What stands at a place of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub(crate) struct Item {
 /// The hash of a variable, at whichever place.
 pub(crate) const VARIABLE: u64 = 0x5bd1_e995_7b1f_0d3b;
 const STEM: u64 = 0x2545_f491_4f6c_dd1d;
+/// The place of what is beside the statement.
+const BESIDE: u32 = u32::MAX;
 const GLUE: u64 = 0x1000_0000_01b3;
 
 /// What the last scanned line consists of; reused from line to line.
@@ -72,6 +75,12 @@ pub(crate) struct Scan {
     assigned: u8,
     /// The next variable has a sign like `<` before it.
     lead: Option<usize>,
+    /// What ends before this is beside the statement: it tells layouts apart, not statements.
+    beside: usize,
+    /// In a line of JSON, where the message stands: the one string in it that is read.
+    message: Option<Place>,
+    /// The line is an object of JSON.
+    json: bool,
 }
 
 impl Scan {
@@ -79,6 +88,8 @@ impl Scan {
     /// and `trusted` does not say that this has been dealt with.
     pub(crate) fn read(&mut self, text: &[u8], trusted: bool) -> bool {
         self.restart();
+        self.json = text.starts_with(b"{\"");
+        self.message = if self.json { json::message(text) } else { None };
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
             let class = CLASS[usize::from(byte)];
@@ -108,6 +119,13 @@ impl Scan {
         self.place = 0;
         self.clear_glue();
         self.lead = None;
+        self.beside = 0;
+    }
+
+    /// Whether what stands at `at` is beside the statement.
+    #[inline]
+    fn is_beside(&self, at: usize) -> bool {
+        at < self.beside
     }
 
     /// A run of letters, digits and marks. Returns where it ends.
@@ -126,7 +144,7 @@ impl Scan {
             self.variable(start, end);
             return end;
         }
-        if run::has_letter(classes) && run::has_scheme(&text[start..end]) {
+        if run::starts_url(text, start, end, classes) {
             let end = run::end_of_url(text, start);
             self.variable(start, end);
             return end;
@@ -142,6 +160,9 @@ impl Scan {
     #[inline]
     fn pieces(&mut self, text: &[u8], start: usize, end: usize) {
         if look::is_decimal(&text[start..end]) {
+            return self.variable(start, end);
+        }
+        if run::is_endpoint(&text[start..end]) {
             return self.variable(start, end);
         }
         run::cut(text, start, end, &mut |piece, from, to| match piece {
@@ -177,11 +198,15 @@ impl Scan {
                 return end;
             }
         }
+        if short && words::is_not_a_number(word) && !self.items.is_empty() {
+            self.variable(start, end);
+            return end;
+        }
         let hexadecimal = word.len() >= 8 && word.iter().all(u8::is_ascii_hexdigit);
         if hexadecimal || word.len() <= 4 && self.is_in_date(text, start, end) {
             self.variable(start, end);
         } else {
-            self.word(text, start, end);
+            return self.word_or_counted(text, start, end);
         }
         end
     }
@@ -229,19 +254,28 @@ impl Scan {
                     return end;
                 }
             }
-            b'|' | b'[' => {
-                if let Some(end) = drawn::end_of_bar(text, at) {
-                    self.stick(text, at, at + 1);
-                    self.variable(at + 1, end);
-                    // Where there is nothing but numbers beside it, it tells what the line says.
-                    self.words += 1;
-                    return end;
-                }
+            b'|' | b'[' if let Some(end) = drawn::end_of_bar(text, at) => {
+                self.stick(text, at, at + 1);
+                self.variable(at + 1, end);
+                // Where there is nothing but numbers beside it, it tells what the line says.
+                self.words += 1;
+                return end;
             }
             // `<1 sec`: a bound is part of the amount.
             b'<' | b'>' if self.is_bound(text, at) => {
                 self.lead = Some(at);
                 return at + 1;
+            }
+            b'(' if self.is_gloss(text, at) => {
+                if let Some(end) = look::closing(text, at) {
+                    self.beside = end;
+                }
+            }
+            b'<' | b'(' | b'{' | b'[' if look::opens_literal(text, at) => {
+                if let Some(end) = look::closing(text, at) {
+                    self.variable(at, end);
+                    return end;
+                }
             }
             // ` ()`: a value that is absent.
             b'(' if text.get(at + 1) == Some(&b')') && at > 0 && text[at - 1] == b' ' => {
@@ -259,6 +293,19 @@ impl Scan {
         at + 1
     }
 
+    /// Whether the bracket at `at` explains the variable before it: `1190 bytes (1.16 KB)`.
+    fn is_gloss(&self, text: &[u8], at: usize) -> bool {
+        self.glue == 0
+            && !self.is_beside(at)
+            && at > 0
+            && text[at - 1] == b' '
+            && self.items.last().is_some_and(|last| {
+                last.kind == Kind::Variable
+                    && last.end as usize <= at
+                    && text[last.end as usize..at].iter().all(|b| b" )]".contains(b))
+            })
+    }
+
     fn is_bound(&self, text: &[u8], at: usize) -> bool {
         self.glue == 0
             && text.get(at + 1).is_some_and(u8::is_ascii_digit)
@@ -270,6 +317,9 @@ impl Scan {
     /// Returns where to go on.
     fn quoted(&mut self, text: &[u8], at: usize) -> Option<usize> {
         let quote = text[at];
+        if self.json && self.is_structured(text, at) {
+            return self.json_string(text, at);
+        }
         if at > 0 && (is_alphanumeric(text[at - 1]) || text[at - 1] == quote) {
             return None;
         }
@@ -293,6 +343,22 @@ impl Scan {
         Some(at + 2 + length)
     }
 
+    /// A string of JSON that is neither a key nor the message. Returns where to go on.
+    fn json_string(&mut self, text: &[u8], at: usize) -> Option<usize> {
+        let end = json::end_of_string(text, at)?;
+        let value = &text[at + 1..end - 1];
+        let key = text[end..].trim_ascii_start().first() == Some(&b':');
+        let message = self.message.is_some_and(|it| it.start as usize == at + 1);
+        let control = value.iter().any(|&b| CLASS[usize::from(b)] & CONTROL != 0);
+        if key || message || control {
+            return None;
+        }
+        self.stick(text, at, at + 1);
+        self.variable(at + 1, end - 1);
+        self.stick(text, end - 1, end);
+        Some(end)
+    }
+
     /// Whether the quote at `at` belongs to notation like JSON's, where everything is quoted.
     fn is_structured(&self, text: &[u8], at: usize) -> bool {
         at > 0 && matches!(text[at - 1], b'{' | b':' | b'[' | b',')
@@ -305,10 +371,25 @@ impl Scan {
         at + 1
     }
 
+    /// A word, or a name with its number in brackets: `LOCAL(0)`, `lane[1]`. Returns where it ends.
+    #[inline]
+    fn word_or_counted(&mut self, text: &[u8], start: usize, end: usize) -> usize {
+        match look::number_in_brackets(text, end) {
+            Some(close) => {
+                self.stem(text, start, end + 1, close);
+                close
+            }
+            None => {
+                self.word(text, start, end);
+                end
+            }
+        }
+    }
+
     #[inline]
     fn word(&mut self, text: &[u8], start: usize, end: usize) {
         let hash = hash::word(text, start, end);
-        self.words += 1;
+        self.words += u32::from(!self.is_beside(start));
         self.item(hash, start, end, end, Kind::Word);
     }
 
@@ -332,6 +413,10 @@ impl Scan {
 
     #[inline]
     fn item(&mut self, hash: u64, start: usize, varies: usize, end: usize, kind: Kind) {
+        if self.is_beside(start) {
+            self.layout = hash::mix(self.layout ^ hash, STEM);
+            return self.push(hash, start, varies, end, BESIDE, kind);
+        }
         if self.glue != 0 {
             self.key = self.key.wrapping_add(hash::placed(self.glue, self.place));
         }
@@ -345,8 +430,11 @@ impl Scan {
     /// Another element of a list: the statement is the same however many there are.
     fn go_on(&mut self, hash: u64, start: usize, varies: usize, end: usize, kind: Kind) {
         self.layout = hash::mix(self.layout ^ self.glue ^ VARIABLE, STEM);
+        if self.is_beside(start) {
+            return self.push(hash, start, varies, end, BESIDE, kind);
+        }
         self.clear_glue();
-        self.push(hash, start, varies, end, self.place - 1, kind);
+        self.push(hash, start, varies, end, self.place.saturating_sub(1), kind);
     }
 
     #[inline]
@@ -370,6 +458,11 @@ impl Scan {
     #[inline]
     fn stick(&mut self, text: &[u8], start: usize, end: usize) {
         for &byte in &text[start..end] {
+            if self.is_beside(start) {
+                self.layout = hash::mix(self.layout ^ u64::from(byte) ^ 0x100, GLUE);
+                self.assigned = if matches!(byte, b':' | b'=') { byte } else { 0 };
+                continue;
+            }
             self.glue = self.glue.wrapping_mul(GLUE) ^ u64::from(byte) ^ 0x100;
             self.glue_byte = byte;
             self.assigned = if matches!(byte, b':' | b'=') { byte } else { 0 };

@@ -151,6 +151,12 @@ pub(super) fn is_literal(word: &[u8]) -> bool {
     )
 }
 
+/// Whether `word` is what stands where other lines have a number: `loss nan`.
+pub(super) fn is_not_a_number(word: &[u8]) -> bool {
+    let unsigned = word.strip_prefix(b"-").or(word.strip_prefix(b"+")).unwrap_or(word);
+    matches!(unsigned, b"nan" | b"NaN" | b"inf" | b"Inf" | b"Infinity")
+}
+
 /// Whether `word` is a preposition whose object is often a name.
 pub(crate) fn is_preposition(word: &[u8]) -> bool {
     matches!(

@@ -75,13 +75,15 @@ impl Wander {
         open: u128,
         exists: impl Fn(u64) -> bool,
     ) -> Option<Verdict> {
-        let is_word =
-            |item: &&Item| item.kind == Kind::Word && open >> item.place.min(127) & 1 == 0;
+        // A word inside a gloss is beside the statement, and no word of it.
+        let is_word = |item: &&Item| {
+            item.kind == Kind::Word && item.place < PLACES && open >> item.place & 1 == 0
+        };
         let words = items.iter().filter(is_word).count();
         if words < OTHERS_OF_NAMED {
             return None;
         }
-        let first = items.iter().position(|item| item.kind == Kind::Word)?;
+        let first = items.iter().position(|item| item.kind == Kind::Word && item.place < PLACES)?;
         for (index, item) in items.iter().enumerate() {
             let fixed = item.kind == Kind::Variable || open >> item.place.min(127) & 1 == 1;
             let others = words - usize::from(item.kind == Kind::Word);

@@ -46,6 +46,11 @@ fn trim(text: &[u8], start: usize, end: usize) -> (usize, usize) {
     let from = leading(run, first);
     let to = match run.get(last + 1) {
         Some(b'/' | b'\\' | b'%' | b'+') => last + 2,
+        // Names may end in underscores: `class_`, and `mkdtemp`'s random ones.
+        Some(b'_') => {
+            let rest = &run[last + 1..];
+            last + 1 + rest.iter().take_while(|&&byte| byte == b'_').count()
+        }
         _ => last + 1,
     };
     (start + from, start + to)
@@ -278,6 +283,8 @@ mod tests {
             ("0x0b85eee0", "<0x0b85eee0>"),
             ("/var/www/html/", "</var/www/html/>"),
             ("./run", "<./run>"),
+            ("/tmp/unpack-wopxmz__", "</tmp/unpack-wopxmz__>"),
+            ("class_,", "class_,"),
             ("C:\\Users\\x", "<C:\\Users\\x>"),
             ("ns.marryaldkfaczcz.com", "<ns.marryaldkfaczcz.com>"),
             ("org.apache.hadoop.Foo", "org.apache.hadoop.Foo"),

@@ -119,12 +119,14 @@ const LOGHUB: [&str; 13] = [
     "Thunderbird",
     "Zookeeper",
 ];
+/// The sets of which most lines are grouped right by the simplest rules.
+const FIRST: [&str; 8] = ["Apache", "BGL", "HDFS", "HPC", "Hadoop", "Linux", "OpenSSH", "Spark"];
 /// Sets labelled by the place in the program that wrote the line.
 const SITES: [&str; 6] = ["celery", "dask", "etcd", "pip", "ray", "ucx"];
 
 #[test]
 fn real_logs_are_grouped_right() {
-    let (mut right, mut mixed) = (0.0, 0.0);
+    let (mut right, mut mixed, mut first) = (0.0, 0.0, 0.0);
     let sets = sets();
     for (set, path) in &sets {
         let Ok(bytes) = std::fs::read(path) else {
@@ -141,9 +143,12 @@ fn real_logs_are_grouped_right() {
         assert!(score.right >= 0.55, "{set}: {}", score.right);
         right += score.right;
         mixed += score.mixed;
+        first += if FIRST.contains(set) { score.right } else { 0.0 };
     }
+    let first = first / FIRST.len() as f64;
+    assert!(first >= 0.99, "mean of the first eight: {first}");
     let (right, mixed) = (right / sets.len() as f64, mixed / sets.len() as f64);
     println!("mean: right {right:.4}, mixed {mixed:.4}");
-    assert!(right >= 0.91, "mean: {right}");
+    assert!(right >= 0.915, "mean: {right}");
     assert!(mixed <= 0.01, "mean: {mixed}");
 }

@@ -71,13 +71,15 @@ pub(super) fn number_in_brackets(text: &[u8], open: usize) -> Option<usize> {
 /// One past the bracket that closes the one at `open`; brackets in quotes do not count.
 pub(super) fn closing(text: &[u8], open: usize) -> Option<usize> {
     let (mut depth, mut at) = (0_u32, open);
+    // Elsewhere they are as often signs as brackets, and no bracket closes between them.
+    let angles = text.get(open) == Some(&b'<');
     while let Some(&byte) = text.get(at).filter(|_| at < open + MAX_LITERAL_BYTES) {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
-            b'<' if text.get(at + 1).is_some_and(|b| is_alphanumeric(*b)) => depth += 1,
+            b'<' if angles && text.get(at + 1).is_some_and(|b| is_alphanumeric(*b)) => depth += 1,
             b'>' if at > 0 && text[at - 1] == b'-' => {}
             b')' | b']' | b'}' => depth = depth.checked_sub(1)?,
-            b'>' if text[open] == b'<' => depth = depth.checked_sub(1)?,
+            b'>' if angles => depth = depth.checked_sub(1)?,
             b'"' | b'\'' if !is_alphanumeric(text[at - 1]) || text[at - 1] == b'b' => {
                 at += 1 + memchr::memchr(byte, &text[at + 1..])?;
             }
@@ -93,7 +95,8 @@ pub(super) fn closing(text: &[u8], open: usize) -> Option<usize> {
 }
 
 /// Whether a value in a language's own notation opens at `at`, one that a program printed whole:
-/// `{'op': 'stop'}`, `('a', 9)`, `["x"]`, and `<Worker 'w', status: running>`.
+/// `{'op': 'stop'}`, `('a', 9)`, `["x"]`, and `<Worker 'w', status: running>`; behind a key also
+/// without a blank, as in `args:('a', 9)`.
 pub(super) fn opens_literal(text: &[u8], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).map(|before| text[before]) else { return false };
     let inside = &text[at + 1..];
@@ -103,8 +106,24 @@ pub(super) fn opens_literal(text: &[u8], at: usize) -> bool {
             let stop = memchr::memchr2(b' ', b'>', inside);
             named && before == b' ' && stop.is_some_and(|stop| inside[stop] == b' ')
         }
-        _ => before == b' ' && matches!(inside.first(), Some(b'\'' | b'"')),
+        _ => {
+            let keyed = matches!(before, b':' | b'=') && at > 1 && is_alphanumeric(text[at - 2]);
+            (before == b' ' || keyed) && matches!(inside.first(), Some(b'\'' | b'"'))
+        }
     }
+}
+
+/// One past the value in a language's own notation that opens at `open`: where it is closed, or
+/// where the program cut it short, `{'a': 1, 'b': [2,...`.
+pub(super) fn end_of_literal(text: &[u8], open: usize) -> Option<usize> {
+    closing(text, open).or_else(|| {
+        let within = &text[open..text.len().min(open + MAX_LITERAL_BYTES)];
+        if within.iter().any(|&byte| CLASS[usize::from(byte)] & CONTROL != 0) {
+            return None;
+        }
+        let ends = |at: &usize| within.get(at + 3).is_none_or(|byte| b" )]}".contains(byte));
+        memchr::memmem::find_iter(within, b"...").find(ends).map(|at| open + at + 3)
+    })
 }
 
 /// The word before the `=` at `at`.

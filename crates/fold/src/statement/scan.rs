@@ -272,7 +272,7 @@ impl Scan {
                 }
             }
             b'<' | b'(' | b'{' | b'[' if look::opens_literal(text, at) => {
-                if let Some(end) = look::closing(text, at) {
+                if let Some(end) = look::end_of_literal(text, at) {
                     self.variable(at, end);
                     return end;
                 }

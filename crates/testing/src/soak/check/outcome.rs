@@ -1,6 +1,7 @@
 //! How lastline and the ranks ended.
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -73,6 +74,12 @@ fn failures(report: &Value, wrong: &mut Vec<String>) {
     }
 }
 
+/// Whether both files are there and hold the same.
+fn same(left: &Path, right: &Path) -> bool {
+    let (left, right) = (std::fs::read(left), std::fs::read(right));
+    left.is_ok_and(|left| right.is_ok_and(|right| left == right))
+}
+
 fn exit_code(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec<String>) {
     let Some(code) = seen.status.and_then(|status| status.code()) else {
         // It may be killed when all is over but its own end.
@@ -90,7 +97,7 @@ fn exit_code(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec<S
     };
     // Of output on the console, of output in files, or of the report beside them.
     let kept = scenario.files != Files::Off;
-    let written = seen.logs.join("report.json").exists();
+    let written = same(&seen.logs.join("report.json"), &seen.report);
     let lost = has("lost") || kept && (has("not_filed") || !written);
     let of_ranks = match (failure["code"].as_i64(), failure["signal"].as_i64()) {
         (_, Some(signal)) => 128 + signal,

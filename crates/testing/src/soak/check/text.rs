@@ -10,6 +10,7 @@ use crate::soak::run::Seen;
 use crate::soak::scenario::{Format, Reader, Scenario};
 
 /// A printed line of a stream.
+#[derive(Clone, Copy)]
 struct Piece<'a> {
     text: &'a [u8],
     continues: bool,
@@ -108,11 +109,19 @@ fn show(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(80)]).into_owned()
 }
 
+/// Whether it only says that a line stands open, which is printed whole when its end comes. No rank
+/// ends a line so.
+fn is_announced(piece: &Piece<'_>) -> bool {
+    !piece.continues && piece.text.ends_with(" …".as_bytes())
+}
+
 /// Finds every line of a stream among the lines that were printed of it.
 fn match_stream(facts: &Facts, pieces: &[Piece<'_>]) -> Result<Marks, String> {
     if !facts.shown {
         return if pieces.is_empty() { Ok(Marks::new()) } else { Err("it was not to be".into()) };
     }
+    let pieces: Vec<Piece<'_>> =
+        pieces.iter().filter(|piece| !is_announced(piece)).copied().collect();
     let mut marks = Marks::new();
     let (mut next, cut) = (0, !facts.reader.takes_all());
     for (from, to) in present(facts) {

@@ -12,17 +12,23 @@ use crate::values::FoldMode;
 pub(crate) fn fold(mode: FoldMode, ranks: RankSet, window: Option<Duration>) -> Box<dyn Fold> {
     match mode {
         FoldMode::Off => Box::new(Off),
-        FoldMode::Ranks => {
-            let mut options = RanksOptions::default();
-            options.window = window.unwrap_or(options.window);
-            Box::new(Ranks::new(ranks, options))
-        }
-        FoldMode::Similar => {
-            let mut options = SimilarOptions::default();
-            options.window = window.unwrap_or(options.window);
-            Box::new(Similar::new(options))
-        }
+        FoldMode::Ranks => Box::new(Ranks::new(ranks, ranks_options(window))),
+        FoldMode::Similar => Box::new(Similar::new(similar_options(window))),
     }
+}
+
+/// How ranks are folded, with this window where one is given.
+pub(crate) fn ranks_options(window: Option<Duration>) -> RanksOptions {
+    let mut options = RanksOptions::default();
+    options.window = window.unwrap_or(options.window);
+    options
+}
+
+/// How similar lines are folded, with this window where one is given.
+pub(crate) fn similar_options(window: Option<Duration>) -> SimilarOptions {
+    let mut options = SimilarOptions::default();
+    options.window = window.unwrap_or(options.window);
+    options
 }
 
 /// A printer that says once, when something is first folded, where every line is.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lastline_client::{Client, Labels, Options};
-use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
+use lastline_fold::{Ranks, Similar};
 use lastline_line::{Fold, RankNames};
 
 use self::input::LabelledInput;
@@ -22,6 +22,7 @@ use self::labels::LabelRanks;
 use self::prefix::LabelPrefix;
 use crate::console::{self, Look};
 use crate::exit;
+use crate::folding::{ranks_options, similar_options};
 use crate::units::duration;
 use crate::values::{FilterMode, Format, Prefix, When, prefix};
 
@@ -118,15 +119,7 @@ fn open(file: Option<&Path>) -> anyhow::Result<File> {
 
 fn fold_of(mode: FilterMode, names: Arc<dyn RankNames>, window: Option<Duration>) -> Box<dyn Fold> {
     match mode {
-        FilterMode::Ranks => {
-            let mut options = RanksOptions::default();
-            options.window = window.unwrap_or(options.window);
-            Box::new(Ranks::of_speakers(options).named(names))
-        }
-        FilterMode::Similar => {
-            let mut options = SimilarOptions::default();
-            options.window = window.unwrap_or(options.window);
-            Box::new(Similar::new(options).named(names))
-        }
+        FilterMode::Ranks => Box::new(Ranks::of_speakers(ranks_options(window)).named(names)),
+        FilterMode::Similar => Box::new(Similar::new(similar_options(window)).named(names)),
     }
 }

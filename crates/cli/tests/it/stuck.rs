@@ -87,8 +87,19 @@ fn a_slow_console_gets_every_line_once_however_long_it_takes() {
     command.stdout(write);
     let mut run = Running::start(command);
     // Slower than the budget of the shutdown as a whole, and never silent for as long.
-    let reader = std::thread::spawn(move || {
-        let (mut all, mut some) = (Vec::new(), vec![0; 16 << 10]);
+    let reader = read_slowly(read, 16 << 10);
+    assert_eq!(run.wait_exit().code(), Some(0));
+    drop(run);
+    let shown = reader.join().unwrap();
+    assert!(shown == file(&place.path("logs"), 0, "stdout"));
+    let report = json(&place.path("logs/report.json"));
+    assert_eq!(stream(&report, 0, "stdout")["lost"].as_array().unwrap().len(), 0);
+}
+
+/// Reads a pipe to its end, so many bytes twenty times a second.
+fn read_slowly(read: std::io::PipeReader, bytes: usize) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let (mut all, mut some) = (Vec::new(), vec![0; bytes]);
         loop {
             match std::io::Read::read(&mut &read, &mut some).unwrap() {
                 0 => return all,
@@ -96,13 +107,7 @@ fn a_slow_console_gets_every_line_once_however_long_it_takes() {
             }
             std::thread::park_timeout(Duration::from_millis(50));
         }
-    });
-    assert_eq!(run.wait_exit().code(), Some(0));
-    drop(run);
-    let shown = reader.join().unwrap();
-    assert!(shown == file(&place.path("logs"), 0, "stdout"));
-    let report = json(&place.path("logs/report.json"));
-    assert_eq!(stream(&report, 0, "stdout")["lost"].as_array().unwrap().len(), 0);
+    })
 }
 
 /// Runs a rank that writes so much to a pipe, of which so much is read in a second, with a second for
@@ -116,16 +121,7 @@ fn assert_all_arrives(bytes: u64, pipe_bytes: usize, bytes_per_second: usize) {
     let mut command = place.command(&[&options[..], &[&rank, "flood", "1", &bytes]].concat());
     command.stdout(write);
     let mut run = Running::start(command);
-    let reader = std::thread::spawn(move || {
-        let (mut all, mut some) = (Vec::new(), vec![0; bytes_per_second / 20]);
-        loop {
-            match std::io::Read::read(&mut &read, &mut some).unwrap() {
-                0 => return all,
-                count => all.extend_from_slice(&some[..count]),
-            }
-            std::thread::park_timeout(Duration::from_millis(50));
-        }
-    });
+    let reader = read_slowly(read, bytes_per_second / 20);
     assert_eq!(run.wait_exit().code(), Some(0));
     drop(run);
     assert!(reader.join().unwrap() == file(&place.path("logs"), 0, "stdout"));

@@ -133,9 +133,7 @@ impl Worker {
         }
         let due = self.presenter.fold_due.into_iter().chain(self.watch.due()).min();
         let due = due.map(|due| due.since(now()));
-        if let Some(due) = self.owed.due() {
-            return Some(due);
-        }
+        let due = due.into_iter().chain(self.owed.due()).min();
         let look = self.silence.as_ref().map_or(LOOK_UP_AFTER, Silence::look_every);
         Some(due.unwrap_or(look).min(look).min(LOOK_UP_AFTER))
     }

@@ -43,7 +43,11 @@ impl Catalogue {
     /// Takes in what is new.
     pub(super) fn refresh(&mut self, storage: &dyn Storage) -> Result<(), AppenderError> {
         // Files first: what the index then says of them may only be more.
-        let names = match storage.names() {
+        let mut names = storage.names();
+        if names.as_ref().is_err_and(is_too_many) && self.open.close_all() {
+            names = storage.names();
+        }
+        let names = match names {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::Unsupported => Vec::new(),
             Err(source) => return Err(AppenderError::List { source }),

@@ -10,16 +10,39 @@ use crate::{Append, Storage};
 /// The most files that stay open: few beside what a process may have, many enough that a job of so
 /// many ranks is read without opening a file twice.
 const OPEN_FILES: usize = 64;
+/// Of the descriptors that this process may have, one in so many is for files that stay open. The
+/// others are for whoever opens something now: the directory, the index, what the program reads.
+const SHARE: u64 = 4;
 
 /// Files of families by their number, of which the least recently used are closed.
-#[derive(Default)]
 pub(super) struct OpenFiles {
     files: HashMap<(FamilyId, u32), (u64, Arc<dyn Append>)>,
+    /// How many files stay open.
+    most: usize,
     /// How often files were used, by which the least recently used are told.
     uses: u64,
 }
 
+impl Default for OpenFiles {
+    fn default() -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let share = limit.map_or(u64::MAX, |limit| limit / SHARE);
+        Self::keeping(usize::try_from(share).unwrap_or(usize::MAX).clamp(1, OPEN_FILES))
+    }
+}
+
 impl OpenFiles {
+    fn keeping(most: usize) -> Self {
+        Self { files: HashMap::new(), most, uses: 0 }
+    }
+
+    /// Closes what only stays open; false when there was nothing.
+    pub(super) fn close_all(&mut self) -> bool {
+        let any = !self.files.is_empty();
+        self.files.clear();
+        any
+    }
+
     /// A file that is open.
     pub(super) fn get(&mut self, family: FamilyId, number: u32) -> Option<Arc<dyn Append>> {
         let (used, file) = self.files.get_mut(&(family, number))?;
@@ -30,7 +53,7 @@ impl OpenFiles {
 
     /// Keeps a file open.
     pub(super) fn put(&mut self, family: FamilyId, number: u32, file: Arc<dyn Append>) {
-        if self.files.len() >= OPEN_FILES {
+        if self.files.len() >= self.most {
             let oldest = self.files.iter().min_by_key(|(_, (used, _))| *used);
             if let Some(key) = oldest.map(|(key, _)| *key) {
                 self.files.remove(&key);
@@ -48,10 +71,7 @@ impl OpenFiles {
         name: &str,
     ) -> io::Result<Arc<dyn Append>> {
         match storage.open(name) {
-            Err(error) if is_too_many(&error) && !self.files.is_empty() => {
-                self.files.clear();
-                storage.open(name)
-            }
+            Err(error) if is_too_many(&error) && self.close_all() => storage.open(name),
             opened => opened,
         }
     }
@@ -118,7 +138,7 @@ mod tests {
 
     #[test]
     fn so_many_files_stay_open_and_the_least_recently_used_is_closed() {
-        let (storage, mut files) = (limited(usize::MAX), OpenFiles::default());
+        let (storage, mut files) = (limited(usize::MAX), OpenFiles::keeping(OPEN_FILES));
         for rank in 0..=64 {
             let file = files.open(&storage, "").unwrap();
             files.put(family(rank), 1, file);
@@ -131,7 +151,7 @@ mod tests {
 
     #[test]
     fn too_few_descriptors_close_what_only_stays_open() {
-        let (storage, mut files) = (limited(8), OpenFiles::default());
+        let (storage, mut files) = (limited(8), OpenFiles::keeping(OPEN_FILES));
         for rank in 0..100 {
             let file = files.open(&storage, &rank.to_string()).unwrap();
             files.put(family(rank), 1, file);

@@ -70,7 +70,7 @@ impl Place {
         command.env("XDG_STATE_HOME", self.path("state"));
         command.env("XDG_RUNTIME_DIR", self.path("run"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        forget_signals(&mut command);
+        inherit_nothing(&mut command);
         command
     }
 
@@ -107,14 +107,15 @@ impl Place {
 
 /// Whatever who runs the tests has ignored, as nohup and shells do, is not ignored in what they
 /// start.
-fn forget_signals(command: &mut Command) {
-    #[expect(unsafe_code, reason = "std does not know of signals")]
+fn inherit_nothing(command: &mut Command) {
+    #[expect(unsafe_code, reason = "std knows neither of signals nor of other descriptors")]
     // SAFETY: between fork and exec it makes system calls only.
     unsafe {
         command.pre_exec(|| {
             for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
                 libc::signal(signal, libc::SIG_DFL);
             }
+            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
             Ok(())
         });
     }

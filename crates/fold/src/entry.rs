@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use lastline_line::{
     Address, Controls, Emit, Entry, Field, FieldSource, Folded, Member, RankNames, RankNumbers,
-    RankSet, StreamId, exceptions,
+    RankSet, exceptions,
 };
-use rustc_hash::FxHashMap;
 
 use crate::colours::{self, Painter};
 use crate::column::{Column, Told};
@@ -14,11 +13,17 @@ use crate::field;
 use crate::keys::Keys;
 use crate::place::Place;
 use crate::read::Reading;
+use crate::speakers::Speakers;
 use crate::unit::{Meta, Said};
-use crate::values::{Text, Values};
+use crate::values::{Text, Values, same};
 
-/// From how many streams on an entry looks them up in a table.
-const MANY_STREAMS: usize = 16;
+/// Memory for giving entries out, used again from one to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Rendering {
+    text: Vec<u8>,
+    members: Vec<Member>,
+    keys: Keys,
+}
 
 /// Lines that fold, gathered.
 ///
@@ -41,9 +46,7 @@ pub(crate) struct Gathered {
     pub(crate) ranks: RankSet,
     /// What they are called; their numbers by default.
     pub(crate) names: Option<Arc<dyn RankNames>>,
-    members: Vec<Member>,
-    /// Where a stream's member is, once there are many.
-    member_of: FxHashMap<StreamId, usize>,
+    speakers: Speakers,
     lines: u64,
     count: u64,
     last: Option<Address>,
@@ -71,31 +74,53 @@ impl Gathered {
         self.values.start(self.places.len());
         self.equal = true;
         self.ranks.clear();
-        self.members.clear();
-        self.member_of.clear();
+        self.speakers.clear();
         (self.lines, self.count) = (0, 0);
-        self.count_in(said, 0);
+        self.speakers.push(said);
+        self.count_in(said);
     }
 
     /// Takes in a statement of a stream that may have said it before.
     #[inline]
     pub(crate) fn join(&mut self, said: Said<'_>, reading: &Reading<'_>) {
-        let member = self.member(said.stream());
-        self.compare(member, said, reading);
-        self.count_in(said, member);
+        let members = self.speakers.len();
+        let member = self.speakers.add(said);
+        self.compare((member, members), said, reading);
+        self.count_in(said);
     }
 
     /// Takes in a statement of a stream that has not said it before.
     #[inline]
     pub(crate) fn join_first(&mut self, said: Said<'_>, reading: &Reading<'_>) {
-        let member = self.members.len();
-        self.compare(member, said, reading);
-        self.count_in(said, member);
+        let members = self.speakers.len();
+        self.speakers.push(said);
+        self.compare((members, members), said, reading);
+        self.count_in(said);
     }
 
-    /// Notes what differs. The statement has as many places as the first.
+    /// The same of one that [is the first one again](Self::starts_like).
     #[inline]
-    fn compare(&mut self, member: usize, said: Said<'_>, reading: &Reading<'_>) {
+    pub(crate) fn join_same(&mut self, said: Said<'_>) {
+        let members = self.speakers.len();
+        self.speakers.push(said);
+        if !self.equal {
+            let first = Text { text: &self.text, places: &self.places };
+            self.values.take(members as u32, members as u32, first, first);
+        }
+        self.count_in(said);
+    }
+
+    /// Whether a line is the first one again, byte for byte: there is nothing to be read in it.
+    #[inline]
+    pub(crate) fn starts_like(&self, said: Said<'_>) -> bool {
+        let alone = said.lines.len() == 1 && self.metas.len() == 1 && self.control.is_none();
+        alone && self.text.len() == said.text.len() && self.text == said.text
+    }
+
+    /// Notes what differs in a statement of a member, of which there were so many before. The statement
+    /// has as many places as the first.
+    #[inline]
+    fn compare(&mut self, of: (usize, usize), said: Said<'_>, reading: &Reading<'_>) {
         if self.equal && self.text.len() == said.text.len() && self.text == said.text {
             return;
         }
@@ -106,81 +131,77 @@ impl Gathered {
         let first =
             Text { text: self.plain.as_deref().unwrap_or(&self.text), places: &self.places };
         let said = Text { text: reading.plain, places: reading.places };
-        self.values.take(member as u32, self.members.len() as u32, first, said);
+        let (member, members) = of;
+        self.values.take(member as u32, members as u32, first, said);
     }
 
-    /// Counts a statement as one of the member's.
+    /// Counts a statement.
     #[inline]
-    fn count_in(&mut self, said: Said<'_>, member: usize) {
+    fn count_in(&mut self, said: Said<'_>) {
         let stream = said.stream();
         self.ranks.insert(stream.rank);
-        let lines = said.lines.len() as u64;
-        let bytes = said.lines.iter().map(|meta| meta.bytes).sum::<u64>();
-        self.lines += lines;
+        self.lines += said.lines.len() as u64;
         self.count += 1;
         let last = said.lines[said.lines.len() - 1];
         self.last = Some(Address { stream, start: last.start });
-        match self.members.get_mut(member) {
-            Some(member) => {
-                member.lines += lines;
-                member.bytes += bytes;
-            }
-            None => self.members.push(Member { stream, lines, bytes }),
-        }
-    }
-
-    /// Which member the stream is; one past the last when it is none yet.
-    #[inline]
-    fn member(&mut self, stream: StreamId) -> usize {
-        let next = self.members.len();
-        if next < MANY_STREAMS {
-            let found = self.members.iter().position(|member| member.stream == stream);
-            return found.unwrap_or(next);
-        }
-        if self.member_of.is_empty() {
-            self.member_of = (0..).zip(&self.members).map(|(at, m)| (m.stream, at)).collect();
-        }
-        *self.member_of.entry(stream).or_insert(next)
     }
 
     /// The places in which two statements or more agree with each other and not with this one.
     pub(crate) fn agreed_otherwise(&self, reading: &Reading<'_>) -> Vec<usize> {
-        let differs =
-            |place: &usize| self.values.agree(*place) && !self.starts_with(*place, reading);
         let agreed = if self.count > 1 { reading.places.len() } else { 0 };
-        (0..agreed).filter(differs).collect()
+        (0..agreed).filter(|&place| self.is_otherwise(place, reading)).collect()
+    }
+
+    /// Whether there are such places.
+    #[inline]
+    pub(crate) fn has_agreed_otherwise(&self, reading: &Reading<'_>) -> bool {
+        let agreed = if self.count > 1 { reading.places.len() } else { 0 };
+        (0..agreed).any(|place| self.is_otherwise(place, reading))
+    }
+
+    #[inline]
+    fn is_otherwise(&self, place: usize, reading: &Reading<'_>) -> bool {
+        self.values.agree(place) && !self.starts_with(place, reading)
     }
 
     /// Whether the first statement has the same value in a place.
+    #[inline]
     pub(crate) fn starts_with(&self, place: usize, reading: &Reading<'_>) -> bool {
-        let first = self.plain.as_deref().unwrap_or(&self.text);
-        let value = reading.places.get(place).map(|at| at.of(reading.plain));
-        value == self.places.get(place).map(|at| at.of(first))
+        match (self.places.get(place), reading.places.get(place)) {
+            (Some(&first), Some(&said)) => same(self.first(), first, reading.plain, said),
+            (first, said) => first.is_none() && said.is_none(),
+        }
     }
 
-    /// The bytes of text and values that it holds.
+    /// The bytes that it takes: of text, of values, of who said them, and by itself.
+    #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
-        let text = self.text.len() + self.plain.as_ref().map_or(0, Vec::len);
-        text + self.values.held_bytes()
+        let text = self.text.capacity() + self.plain.as_ref().map_or(0, Vec::capacity);
+        let metas = self.metas.capacity() * size_of::<Meta>();
+        let places = self.places.capacity() * size_of::<Place>();
+        let own = size_of::<Self>() + text + metas + places;
+        own + self.values.held_bytes() + self.speakers.held_bytes()
     }
 
     /// Gives it out: as lines when it is one statement, as an entry otherwise. `live` are the ranks
     /// that might have said it, when that is known.
-    pub(crate) fn emit(&self, live: Option<&RankSet>, emit: &mut Emit<'_>) {
+    pub(crate) fn emit(
+        &self,
+        live: Option<&RankSet>,
+        rendering: &mut Rendering,
+        emit: &mut Emit<'_>,
+    ) {
         if self.count == 1 {
             let said = Said { text: &self.text, lines: &self.metas };
             return lines(said, emit);
         }
         let names = self.names.as_deref().unwrap_or(&RankNumbers);
         let except = live.and_then(|live| exceptions(&self.ranks, live, names));
-        let mut rendered = Vec::new();
-        let text = match self.shown_as_it_is() {
-            Some(text) => text,
-            None => {
-                self.render(names, &mut rendered);
-                &rendered
-            }
-        };
+        self.speakers.list(&mut rendering.members);
+        if self.shown_as_it_is().is_none() {
+            self.render(names, rendering);
+        }
+        let text = self.shown_as_it_is().unwrap_or(&rendering.text);
         let first = &self.metas[0];
         let address = Address { stream: first.stream, start: first.start };
         emit(Entry::Folded(Folded {
@@ -194,7 +215,7 @@ impl Gathered {
             first: address,
             last: self.last.unwrap_or(address),
             time: first.time,
-            members: &self.members,
+            members: &rendering.members,
         }));
     }
 
@@ -203,10 +224,12 @@ impl Gathered {
         (self.equal && self.control != Some(Controls::Other)).then_some(&self.text)
     }
 
-    fn render(&self, names: &dyn RankNames, into: &mut Vec<u8>) {
+    /// Writes the text with what differs; the members are there already.
+    fn render(&self, names: &dyn RankNames, rendering: &mut Rendering) {
+        let Rendering { text: into, members, keys } = rendering;
+        into.clear();
         let first = self.first();
-        let (mut at, mut column, mut keys) = (0, Column::default(), Keys::default());
-        let members = self.members.len() as u32;
+        let (mut at, mut column) = (0, Column::default());
         let mut painter = Painter::new(first, (self.colours != 0).then_some(&self.text));
         for (number, place) in self.places.iter().enumerate() {
             let (start, end) = (place.start as usize, place.end as usize);
@@ -218,9 +241,9 @@ impl Gathered {
             }
             painter.mark(start, into);
             let value = place.of(first);
-            match keys.ends(&self.values, number, members, value) {
+            match keys.ends(&self.values, number, members.len() as u32, value) {
                 Some(ends) => field::write_range(&ends, into),
-                None => field::write(&self.tell(number, &mut column), value, names, into),
+                None => field::write(&self.tell(number, members, &mut column), value, names, into),
             }
         }
         painter.copy(at, first.len(), into);
@@ -228,14 +251,13 @@ impl Gathered {
     }
 
     /// Tells the values of a place apart.
-    fn tell<'a>(&'a self, place: usize, column: &mut Column<'a>) -> Told<'a> {
+    fn tell<'a>(&'a self, place: usize, members: &[Member], column: &mut Column<'a>) -> Told<'a> {
         column.clear();
         let first = self.places[place].of(self.first());
-        let members = self.members.len() as u32;
-        self.values.each(place, members, |member, value| {
+        self.values.each(place, members.len() as u32, |member, value| {
             column.push(member, value.unwrap_or(first));
         });
-        column.tell(&self.members)
+        column.tell(members)
     }
 
     /// The first statement without control sequences.
@@ -246,9 +268,11 @@ impl Gathered {
 
 impl FieldSource for Gathered {
     fn fields(&self) -> Vec<Field> {
-        let mut column = Column::default();
+        let (mut column, mut members) = (Column::default(), Vec::new());
+        self.speakers.list(&mut members);
         let places = 0..self.places.len();
-        places.map(|at| field::field(&self.tell(at, &mut column), self.values.more(at))).collect()
+        let field = |at| field::field(&self.tell(at, &members, &mut column), self.values.more(at));
+        places.map(field).collect()
     }
 }
 

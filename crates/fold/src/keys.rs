@@ -65,6 +65,7 @@ fn ends<K: Key>(
     keys.clear();
     values.slots(place, members, |slots| match slots {
         Slots::Same(count) => keys.extend(std::iter::repeat_n(K::of(first), count)),
+        Slots::Later(value) => keys.push(K::of(value)),
         Slots::Rows { rows, stride, offset, width } => {
             keys.extend(
                 (0..rows.len() / stride).map(|row| K::read(rows, row * stride + offset, width)),
@@ -76,10 +77,11 @@ fn ends<K: Key>(
     Some(Ends { min: min.bytes(), max: max.bytes(), unit: unit.len() })
 }
 
-/// Rows' slots of one place, or how many have the first value.
+/// Rows' slots of one place, how many have the first value, or a value that came past the rows.
 #[derive(Debug)]
 pub(crate) enum Slots<'a> {
     Same(usize),
+    Later(&'a [u8]),
     Rows { rows: &'a [u8], stride: usize, offset: usize, width: usize },
 }
 

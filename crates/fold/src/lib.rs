@@ -197,6 +197,7 @@ mod ranks;
 mod read;
 mod similar;
 mod skeleton;
+mod speakers;
 mod statement;
 mod summary;
 mod unit;

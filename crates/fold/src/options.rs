@@ -5,10 +5,11 @@ use crate::unit::Said;
 /// How much a fold holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// How many entries are open at most: 4,096.
+    /// How many entries are open at most: 32,768. That is more than a rank has in what is read of it at
+    /// once: ranks that only copy files are as far apart as that.
     pub max_entries: usize,
-    /// How many bytes of text, and of what each rank had in it, they hold at most: 24 MiB. That is
-    /// enough for 4,096 lines with eight numbers each, said by 64 ranks.
+    /// How many bytes they take at most, with their text, and with who said them and what each rank
+    /// had in them: 24 MiB. That is enough for 4,096 lines with eight numbers each, said by 64 ranks.
     pub max_bytes: usize,
     /// Longer lines pass unfolded: 8 KiB.
     pub max_line_bytes: usize,
@@ -16,7 +17,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { max_entries: 4096, max_bytes: 24 << 20, max_line_bytes: 8 << 10 }
+        Self { max_entries: 32 << 10, max_bytes: 24 << 20, max_line_bytes: 8 << 10 }
     }
 }
 

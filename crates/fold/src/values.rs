@@ -13,7 +13,8 @@ mod later;
 mod slot;
 
 use self::later::Later;
-use self::slot::{put_short, same};
+use self::slot::put_short;
+pub(crate) use self::slot::same;
 use crate::keys::Slots;
 use crate::place::Place;
 
@@ -29,18 +30,25 @@ const LINK: u8 = 0xff;
 /// How many bytes a row has before its slots: the member's number.
 const HEAD: usize = 4;
 
+/// How many rows there is room for at first.
+const ROOM: usize = 8;
+/// Room behind a row, so that whole words can be stored.
+const WORD: usize = 8;
+
 /// The values of one entry.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
-    /// The bytes of each place's slot in the rows that come next; zero while all values are the
-    /// first one's.
-    widths: Vec<u8>,
-    /// The sum of them, and of the head.
-    stride: usize,
+    /// How many places there are.
+    places: usize,
     layouts: Vec<Layout>,
-    /// The widths of all layouts, one behind the other.
-    layout_widths: Vec<u8>,
+    /// The bytes of each place's slot, layout by layout; zero while all values are the first one's.
+    widths: Vec<u8>,
+    /// The bytes of a row of the last layout.
+    stride: usize,
+    /// The rows, and room for more.
     rows: Vec<u8>,
+    /// How many bytes of `rows` are rows.
+    used: usize,
     row_count: usize,
     /// Values that are longer than a slot.
     long: Vec<u8>,
@@ -68,13 +76,10 @@ struct Part<'a> {
 impl Values {
     /// Makes it the values of a statement with `places` places, keeping the memory.
     pub(crate) fn start(&mut self, places: usize) {
-        self.widths.clear();
-        self.widths.resize(places, 0);
-        self.stride = HEAD;
+        self.places = places;
         self.layouts.clear();
-        self.layout_widths.clear();
-        self.rows.clear();
-        self.row_count = 0;
+        self.widths.clear();
+        (self.stride, self.used, self.row_count) = (HEAD, 0, 0);
         self.long.clear();
         self.later.clear();
     }
@@ -82,17 +87,20 @@ impl Values {
     /// How many bytes it takes.
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
-        self.rows.len() + self.long.len() + self.layout_widths.len()
+        self.rows.capacity() + self.long.capacity() + self.widths.capacity()
+    }
+
+    /// The bytes of each place's slot in the rows that come next; none while there are no rows.
+    #[inline]
+    fn current(&self) -> &[u8] {
+        &self.widths[self.widths.len().saturating_sub(self.places)..]
     }
 
     /// Whether all statements so far have the same value in a place.
     #[inline]
     pub(crate) fn agree(&self, place: usize) -> bool {
-        self.widths.get(place) == Some(&0)
-            && self
-                .later
-                .get(place)
-                .is_none_or(|later| later.least.is_none() && later.strange.is_empty())
+        self.current().get(place).is_none_or(|&width| width == 0)
+            && self.later.get(place).is_none_or(Later::is_empty)
     }
 
     /// Whether there are values that are not kept one by one.
@@ -117,66 +125,66 @@ impl Values {
     /// Appends a row, unless a value does not fit.
     #[inline]
     fn put(&mut self, member: u32, first: Text<'_>, said: Text<'_>) -> bool {
-        let at = self.rows.len();
-        let mut slot = at;
-        if self.stride > HEAD {
-            // Eight more than needed, so that whole words can be stored.
-            self.rows.resize(at + self.stride + 8, 0);
-            self.rows[at..at + HEAD].copy_from_slice(&member.to_le_bytes());
-            slot += HEAD;
+        let mut places = first.places.iter().zip(said.places);
+        if self.layouts.is_empty() {
+            return places.all(|(&of_first, &place)| same(first.text, of_first, said.text, place));
         }
-        let places = first.places.iter().zip(said.places);
-        for (&width, (&of_first, &place)) in self.widths.iter().zip(places) {
+        let end = self.used + self.stride;
+        if self.rows.len() < end + WORD {
+            self.rows.resize((2 * self.rows.len()).max(self.used + ROOM * self.stride + WORD), 0);
+        }
+        let row = &mut self.rows[self.used..end + WORD];
+        row[..HEAD].copy_from_slice(&member.to_le_bytes());
+        let mut slot = HEAD;
+        let widths = &self.widths[self.widths.len() - self.places..];
+        for (&width, (&of_first, &place)) in widths.iter().zip(places) {
             let (width, length) = (usize::from(width), (place.end - place.start) as usize);
             if width == 0 {
                 if !same(first.text, of_first, said.text, place) {
-                    self.rows.truncate(at);
                     return false;
                 }
-                continue;
-            }
-            if length <= width {
-                put_short(&mut self.rows[slot..], said.text, place.start as usize, length);
+            } else if length <= width {
+                put_short(&mut row[slot..], width, said.text, place.start as usize, length);
             } else if length > MAX_SLOT && width >= LINK_SLOT {
-                let link = self.long.len() as u64;
+                let word = u64::from(LINK) | (self.long.len() as u64 + 1) << 8;
                 self.long.extend_from_slice(&(length as u32).to_le_bytes());
                 self.long.extend_from_slice(place.of(said.text));
-                let word = u64::from(LINK) | (link + 1) << 8;
-                self.rows[slot..slot + 8].copy_from_slice(&word.to_le_bytes());
+                put_short(&mut row[slot..], width, &word.to_le_bytes(), 0, 8);
             } else {
-                self.rows.truncate(at);
                 return false;
             }
             slot += width;
         }
-        self.rows.truncate(slot);
-        self.row_count += usize::from(slot > at);
+        self.used = end;
+        self.row_count += 1;
         true
     }
 
     /// Makes slots that the values of a statement fit into.
     #[cold]
     fn widen(&mut self, first: Text<'_>, said: Text<'_>, members: u32) {
-        let places = first.places.iter().zip(said.places);
-        for (width, (&of_first, &place)) in self.widths.iter_mut().zip(places) {
-            if *width == 0 && of_first.of(first.text) == place.of(said.text) {
-                continue;
-            }
-            let slot = slot_for(place).max(slot_for(of_first));
-            *width = (*width).max(slot as u8);
+        let from = self.widths.len();
+        match from.checked_sub(self.places) {
+            Some(before) => self.widths.extend_from_within(before..),
+            None => self.widths.resize(self.places, 0),
         }
-        self.stride = HEAD + self.widths.iter().map(|&width| usize::from(width)).sum::<usize>();
-        self.layouts.push(Layout { at: self.rows.len(), members });
-        self.layout_widths.extend_from_slice(&self.widths);
+        let places = first.places.iter().zip(said.places);
+        for (width, (&of_first, &place)) in self.widths[from..].iter_mut().zip(places) {
+            if *width > 0 || of_first.of(first.text) != place.of(said.text) {
+                *width = (*width).max(slot_for(place).max(slot_for(of_first)) as u8);
+            }
+        }
+        self.stride = HEAD + self.current().iter().map(|&width| usize::from(width)).sum::<usize>();
+        self.layouts.push(Layout { at: self.used, members });
     }
 
     #[cold]
     fn take_later(&mut self, member: u32, first: Text<'_>, said: Text<'_>) {
-        self.later.resize_with(self.widths.len(), Later::default);
+        self.later.resize_with(self.places, Later::default);
         let places = first.places.iter().zip(said.places);
         for (later, (of_first, place)) in self.later.iter_mut().zip(places) {
             let value = place.of(said.text);
-            if value != of_first.of(first.text) {
+            if !later.holds(value) && value != of_first.of(first.text) {
                 later.take(member, value);
             }
         }
@@ -214,11 +222,17 @@ impl Values {
                 _ => Slots::Rows { rows, stride, offset, width },
             });
         }
+        for (_, value) in self.later.get(place).into_iter().flat_map(Later::each) {
+            give(Slots::Later(value));
+        }
     }
 
     /// Whether all values of a place are in slots of at most so many bytes.
     pub(crate) fn fits(&self, place: usize, width: usize) -> bool {
-        self.later.is_empty() && self.widths.get(place).is_some_and(|&of| usize::from(of) <= width)
+        let kept = self.later.get(place).into_iter().flat_map(Later::each);
+        let mut lengths = kept.map(|(_, value)| value.len());
+        lengths.all(|length| length <= width)
+            && self.current().get(place).is_some_and(|&of| usize::from(of) <= width)
     }
 
     /// How many of the members said something before anything differed.
@@ -228,11 +242,11 @@ impl Values {
 
     /// The rows, layout by layout, with where the place's slot is in them.
     fn parts(&self, place: usize) -> impl Iterator<Item = Part<'_>> {
-        let places = self.widths.len();
+        let places = self.places;
         self.layouts.iter().enumerate().map(move |(number, layout)| {
-            let widths = &self.layout_widths[number * places..][..places];
+            let widths = &self.widths[number * places..][..places];
             let sum = |widths: &[u8]| widths.iter().map(|&width| usize::from(width)).sum::<usize>();
-            let end = self.layouts.get(number + 1).map_or(self.rows.len(), |next| next.at);
+            let end = self.layouts.get(number + 1).map_or(self.used, |next| next.at);
             Part {
                 rows: &self.rows[layout.at..end],
                 stride: HEAD + sum(widths),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lastline_line::{Emit, RankNames, Timestamp};
 
-use crate::entry::{self, Gathered};
+use crate::entry::{self, Gathered, Rendering};
 use crate::read::Reading;
 use crate::unit::Said;
 
@@ -26,13 +26,15 @@ pub(crate) struct Windows {
     base: u64,
     window: Duration,
     bytes: usize,
+    rendering: Rendering,
     /// What ranks are called.
     pub(crate) names: Option<Arc<dyn RankNames>>,
 }
 
 impl Windows {
     pub(crate) fn new(window: Duration) -> Self {
-        Self { slots: VecDeque::new(), base: 0, window, bytes: 0, names: None }
+        let (slots, rendering) = (VecDeque::new(), Rendering::default());
+        Self { slots, base: 0, window, bytes: 0, rendering, names: None }
     }
 
     /// Gives `said` out and opens a window for what is similar to it. Returns the entry's number.
@@ -85,7 +87,7 @@ impl Windows {
             self.base += 1;
             if let Some(rest) = slot.rest {
                 self.bytes -= rest.held_bytes();
-                rest.emit(None, emit);
+                rest.emit(None, &mut self.rendering, emit);
             }
         }
     }

@@ -71,7 +71,9 @@ impl RankSet {
     /// The ranks in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.words.iter().zip(0_u32..).flat_map(|(&bits, word)| {
-            (0..64).filter(move |bit| bits & (1 << bit) != 0).map(move |bit| word * 64 + bit)
+            let rest = |bits: &u64| Some(bits & (bits - 1)).filter(|&rest| rest != 0);
+            let first = Some(bits).filter(|&bits| bits != 0);
+            std::iter::successors(first, rest).map(move |bits| word * 64 + bits.trailing_zeros())
         })
     }
 

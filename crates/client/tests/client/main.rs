@@ -5,6 +5,7 @@ mod barrier;
 mod common;
 mod failure;
 mod long_line;
+mod marks;
 mod panics;
 mod printing;
 mod property;

@@ -7,8 +7,10 @@ use lastline_line::{Stream, StreamId};
 use super::cursors::{Cursor, Cursors, Use, User};
 use super::order::{Order, Position};
 use super::queue::{Open, Queue};
+use crate::entry::Gathered;
 use crate::generations::Generations;
 use crate::read::Reading;
+use crate::unit::Said;
 
 /// How many entries of a statement are looked at for the one that a line belongs to.
 const MAX_CHOICES: usize = 16;
@@ -56,8 +58,8 @@ impl Alignment {
         // Ranks that say the same: what comes next is right behind.
         let next = order.behind(shared);
         if let Some(open) = queue.get(next)
-            && (open.key == key && open.only.is_none())
-            && open.gathered.agreed_otherwise(reading).is_empty()
+            && (open.key == key && open.only != Some(said_by.rank))
+            && !open.gathered.has_agreed_otherwise(reading)
         {
             return Some(next);
         }
@@ -74,12 +76,31 @@ impl Alignment {
         choose(queue, &mut fitting, reading)
     }
 
-    /// Notes that a stream has joined an entry; returns the entry.
+    /// The entry right behind the last one that a stream shares, if the line is its first line again.
     #[inline]
-    pub(super) fn join(&mut self, at: Position, said_by: StreamId) -> Option<&mut Open> {
+    pub(super) fn find_same(&mut self, said: Said<'_>) -> Option<Position> {
+        let stream = said.stream();
+        let shared = self.cursors.of(stream.rank, stream.stream).shared;
+        let next = self.queue.order.behind(shared);
+        let open = self.queue.get(next)?;
+        let may_join = open.stream == stream.stream && open.only != Some(stream.rank);
+        (may_join && open.gathered.starts_like(said)).then_some(next)
+    }
+
+    /// A stream, whose rank may live, joins an entry: `gather` takes in what it said. Returns how
+    /// many of the ranks that live have said it.
+    #[inline]
+    pub(super) fn join(
+        &mut self,
+        at: Position,
+        said_by: StreamId,
+        lives: bool,
+        gather: impl FnOnce(&mut Gathered),
+    ) -> usize {
         self.move_own_ahead(at, said_by);
-        let open = self.queue.get_mut(at)?;
-        if let Some(first) = open.only.take() {
+        if let Some(open) = self.queue.get_mut(at)
+            && let Some(first) = open.only.take()
+        {
             open.ready = false;
             self.share(at, first, said_by.stream);
         }
@@ -88,9 +109,14 @@ impl Alignment {
         cursor.shared = at;
         let behind_older = !cursor.held.is_empty();
         cursor.held.push_back(at);
-        let open = self.queue.get_mut(at)?;
+        let Some(open) = self.queue.get_mut(at) else { return 0 };
         open.waits_for += usize::from(behind_older);
-        Some(open)
+        open.live += usize::from(lives);
+        let (live, held) = (open.live, open.gathered.held_bytes());
+        gather(&mut open.gathered);
+        let grew = open.gathered.held_bytes() - held;
+        self.queue.grew(grew);
+        live
     }
 
     /// An entry that one rank alone had said has been joined by another one: whatever that rank says

@@ -8,7 +8,7 @@ use super::RanksOptions;
 use super::alignment::Alignment;
 use super::cursors::User;
 use super::order::Position;
-use crate::entry;
+use crate::entry::{self, Gathered, Rendering};
 use crate::miner::Miner;
 use crate::read::Reader;
 use crate::statement::hash::mix;
@@ -23,6 +23,7 @@ pub(super) struct Core {
     /// Before this, ranks that are not known may still come; where they are all known, not set.
     settled: Option<Timestamp>,
     reader: Reader,
+    rendering: Rendering,
     alignment: Alignment,
     pub(super) now: Timestamp,
     /// What ranks are called.
@@ -36,6 +37,7 @@ impl Core {
             settled: None,
             live,
             reader: Reader::new(Miner::new(options.miner)),
+            rendering: Rendering::default(),
             alignment: Alignment::new(options.miner.max_statements),
             now: Timestamp::default(),
             names: None,
@@ -74,22 +76,18 @@ impl Core {
         }
         self.meet(stream.rank);
         let settled = self.is_settled();
-        let reading = self.reader.read(said);
-        let key = mix(reading.key, stream.stream as u64 ^ 0x51_7c_c1_b7);
         let lives = self.live.contains(stream.rank);
         let alignment = &mut self.alignment;
-        let found = alignment.find(key, stream, &reading);
-        if let Some((at, open)) = found.and_then(|at| Some((at, alignment.join(at, stream)?))) {
-            let held = open.gathered.held_bytes();
-            open.gathered.join_first(said, &reading);
-            let joined = open.gathered.held_bytes() - held;
-            open.live += usize::from(lives);
-            let complete = open.live == self.waited_for && settled;
-            alignment.queue.grew(joined);
-            if complete {
-                self.release(at, emit);
-            }
-            return self.keep_bounds(emit);
+        if let Some(at) = alignment.find_same(said) {
+            let live = alignment.join(at, stream, lives, |gathered| gathered.join_same(said));
+            return self.joined(at, live, settled, emit);
+        }
+        let reading = self.reader.read(said);
+        let key = mix(reading.key, stream.stream as u64 ^ 0x51_7c_c1_b7);
+        if let Some(at) = alignment.find(key, stream, &reading) {
+            let join = |gathered: &mut Gathered| gathered.join_first(said, &reading);
+            let live = alignment.join(at, stream, lives, join);
+            return self.joined(at, live, settled, emit);
         }
         let only = self.waited_for <= 1 && lives && settled;
         let alone = alignment.user(key) == User::One(stream.rank) || only;
@@ -102,6 +100,15 @@ impl Core {
         (open.key, open.live, open.ready) = (key, usize::from(lives), alone);
         open.deadline = now.after(self.options.window);
         alignment.open(open, stream);
+        self.keep_bounds(emit);
+    }
+
+    /// A line has joined an entry, which so many of the ranks that live have said by now.
+    #[inline]
+    fn joined(&mut self, at: Position, live: usize, settled: bool, emit: &mut Emit<'_>) {
+        if live == self.waited_for && settled {
+            self.release(at, emit);
+        }
         self.keep_bounds(emit);
     }
 
@@ -194,7 +201,7 @@ impl Core {
     /// Gives out an entry that is the oldest one of all its streams.
     fn give(&mut self, at: Position, ready: &mut Vec<Position>, emit: &mut Emit<'_>) {
         if let Some(open) = self.alignment.close(at, ready) {
-            open.gathered.emit(Some(&self.live), emit);
+            open.gathered.emit(Some(&self.live), &mut self.rendering, emit);
             self.alignment.queue.recycle(open);
         }
     }

@@ -4,7 +4,7 @@ use crate::place::Place;
 
 /// Whether two places of two texts hold the same.
 #[inline]
-pub(super) fn same(left: &[u8], at: Place, right: &[u8], place: Place) -> bool {
+pub(crate) fn same(left: &[u8], at: Place, right: &[u8], place: Place) -> bool {
     let length = (at.end - at.start) as usize;
     if length != (place.end - place.start) as usize {
         return false;
@@ -15,12 +15,14 @@ pub(super) fn same(left: &[u8], at: Place, right: &[u8], place: Place) -> bool {
     at.of(left) == place.of(right)
 }
 
-/// Stores `length` bytes of `text` into a slot; what follows them in the slot stays zero.
+/// Stores `length` bytes of `text` into a slot of `width` bytes, and zeroes after them. Whole words
+/// are stored: what is behind the slot is to be stored later.
 #[inline]
-pub(super) fn put_short(slot: &mut [u8], text: &[u8], start: usize, length: usize) {
+pub(super) fn put_short(slot: &mut [u8], width: usize, text: &[u8], start: usize, length: usize) {
     let mut done = 0;
-    while done < length {
-        let word = word(text, start + done, (length - done).min(8));
+    while done < width {
+        let rest = length.saturating_sub(done).min(8);
+        let word = if rest == 0 { 0 } else { word(text, start + done, rest) };
         if let Some(bytes) = slot.get_mut(done..done + 8) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }

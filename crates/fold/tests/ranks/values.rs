@@ -1,0 +1,103 @@
+//! What is shown of values that differ.
+
+use std::sync::Arc;
+
+use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
+use lastline_line::{Entry, Field, Fold, Line, Offset, Outlier, RankNames, RankSet, Timestamp};
+use lastline_testing::stdout;
+
+use crate::console::Console;
+
+#[test]
+fn progress_bars_are_one_statement_however_full_they_are() {
+    let mut console = Console::new(3);
+    console.say(0, " 45%|████▌     | 45/100 [00:01<00:02, 19.90it/s]");
+    console.say(1, "  9%|▉         | 9/100 [00:01<00:10, 4.10it/s]");
+    console.say(2, "  0%|          | 0/100 [00:01<00:30, 1.10it/s]");
+    assert_eq!(
+        console.finish(),
+        ["[0-2]  {0..45}%|████▌     | {0..45}/100 [00:01<00:{02..30}, {1.10..19.90}it/s]"]
+    );
+}
+
+#[test]
+fn the_one_that_differs_is_named() {
+    let mut console = Console::new(64);
+    for rank in 0..64 {
+        let loss = if rank == 37 { "nan".to_owned() } else { format!("0.{}", 750 + rank) };
+        console.say(rank, &format!("step 3 loss {loss} lr 1e-4"));
+    }
+    for rank in 0..64 {
+        let ok = rank != 9;
+        console.say(rank, &format!("health check of rank ok={ok}"));
+    }
+    for rank in 0..64 {
+        let errors = match rank {
+            12 => 12,
+            40 => 3,
+            _ => 0,
+        };
+        console.say(rank, &format!("ECC errors: {errors}"));
+    }
+    let expected = [
+        "[0-63] step 3 loss {0.750..0.813, 37: nan} lr 1e-4",
+        "[0-63] health check of rank ok={true, 9: false}",
+        "[0-63] ECC errors: {0, 12: 12, 40: 3}",
+    ];
+    assert_eq!(console.shown(), expected);
+}
+
+#[derive(Debug)]
+struct Hosts;
+
+impl RankNames for Hosts {
+    fn write(&self, ranks: &RankSet, into: &mut dyn std::fmt::Write) -> std::fmt::Result {
+        let names = ranks.iter().map(|rank| format!("node{rank}")).collect::<Vec<_>>();
+        into.write_str(&names.join(","))
+    }
+}
+
+#[test]
+fn who_differs_goes_by_its_name() {
+    let mut console = Console::new(8);
+    console.fold = Ranks::new(RankSet::first(8), RanksOptions::default()).named(Arc::new(Hosts));
+    for rank in 0..8 {
+        console.say(rank, &format!("disk full={}", rank == 3));
+    }
+    assert_eq!(console.shown(), ["[0-7] disk full={false, node3: true}"]);
+}
+
+/// A rank may say it many times: the ranks of an outlier are those that did.
+#[test]
+fn similar_lines_name_who_said_what_differs() {
+    let mut fold = Similar::new(SimilarOptions::default());
+    let mut told = Vec::new();
+    for at in 0..12_000_u32 {
+        let (rank, odd) = (at % 4, at == 101 || at == 201 || at == 11_000);
+        let text = format!("wrote shard in {} ms", if odd { 900_000 } else { 10 + at % 7 });
+        let line = Line {
+            stream: stdout(rank),
+            start: Offset(u64::from(at)),
+            bytes: 1,
+            time: Timestamp(0),
+            text: text.as_bytes(),
+            continuation: false,
+            partial: false,
+            redrawn: false,
+        };
+        fold.push(&line, line.time, &mut |_| ());
+    }
+    fold.finish(&mut |entry| {
+        let Entry::Folded(folded) = entry else { panic!("a line alone") };
+        told.push((String::from_utf8_lossy(folded.text).into_owned(), folded.fields.fields()));
+    });
+    let ranks = [0, 1].into_iter().collect();
+    let field = Field::Numbers {
+        min: "10 ms".to_owned(),
+        max: "16 ms".to_owned(),
+        distinct: 8,
+        more: true,
+        outliers: vec![Outlier { ranks, value: "900000 ms".to_owned() }],
+    };
+    assert_eq!(told, [("wrote shard in {10..16, 0,1: 900000} ms".to_owned(), vec![field])]);
+}

@@ -19,6 +19,7 @@ mod holders;
 mod jobs;
 mod logs;
 mod memory;
+mod one_failure;
 mod options;
 mod progress;
 mod pty;

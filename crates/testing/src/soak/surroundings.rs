@@ -102,11 +102,14 @@ impl Surroundings {
         if self.first_process {
             own_proc()?;
         }
-        if self.sigchld_ignored {
-            #[expect(unsafe_code, reason = "std knows no signals")]
-            // SAFETY: no handler is set.
-            unsafe {
-                libc::signal(libc::SIGCHLD, libc::SIG_IGN);
+        let ignored = if self.sigchld_ignored { libc::SIG_IGN } else { libc::SIG_DFL };
+        #[expect(unsafe_code, reason = "std knows no signals")]
+        // SAFETY: no handler is set.
+        unsafe {
+            libc::signal(libc::SIGCHLD, ignored);
+            // Who runs this may have ignored them, as a shell does for what is in the background.
+            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+                libc::signal(signal, libc::SIG_DFL);
             }
         }
         let Some(Descriptors { limit, taken }) = self.descriptors else {

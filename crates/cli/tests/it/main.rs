@@ -23,6 +23,7 @@ mod one_failure;
 mod options;
 mod progress;
 mod pty;
+mod read_back;
 mod scarce;
 mod signals;
 mod standstill;

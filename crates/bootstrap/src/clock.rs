@@ -64,6 +64,12 @@ impl Clock {
         }
     }
 
+    /// Ends when so much time from now has passed.
+    pub(crate) fn sleep(self, time: Duration) -> impl Future<Output = ()> + Send + 'static {
+        let deadline = self.now().saturating_add(time);
+        async move { self.sleep_until(Some(deadline)).await }
+    }
+
     /// What `work` comes to; `None` when that is not within so much time.
     pub(crate) async fn within<T>(
         &self,

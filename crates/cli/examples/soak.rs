@@ -24,8 +24,8 @@ use lastline_testing::soak::{Outcome, Programs, describe, programs_in, run_seed}
 /// Run lastline with random faults and check what it did against what its ranks wrote
 ///
 /// Each run is made from a seed. A run with a difference prints its seed, what differs, and where
-/// its files were left. Runs with a small disk need the right to mount one and are skipped
-/// otherwise. Build the programs first: cargo build -p lastline --bins --examples
+/// its files were left. Runs with a small disk or a container need root and are skipped otherwise.
+/// Build the programs first: cargo build -p lastline --bins --examples
 #[derive(Debug, Parser)]
 struct Options {
     /// Only this seed
@@ -112,9 +112,7 @@ fn run(
     })?;
     let (failed, runs, skipped) = found.into_inner().expect("a worker panicked");
     let took = started.elapsed().as_secs();
-    println!(
-        "{runs} runs of {seeds:?} in {took} s, {skipped} skipped for want of the right to mount a disk"
-    );
+    println!("{runs} runs of {seeds:?} in {took} s, {skipped} skipped for want of root");
     println!("{} with differences: {failed:?}", failed.len());
     Ok(failed.len())
 }

@@ -19,6 +19,9 @@ use lastline_line::{
 const READ_BYTES: u64 = 256 << 10;
 /// How often a running job is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How often that look is at each file, too, for what the index does not say: usually it says all
+/// within some milliseconds, but it may be what cannot be written.
+const LOOK_AT_FILES: Duration = Duration::from_secs(3);
 
 /// What of a job is given out.
 pub(crate) struct Wanted {
@@ -68,6 +71,8 @@ pub(crate) struct ArchiveInbox {
     unreadable: Unreadable,
     /// When a running job was looked at last.
     looked: Instant,
+    /// When its files were.
+    looked_at_files: Instant,
 }
 
 impl ArchiveInbox {
@@ -84,8 +89,9 @@ impl ArchiveInbox {
             over: false,
             unreadable: Unreadable::default(),
             looked: Instant::now(),
+            looked_at_files: Instant::now(),
         };
-        inbox.look(inbox.job_runs())?;
+        inbox.look(inbox.job_runs(), true)?;
         if let Some(lines) = inbox.wanted.tail {
             inbox.skip_to_tail(lines);
         }
@@ -99,9 +105,14 @@ impl ArchiveInbox {
 
     /// Queues what is there and was not given out. While the job `runs`, a stream that the index
     /// does not name yet has to wait: it would come again under its own name.
-    fn look(&mut self, runs: bool) -> anyhow::Result<()> {
+    fn look(&mut self, runs: bool, at_files: bool) -> anyhow::Result<()> {
         self.looked = Instant::now();
-        self.archive.refresh()?;
+        if at_files {
+            self.archive.refresh()?;
+            self.looked_at_files = self.looked;
+        } else {
+            self.archive.refresh_recorded()?;
+        }
         let named = |stream: StreamId| !(runs && self.wanted.follow && stream.launch == Launch(0));
         let extents = self.archive.extents_after(&self.given).into_iter();
         let wanted = |extent: &Extent| named(extent.stream) && (self.wanted.streams)(extent.stream);
@@ -233,7 +244,8 @@ impl ArchiveInbox {
         if runs && !pause.is_zero() {
             std::thread::park_timeout(pause);
         }
-        if let Err(error) = self.look(runs) {
+        let at_files = !runs || self.looked_at_files.elapsed() >= LOOK_AT_FILES;
+        if let Err(error) = self.look(runs, at_files) {
             self.unreadable.set(error);
             return true;
         }

@@ -94,7 +94,7 @@ fn can_draw() -> bool {
 
 /// Whether stdout and stderr are one file: a terminal, or what `2>&1` makes. Two terminals are taken
 /// for one, which may have several names.
-fn are_one() -> bool {
+pub(crate) fn are_one() -> bool {
     if std::io::stdout().is_terminal() && std::io::stderr().is_terminal() {
         return true;
     }

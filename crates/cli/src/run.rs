@@ -17,6 +17,7 @@ use crate::args::RunOptions;
 use crate::console::Look;
 use crate::own_terminal::Raw;
 use crate::signals::Signals;
+use crate::summary::Above;
 use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
 use crate::{advice, console, exit, folding, mpi, notices, own_terminal, runtime, summary};
 
@@ -41,6 +42,10 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let dir = job_dir(&options, &info)?;
     let runtime = runtime::start().context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
+    let above = match has_one_rank_s_lines(&options) {
+        true => Above::OneRank { stdout: console::are_one() },
+        false => Above::Other,
+    };
     let driven = runtime.block_on(drive(options, job, dir.as_ref()));
     notices::end_drawing();
     let report = match driven {
@@ -52,7 +57,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     };
     if !quiet {
         let place = dir.as_ref().map(JobDir::current_path);
-        summary::print(&report, place.as_deref());
+        summary::print(&report, place.as_deref(), above);
         // A console that took the rest in time may take its time for this too.
         if !report.teardown.iter().any(|stage| stage.timed_out) {
             notices::finish(way_out);
@@ -135,8 +140,7 @@ async fn drive(
 ) -> anyhow::Result<Arc<Report>> {
     let labels = Labels::default();
     let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
-    let raw_partials =
-        options.procs == 1 && options.format == Format::Text && mode == FoldMode::Off;
+    let raw_partials = has_one_rank_s_lines(&options);
     let look = Look {
         format: options.format,
         prefix: options.prefix.template(options.procs),
@@ -182,6 +186,12 @@ fn rank_size(options: &RunOptions, job: &str) -> impl Fn() -> TerminalSize + Sen
         Format::Json => Template::empty(),
     };
     move || own_terminal::rank_size(&prefix, ranks, &job)
+}
+
+/// Whether one rank alone has the console, and its lines stand there as it wrote them.
+fn has_one_rank_s_lines(options: &RunOptions) -> bool {
+    let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
+    options.procs == 1 && options.format == Format::Text && mode == FoldMode::Off
 }
 
 /// Folding is for people: on where several ranks print to a terminal.

@@ -5,14 +5,39 @@ mod failures;
 use std::path::Path;
 
 use lastline_jobs::{FirstFailure, RankReport, Report};
-use lastline_line::{Colours, MemoryKills, RankSet, StreamEnd, visible_text};
+use lastline_line::{Colours, MemoryKills, RankSet, Stream, StreamEnd, StreamLedger, visible_text};
 
 use crate::units::bytes;
 use crate::{hyperlink, notices};
 
+/// What stands on the console above the summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Above {
+    /// The lines of several ranks, or none as the ranks wrote them.
+    Other,
+    /// What one rank wrote to stderr, and to stdout where that is the same output.
+    OneRank { stdout: bool },
+}
+
+impl Above {
+    /// Whether the failed rank's last lines are the last ones there, so that nobody has to be told
+    /// them again. A text of which the middle is left out may have its head far up.
+    fn has_last_lines(self, report: &Report, failure: &FirstFailure) -> bool {
+        let (Self::OneRank { stdout }, Some(stream)) = (self, failure.last_lines_of) else {
+            return false;
+        };
+        let seen = stream != Stream::Stdout || stdout;
+        let ledgers = report.ranks.iter().filter_map(|rank| rank.streams.get(&stream));
+        let shown = |ledger: &StreamLedger| {
+            ledger.lost.is_empty() && ledger.withheld.show + ledger.withheld.streaming_off == 0
+        };
+        seen && failure.left_out.is_none() && ledgers.map(|found| &found.ledger).all(shown)
+    }
+}
+
 /// Prints the summary to stderr.
-pub(crate) fn print(report: &Report, dir: Option<&Path>) {
-    let mut text = text(report, dir);
+pub(crate) fn print(report: &Report, dir: Option<&Path>, above: Above) {
+    let mut text = text(report, dir, above);
     if let Some(dir) = dir {
         text = hyperlink::on_stderr(text, dir, &harmless(&dir.display().to_string()));
     }
@@ -20,10 +45,11 @@ pub(crate) fn print(report: &Report, dir: Option<&Path>) {
 }
 
 /// The summary, every line of it beginning with `lastline: `.
-pub(crate) fn text(report: &Report, dir: Option<&Path>) -> String {
+pub(crate) fn text(report: &Report, dir: Option<&Path>, above: Above) -> String {
     let mut lines = Vec::new();
     if let Some(failure) = &report.first_failure {
-        tell_failure(report, failure, dir, &mut lines);
+        let repeats = above.has_last_lines(report, failure);
+        tell_failure(report, failure, dir, !repeats, &mut lines);
     }
     tell_lost_hosts(report, &mut lines);
     tell_leaks(report, &mut lines);
@@ -46,6 +72,7 @@ fn tell_failure(
     report: &Report,
     failure: &FirstFailure,
     dir: Option<&Path>,
+    with_last_lines: bool,
     lines: &mut Vec<String>,
 ) {
     // The first start of the rank that ended as it did.
@@ -54,9 +81,17 @@ fn tell_failure(
     });
     let how = ranks_so.next().map(RankReport::how).unwrap_or_default();
     let after = failure.after_seconds;
-    let last = if failure.last_lines.is_empty() { "it printed nothing" } else { "its last lines:" };
-    lines.push(format!("rank {} failed first: {how}, after {after:.2} s; {last}", failure.rank));
-    tell_last_lines(failure, dir, lines);
+    let last = match failure.last_lines.is_empty() {
+        true => "; it printed nothing",
+        false if with_last_lines => "; its last lines:",
+        false => "",
+    };
+    // Of one rank there is no other to be before.
+    let first = if report.world_size > 1 { " first" } else { "" };
+    lines.push(format!("rank {} failed{first}: {how}, after {after:.2} s{last}", failure.rank));
+    if with_last_lines {
+        tell_last_lines(failure, dir, lines);
+    }
     failures::tell_same(report, failure, &how, lines);
     failures::tell_others(report, failure, &how, lines);
     lines.extend(report.memory_kills.iter().filter_map(|kills| memory(report, failure, kills)));

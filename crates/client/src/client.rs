@@ -1,7 +1,10 @@
 //! The client: one thread that receives, prints and answers.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use lastline_line::{Control, ControlSender, Fold, Inbox, Offset, StreamId, Timestamp, Version};
@@ -63,26 +66,30 @@ impl Client {
         streams: Vec<StreamId>,
         within: Duration,
     ) -> impl Future<Output = Verdicts> + use<> + Send + 'static {
-        let verdicts = self.open_barrier(version, 1, within);
+        let verdicts = self.open_barrier(version, 1, tokio::time::sleep(within));
         self.barrier_streams(version, streams);
         verdicts
     }
 
     /// Opens a barrier over streams that `hosts` hosts will list, each by
     /// [`barrier_streams`](Self::barrier_streams). It is complete when they have, and every stream
-    /// of theirs has a verdict; a mark that comes before its stream is listed counts. The deadline
-    /// is as in [`barrier`](Self::barrier).
-    pub fn open_barrier(
+    /// of theirs has a verdict; a mark that comes before its stream is listed counts. When `deadline`
+    /// ends, all are answered as in [`barrier`](Self::barrier).
+    pub fn open_barrier<D: Future<Output = ()> + Send + 'static>(
         &self,
         version: Version,
         hosts: usize,
-        within: Duration,
-    ) -> impl Future<Output = Verdicts> + use<> + Send + 'static {
+        deadline: D,
+    ) -> impl Future<Output = Verdicts> + use<D> + Send + 'static {
         let verdicts = self.shared.state().barriers.open(version, hosts);
         let shared = Arc::clone(&self.shared);
         async move {
-            let mut verdicts = verdicts;
-            if let Ok(Ok(verdicts)) = tokio::time::timeout(within, &mut verdicts).await {
+            let (mut verdicts, mut deadline) = (verdicts, pin!(deadline));
+            let in_time = poll_fn(|context| match Pin::new(&mut verdicts).poll(context) {
+                Poll::Ready(answered) => Poll::Ready(answered.ok()),
+                Poll::Pending => deadline.as_mut().poll(context).map(|()| None),
+            });
+            if let Some(verdicts) = in_time.await {
                 return verdicts;
             }
             shared.time_out(version);

@@ -23,6 +23,10 @@ pub struct Options {
     pub whole_line_bytes: usize,
     /// Where to read back from. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
+    /// How long all that is printed waits for the start of a line that is read back, where its disk
+    /// does not answer; then that is declared lost, and so is every other one until the disk answers
+    /// again. Time in which this process stands still does not count. Default: 5 s.
+    pub read_back_timeout: Duration,
     /// Says when ranks have written nothing for so long while others wrote; zero, the default: never.
     pub silent_after: Duration,
     /// The ranks that are known beforehand: of these it is said, too, when they write nothing at all.
@@ -45,6 +49,7 @@ impl Default for Options {
             held_line_bytes: 256 << 10,
             whole_line_bytes: 16 << 20,
             read_back: None,
+            read_back_timeout: Duration::from_secs(5),
             silent_after: Duration::ZERO,
             ranks: RankSet::new(),
             print_only: false,

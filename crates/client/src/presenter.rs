@@ -9,7 +9,7 @@ use crate::account::Account;
 use crate::console::Console;
 use crate::entry::OwnedEntry;
 use crate::lines::OpenLine;
-use crate::long_line;
+use crate::long_line::LongLines;
 use crate::options::Options;
 use crate::piece::Out;
 use crate::printer::Printer;
@@ -21,6 +21,7 @@ pub(crate) struct Presenter {
     pub(crate) folding: bool,
     pub(crate) console: Console,
     pub(crate) options: Options,
+    pub(crate) long_lines: LongLines,
     /// When the fold wants to be asked, if it does.
     pub(crate) fold_due: Option<Timestamp>,
 }
@@ -164,9 +165,11 @@ impl Output<'_> {
 
     /// A line whose start was released: it is read back and printed whole.
     fn push_long(&mut self, line: Line<'_>, filed: u64) {
-        let files =
-            self.presenter.options.read_back.clone().expect("BUG: only filed bytes are released");
-        match long_line::whole(&*files, self.stream, line.start, filed, line.text) {
+        let Options { read_back, read_back_timeout: within, .. } = &self.presenter.options;
+        let files = read_back.clone().expect("BUG: only filed bytes are released");
+        let (front, within) = ((line.start, filed), *within);
+        let long_lines = &mut self.presenter.long_lines;
+        match long_lines.whole(files, self.stream, front, line.text, within) {
             Ok(text) => self.push(&Line { text: &text, ..line }),
             Err(cause) => {
                 let gone = Span::new(line.start, line.start + filed);

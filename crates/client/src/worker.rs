@@ -13,6 +13,7 @@ use crate::bar::moves_up;
 use crate::console::Console;
 use crate::join::JoinError;
 use crate::lines::OpenLine;
+use crate::long_line::LongLines;
 use crate::options::Options;
 use crate::presenter::{Presenter, now};
 use crate::printer::{Block, Printer};
@@ -63,7 +64,9 @@ impl Worker {
         let console = Console::new(printer, options.print_only, Arc::clone(&shared));
         let silent_after = Some(options.silent_after).filter(|after| !after.is_zero());
         let silence = silent_after.map(|after| Silence::new(after, &options.ranks));
-        let presenter = Presenter { fold, folding: false, console, options, fold_due: None };
+        let long_lines = LongLines::default();
+        let presenter =
+            Presenter { fold, folding: false, console, options, long_lines, fold_due: None };
         let controls = inbox.control_sender();
         Self {
             inbox,

@@ -1,5 +1,7 @@
 //! The limit of open files.
 
+use std::fs;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How many files a process may have open; `None` is without bound.
@@ -43,26 +45,31 @@ pub enum FilesLimitError {
     Refused(#[source] std::io::Error),
 }
 
-/// Whether `needed` files can be open at once, with a raised limit if need be.
+/// Whether `more` files can be open at once beside those that are, with a raised limit if need be.
 ///
 /// # Errors
 ///
 /// When there cannot be so many.
-pub fn check_files_limit(needed: u64) -> Result<(), FilesLimitError> {
+pub fn check_files_limit(more: u64) -> Result<(), FilesLimitError> {
+    check(more + open_files())
+}
+
+fn check(needed: u64) -> Result<(), FilesLimitError> {
     match FilesLimit::own().hard.filter(|&hard| hard < needed) {
         Some(limit) => Err(FilesLimitError::TooFew { needed, limit }),
         None => Ok(()),
     }
 }
 
-/// Raises the limit of this process to `needed` open files; gives the old one where it was raised,
-/// for the processes that are started from here.
+/// Raises the limit of this process so that `more` files can be open beside those that are; gives
+/// the old one where it was raised, for the processes that are started from here.
 ///
 /// # Errors
 ///
 /// When there cannot be so many, or the system refuses.
-pub fn raise_files_limit(needed: u64) -> Result<Option<FilesLimit>, FilesLimitError> {
-    check_files_limit(needed)?;
+pub fn raise_files_limit(more: u64) -> Result<Option<FilesLimit>, FilesLimitError> {
+    let needed = more + open_files();
+    check(needed)?;
     let old = FilesLimit::own();
     if old.soft.is_none_or(|soft| soft >= needed) {
         return Ok(None);
@@ -70,4 +77,25 @@ pub fn raise_files_limit(needed: u64) -> Result<Option<FilesLimit>, FilesLimitEr
     let new = FilesLimit { soft: Some(needed), ..old };
     new.set().map_err(FilesLimitError::Refused)?;
     Ok(Some(old))
+}
+
+/// How many files this process has open; it may have been given any number when it was started.
+fn open_files() -> u64 {
+    match fs::read_dir("/proc/self/fd") {
+        // One is the directory itself.
+        Ok(open) => open.count().saturating_sub(1) as u64,
+        // The directory cannot be opened where the table is full, or there is no /proc.
+        Err(_) => (0..LOOKED_AT).filter(|file| is_open(*file)).count() as u64,
+    }
+}
+
+/// How far descriptors are looked at one by one: what Linux lets a process have when nobody has
+/// set another limit.
+const LOOKED_AT: libc::c_int = 1024;
+
+fn is_open(file: libc::c_int) -> bool {
+    #[expect(unsafe_code, reason = "rustix asks for a descriptor that is known to be open")]
+    // SAFETY: it asks for flags, of whatever this number is.
+    let flags = unsafe { libc::fcntl(file, libc::F_GETFD) };
+    flags >= 0
 }

@@ -40,8 +40,12 @@ fn family_of(stream: StreamId) -> FamilyId {
 }
 
 impl Catalogue {
-    /// Takes in what is new.
-    pub(super) fn refresh(&mut self, storage: &dyn Storage) -> Result<(), AppenderError> {
+    /// Takes in what is new: of the index, and where `tails` are wanted of files behind it.
+    pub(super) fn refresh(
+        &mut self,
+        storage: &dyn Storage,
+        tails: bool,
+    ) -> Result<(), AppenderError> {
         // Files first: what the index then says of them may only be more.
         let mut names = storage.names();
         if names.as_ref().is_err_and(is_too_many) && self.open.close_all() {
@@ -59,8 +63,11 @@ impl Catalogue {
             families.entry(family).or_default().insert(number);
         }
         for (family, numbers) in families {
-            let added = self.add_files(storage, family, &numbers);
-            added.map_err(|source| AppenderError::List { source })?;
+            self.find_newest(family, &numbers);
+            if tails {
+                let added = self.add_files(storage, family, &numbers);
+                added.map_err(|source| AppenderError::List { source })?;
+            }
         }
         Ok(())
     }
@@ -148,6 +155,14 @@ impl Catalogue {
         streams.filter_map(|id| self.logs.get(id).map(|log| (*id, log)))
     }
 
+    /// Which number the newest of a family's files has.
+    fn find_newest(&mut self, family: FamilyId, numbers: &BTreeSet<Option<u32>>) {
+        let highest = numbers.iter().flatten().max().copied().unwrap_or(0);
+        let last = |log: &Log| log.last_file + u32::from(log.is_last_lost);
+        let recorded = self.family(family).map(|(_, log)| last(log)).max();
+        self.newest.insert(family, recorded.unwrap_or(0).max(highest + 1));
+    }
+
     /// Puts what the files of a family hold behind what the index knows of them.
     fn add_files(
         &mut self,
@@ -156,17 +171,12 @@ impl Catalogue {
         numbers: &BTreeSet<Option<u32>>,
     ) -> io::Result<()> {
         let owner = self.newest_stream(family);
-        let highest = numbers.iter().flatten().max().copied().unwrap_or(0);
-        let last = |log: &Log| log.last_file + u32::from(log.is_last_lost);
-        let recorded = self.family(family).map(|(_, log)| last(log)).max();
-        let newest = recorded.unwrap_or(0).max(highest + 1);
-        self.newest.insert(family, newest);
         let first = self.logs.get(&owner).map_or(0, |log| log.last_file);
         for number in numbers.iter().flatten().filter(|number| **number >= first) {
             self.add_tail(storage, owner, *number)?;
         }
-        if numbers.contains(&None) {
-            self.add_tail(storage, owner, newest)?;
+        if let (true, Some(newest)) = (numbers.contains(&None), self.newest.get(&family)) {
+            self.add_tail(storage, owner, *newest)?;
         }
         Ok(())
     }

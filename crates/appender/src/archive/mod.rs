@@ -79,9 +79,17 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Takes in what was written since. Reads only what is new of the index.
+    /// Takes in what was written since. Reads only what is new of the index, and looks at the size of
+    /// every file.
     pub fn refresh(&self) -> Result<(), AppenderError> {
-        self.catalogue().refresh(&*self.storage)
+        self.catalogue().refresh(&*self.storage, true)
+    }
+
+    /// As [`refresh`](Self::refresh), only of what the index says: no file is opened. What files hold
+    /// behind its last record is left out until `refresh` finds it again. That is all there is to look
+    /// at often while the job's appender writes the index.
+    pub fn refresh_recorded(&self) -> Result<(), AppenderError> {
+        self.catalogue().refresh(&*self.storage, false)
     }
 
     fn catalogue(&self) -> MutexGuard<'_, Catalogue> {

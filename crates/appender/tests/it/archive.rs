@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lastline_appender::{Archive, DirStorage, IndexState, Options};
+use lastline_appender::{Append, AppenderError, Archive, DirStorage, IndexState, Options, Storage};
 use lastline_line::{Launch, Offset, ReadBack, ReadOutcome, StreamId};
 use lastline_testing::stdout;
 use lastline_testing::storage::MemoryStorage;
@@ -131,8 +133,18 @@ fn what_is_no_index_is_not_used() {
     assert_eq!(read_whole(&archive, archive.streams()[0]), expected[0]);
 }
 
+/// How what was written since is taken in.
+type Refresh = fn(&Archive) -> Result<(), AppenderError>;
+
 #[test]
 fn a_job_is_followed_while_it_runs_and_rotates() {
+    let ways: [Refresh; 2] = [Archive::refresh, Archive::refresh_recorded];
+    for refresh in ways {
+        follow(refresh);
+    }
+}
+
+fn follow(refresh: Refresh) {
     let storage = MemoryStorage::new();
     let appender = appender(storage.clone(), rotating());
     let archive = Archive::new(Arc::new(storage)).unwrap();
@@ -144,7 +156,7 @@ fn a_job_is_followed_while_it_runs_and_rotates() {
         feed.push(line.as_bytes());
         expected.extend_from_slice(line.as_bytes());
         until("the line is seen", || {
-            archive.refresh().unwrap();
+            refresh(&archive).unwrap();
             for stream in archive.streams() {
                 while let ReadOutcome::Read(bytes) =
                     archive.read_back(stream, Offset(shown.len() as u64), &mut buffer).unwrap()
@@ -156,6 +168,49 @@ fn a_job_is_followed_while_it_runs_and_rotates() {
         });
         assert_eq!(shown, expected);
     }
+    close(&appender);
+}
+
+/// A directory, and how often a file of it was opened.
+struct Opens(DirStorage, Arc<AtomicUsize>);
+
+impl Storage for Opens {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn Append>> {
+        self.0.create(name)
+    }
+    fn open(&self, name: &str) -> io::Result<Arc<dyn Append>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.open(name)
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.0.names()
+    }
+}
+
+#[test]
+fn to_take_in_what_the_index_says_opens_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
+    let mut feeds: Vec<Feed> = (0..200).map(|rank| Feed::new(&appender, stdout(rank))).collect();
+    feeds.iter_mut().for_each(|feed| feed.push(b"one\n"));
+    let opened = Arc::new(AtomicUsize::new(0));
+    let storage = Opens(DirStorage::existing(dir.path()).unwrap(), Arc::clone(&opened));
+    let archive = Archive::new(Arc::new(storage)).unwrap();
+    let is_filed = |bytes| (0..200).all(|rank| archive.filed_bytes(stdout(rank)) == bytes);
+    until("all is in the index", || {
+        archive.refresh_recorded().unwrap();
+        is_filed(4)
+    });
+    let before = opened.load(Ordering::Relaxed);
+    feeds.iter_mut().for_each(|feed| feed.push(b"two\n"));
+    until("all is in the index again", || {
+        archive.refresh_recorded().unwrap();
+        is_filed(8)
+    });
+    assert_eq!(opened.load(Ordering::Relaxed), before);
     close(&appender);
 }
 

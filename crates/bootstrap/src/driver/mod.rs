@@ -209,7 +209,8 @@ impl DriverState {
             // A host that goes meanwhile is known to be gone, or finds the barrier open.
             let mut record = self.record();
             let (hosts, gone) = record.open_barrier(version);
-            let verdicts = self.client().open_barrier(version, hosts, within);
+            let deadline = self.clock.clone().sleep(within);
+            let verdicts = self.client().open_barrier(version, hosts, deadline);
             gone.into_iter().for_each(|streams| self.client().barrier_streams(version, streams));
             verdicts
         };

@@ -57,7 +57,7 @@ fn shown(done: &Done) -> Vec<String> {
 fn last_screen(done: &Done) -> Vec<String> {
     let err = done.err();
     let own = err.lines().filter_map(|line| line.strip_prefix("lastline: "));
-    own.skip_while(|line| !line.contains("failed first")).map(str::to_owned).collect()
+    own.skip_while(|line| !line.contains(" failed")).map(str::to_owned).collect()
 }
 
 const TERMINATE: &str = "

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::support::{Place, Running, not_run, report, wait_until};
+use crate::support::{Place, Running, file, not_run, report, wait_until};
 
 /// A rank that says so when it is told to end, and ends when there is a file `go`.
 const ENDS_LATER: &str = "trap 'echo heard' TERM; echo ready $$; \
@@ -130,4 +130,28 @@ fn a_rank_that_reads_the_terminal_and_one_that_somebody_stopped_are_told_of_once
     assert_eq!(said("rank 0 stands still, stopped by SIGTTIN: it reads"), 1, "{}", done.err());
     assert_eq!(said("rank 1 stands still, stopped by SIGSTOP"), 1, "{}", done.err());
     assert!(done.took < Duration::from_secs(30), "{:?}", done.took);
+}
+
+#[test]
+fn time_in_which_lastline_was_stopped_is_not_of_a_barriers_deadline() {
+    let place = Place::new();
+    let script = "yes 0123456789 | head -c 500000; exec sleep 600";
+    let options = ["run", "--job", "j", "--flush-timeout", "3s", "--grace", "0s"];
+    let mut command = place.command(&[&options[..], &["--", "sh", "-c", script]].concat());
+    let (mut console, writer) = io::pipe().unwrap();
+    command.stdout(writer);
+    let run = Running::start(command);
+    wait_until("all is filed", || file(&place.job("j"), 0, "stdout").len() == 500_000);
+    // It waits for the console.
+    let flush = place.start(&["flush", "j"]);
+    pass(Duration::from_millis(300));
+    run.signal(Signal::STOP);
+    wait_until("lastline stands", || run.stands());
+    pass(Duration::from_millis(3300));
+    run.signal(Signal::CONT);
+    wait_until("lastline goes on", || !run.stands());
+    std::thread::spawn(move || io::copy(&mut console, &mut io::sink()));
+    assert_eq!(flush.wait().expect(0).out(), "reached\n");
+    run.signal(Signal::TERM);
+    run.wait();
 }

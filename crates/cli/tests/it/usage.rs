@@ -2,6 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::support::{Done, Place};
 
@@ -130,6 +134,38 @@ fn too_low_a_limit_of_open_files_is_told_and_nothing_is_started() {
     let done = crate::support::Running::start(command).wait().expect(2);
     assert!(done.err().contains("the limit is 1024: raise it (`ulimit -n`)"), "{}", done.err());
     nothing_started(&place);
+}
+
+/// Lastline is given so many descriptors by who starts it, and may have no more than `limit`.
+fn crowded(command: &mut Command, taken: u64, limit: u64) {
+    #[expect(unsafe_code, reason = "what a process inherits is made between fork and exec")]
+    // SAFETY: between fork and exec it makes system calls only.
+    unsafe {
+        command.pre_exec(move || {
+            for _ in 0..taken {
+                std::mem::forget(rustix::io::dup(rustix::stdio::stdin())?);
+            }
+            let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+            Ok(setrlimit(Resource::Nofile, limit)?)
+        });
+    }
+}
+
+#[test]
+fn descriptors_that_are_taken_already_count() {
+    let place = Place::new();
+    for (taken, limit, code) in [(200, 300, 2), (290, 300, 2), (200, 400, 0)] {
+        let mut command = place.command(&["run", "--", "touch", "ran"]);
+        crowded(&mut command, taken, limit);
+        let done = crate::support::Running::start(command).wait().expect(code);
+        if code == 0 {
+            assert!(place.path("ran").exists(), "{}", done.err());
+            continue;
+        }
+        let told = format!("the limit is {limit}: raise it (`ulimit -n`)");
+        assert!(done.err().contains(&told), "{}", done.err());
+        nothing_started(&place);
+    }
 }
 
 #[test]

@@ -171,7 +171,7 @@ async fn hosts_are_known_by_their_heartbeats() {
 #[tokio::test]
 async fn marks_that_come_before_a_host_has_listed_its_streams_count() {
     let (mut job, _printer) = job();
-    let verdicts = job.client.open_barrier(Version(1), 2, PATIENCE);
+    let verdicts = job.client.open_barrier(Version(1), 2, tokio::time::sleep(PATIENCE));
     job.say(stdout(0), b"one\n");
     job.flush(stdout(0), 1);
     job.end(stdout(1));
@@ -188,12 +188,12 @@ async fn marks_that_come_before_a_host_has_listed_its_streams_count() {
 #[tokio::test]
 async fn a_host_that_is_lost_is_not_waited_for_and_one_that_is_silent_is_missed() {
     let (mut job, _printer) = job();
-    let verdicts = job.client.open_barrier(Version(1), 2, PATIENCE);
+    let verdicts = job.client.open_barrier(Version(1), 2, tokio::time::sleep(PATIENCE));
     job.client.barrier_streams(Version(1), vec![stdout(0)]);
     job.flush(stdout(0), 1);
     job.client.barrier_host_lost(Version(1));
     assert!(verdicts.await.all_reached());
-    let verdicts = job.client.open_barrier(Version(2), 1, SOON).await;
+    let verdicts = job.client.open_barrier(Version(2), 1, tokio::time::sleep(SOON)).await;
     assert_eq!((verdicts.missing_hosts, verdicts.summary()), (1, BarrierOutcome::TimedOut));
 }
 

@@ -1,8 +1,10 @@
 //! A line that is too long to be held.
 
+use std::time::Duration;
+
 use lastline_client::Options;
 use lastline_line::{Offset, Span};
-use lastline_testing::{Files, PrintRecorder, stdout};
+use lastline_testing::{Files, PrintRecorder, stdout, wait_until};
 
 use crate::common::{Job, of, reading};
 
@@ -85,4 +87,42 @@ async fn while_the_file_is_behind_it_is_held_and_printed_whole() {
     let flushed = printer.flushed();
     let lines: Vec<_> = flushed.iter().filter(|line| line.stream == stdout(0)).collect();
     assert!(lines.len() == 2 && lines[0].text == line && !lines[0].partial);
+}
+
+#[test]
+fn a_disk_is_waited_for_as_long_as_a_note_of_it_takes() {
+    assert_eq!(Options::default().read_back_timeout, Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_answer_keeps_nobody_for_longer_than_is_said() {
+    let (files, printer) = (Files::new(), PrintRecorder::new());
+    let mut options = reading(&files);
+    options.read_back_timeout = Duration::from_millis(50);
+    let mut job = Job::new(printer.clone(), options).filing(&files);
+    files.gate.shut();
+    let line = say_a_long_line(&mut job);
+    job.say(stdout(1), b"after it\n");
+    wait_until(|| printer.flushed().iter().any(|line| line.text == b"after it"));
+    // The next one is not waited for: the first is not answered yet.
+    let next = say_a_long_line(&mut job);
+    job.say(stdout(1), b"once more\n");
+    wait_until(|| printer.flushed().iter().any(|line| line.text == b"once more"));
+    assert_eq!(files.gate.waiting(), 1);
+    files.gate.open();
+    // It answers again, and from then on lines are whole again.
+    let mut said = 2;
+    wait_until(|| {
+        let last = say_a_long_line(&mut job);
+        said += 1;
+        let count = |text: &[u8]| printer.flushed().iter().filter(|line| line.text == text).count();
+        wait_until(|| count(b"next") == said);
+        count(&last) > 0
+    });
+    let account = of(&job.finish().await, stdout(0));
+    let lost = account.lost.as_slice();
+    assert!(lost.len() >= 2, "{lost:?}");
+    assert!(lost.iter().all(|gap| gap.cause == "not shown: the file that has it does not answer"));
+    assert!(lost[0].span.from == Offset(0) && lost[0].span.to.0 < line.len() as u64, "{lost:?}");
+    assert!(lost[1].span.to.0 < (line.len() + next.len()) as u64 + 7, "{lost:?}");
 }

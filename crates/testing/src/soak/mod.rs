@@ -3,7 +3,8 @@
 //!
 //! Everything about a run is made from its seed, but for the machine's own timing: ranks, what
 //! they write and how they end, who reads the console and how, the disk, the options, the signals,
-//! the barriers. A rank writes bytes that its seed gives, and says in a file of its own how many
+//! the barriers, what lastline finds where it starts (the first process of a container, SIGCHLD
+//! ignored, few descriptors left), and that it is stopped or the time of day jumps. A rank writes bytes that its seed gives, and says in a file of its own how many
 //! it has written, so that the check can make every byte again however it ended. After a run:
 //!
 //! 1. lastline has ended in time with the right code, and has left no process and no socket;
@@ -23,6 +24,7 @@ mod place;
 mod reader;
 mod run;
 mod scenario;
+mod surroundings;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,7 +32,7 @@ use std::path::{Path, PathBuf};
 pub use run::Programs;
 
 use place::Place;
-use scenario::{Files, Scenario};
+use scenario::Scenario;
 
 /// What became of a run.
 #[derive(Debug)]
@@ -41,7 +43,7 @@ pub struct Outcome {
     pub differences: Vec<String>,
     /// Where everything of a run with differences is left.
     pub kept: Option<PathBuf>,
-    /// It needs a small disk, which this user may not mount: it was not run.
+    /// It needs a small disk or a namespace, which this user may not make: it was not run.
     pub skipped: bool,
 }
 
@@ -58,7 +60,7 @@ pub fn describe(seed: u64) -> String {
 pub fn run_seed(seed: u64, programs: &Programs) -> io::Result<Outcome> {
     let scenario = Scenario::of(seed);
     let mut outcome = Outcome { seed, differences: Vec::new(), kept: None, skipped: false };
-    if matches!(scenario.files, Files::Small { .. }) && !place::can_mount() {
+    if scenario.takes_root() && !rustix::process::geteuid().is_root() {
         outcome.skipped = true;
         return Ok(outcome);
     }

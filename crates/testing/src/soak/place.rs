@@ -16,11 +16,6 @@ pub(super) struct Place {
     disk: Option<PathBuf>,
 }
 
-/// Whether this process may mount a small disk.
-pub(super) fn can_mount() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 impl Place {
     pub(super) fn new() -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("soak").tempdir()?;
@@ -37,6 +32,11 @@ impl Place {
     /// Where the job's files go.
     pub(super) fn logs(&self) -> PathBuf {
         self.disk.as_deref().unwrap_or(self.path()).join("logs")
+    }
+
+    /// The file that shifts lastline's time of day.
+    pub(super) fn clock(&self) -> PathBuf {
+        self.path().join("clock")
     }
 
     /// Makes the disk that `files` wants.

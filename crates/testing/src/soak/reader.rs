@@ -9,10 +9,44 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use fastrand::Rng;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::scenario::Reader;
+/// Who reads lastline's stdout, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// As fast as it comes.
+    Fast,
+    /// A little at a time.
+    Slow { bytes: usize, millis: u64 },
+    /// Stops once, after so many bytes.
+    Pauses { after: u64, millis: u64 },
+    /// Another process, stopped by a signal for a while.
+    Stopped { millis: u64 },
+    /// Goes away after so many bytes.
+    Closes { after: u64 },
+    /// Reads nothing before lastline has ended.
+    Never,
+}
+
+impl Reader {
+    pub(crate) fn random(rng: &mut Rng) -> Self {
+        match rng.u8(0..20) {
+            0..3 => Self::Slow { bytes: rng.usize(100..60_000), millis: rng.u64(1..10) },
+            3..6 => Self::Pauses { after: rng.u64(0..100_000), millis: rng.u64(50..800) },
+            6 => Self::Stopped { millis: rng.u64(50..600) },
+            7 | 8 => Self::Closes { after: rng.u64(0..60_000) },
+            9 => Self::Never,
+            _ => Self::Fast,
+        }
+    }
+
+    /// Whether it takes all there is, sooner or later.
+    pub(crate) fn takes_all(self) -> bool {
+        !matches!(self, Self::Closes { .. } | Self::Never)
+    }
+}
 
 /// One of lastline's outputs, and who reads it.
 pub(super) struct Output {

@@ -15,14 +15,17 @@ use super::callers::{Answer, Calls, socket};
 use super::diary::{self, Said};
 use super::place::Place;
 use super::reader::Output;
-use super::scenario::{End, Files, Format, Reader, Scenario};
+use super::reader::Reader;
+use super::scenario::{End, Event, Files, Format, Scenario};
+use super::surroundings::{clock_library, set_clock};
 
 /// The programs of a run.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// `lastline` itself.
     pub lastline: PathBuf,
-    /// A program that is [`crate::rank::main`].
+    /// A program that is [`crate::rank::main`]; `libshifted_clock.so`, which changes the time of
+    /// day of a program that is started with it, is beside it.
     pub rank: PathBuf,
 }
 
@@ -116,6 +119,7 @@ fn start(
     place: &Place,
 ) -> io::Result<(Child, Vec<Arc<Output>>)> {
     let mut command = command(scenario, programs, place);
+    let library = clock_library(&programs.rank);
     let file = place.path().join("copied");
     let (out, write) = io::pipe()?;
     let mut outputs = vec![Output::read(out, scenario.reader, &programs.rank, &file)?];
@@ -128,8 +132,7 @@ fn start(
         command.stderr(write);
     }
     command.stdout(write);
-    #[expect(clippy::disallowed_methods, reason = "the runner starts lastline")]
-    let child = command.spawn()?;
+    let child = scenario.around.start(command, &place.clock(), &library)?;
     Ok((child, outputs.into_iter().map(Arc::new).collect()))
 }
 
@@ -193,11 +196,8 @@ fn drive(
 ) -> io::Result<Vec<i32>> {
     let pidfd = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
     let mut running_since = None;
-    let mut signals = scenario.signals.iter().peekable();
-    let mut freed = match scenario.files {
-        Files::Small { freed_millis, .. } => freed_millis,
-        _ => None,
-    };
+    let events = scenario.events();
+    let mut events = events.iter().peekable();
     let mut sent = Vec::new();
     while started.elapsed() < DEADLINE {
         let look = Timespec { tv_sec: 0, tv_nsec: 3_000_000 };
@@ -209,19 +209,28 @@ fn drive(
             running_since = Some(Instant::now());
         }
         let ran = running_since.map_or(0, |since| since.elapsed().as_millis() as u64);
-        if freed.is_some_and(|at| at <= ran) {
-            freed = None;
-            place.free()?;
-        }
         while running_since.is_some()
-            && let Some((_, signal)) = signals.next_if(|(at, _)| *at <= ran)
+            && let Some((_, event)) = events.next_if(|(at, _)| *at <= ran)
         {
-            let known = Signal::from_named_raw(*signal).expect("BUG: these signals have names");
-            kill_process(Pid::from_child(child), known)?;
-            sent.push(*signal);
+            happen(*event, child, place, &mut sent)?;
         }
     }
     Ok(sent)
+}
+
+fn happen(event: Event, child: &Child, place: &Place, sent: &mut Vec<i32>) -> io::Result<()> {
+    let kill = |signal| kill_process(Pid::from_child(child), signal);
+    match event {
+        Event::RoomOnDisk => place.free()?,
+        Event::Clock(seconds) => set_clock(&place.clock(), seconds)?,
+        Event::Stops => kill(Signal::STOP)?,
+        Event::GoesOn => kill(Signal::CONT)?,
+        Event::Signal(signal) => {
+            kill(Signal::from_named_raw(signal).expect("BUG: these signals have names"))?;
+            sent.push(signal);
+        }
+    }
+    Ok(())
 }
 
 /// Processes that are still there when they should not be: at once when lastline ended in order,

@@ -4,6 +4,8 @@ use fastrand::Rng;
 use lastline_line::Stream;
 
 use super::content::Shape;
+use super::reader::Reader;
+use super::surroundings::Surroundings;
 
 /// How a rank ends when it has written what it has to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,30 +42,6 @@ pub(crate) struct RankPlan {
     pub(crate) end: End,
 }
 
-/// Who reads lastline's stdout, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reader {
-    /// As fast as it comes.
-    Fast,
-    /// A little at a time.
-    Slow { bytes: usize, millis: u64 },
-    /// Stops once, after so many bytes.
-    Pauses { after: u64, millis: u64 },
-    /// Another process, stopped by a signal for a while.
-    Stopped { millis: u64 },
-    /// Goes away after so many bytes.
-    Closes { after: u64 },
-    /// Reads nothing before lastline has ended.
-    Never,
-}
-
-impl Reader {
-    /// Whether it takes all there is, sooner or later.
-    pub(crate) fn takes_all(self) -> bool {
-        !matches!(self, Self::Closes { .. } | Self::Never)
-    }
-}
-
 /// Where the files go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Files {
@@ -92,6 +70,20 @@ pub(crate) struct Flusher {
     pub(crate) by_command: bool,
 }
 
+/// What happens while ranks run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    /// The small disk has more room.
+    RoomOnDisk,
+    /// Lastline is sent this signal.
+    Signal(i32),
+    /// Lastline's time of day is so many seconds from the real one.
+    Clock(i64),
+    /// Lastline is stopped, and goes on.
+    Stops,
+    GoesOn,
+}
+
 /// Everything about a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -118,6 +110,7 @@ pub(crate) struct Scenario {
     pub(crate) flushers: Vec<Flusher>,
     /// Ranks write to terminals, and nothing to stderr: a terminal has one stream.
     pub(crate) pty: bool,
+    pub(crate) around: Surroundings,
 }
 
 fn one_in(rng: &mut Rng, n: u32) -> bool {
@@ -147,7 +140,7 @@ impl Scenario {
         let on_failure = choose(rng, &["stop", "continue"]);
         let mut ranks = ranks(rng, !signals.is_empty());
         let count = ranks.len() as u32;
-        let (mut reader, files) = (reader(rng), files(rng));
+        let (mut reader, files) = (Reader::random(rng), files(rng));
         let when_full = choose(rng, &[None, Some("spool"), Some("block"), Some("drop")]);
         let waits =
             when_full == Some("block") || (files != Files::Kept && when_full != Some("drop"));
@@ -164,6 +157,7 @@ impl Scenario {
         Self {
             seed,
             pty,
+            around: Surroundings::random(&mut Rng::with_seed(seed.rotate_right(7)), count),
             reader,
             stderr_closes: one_in(rng, 12).then(|| rng.u64(0..20_000)),
             format: format(rng, count),
@@ -194,6 +188,26 @@ impl Scenario {
             None if self.format == Format::Text && stream == Stream::Stderr => Reader::Fast,
             _ => self.reader,
         }
+    }
+
+    /// What happens so many milliseconds after a rank runs, in its order.
+    pub(crate) fn events(&self) -> Vec<(u64, Event)> {
+        let signals = self.signals.iter().map(|(at, signal)| (*at, Event::Signal(*signal)));
+        let clock = self.around.clock.iter().map(|(at, seconds)| (*at, Event::Clock(*seconds)));
+        let mut events: Vec<_> = signals.chain(clock).collect();
+        if let Files::Small { freed_millis: Some(at), .. } = self.files {
+            events.push((at, Event::RoomOnDisk));
+        }
+        if let Some((at, millis)) = self.around.stands {
+            events.extend([(at, Event::Stops), (at + millis, Event::GoesOn)]);
+        }
+        events.sort_by_key(|(at, _)| *at);
+        events
+    }
+
+    /// Whether it takes rights that root alone has.
+    pub(crate) fn takes_root(&self) -> bool {
+        matches!(self.files, Files::Small { .. }) || self.around.first_process
     }
 
     /// Whether the files take everything.
@@ -262,17 +276,6 @@ fn rank(rng: &mut Rng, most: u64, shape: Option<Shape>, stopped: bool) -> RankPl
     let pauses = if one_in(rng, 3) { rng.u64(1..4) } else { 0 };
     let bytes = [rng.u64(0..=most), err];
     RankPlan { shape, bytes, write_bytes, pauses, pause_millis: rng.u64(1..150), end }
-}
-
-fn reader(rng: &mut Rng) -> Reader {
-    match rng.u8(0..20) {
-        0..3 => Reader::Slow { bytes: rng.usize(100..60_000), millis: rng.u64(1..10) },
-        3..6 => Reader::Pauses { after: rng.u64(0..100_000), millis: rng.u64(50..800) },
-        6 => Reader::Stopped { millis: rng.u64(50..600) },
-        7 | 8 => Reader::Closes { after: rng.u64(0..60_000) },
-        9 => Reader::Never,
-        _ => Reader::Fast,
-    }
 }
 
 fn files(rng: &mut Rng) -> Files {

@@ -4,8 +4,9 @@ use lastline_line::Stream;
 
 use super::{Facts, json, text};
 use crate::soak::callers::Answer;
+use crate::soak::reader::Reader;
 use crate::soak::run::Seen;
-use crate::soak::scenario::{Format, Reader, Scenario};
+use crate::soak::scenario::{Format, Scenario};
 
 /// How far a stream is on the console at which of the console's bytes, both ascending.
 pub(super) type Marks = Vec<(u64, u64)>;

@@ -4,8 +4,9 @@ use lastline_line::Gaps;
 use serde_json::Value;
 
 use super::Facts;
+use crate::soak::reader::Reader;
 use crate::soak::run::Seen;
-use crate::soak::scenario::{End, Reader, Scenario};
+use crate::soak::scenario::{End, Scenario};
 
 pub(super) fn check(
     scenario: &Scenario,

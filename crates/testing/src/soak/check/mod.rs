@@ -4,15 +4,18 @@ mod console;
 mod files;
 mod json;
 mod ledger;
+mod lines;
 mod outcome;
+mod raw;
 mod text;
 
 use lastline_line::{Gaps, Stream};
 use serde_json::Value;
 
 use super::content;
+use super::reader::Reader;
 use super::run::Seen;
-use super::scenario::{Reader, Scenario};
+use super::scenario::Scenario;
 
 /// One stream of a run: what was written, and what the report says of it.
 pub(super) struct Facts {
@@ -53,9 +56,8 @@ pub(super) fn differences(scenario: &Scenario, seen: &Seen) -> Vec<String> {
 }
 
 fn with_report(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec<String>) {
-    // Killed, or told a third time, when all was over but this.
-    let cut_short = scenario.is_killed() || seen.sent.len() > 2;
-    if seen.socket_left && !cut_short {
+    // When all was over but this.
+    if seen.socket_left && !cut_short(scenario, seen) {
         wrong.push("the control socket is still there".into());
     }
     outcome::with_report(scenario, seen, report, wrong);
@@ -74,6 +76,20 @@ fn with_report(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec
         }
     }
     console::check(scenario, seen, &all, wrong);
+}
+
+/// Whether lastline was killed, or told a third time, so that it may have ended anywhere.
+fn cut_short(scenario: &Scenario, seen: &Seen) -> bool {
+    scenario.is_killed() || seen.sent.len() > 2
+}
+
+/// What was printed, without the last of lastline's own words where it was stopped in the middle of
+/// them.
+fn without_half_words<'a>(scenario: &Scenario, seen: &Seen, printed: &'a [u8]) -> &'a [u8] {
+    let start = printed.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let (whole, half) = printed.split_at(start);
+    let own = half.starts_with(b"lastline: ") || b"lastline: ".starts_with(half);
+    if own && cut_short(scenario, seen) { whole } else { printed }
 }
 
 /// The most that a stream of a rank may hold.

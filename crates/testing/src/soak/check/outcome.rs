@@ -14,12 +14,21 @@ pub(super) fn without_report(scenario: &Scenario, seen: &Seen, wrong: &mut Vec<S
         return;
     };
     let killed = status.signal() == Some(libc::SIGKILL) && scenario.is_killed();
+    let refused = scenario.around.descriptors.is_some()
+        && status.code() == Some(2)
+        && seen.said.iter().all(Option::is_none)
+        && seen.printed.iter().any(|printed| contains(printed, b"raise it (`ulimit -n`)"));
     let told_thrice = seen.sent.len() >= 3 && matches!(status.code(), Some(130 | 143));
-    if !killed && !told_thrice {
-        let errors = String::from_utf8_lossy(&seen.printed[1]);
+    if !killed && !told_thrice && !refused {
+        let errors = seen.printed.concat();
+        let errors = String::from_utf8_lossy(&errors);
         let own: Vec<&str> = errors.lines().filter(|line| line.contains("lastline: ")).collect();
         wrong.push(format!("{status} without a report: {own:?}"));
     }
+}
+
+fn contains(bytes: &[u8], what: &[u8]) -> bool {
+    bytes.windows(what.len()).any(|part| part == what)
 }
 
 pub(super) fn with_report(

@@ -201,7 +201,6 @@ mod statement;
 mod summary;
 mod unit;
 mod values;
-mod wander;
 mod window;
 
 pub use cause::{Cause, Excerpt};

@@ -16,6 +16,8 @@
 //! - A progress bar in its brackets, however full it is.
 //! - ` ()`: what would stand in the brackets is absent in this line.
 
+use std::ops::Range;
+
 use super::class::{CLASS, CONTROL, PUNCT, RUN, SPACE, is_alphanumeric};
 use super::run::{self, Piece};
 use super::{drawn, hash, json, look, words};
@@ -53,7 +55,9 @@ pub(crate) struct Item {
 pub(crate) const VARIABLE: u64 = 0x5bd1_e995_7b1f_0d3b;
 const STEM: u64 = 0x2545_f491_4f6c_dd1d;
 /// The place of what is beside the statement.
-const BESIDE: u32 = u32::MAX;
+pub(crate) const BESIDE: u32 = u32::MAX;
+/// Behind so many brackets of a line that nothing closes no more are looked at.
+pub(super) const MAX_UNCLOSED: u32 = 4;
 const GLUE: u64 = 0x1000_0000_01b3;
 
 /// What the last scanned line consists of; reused from line to line.
@@ -77,8 +81,12 @@ pub(crate) struct Scan {
     lead: Option<usize>,
     /// What ends before this is beside the statement: it tells layouts apart, not statements.
     beside: usize,
+    /// Where what is beside the statement stands.
+    pub(crate) glosses: Vec<Range<usize>>,
+    /// How many brackets were looked at that nothing closes.
+    unclosed: u32,
     /// In a line of JSON, where the message stands: the one string in it that is read.
-    message: Option<Place>,
+    pub(crate) message: Option<Place>,
     /// The line is an object of JSON.
     json: bool,
 }
@@ -120,6 +128,8 @@ impl Scan {
         self.clear_glue();
         self.lead = None;
         self.beside = 0;
+        self.glosses.clear();
+        self.unclosed = 0;
     }
 
     /// Whether what stands at `at` is beside the statement.
@@ -188,6 +198,10 @@ impl Scan {
             return end;
         }
         let word = &text[start..end];
+        if let Some(end) = look::end_of_bytes(text, start, end) {
+            self.variable(start, end);
+            return end;
+        }
         if self.assigned != 0 {
             if short && words::is_literal(word) {
                 self.variable(start, end);
@@ -267,12 +281,13 @@ impl Scan {
                 return at + 1;
             }
             b'(' if self.is_gloss(text, at) => {
-                if let Some(end) = look::closing(text, at) {
+                if let Some(end) = self.closing(text, at) {
                     self.beside = end;
+                    self.glosses.push(at..end);
                 }
             }
             b'<' | b'(' | b'{' | b'[' if look::opens_literal(text, at) => {
-                if let Some(end) = look::end_of_literal(text, at) {
+                if let Some(end) = self.closing(text, at).or_else(|| look::end_of_cut(text, at)) {
                     self.variable(at, end);
                     return end;
                 }
@@ -293,14 +308,26 @@ impl Scan {
         at + 1
     }
 
+    /// One past the bracket that closes the one at `open`.
+    fn closing(&mut self, text: &[u8], open: usize) -> Option<usize> {
+        if self.unclosed >= MAX_UNCLOSED {
+            return None;
+        }
+        let end = look::closing(text, open);
+        self.unclosed += u32::from(end.is_none());
+        end
+    }
+
     /// Whether the bracket at `at` explains the variable before it: `1190 bytes (1.16 KB)`.
     fn is_gloss(&self, text: &[u8], at: usize) -> bool {
-        self.glue == 0
-            && !self.is_beside(at)
-            && at > 0
-            && text[at - 1] == b' '
-            && self.items.last().is_some_and(|last| {
-                last.kind == Kind::Variable
+        if self.glue != 0 || self.is_beside(at) || at == 0 || text[at - 1] != b' ' {
+            return false;
+        }
+        // Another one after the first explains the same.
+        let again = self.beside > 0 && text[self.beside..at].iter().all(|&byte| byte == b' ');
+        again
+            || self.items.last().is_some_and(|last| {
+                last.kind != Kind::Word
                     && last.end as usize <= at
                     && text[last.end as usize..at].iter().all(|b| b" )]".contains(b))
             })

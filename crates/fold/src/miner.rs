@@ -12,6 +12,7 @@ use crate::statement::scan::{Scan, VARIABLE};
 use families::Families;
 use open::{Open, collect};
 
+mod alike;
 mod families;
 mod family;
 mod open;

@@ -7,6 +7,7 @@
 //! a key, a preposition, a title like `user`; words written as identifiers are) than where they say
 //! different things in the same words.
 
+use super::alike::Alike;
 use super::family::{Family, Joined};
 use crate::generations::Generations;
 use crate::statement::hash::{mix, placed};
@@ -14,15 +15,9 @@ use crate::statement::part::{Class, Part};
 use crate::statement::parts::Parts;
 
 /// How many words of a statement its family is looked for by.
-const ANCHORS: usize = 12;
-/// How many families are known by one word at its place: those used last.
-const ALIKE: usize = 8;
+const ANCHORS: usize = 8;
 /// How many families a statement is compared with.
 const COMPARED: usize = 8;
-
-/// The numbers of families that have a word at a place, the one used last first.
-#[derive(Debug, Default)]
-struct Alike([u32; ALIKE]);
 
 /// Which family a statement is of.
 #[derive(Debug)]
@@ -37,7 +32,7 @@ pub(super) struct Admitted {
 #[derive(Debug)]
 pub(super) struct Families {
     families: Generations<Family>,
-    alike: Generations<Alike>,
+    alike: Alike,
     /// The number of the newest family.
     newest: u32,
     candidates: Vec<(u32, u32)>,
@@ -48,7 +43,7 @@ impl Families {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             families: Generations::new(capacity),
-            alike: Generations::new(capacity.saturating_mul(4)),
+            alike: Alike::new(capacity),
             newest: 0,
             candidates: Vec::new(),
         }
@@ -81,18 +76,17 @@ impl Families {
         Admitted { family, joined: Joined { group: key, ..Joined::default() } }
     }
 
-    /// How many families and how many words that lead to them are held.
+    /// How many families are held.
     #[cfg(test)]
-    pub(super) fn held(&self) -> (usize, usize) {
-        (self.families.len(), self.alike.len())
+    pub(super) fn held(&self) -> usize {
+        self.families.len()
     }
 
     /// The family that fits best.
     fn find(&mut self, parts: &[Part]) -> Option<u32> {
         self.candidates.clear();
         for anchor in anchors(parts) {
-            let Some(alike) = self.alike.get(anchor) else { continue };
-            for &family in alike.0.iter().take_while(|&&family| family != 0) {
+            for family in self.alike.get(anchor) {
                 match self.candidates.iter_mut().find(|known| known.0 == family) {
                     Some(known) => known.1 += 1,
                     None => self.candidates.push((family, 1)),
@@ -113,16 +107,8 @@ impl Families {
     /// Makes the family the first one that is found by the words of the statement.
     fn keep_near(&mut self, parts: &[Part], family: u32) {
         for anchor in anchors(parts) {
-            self.alike.get_or_insert_with(anchor, Alike::default).put_first(family);
+            self.alike.put_first(anchor, family);
         }
-    }
-}
-
-impl Alike {
-    fn put_first(&mut self, family: u32) {
-        let at = self.0.iter().position(|&known| known == family).unwrap_or(ALIKE - 1);
-        self.0.copy_within(..at, 1);
-        self.0[0] = family;
     }
 }
 

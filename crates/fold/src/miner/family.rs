@@ -11,7 +11,8 @@ const MAX_CASES: usize = 64;
 struct Slot {
     /// The hash of its first value.
     hash: u64,
-    around: u64,
+    /// Part of the hash of the punctuation around it.
+    around: u32,
     class: Class,
     state: State,
 }
@@ -49,7 +50,10 @@ struct Case {
 pub(super) struct Family {
     slots: Box<[Slot]>,
     columns: Vec<Column>,
+    /// None before a second statement joins.
     cases: Vec<Case>,
+    /// The group of the first statement.
+    group: u64,
 }
 
 /// What came of a statement that joined.
@@ -68,15 +72,12 @@ impl Family {
     pub(super) fn new(parts: &[Part], group: u64) -> Self {
         let slot = |part: &Part| Slot {
             hash: part.hash,
-            around: part.around,
+            around: part.around as u32,
             class: part.class,
             state: State::Same,
         };
-        Self {
-            slots: parts.iter().map(slot).collect(),
-            columns: Vec::new(),
-            cases: vec![Case { values: Vec::new(), group }],
-        }
+        let slots = parts.iter().map(slot).collect();
+        Self { slots, columns: Vec::new(), cases: Vec::new(), group }
     }
 
     /// How many parts its statements have.
@@ -115,6 +116,9 @@ impl Family {
 
     /// Takes in a statement; `key` is its group if it makes a new one.
     pub(super) fn join(&mut self, parts: &[Part], key: u64) -> Joined {
+        if self.cases.is_empty() {
+            self.cases.push(Case { values: Vec::new(), group: self.group });
+        }
         for (place, part) in parts.iter().enumerate() {
             self.note(place, part);
         }

@@ -56,10 +56,10 @@ fn cost(class: Class) -> u32 {
 
 /// How many different values a place needs that has these two: what the easier one needs, and one
 /// more where both have several words or variables, and are printed in two ways.
-pub(super) fn needed(known: Class, around: u64, part: &Part) -> u32 {
+pub(super) fn needed(known: Class, around: u32, part: &Part) -> u32 {
     let needed = values(known, part.follows).min(values(part.class, part.follows));
     let two_ways = known == part.class
-        && (known == Class::Variable || known == Class::Composite && around != part.around);
+        && (known == Class::Variable || known == Class::Composite && around != part.around as u32);
     needed + u32::from(two_ways)
 }
 

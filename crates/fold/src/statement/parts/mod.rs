@@ -154,6 +154,10 @@ impl Parts {
         }
         let outside = at >= self.until;
         let draft = self.draft();
+        if draft.items == 0 {
+            draft.start = if draft.tail == 0 { at as u32 } else { draft.start };
+            draft.end = at as u32 + 1;
+        }
         draft.tail = hash::mix(draft.tail ^ u64::from(byte) ^ 0x100, STEP);
         draft.last_byte = byte;
         if outside && ends_key(text, at, draft) {
@@ -209,10 +213,7 @@ impl Parts {
     fn finish(&mut self, text: &[u8]) {
         let mut follows = Follows::Nothing;
         for (at, draft) in (0..).zip(&self.drafts) {
-            let word = match draft.items {
-                0 => &[][..],
-                _ => &text[draft.start as usize..draft.end as usize],
-            };
+            let word = &text[draft.start as usize..draft.end as usize];
             let (lead, tail) =
                 if draft.items == 0 { (draft.tail, 0) } else { (draft.lead, draft.tail) };
             let around = hash::mix(lead ^ STEP, tail.rotate_left(1) ^ EMPTY.hash);
@@ -254,6 +255,8 @@ fn ends_key(text: &[u8], at: usize, draft: &Draft) -> bool {
 fn class(word: &[u8], draft: &Draft) -> Class {
     let colon = draft.last_byte == b':' && draft.tail != 0;
     match draft.items {
+        // An empty value, where others have some in their brackets.
+        0 if matches!(word, b"[]" | b"()" | b"{}") => return Class::Composite,
         0 => return Class::Mark,
         _ if draft.key => return Class::Key,
         1 if draft.variables == 1 => return Class::Variable,

@@ -58,6 +58,13 @@ proptest! {
     }
 }
 
+#[test]
+fn a_fraction_is_no_port() {
+    let lines = ["at e1.5.:0.25 now", "at e1.5.:0.75 now", "at e1.5.:0.5 now", "at e1.5.:80 now"];
+    let lines = lines.map(str::to_owned);
+    assert_eq!(read(&lines, false), read(&lines, true));
+}
+
 /// A name that no other number gives.
 fn name(number: u32) -> String {
     let letters = (0..5).map(|place| char::from(b'a' + (number / 26_u32.pow(place) % 26) as u8));

@@ -36,6 +36,12 @@ impl<T> Generations<T> {
         self.young.get(&key).or_else(|| self.old.get(&key))
     }
 
+    /// How many are known.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
     /// Puts `value` in, in place of what was known.
     pub(crate) fn insert(&mut self, key: u64, value: T) {
         if self.young.len() >= self.capacity && !self.young.contains_key(&key) {

@@ -59,16 +59,27 @@
 //! different statements among 10,000 share a key has a chance of about one in 10^11.
 //!
 //! What the look of a line cannot tell is whether a *word* is a variable: `session opened for user
-//! cyrus`. So a new statement is also noted under each key that it would have if one of its words
-//! were a variable. When enough statements meet there, the word wanders, and they become one
-//! statement. Three words must stay, two beside an identifier (`w.fetch`); the first word of a line
-//! wanders only when it has a dot; and the number of different words it takes depends on the place:
-//! three for identifiers and after a noun that names follow (`user`), four after a preposition or
-//! `=`, seven elsewhere, three more for words with a capital, as states have. One is enough where
-//! other lines have a variable.
+//! cyrus`. That takes several statements. A new one is cut into parts: what stands between blanks,
+//! brackets with all that they hold, a key (`state=`) and its value apart, a list of names as one.
+//! Statements of as many parts that agree in more than they differ in are a family, in whichever
+//! places they differ. What agreement counts for and difference costs depends on how a part is
+//! written: a word that holds a sentence together (`of`, `the`) counts little and hardly ever
+//! varies, a word with a colon or a key hardly ever varies, what follows one often does, so do
+//! identifiers (`w.fetch`) and what consists of several words and variables (`numpy>=1.21`); the
+//! first part says what the line is about. The family is looked for by single parts at their
+//! places, among the eight used last of each, so that a new statement costs the same however many
+//! are known.
 //!
-//! Words in two places that differ together do not wander: only one place is tried at a time. How
-//! well this groups real logs, and what each threshold is worth, is in `docs/folding.md`.
+//! A place becomes a variable when its family has seen enough values there: two where one is a
+//! variable by its look or consists of several words, five plain words, four identifiers or words
+//! in capitals; fewer after a key, a colon, a preposition or a noun that names follow (`user`);
+//! three more at the first place, and where little else agrees. What its family has at the other
+//! places that differ stays apart. So a group is a family with the values at the places that are no
+//! variables, and groups that were two become one when a place becomes a variable. All thresholds
+//! stand in one place, `miner/weights.rs`; what each is worth on real logs is in `docs/folding.md`.
+//! The mechanism resembles that of Drain (He et al., "Drain: An Online Log Parsing Approach with
+//! Fixed Depth Tree", ICWS 2017) in that it compares lines of equal length part by part; it differs
+//! in that a place needs evidence to vary, and in the index.
 //!
 //! A line without any word (`17`, `0x1f 3.5`) is the same as an equal one only.
 //!
@@ -202,7 +213,6 @@ mod statement;
 mod summary;
 mod unit;
 mod values;
-mod wander;
 mod window;
 
 pub use cause::{Cause, Excerpt};

@@ -6,14 +6,23 @@ use crate::generations::Generations;
 use crate::place::Place;
 use crate::skeleton::{self, Found, Skeletons};
 use crate::statement::hash;
-use crate::statement::scan::{Item, Kind, Scan, VARIABLE};
-use crate::wander::{Verdict, Wander};
+use crate::statement::part::MAX_PARTS;
+use crate::statement::parts::Parts;
+use crate::statement::scan::{Scan, VARIABLE};
+use families::Families;
+use open::{Open, collect};
+
+mod alike;
+mod families;
+mod family;
+mod open;
+mod weights;
 
 /// How much a [`Miner`] keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinerOptions {
     /// How many statements are known at least before the one not seen for longest is forgotten:
-    /// 8,192. About 100 bytes each, and five times that for what is known of words that may wander.
+    /// 8,192. About 150 bytes each, and a kilobyte for what is known of its family.
     pub max_statements: usize,
 }
 
@@ -46,10 +55,13 @@ pub struct Statement<'a> {
 /// What is known of a statement, by its key.
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    /// The key of the statement it is a case of, when a word of it turned out to wander.
-    root: u64,
-    /// The places of words that wander; the lowest bit is the first place.
-    wandering: u128,
+    /// The group it is of.
+    group: u64,
+    /// Its family; 0 for none.
+    family: u32,
+    /// Of which version this is.
+    version: u64,
+    open: Open,
 }
 
 /// Finds which statement a line makes: online, in one pass over its bytes, unconfigured.
@@ -62,9 +74,11 @@ pub struct Miner {
     places: Vec<Place>,
     known: Generations<Known>,
     merged: Generations<u64>,
-    wander: Wander,
+    families: Families,
+    parts: Parts,
     skeletons: Skeletons,
-    /// Counts how often a group joined another one.
+    /// Counts how often a word turned out to be a variable: what is known of older versions may have
+    /// changed.
     version: u64,
 }
 
@@ -85,7 +99,8 @@ impl Miner {
             places: Vec::new(),
             known: Generations::new(options.max_statements),
             merged: Generations::new(options.max_statements.saturating_mul(8)),
-            wander: Wander::new(options.max_statements.saturating_mul(4)),
+            families: Families::new(options.max_statements),
+            parts: Parts::default(),
         }
     }
 
@@ -94,18 +109,10 @@ impl Miner {
         self.statement(line).group
     }
 
-    /// The group that lines of `group` belong to by now: a group joins another one when a word in
-    /// it turns out to wander.
+    /// The group that lines of `group` belong to by now: a group joins another one when
+    /// a word in it turns out to be a variable.
     pub fn resolve(&self, group: GroupId) -> GroupId {
-        let mut key = group.0;
-        // A chain is as long as a statement has wandering words; the bound is for forgotten links.
-        for _ in 0..64 {
-            match self.merged.peek(key) {
-                Some(&root) if root != key => key = root,
-                _ => break,
-            }
-        }
-        GroupId(key)
+        GroupId(root(&self.merged, group.0))
     }
 
     /// What statement a line makes and what varies in it.
@@ -149,15 +156,26 @@ impl Miner {
             return Statement { group, layout: 0, text, variables: &[], control };
         }
         let seen = self.known.get(self.scan.key).copied();
-        let known = seen.unwrap_or_else(|| {
-            let mut tables = Tables { known: &mut self.known, merged: &mut self.merged, merges: 0 };
-            let known = tables.admit(&mut self.wander, text, &self.scan);
-            self.version += tables.merges;
-            known
-        });
-        let known = root(&mut self.known, known, self.scan.key);
-        collect(&self.scan.items, known.wandering, &mut self.places);
-        let (group, layout) = (known.root, self.scan.layout ^ self.places.len() as u64);
+        let known = match seen {
+            Some(known) if known.version == self.version => {
+                self.families.touch(known.family);
+                known
+            }
+            _ => {
+                let mut tables = Tables {
+                    known: &mut self.known,
+                    merged: &mut self.merged,
+                    families: &mut self.families,
+                    parts: &mut self.parts,
+                    version: &mut self.version,
+                };
+                tables.take_in(text, &self.scan, seen)
+            }
+        };
+        let inner = collect(text, &self.scan.items, &known.open, &mut self.places);
+        let inner = if known.open.places == 0 { self.scan.layout } else { inner };
+        let layout = inner ^ known.open.rest ^ self.places.len() as u64;
+        let group = known.group;
         if seen.is_some() && control.is_none() {
             let found = Found { group, layout };
             let (items, places) = (&self.scan.items, &self.places);
@@ -171,83 +189,56 @@ impl Miner {
 struct Tables<'a> {
     known: &'a mut Generations<Known>,
     merged: &'a mut Generations<u64>,
-    /// How many groups joined another one.
-    merges: u64,
+    families: &'a mut Families,
+    parts: &'a mut Parts,
+    version: &'a mut u64,
 }
 
 impl Tables<'_> {
-    /// Takes in a statement that was not known, which may be a case of one that is.
+    /// Takes in a statement that was not known, or is known by what held before something merged.
     #[cold]
-    fn admit(&mut self, wander: &mut Wander, text: &[u8], scan: &Scan) -> Known {
-        let first = Known { root: scan.key, wandering: 0 };
-        self.known.insert(scan.key, first);
-        if let Some(cases) = wander.cases_of(scan.key) {
-            self.gather(&cases, scan.key);
-        }
-        let mut key = scan.key;
-        let mut wandering = 0_u128;
-        // Each round finds at most one more wandering word; what it leads to is looked at again.
-        for _ in 0..4 {
-            let exists = |key: u64| self.known.peek(key).is_some();
-            let Some(mut found) = wander.look(text, &scan.items, key, wandering, exists) else {
-                break;
-            };
-            wandering |= 1 << found.place;
-            found.members.push(key);
-            self.gather(&found, scan.key);
-            let Some(general) = self.known.get(found.key) else { break };
-            general.wandering |= wandering;
-            if general.root != found.key {
-                break;
-            }
-            key = found.key;
-        }
-        self.known.peek(scan.key).copied().unwrap_or(first)
+    fn take_in(&mut self, text: &[u8], scan: &Scan, seen: Option<Known>) -> Known {
+        self.parts.read(text, scan);
+        let (group, family) = match seen {
+            Some(known) => (known.group, known.family),
+            None if self.parts.raw.len() > MAX_PARTS => (scan.key, 0),
+            None => self.admit(scan.key),
+        };
+        let group = root(self.merged, group);
+        let open = match self.families.get(family) {
+            Some(family) => Open::of(family, self.parts),
+            None => seen.map_or(Open::default(), |known| known.open),
+        };
+        let known = Known { group, family, version: *self.version, open };
+        self.known.insert(scan.key, known);
+        known
     }
 
-    /// Makes the members of a verdict cases of the statement it found; `new` is known to nobody yet.
-    fn gather(&mut self, found: &Verdict, new: u64) {
-        let bit = 1_u128 << found.place;
-        let general = Known { root: found.key, wandering: 0 };
-        self.known.get_or_insert_with(found.key, || general).wandering |= bit;
-        for &member in found.members.iter().filter(|&&member| member != found.key) {
-            let wandering = self.known.peek(member).map_or(0, |known| known.wandering);
-            self.known.insert(member, Known { root: found.key, wandering });
-            self.merged.insert(member, found.key);
-            self.merges += u64::from(member != new);
+    /// The group and the family of a statement that was not known.
+    fn admit(&mut self, key: u64) -> (u64, u32) {
+        let admitted = self.families.admit(self.parts, key);
+        for &(group, of) in &admitted.joined.merged {
+            let (group, of) = (root(self.merged, group), root(self.merged, of));
+            if group != of {
+                self.merged.insert(group, of);
+            }
         }
+        *self.version += u64::from(admitted.joined.opened);
+        (admitted.joined.group, admitted.family)
     }
 }
 
-/// Follows a case to its statement.
-#[inline]
-fn root(known: &mut Generations<Known>, found: Known, key: u64) -> Known {
-    let mut found = found;
-    let mut at = key;
-    for _ in 0..8 {
-        if found.root == at {
-            break;
-        }
-        at = found.root;
-        let Some(next) = known.get(at) else { break };
-        found = Known { root: next.root, wandering: found.wandering | next.wandering };
-    }
-    found
-}
-
-/// The places of what varies.
-#[inline]
-fn collect(items: &[Item], wandering: u128, places: &mut Vec<Place>) {
-    for item in items {
-        let wanders = wandering != 0 && item.place < 128 && wandering >> item.place & 1 == 1;
-        match item.kind {
-            _ if wanders => places.push(Place { start: item.start, end: item.end }),
-            Kind::Word => {}
-            Kind::Stem | Kind::Variable => {
-                places.push(Place { start: item.varies, end: item.end });
-            }
+/// The group that a group has become.
+fn root(merged: &Generations<u64>, group: u64) -> u64 {
+    let mut group = group;
+    // A chain is as long as a family has variable places; the bound is for forgotten links.
+    for _ in 0..64 {
+        match merged.peek(group) {
+            Some(&of) if of != group => group = of,
+            _ => break,
         }
     }
+    group
 }
 
 #[cfg(test)]

@@ -57,3 +57,93 @@ proptest! {
         prop_assert_eq!(read(&lines, false), read(&lines, true));
     }
 }
+
+#[test]
+fn a_fraction_is_no_port() {
+    let lines = ["at e1.5.:0.25 now", "at e1.5.:0.75 now", "at e1.5.:0.5 now", "at e1.5.:80 now"];
+    let lines = lines.map(str::to_owned);
+    assert_eq!(read(&lines, false), read(&lines, true));
+}
+
+/// A name that no other number gives.
+fn name(number: u32) -> String {
+    let letters = (0..5).map(|place| char::from(b'a' + (number / 26_u32.pow(place) % 26) as u8));
+    letters.collect()
+}
+
+#[test]
+fn endless_names_in_two_places_are_one_statement() {
+    let mut miner = Miner::default();
+    let line = |at: u32| format!("copied volume {} of host {} to us", name(at), name(at ^ 0x155));
+    let groups: Vec<GroupId> = (0..200_000).map(|at| miner.group(line(at).as_bytes())).collect();
+    let last = miner.resolve(groups[groups.len() - 1]);
+    // What was said before it was known that the names vary may be forgotten.
+    assert!(groups[100..].iter().all(|&group| miner.resolve(group) == last));
+}
+
+#[test]
+fn what_is_known_is_bounded_and_what_is_in_use_stays() {
+    let mut miner = Miner::new(MinerOptions { max_statements: 100 });
+    let user = |at: u32| format!("session opened for user {} by us", name(at));
+    let opened = (0..20).map(|at| miner.group(user(at).as_bytes())).last();
+    for at in 0..20_000 {
+        let words = [3, 7, 11, 13].map(|step| name(at * step + 7));
+        miner.group(words.join(" ").as_bytes());
+        if at % 50 == 0 {
+            assert_eq!(Some(miner.group(user(100 + at).as_bytes())), opened, "{at}");
+        }
+    }
+    assert!(miner.families.held() <= 202, "{}", miner.families.held());
+}
+
+#[test]
+fn the_places_of_an_open_part_cover_it() {
+    let mut miner = Miner::default();
+    let lines = [
+        "collecting rich[jupyter]<14,>=9 for us in 3 s",
+        "collecting numpy>=1.21 for us in 12 s",
+        "collecting flask for us in 4 s",
+    ];
+    for line in &lines {
+        miner.group(line.as_bytes());
+    }
+    let mut layouts = Vec::new();
+    for (line, wanted) in lines.iter().zip(["rich[jupyter]<14,>=9", "numpy>=1.21", "flask"]) {
+        let statement = miner.statement(line.as_bytes());
+        let first = statement.variables[0].of(statement.text);
+        assert_eq!(first, wanted.as_bytes());
+        layouts.push((statement.layout, statement.variables.len()));
+    }
+    assert_eq!(layouts, [layouts[0]; 3]);
+}
+
+proptest! {
+    #[test]
+    fn lines_of_one_layout_differ_in_their_variables_alone(
+        choices in prop::collection::vec((0_usize..6, 0_usize..6, 0_usize..4, 0_usize..4), 1..60),
+    ) {
+        let verbs = ["moved", "took", "(kept)", "w.add", "lost,", "saved"];
+        let names = ["alpha", "b.c>=1.2", "[x y]", "'z z'", "a, b, c", "(nil)"];
+        let ends = ["", " (of 5 more)", " 1, 2, 3", " ..."];
+        let lines: Vec<String> = choices.iter().map(|&(verb, name, end, more)| {
+            format!("we have {} job {} from our side{}: k={}", verbs[verb], names[name], ends[end], names[more])
+        }).collect();
+        let mut miner = Miner::default();
+        for line in &lines {
+        miner.group(line.as_bytes());
+    }
+        let mut around = std::collections::HashMap::new();
+        for line in &lines {
+            let statement = miner.statement(line.as_bytes());
+            let (mut rest, mut from) = (String::new(), 0);
+            for at in statement.variables {
+                rest += &line[from..at.start as usize];
+                rest += "\0";
+                from = at.end as usize;
+            }
+            rest += &line[from..];
+            let key = (statement.group, statement.layout, statement.variables.len());
+            prop_assert_eq!(around.entry(key).or_insert_with(|| rest.clone()), &rest);
+        }
+    }
+}

@@ -118,9 +118,16 @@ fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usiz
     }
 }
 
-/// Whether the run that the number at `start` ends has more in it than hexadecimal numbers, so that
-/// no length of this one makes it an address or a time.
+/// Whether the run that the number at `start` ends has more in it than hexadecimal numbers, and is no
+/// host's name before a port, so that no length of this one makes it an address or a time.
 fn is_named(line: &[u8], start: usize) -> bool {
+    let label = |byte: &&u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(**byte, b'-' | b'.')
+    };
+    let host = line[..start.saturating_sub(1)].iter().rev().take_while(label);
+    if line[start - 1] == b':' && host.into_iter().any(|&byte| byte == b'.') {
+        return false;
+    }
     let ends = |byte: &&u8| !byte.is_ascii_whitespace() && !b",=()[]{}<>\"'`|;!?".contains(byte);
     let before = line[..start].iter().rev().take_while(ends);
     let mut marked = false;

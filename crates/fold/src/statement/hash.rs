@@ -1,8 +1,6 @@
 //! Hashes of words, and of a word at its place.
 //!
-//! The key of a statement is a *sum* of one hash per word and place. So the key of the same
-//! statement with another word in one place costs one subtraction and one addition, which is what
-//! makes looking for wandering words cheap.
+//! The key of a statement is a sum of one hash per word and place, made while the line is read.
 
 const SEEDS: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xd6e8_feb8_6659_fd93, 0xa076_1d64_78bd_642f];
 

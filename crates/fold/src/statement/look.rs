@@ -3,7 +3,7 @@
 use super::class::{CLASS, CONTROL, is_alphanumeric};
 
 /// How long a bracket with all that it holds may be to be taken as one; lines above are rare.
-const MAX_LITERAL_BYTES: usize = 4096;
+const MAX_LITERAL_BYTES: usize = 8192;
 /// How long a quoted or braced value may be to be taken as one.
 pub(super) const MAX_VALUE_BYTES: usize = 256;
 
@@ -76,7 +76,11 @@ pub(super) fn closing(text: &[u8], open: usize) -> Option<usize> {
     while let Some(&byte) = text.get(at).filter(|_| at < open + MAX_LITERAL_BYTES) {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
-            b'<' if angles && text.get(at + 1).is_some_and(|b| is_alphanumeric(*b)) => depth += 1,
+            b'<' if angles
+                && text.get(at + 1).is_some_and(|&b| is_alphanumeric(b) || b == b'_') =>
+            {
+                depth += 1;
+            }
             b'>' if at > 0 && text[at - 1] == b'-' => {}
             b')' | b']' | b'}' => depth = depth.checked_sub(1)?,
             b'>' if angles => depth = depth.checked_sub(1)?,
@@ -102,28 +106,47 @@ pub(super) fn opens_literal(text: &[u8], at: usize) -> bool {
     let inside = &text[at + 1..];
     match text[at] {
         b'<' => {
-            let named = inside.first().is_some_and(u8::is_ascii_alphabetic);
+            let named =
+                inside.first().is_some_and(|&byte| byte.is_ascii_alphabetic() || byte == b'_');
             let stop = memchr::memchr2(b' ', b'>', inside);
             named && before == b' ' && stop.is_some_and(|stop| inside[stop] == b' ')
         }
         _ => {
             let keyed = matches!(before, b':' | b'=') && at > 1 && is_alphanumeric(text[at - 2]);
-            (before == b' ' || keyed) && matches!(inside.first(), Some(b'\'' | b'"'))
+            // What a key has is a value, whatever stands in its brackets.
+            keyed && before == b'='
+                || (before == b' ' || keyed) && matches!(inside.first(), Some(b'\'' | b'"'))
         }
     }
 }
 
-/// One past the value in a language's own notation that opens at `open`: where it is closed, or
-/// where the program cut it short, `{'a': 1, 'b': [2,...`.
-pub(super) fn end_of_literal(text: &[u8], open: usize) -> Option<usize> {
-    closing(text, open).or_else(|| {
-        let within = &text[open..text.len().min(open + MAX_LITERAL_BYTES)];
-        if within.iter().any(|&byte| CLASS[usize::from(byte)] & CONTROL != 0) {
-            return None;
+/// Where the program cut the value short that opens at `open`: `{'a': 1, 'b': [2,...`.
+pub(super) fn end_of_cut(text: &[u8], open: usize) -> Option<usize> {
+    let within = &text[open..text.len().min(open + MAX_LITERAL_BYTES)];
+    if within.iter().any(|&byte| CLASS[usize::from(byte)] & CONTROL != 0) {
+        return None;
+    }
+    let ends = |at: &usize| within.get(at + 3).is_none_or(|byte| b" )]}".contains(byte));
+    memchr::memmem::find_iter(within, b"...").find(ends).map(|at| open + at + 3)
+}
+
+/// Where a Python value of bytes ends whose `b` is the word from `start` to `end`: `b'\x80\r\n'`.
+#[inline]
+pub(super) fn end_of_bytes(text: &[u8], start: usize, end: usize) -> Option<usize> {
+    let quote = *text.get(end).filter(|byte| matches!(byte, b'\'' | b'"'))?;
+    if &text[start..end] != b"b" {
+        return None;
+    }
+    let mut at = end + 1;
+    while let Some(&byte) = text.get(at).filter(|_| at < end + MAX_LITERAL_BYTES) {
+        match byte {
+            b'\\' => at += 2,
+            _ if byte == quote => return Some(at + 1),
+            _ if CLASS[usize::from(byte)] & CONTROL != 0 => return None,
+            _ => at += 1,
         }
-        let ends = |at: &usize| within.get(at + 3).is_none_or(|byte| b" )]}".contains(byte));
-        memchr::memmem::find_iter(within, b"...").find(ends).map(|at| open + at + 3)
-    })
+    }
+    None
 }
 
 /// The word before the `=` at `at`.

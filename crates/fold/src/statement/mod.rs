@@ -5,6 +5,8 @@ mod drawn;
 pub(crate) mod hash;
 mod json;
 mod look;
+pub(crate) mod part;
+pub(crate) mod parts;
 mod run;
 pub(crate) mod scan;
 pub(crate) mod words;

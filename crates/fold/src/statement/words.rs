@@ -165,6 +165,44 @@ pub(crate) fn is_preposition(word: &[u8]) -> bool {
     )
 }
 
+/// Whether `word` holds a sentence together and names nothing: prepositions, articles, auxiliaries,
+/// conjunctions.
+pub(super) fn is_function_word(word: &[u8]) -> bool {
+    is_preposition(word)
+        || matches!(
+            word,
+            b"a" | b"an"
+                | b"the"
+                | b"this"
+                | b"that"
+                | b"its"
+                | b"is"
+                | b"are"
+                | b"was"
+                | b"were"
+                | b"be"
+                | b"been"
+                | b"has"
+                | b"have"
+                | b"had"
+                | b"will"
+                | b"can"
+                | b"cannot"
+                | b"and"
+                | b"or"
+                | b"but"
+                | b"not"
+                | b"as"
+                | b"into"
+                | b"because"
+                | b"after"
+                | b"before"
+                | b"while"
+                | b"when"
+                | b"if"
+        )
+}
+
 /// Whether `word` is a noun that is followed by the name of what it means.
 pub(crate) fn is_title(word: &[u8]) -> bool {
     matches!(
@@ -190,6 +228,19 @@ pub(crate) fn is_title(word: &[u8]) -> bool {
             | b"server"
             | b"client"
             | b"worker"
+            | b"status"
+            | b"state"
+            | b"type"
+            | b"mode"
+            | b"group"
+            | b"table"
+            | b"database"
+            | b"container"
+            | b"image"
+            | b"method"
+            | b"function"
+            | b"plugin"
+            | b"family"
     )
 }
 

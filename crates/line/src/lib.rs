@@ -52,6 +52,7 @@ mod names;
 mod plain;
 mod ranks;
 mod readback;
+mod resume;
 mod sink;
 mod who;
 pub mod wire;
@@ -72,6 +73,7 @@ pub use names::{RankNames, RankNumbers};
 pub use plain::{Colours, Controls, colour_marks, is_plain, is_reset, plain_text, visible_text};
 pub use ranks::{MAX_RANK, RankSet, RankSetError};
 pub use readback::{ReadBack, ReadOutcome};
+pub use resume::Resume;
 pub use sink::{Accept, Sink};
 pub use who::{MAX_LIST_COLUMNS, Who, exceptions, rank_list, short_list};
 

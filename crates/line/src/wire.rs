@@ -9,7 +9,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::{
-    Cause, Chunk, Control, Launch, Message, Offset, Span, Stream, StreamId, Timestamp, Version,
+    Cause, Chunk, Control, Launch, Message, Offset, Resume, Span, Stream, StreamId, Timestamp,
+    Version,
 };
 
 /// The version byte of every frame.
@@ -66,6 +67,7 @@ mod kind {
     pub(super) const SIGNAL: u8 = 21;
     pub(super) const DISMISS: u8 = 22;
     pub(super) const CREDIT: u8 = 32;
+    pub(super) const RESUME: u8 = 33;
 }
 
 /// What a frame held.
@@ -82,6 +84,9 @@ pub enum Frame {
         /// How many, as [`window_bytes`] counts them.
         bytes: u64,
     },
+    /// From where the receiver wants output. It comes before the first credit; without it all is
+    /// wanted.
+    Resume(Resume),
 }
 
 /// What a message of a stream costs of the window beside its payload, in bytes.
@@ -145,6 +150,15 @@ pub fn encode_credit(bytes: u64, out: &mut BytesMut) {
     framed(out, |out| {
         out.put_u8(kind::CREDIT);
         out.put_u64_le(bytes);
+    });
+}
+
+/// Appends where output is wanted from as one frame.
+pub fn encode_resume(resume: &Resume, out: &mut BytesMut) {
+    framed(out, |out| {
+        out.put_u8(kind::RESUME);
+        let text = serde_json::to_vec(resume).expect("BUG: places become JSON");
+        out.put_slice(&text);
     });
 }
 
@@ -225,6 +239,10 @@ fn decode_body(mut body: Reader) -> Result<Frame, WireError> {
         kind::HOST => {
             let event = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
             Message::Host(event)
+        }
+        kind::RESUME => {
+            let places = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
+            return Ok(Frame::Resume(places));
         }
         kind::CREDIT => return Ok(Frame::Credit { bytes: body.u64()? }),
         _ => return decode_control(body).map(Frame::Control),

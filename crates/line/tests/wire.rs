@@ -3,10 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use lastline_line::wire::{
     Frame, WIRE_VERSION, WireError, decode, encode_control, encode_credit, encode_message,
+    encode_resume,
 };
 use lastline_line::{
-    Cause, Chunk, Control, Exit, HostEvent, HostMessage, Launch, Message, Offset, Span, Stage,
-    StageReport, StopCause, Stream, StreamId, Timestamp, Version,
+    Cause, Chunk, Control, Exit, HostEvent, HostMessage, Launch, Message, Offset, Resume, Span,
+    Stage, StageReport, StopCause, Stream, StreamId, Timestamp, Version,
 };
 use proptest::prelude::*;
 
@@ -48,6 +49,16 @@ fn frame() -> impl Strategy<Value = Frame> {
         (any::<u32>(), host_event())
             .prop_map(|(node, event)| Frame::Message(Message::Host(HostMessage { node, event }))),
         any::<u64>().prop_map(|bytes| Frame::Credit { bytes }),
+        resume().prop_map(Frame::Resume),
+    ]
+}
+
+fn resume() -> impl Strategy<Value = Resume> {
+    let place = (stream(), any::<u64>()).prop_map(|(stream, at)| (stream, Offset(at)));
+    prop_oneof![
+        Just(Resume::Start),
+        Just(Resume::Now),
+        prop::collection::vec(place, 0..4).prop_map(Resume::After),
     ]
 }
 
@@ -89,6 +100,7 @@ fn encode(frames: &[Frame]) -> BytesMut {
             Frame::Message(message) => encode_message(message, &mut out),
             Frame::Control(control) => encode_control(control, &mut out),
             Frame::Credit { bytes } => encode_credit(*bytes, &mut out),
+            Frame::Resume(resume) => encode_resume(resume, &mut out),
             other => panic!("{other:?} is a frame that is not tried here"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use lastline_line::{Control, Message};
+use lastline_line::{Control, Message, Offset, StreamId};
 
 /// The far side is gone for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,12 @@ pub trait Transport: Send {
     fn stores_on_send(&self) -> bool {
         false
     }
+
+    /// Below here nobody wants the output of `stream`: it counts as withheld, and is not read again
+    /// to be sent. Default: all is wanted.
+    fn unwanted_below(&self, _stream: StreamId) -> Offset {
+        Offset::ZERO
+    }
 }
 
 /// Sends one message, waiting for room.
@@ -89,5 +95,8 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
     fn stores_on_send(&self) -> bool {
         (**self).stores_on_send()
+    }
+    fn unwanted_below(&self, stream: StreamId) -> Offset {
+        (**self).unwanted_below(stream)
     }
 }

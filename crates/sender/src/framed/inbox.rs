@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use lastline_line::wire::window_bytes;
 use lastline_line::{
-    Control, ControlSender, HostMessage, Inbox, Listener, Message, Received, Timestamp,
+    Control, ControlSender, HostMessage, Inbox, Listener, Message, Received, Resume, Timestamp,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -66,6 +66,8 @@ struct Queue {
     peers: Vec<Arc<Peer>>,
     /// Hosts that come later get it, too.
     mode: Option<Control>,
+    /// From where hosts that come send.
+    resume: Option<Resume>,
     waker: Option<Waker>,
     /// No message will come.
     ended: bool,
@@ -90,8 +92,8 @@ impl Arrivals {
     }
 
     pub(super) fn add(&self) -> Arc<Peer> {
-        let peer = Arc::new(Peer::new(self.window));
         let mut queue = self.lock();
+        let peer = Arc::new(Peer::new(self.window, queue.resume.clone()));
         if let Some(mode) = queue.mode {
             peer.send(mode);
         }
@@ -145,6 +147,14 @@ impl Arrivals {
 /// Lets connections into an inbox, and keeps it open.
 #[derive(Debug)]
 pub struct InboxHandle(pub(super) Arc<Arrivals>);
+
+impl InboxHandle {
+    /// Hosts that come from now on are told from where their output is wanted. Default: they are
+    /// told nothing, which means all of it.
+    pub fn resume_from(&self, resume: Resume) {
+        self.0.lock().resume = Some(resume);
+    }
+}
 
 impl Clone for InboxHandle {
     fn clone(&self) -> Self {

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 
 use super::connection::{Connection, Progress, WRITE_BYTES};
+use super::window::Window;
 use crate::transport::{Closed, Reason, Refused, Transport};
 
 /// A transport over a connection; at most `window` bytes of output wait here for the peer's own
@@ -117,7 +118,7 @@ impl Link {
     }
 }
 
-fn wake(waker: Option<Waker>) {
+pub(super) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }
@@ -184,27 +185,6 @@ impl Drop for FramedTransport {
     fn drop(&mut self) {
         self.link.lock().dropped = true;
         self.link.work.notify_one();
-    }
-}
-
-/// How much may be on the way to the peer.
-#[derive(Debug, Default)]
-struct Window {
-    /// Unknown until the peer's first credit.
-    limit: Option<u64>,
-    in_flight: u64,
-}
-
-impl Window {
-    fn credit(&mut self, bytes: u64) {
-        match self.limit {
-            None => self.limit = Some(bytes),
-            Some(_) => self.in_flight = self.in_flight.saturating_sub(bytes),
-        }
-    }
-
-    fn has_room(&self, bytes: u64) -> bool {
-        self.limit.is_some_and(|limit| self.in_flight == 0 || self.in_flight + bytes <= limit)
     }
 }
 

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lastline_line::{
-    Cause, Exit, Heard, HostEvent, HostMessage, Inbox as _, Launch, Message, Offset, Resume,
-    Sink as _, Span, Stage, StageReport, StreamId, Timestamp, Withheld,
+    Cause, Exit, Heard, Heartbeat, HostEvent, HostId, HostMessage, Inbox as _, Launch, Message,
+    Offset, Resume, Sink as _, Span, Stage, StageReport, StreamId, Timestamp, Withheld,
 };
 use lastline_sender::framed::{
     self, FramedInbox, InboxHandle, LocalError, LocalListener, ReconnectingOptions,
@@ -345,12 +345,11 @@ async fn a_host_without_a_driver_ends_when_it_has_lingered() {
     let refused = transport.try_send(line.clone()).unwrap_err();
     assert_eq!((refused.reason, refused.message), (Reason::Full, line));
     tokio::time::sleep(Duration::from_secs(3600)).await;
-    assert_eq!(
-        transport.try_send(Message::Heartbeat { node: 0, time: Timestamp(0) }).ok(),
-        Some(())
-    );
+    let (host, time) = (HostId::HERE, Timestamp(0));
+    let beat = Message::Heartbeat(Heartbeat { host, time, answers: None });
+    assert_eq!(transport.try_send(beat).ok(), Some(()));
     let read = HostEvent::Stage(StageReport::new(Stage::Eof, Duration::ZERO, false));
-    transport.try_send(Message::Host(HostMessage { node: 0, event: read })).unwrap();
+    transport.try_send(Message::Host(HostMessage { host: HostId::HERE, event: read })).unwrap();
     let began = tokio::time::Instant::now();
     let closed = std::future::poll_fn(|context| transport.poll_ready(context)).await;
     assert!(closed.is_err());
@@ -372,7 +371,7 @@ async fn what_was_dropped_is_delivered_to_the_next_driver() {
     first.kill(&place).await;
     // What is given to one that is dying may die with it.
     until(|| transport.poll_ready(&mut Context::from_waker(Waker::noop())).is_pending()).await;
-    let down = HostMessage { node: 0, event: HostEvent::Down };
+    let down = HostMessage { host: HostId::HERE, event: HostEvent::Down };
     transport.try_send(Message::Host(down)).unwrap();
     let ended = transport.ended();
     drop(transport);

@@ -150,7 +150,7 @@ impl Queues {
     fn push_event(&mut self, message: Message) {
         match &message {
             Message::Host(said) => self.hear(said),
-            _ => self.events.retain(|event| !matches!(event, Message::Heartbeat { .. })),
+            _ => self.events.retain(|event| !matches!(event, Message::Heartbeat(_))),
         }
         if self.connected {
             self.events.push_back(message);

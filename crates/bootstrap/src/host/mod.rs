@@ -24,7 +24,7 @@ use lastline_appender::{Appender, AppenderError, DirStorage, Storage};
 use lastline_line::{Budget, Control, HostEvent, Launch, ReadBack, StopCause, StreamId};
 use lastline_sender::{Sender, Transport, WhenFull};
 use lastline_spawn::{
-    Environment, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner, StdinMode,
+    Environment, Placement, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner, StdinMode,
     TerminalSize, Typist, explain_process_limit, open_stdin, raise_files_limit,
 };
 use lastline_tee::{BoxSink, Pool, Tee};
@@ -268,7 +268,7 @@ fn specs(
     mut stdins: Vec<Option<OwnedFd>>,
     mut change: Option<ChangeSpec>,
 ) -> spawning::MakeSpec {
-    let mut environment = Environment::new(plan.job.clone(), plan.procs);
+    let mut environment = Environment::new(plan.job.clone(), Placement::alone(plan.procs));
     environment.buffered = plan.buffered;
     environment.extra = plan.env.clone();
     let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();

@@ -74,7 +74,7 @@ mod shutdown;
 mod sizes;
 mod work;
 
-pub use control::{FlushAnswer, Missing, control_path, request_flush};
+pub use control::{ControlSocket, FlushAnswer, Missing, control_path, request_flush, request_stop};
 pub use driver::{Driver, DriverBuilder, DriverHandle, RankChanges, RankState, RankStatus};
 pub use host::{Host, HostBuilder, HostHandle};
 pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};

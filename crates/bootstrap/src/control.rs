@@ -36,6 +36,9 @@ pub struct FlushAnswer {
     pub verdict: BarrierOutcome,
     /// The streams that were not reached.
     pub missing: Vec<Missing>,
+    /// The hosts that could not be reached, in words: `a (silent for 60 s)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreachable: Vec<String>,
 }
 
 /// A stream that a barrier did not reach.
@@ -63,8 +66,16 @@ impl FlushAnswer {
             };
             Some(Missing { rank: stream.rank, stream: stream.stream, why })
         });
-        let verdict = verdicts.summary();
-        Self { version: verdicts.version.0, verdict, missing: missing.collect() }
+        let unreachable = verdicts
+            .unreachable
+            .iter()
+            .map(|host| format!("{} (silent for {} s)", host.host, host.silent_for.as_secs()));
+        Self {
+            version: verdicts.version.0,
+            verdict: verdicts.summary(),
+            missing: missing.collect(),
+            unreachable: unreachable.collect(),
+        }
     }
 }
 

@@ -76,13 +76,13 @@ mod work;
 
 pub use control::{ControlSocket, FlushAnswer, Missing, control_path, request_flush, request_stop};
 pub use driver::{Driver, DriverBuilder, DriverHandle, RankChanges, RankState, RankStatus};
-pub use host::{Host, HostBuilder, HostHandle};
+pub use host::{Host, HostBuilder, HostHandle, new_host_id};
 pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};
 pub use lastline_jobs::Report;
 pub use lastline_line::StopCause;
 pub use lastline_spawn::{
-    CommandError, Output, Process, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, Typist,
-    inherits_orphans, own_sigchld, reap_orphans,
+    CommandError, Output, Placement, PlacementError, PlacementFlags, Process, RankSpec, Spawned,
+    Spawner, StdinMode, TerminalSize, Typist, inherits_orphans, own_sigchld, reap_orphans,
 };
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
@@ -168,6 +168,12 @@ pub enum SpawnError {
     Supervisor {
         /// Why.
         source: tokio::task::JoinError,
+    },
+    /// The host is no part of the job: another one has its ranks, or speaks of another job.
+    #[error("refused: {why}")]
+    Refused {
+        /// Why, in words for whoever started it.
+        why: String,
     },
     /// The job ended without a report: a task of it failed, or its runtime ended first.
     #[error("the job was interrupted: its runtime ended, or a task of it failed")]

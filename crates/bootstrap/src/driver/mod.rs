@@ -4,40 +4,48 @@
 //! What hosts say is put on [`record`] by whoever receives it, at once; one loop ([`run`]) looks at
 //! the record whenever that changes, and decides.
 
+mod admitted;
 mod barriers;
 mod failure;
+mod heard;
+mod hosts;
 mod record;
 mod report;
 mod run;
+mod runs;
 mod status;
+mod streams;
+mod trips;
+mod writers;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use lastline_appender::AppenderError;
-use lastline_client::{Client, EntryStream, Label, Labels, LineStream, SubscribeOptions, Verdicts};
+use lastline_client::{Client, EntryStream, Labels, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE, Report};
-use lastline_line::{
-    Control, ControlSender, Fold, Heard, HostEvent, HostMessage, Inbox, RankSet, ReadBack,
-    StopCause, Version,
-};
+use lastline_line::{Control, ControlSender, Fold, Inbox, RankSet, ReadBack, StopCause, Version};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use self::admitted::{Admitted, Gate};
 use self::barriers::Barriers;
-use self::record::{Consequence, Record};
-use self::run::{DriverLoop, ReportWriters, Request, Settings};
+use self::record::{Expected, Record};
+use self::run::{DriverLoop, Request, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
+use self::trips::Trips;
+use self::writers::ReportWriters;
 use crate::clock::Clock;
 use crate::plan::{Console, Plan};
 use crate::shutdown::Limits;
 use crate::{SpawnError, lock, sizes};
 
-/// How many hosts a job has.
-const HOSTS: usize = 1;
+/// After how much silence a host is no better than one that is lost to a barrier: two of its heartbeats
+/// were missed.
+const SILENT: Duration = Duration::from_secs(6);
 /// How much later than its own deadline a host may say that it is done.
 const HOST_SLACK: Duration = Duration::from_secs(2);
 
@@ -46,12 +54,24 @@ pub struct DriverBuilder {
     plan: Arc<Plan>,
     console: Console,
     read_back: Option<Arc<dyn ReadBack>>,
+    lost_after: Option<Duration>,
 }
 
 impl DriverBuilder {
     /// A driver of one host, which shows on `console` and keeps to the limits of `plan`.
     pub fn new(plan: impl Into<Arc<Plan>>, console: Console) -> Self {
-        Self { plan: plan.into(), console, read_back: None }
+        Self { plan: plan.into(), console, read_back: None, lost_after: None }
+    }
+
+    /// A driver of hosts at a distance, as many as it takes to have every rank of the job. One of
+    /// which nothing is heard for so long is lost; hosts send a heartbeat every 2 s.
+    ///
+    /// The first host says how many ranks there are. One that says otherwise, or claims a rank that
+    /// another one runs, is refused, and nothing of it is shown or counted. Ranks whose host is gone
+    /// may be claimed by another one.
+    pub fn lost_after(mut self, lost_after: Duration) -> Self {
+        self.lost_after = Some(lost_after);
+        self
     }
 
     /// Where long lines are read again that were filed in this process.
@@ -67,23 +87,39 @@ impl DriverBuilder {
     /// When there is no runtime, or no thread to be had.
     pub fn start(self, inbox: impl Inbox + 'static) -> Result<Driver, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        let Self { plan, console, read_back } = self;
-        let settings = settings(&plan)?;
+        let Self { plan, console, read_back, lost_after } = self;
+        let settings = settings(&plan, lost_after)?;
         let writers = ReportWriters::start(&settings)?;
         let (requests, requested) = unbounded_channel();
-        let mut inbox = inbox;
         let shared = Arc::new(DriverState {
             client: OnceLock::new(),
             control: inbox.control_sender(),
             labels: console.labels,
-            record: Mutex::new(Record::new(HOSTS)),
+            record: Mutex::new(record(&plan, lost_after)),
             changes: watch::Sender::new(0),
+            // Others may ask the same hosts.
+            first_version: if lost_after.is_some() {
+                fastrand::u64(1 << 24..) & !0xff_ffff
+            } else {
+                0
+            },
             versions: AtomicU64::new(0),
+            distant: lost_after.is_some(),
+            gate: Arc::default(),
+            trips: Mutex::default(),
+            stopping: AtomicBool::new(false),
             barriers: Mutex::default(),
             flush_timeout: plan.flush_timeout,
             requests,
             clock: Clock::start(),
+            started: Instant::now(),
         });
+        let inbox: Box<dyn Inbox> = if shared.distant {
+            Box::new(Admitted::new(inbox, Arc::clone(&shared.gate)))
+        } else {
+            Box::new(inbox)
+        };
+        let mut inbox = inbox;
         let listening = Arc::clone(&shared);
         inbox.listen(Box::new(move |heard| listening.handle_heard(heard)));
         let mut options = lastline_client::Options::default();
@@ -104,7 +140,19 @@ impl DriverBuilder {
     }
 }
 
-fn settings(plan: &Plan) -> Result<Settings, SpawnError> {
+fn record(plan: &Plan, lost_after: Option<Duration>) -> Record {
+    match lost_after {
+        // It is said before who may come.
+        Some(_) => {
+            let mut record = Record::new(Expected::EveryRank);
+            record.job.clone_from(&plan.job);
+            record
+        }
+        None => Record::new(Expected::Hosts(1)),
+    }
+}
+
+fn settings(plan: &Plan, lost_after: Option<Duration>) -> Result<Settings, SpawnError> {
     let dir = plan.files.as_ref().map(|files| {
         let refused = |source| AppenderError::Directory { path: files.dir.clone(), source };
         OpenDir::new(&files.dir).map(Arc::new).map_err(refused)
@@ -114,6 +162,7 @@ fn settings(plan: &Plan) -> Result<Settings, SpawnError> {
     let asked = plan.report.clone().filter(|path| Some(path) != beside_files.as_ref());
     Ok(Settings {
         on_failure: plan.on_failure,
+        lost_after,
         limits: Limits {
             grace: plan.grace,
             budget: plan.teardown_timeout,
@@ -141,11 +190,21 @@ struct DriverState {
     record: Mutex<Record>,
     /// Counts changes of the record.
     changes: watch::Sender<u64>,
+    /// Numbers of barriers begin above it; zero where nobody else asks the same hosts.
+    first_version: u64,
     versions: AtomicU64,
+    /// Hosts are in other processes, and there may be any number.
+    distant: bool,
+    gate: Arc<Gate>,
+    trips: Mutex<Trips>,
+    /// Hosts have been told to stop; those that come are told, too.
+    stopping: AtomicBool,
     barriers: Mutex<Barriers>,
     flush_timeout: Duration,
     requests: UnboundedSender<Request>,
     clock: Clock,
+    /// What trips are measured from.
+    started: Instant,
 }
 
 impl DriverState {
@@ -157,55 +216,10 @@ impl DriverState {
         lock(&self.record)
     }
 
-    /// Called by whoever receives, before anything that came later is received.
-    fn handle_heard(&self, heard: Heard) {
-        match heard {
-            Heard::Host(message) => self.handle_message(message),
-            Heard::Closed => {
-                let present = self.record().close();
-                for host in present {
-                    let why = String::from("its connection ended without its last word");
-                    let event = HostEvent::Lost { why };
-                    self.handle_message(HostMessage { host, event });
-                }
-                self.changes.send_modify(|changes| *changes += 1);
-            }
-            Heard::Heartbeat(_) => {}
-        }
-    }
-
-    fn handle_message(&self, message: HostMessage) {
-        let consequence = self.record().apply(message);
-        match consequence {
-            Consequence::None => {}
-            Consequence::Started { rank, pid, host, job } => {
-                let pid = pid.unwrap_or_default();
-                self.labels.set(Label { rank, local_rank: rank, host, pid, job });
-            }
-            Consequence::Barrier(version, streams) => {
-                if let Some(client) = self.client.get() {
-                    client.barrier_streams(version, streams);
-                }
-                // Nobody but the client waits for this.
-                return;
-            }
-            Consequence::Gone(versions, gone) => {
-                if let Some(client) = self.client.get() {
-                    for version in versions {
-                        client.barrier_streams(version, gone.streams.clone());
-                    }
-                    if let Some(why) = &gone.lost {
-                        gone.streams.iter().for_each(|id| client.interrupt(*id, None, why));
-                    }
-                }
-            }
-        }
-        self.changes.send_modify(|changes| *changes += 1);
-    }
-
     async fn flush_within(&self, within: Duration) -> Verdicts {
         let started = Instant::now();
-        let version = Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1);
+        let number = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
+        let version = Version(self.first_version.wrapping_add(number));
         let verdicts = {
             // A host that goes meanwhile is known to be gone, or finds the barrier open.
             let mut record = self.record();
@@ -216,9 +230,10 @@ impl DriverState {
         };
         self.control.send(Control::Flush { version });
         let closing = CloseBarrier(self, version);
-        let verdicts = verdicts.await;
+        let mut verdicts = verdicts.await;
         drop(closing);
-        let report = BarrierReport::new(version, started.elapsed(), verdicts.summary());
+        verdicts.unreachable = self.record().unreachable(self.clock.now(), SILENT);
+        let report = BarrierReport::new(Version(number), started.elapsed(), verdicts.summary());
         lock(&self.barriers).push(report);
         verdicts
     }

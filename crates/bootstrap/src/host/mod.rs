@@ -19,9 +19,10 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use lastline_appender::{Appender, AppenderError, DirStorage, Storage};
-use lastline_line::{Budget, Control, HostEvent, Launch, ReadBack, StopCause, StreamId};
+use lastline_line::{Budget, Control, HostEvent, HostId, Launch, ReadBack, StopCause, StreamId};
 use lastline_sender::{Sender, Transport, WhenFull};
 use lastline_spawn::{
     Environment, Placement, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner, StdinMode,
@@ -58,6 +59,8 @@ pub struct HostBuilder {
     sink: Option<MakeSink>,
     change: Option<ChangeSpec>,
     guardian: bool,
+    id: HostId,
+    heartbeat: Option<Duration>,
 }
 
 impl HostBuilder {
@@ -71,6 +74,8 @@ impl HostBuilder {
             sink: None,
             change: None,
             guardian: true,
+            id: HostId::HERE,
+            heartbeat: None,
         }
     }
 
@@ -106,6 +111,20 @@ impl HostBuilder {
         self
     }
 
+    /// Which host it is: one at a distance from its driver has a number of its own, as
+    /// [`new_host_id`] draws it. Default: the one in the driver's process.
+    pub fn id(mut self, id: HostId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// How often it tells that it is alive. Default: every 2 s at a distance, every second in the
+    /// driver's process.
+    pub fn heartbeat(mut self, every: Duration) -> Self {
+        self.heartbeat = Some(every);
+        self
+    }
+
     /// Starts the host, which speaks to its driver over `transport`. Must be called on a tokio
     /// runtime with io and time.
     ///
@@ -121,7 +140,7 @@ impl HostBuilder {
     /// guardian, stdin, files.
     pub(crate) fn prepare(self) -> Result<PreparedHost, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        let Self { plan, storage, spawner, sink, change, guardian } = self;
+        let Self { plan, storage, spawner, sink, change, guardian, id, heartbeat } = self;
         let program = (!plan.command.is_empty()).then(|| plan.find_program()).transpose()?;
         let files_limit = raise_files_limit(sizes::files_needed(plan.procs))
             .map_err(|error| SpawnError::files_limit(plan.procs, error))?;
@@ -139,7 +158,7 @@ impl HostBuilder {
                 })?)
             }
         };
-        let mode = if types(&plan) { StdinMode::Null } else { plan.stdin };
+        let mode = if types(&plan) || !has_stdin(&plan) { StdinMode::Null } else { plan.stdin };
         let stdins = open_stdin(mode, plan.procs);
         let stdins =
             stdins.map_err(|error| SpawnError::Stdin { source: explain_process_limit(error) })?;
@@ -150,7 +169,9 @@ impl HostBuilder {
         let spawning = Spawning::start(spawner, specs, Arc::clone(&link), events.clone())
             .map_err(SpawnError::thread)?;
         let blocking = Blocking::start("lastline-host", HOST_THREADS)?;
-        Ok(PreparedHost { plan, files, sink, events, heard, link, spawning, blocking })
+        let heartbeat = heartbeat.or((id != HostId::HERE).then_some(HEARTBEAT));
+        let way = Way { id, heartbeat };
+        Ok(PreparedHost { plan, files, sink, events, heard, link, spawning, blocking, way })
     }
 }
 
@@ -164,6 +185,15 @@ pub(crate) struct PreparedHost {
     link: Arc<Link>,
     spawning: Spawning,
     blocking: Blocking,
+    way: Way,
+}
+
+/// How a host speaks to its driver.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    id: HostId,
+    /// As the sender has it when `None`.
+    heartbeat: Option<Duration>,
 }
 
 impl PreparedHost {
@@ -175,18 +205,20 @@ impl PreparedHost {
     /// Everything that it needs of the system it has: nothing is refused any more.
     pub(crate) fn start(self, transport: impl Transport + 'static) -> Host {
         let read_back = self.read_back();
-        let Self { plan, files, sink, events, heard, link, spawning, blocking } = self;
-        link.open(sender(&plan, transport, read_back, &link, &events));
-        link.send(up(&plan));
+        let Self { plan, files, sink, events, heard, link, spawning, blocking, way } = self;
+        let placement = plan.effective_placement();
+        link.open(sender(&plan, way, transport, read_back, &link, &events));
+        link.send(up(&plan, &placement));
         let reading = reading(&plan, sinks(&link, files.clone(), sink));
         // Counters are taken before the first rank runs.
         let (told, beside) = (events.clone(), blocking.clone());
-        let intake = Intake::new(plan.procs, reading, Arc::clone(&link), told, beside);
+        let ranks = placement.first_rank..placement.first_rank + plan.procs;
+        let intake = Intake::new(ranks.clone(), reading, Arc::clone(&link), told, beside);
         let attached = plan.command.is_empty();
         if !attached {
-            (0..plan.procs).for_each(|rank| spawning.request(rank as usize, rank));
+            ranks.enumerate().for_each(|(run, rank)| spawning.request(run, rank));
         }
-        let settings = settings(&plan, attached);
+        let settings = settings(&plan, way.id, attached);
         if let Some(files) = &files {
             files::watch_disk(files);
         }
@@ -197,6 +229,13 @@ impl PreparedHost {
     }
 }
 
+/// A number for a host at a distance from its driver: no other host has it, nor an earlier one.
+pub fn new_host_id() -> HostId {
+    HostId(fastrand::u64(1..))
+}
+
+/// How often a host at a distance tells that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// The threads of a host for what blocks: one may be reading a long `/proc`.
 const HOST_THREADS: usize = 2;
 /// How many more starts than ranks the guardian has room for.
@@ -221,12 +260,15 @@ fn open_files(
 
 fn sender(
     plan: &Plan,
+    way: Way,
     transport: impl Transport + 'static,
     read_back: Option<Arc<dyn ReadBack>>,
     link: &Arc<Link>,
     events: &Events,
 ) -> Sender {
     let mut options = lastline_sender::Options::default();
+    options.host = way.id;
+    options.heartbeat = way.heartbeat.unwrap_or(options.heartbeat);
     options.held_bytes = sizes::held_bytes(plan.buffer_bytes);
     options.when_full = match plan.when_full {
         WhenFull::Spool if read_back.is_none() => WhenFull::Block,
@@ -244,19 +286,19 @@ fn sender(
     Sender::start(transport, options)
 }
 
-fn up(plan: &Plan) -> HostEvent {
+fn up(plan: &Plan, placement: &Placement) -> HostEvent {
     let command = plan.command.iter().map(|word| word.to_string_lossy().into_owned());
     HostEvent::Up {
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
         job: plan.job.clone(),
         command: command.collect(),
-        world_size: plan.procs,
-        first_rank: 0,
+        world_size: placement.world_size,
+        first_rank: placement.first_rank,
         procs: plan.procs,
-        node_rank: 0,
-        local_first: 0,
-        local_world_size: plan.procs,
+        node_rank: placement.node_rank,
+        local_first: placement.local_first,
+        local_world_size: placement.local_world_size,
         time: now(),
     }
 }
@@ -268,7 +310,9 @@ fn specs(
     mut stdins: Vec<Option<OwnedFd>>,
     mut change: Option<ChangeSpec>,
 ) -> spawning::MakeSpec {
-    let mut environment = Environment::new(plan.job.clone(), Placement::alone(plan.procs));
+    let placement = plan.effective_placement();
+    let first_rank = placement.first_rank;
+    let mut environment = Environment::new(plan.job.clone(), placement);
     environment.buffered = plan.buffered;
     environment.extra = plan.env.clone();
     let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
@@ -280,7 +324,7 @@ fn specs(
         let mut spec = RankSpec::new(rank, command.clone());
         spec.env = environment.of(rank, &inherited);
         spec.workdir = workdir.clone();
-        spec.stdin = stdins.get_mut(rank as usize).and_then(Option::take);
+        spec.stdin = stdins.get_mut((rank - first_rank) as usize).and_then(Option::take);
         spec.pipe_bytes = pipe_bytes;
         // As large as the driver's is now, unless it is told.
         spec.terminal = pty.then(|| fixed.unwrap_or_else(TerminalSize::of_driver));
@@ -310,9 +354,15 @@ fn sinks(link: &Arc<Link>, files: Option<Arc<Appender>>, more: Option<MakeSink>)
     })
 }
 
+/// Whether one of its ranks is to read this process's stdin, where rank 0 alone may.
+fn has_stdin(plan: &Plan) -> bool {
+    let first_rank = plan.placement.as_ref().map_or(0, |placement| placement.first_rank);
+    plan.stdin != StdinMode::Rank0 || first_rank == 0
+}
+
 /// Whether somebody types into rank 0's terminal.
 fn types(plan: &Plan) -> bool {
-    plan.pty && plan.stdin == StdinMode::Rank0 && Typist::is_wanted()
+    plan.pty && has_stdin(plan) && plan.stdin == StdinMode::Rank0 && Typist::is_wanted()
 }
 
 /// How the ranks' streams are read.
@@ -326,9 +376,10 @@ fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
     ReadSettings { drain: plan.drain, tee, sinks, typist }
 }
 
-fn settings(plan: &Plan, attached: bool) -> Settings {
-    let slack = std::time::Duration::ZERO;
+fn settings(plan: &Plan, id: HostId, attached: bool) -> Settings {
+    let slack = Duration::ZERO;
     Settings {
+        id,
         attached,
         on_failure: plan.on_failure,
         leave_background: plan.leave_background,
@@ -341,7 +392,8 @@ fn settings(plan: &Plan, attached: bool) -> Settings {
 #[derive(Debug)]
 pub struct Host {
     handle: HostHandle,
-    task: JoinHandle<()>,
+    /// Gives why it was refused, when it was.
+    task: JoinHandle<Option<String>>,
 }
 
 impl Host {
@@ -354,9 +406,13 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// When its loop panicked, or its runtime ended before it.
+    /// When it was refused, its loop panicked, or its runtime ended before it.
     pub async fn wait(self) -> Result<(), SpawnError> {
-        self.task.await.map_err(|source| SpawnError::Supervisor { source })
+        match self.task.await {
+            Ok(None) => Ok(()),
+            Ok(Some(why)) => Err(SpawnError::Refused { why }),
+            Err(source) => Err(SpawnError::Supervisor { source }),
+        }
     }
 }
 

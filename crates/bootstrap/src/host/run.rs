@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_appender::Appender;
-use lastline_line::{Control, Exit, HostEvent, Launch, RankSet, Stage, StopCause, Version};
+use lastline_line::{Control, Exit, HostEvent, HostId, Launch, RankSet, Stage, StopCause, Version};
 use lastline_sender::Closed;
 use lastline_spawn::Spawned;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -34,6 +34,8 @@ const DISMISSAL: Duration = Duration::from_secs(2);
 
 /// What a host is told beforehand.
 pub(super) struct Settings {
+    /// Which host it is.
+    pub(super) id: HostId,
     /// Ranks are attached and not started.
     pub(super) attached: bool,
     pub(super) on_failure: OnFailure,
@@ -94,6 +96,8 @@ struct State {
     /// There is no driver any more.
     driver_gone: bool,
     marks: Vec<AwaitedMarks>,
+    /// It is no part of the job, and why.
+    refused: Option<String>,
 }
 
 impl HostLoop {
@@ -115,17 +119,18 @@ impl HostLoop {
             dismissed: None,
             driver_gone: false,
             marks: Vec::new(),
+            refused: None,
         };
         let spawning = Some(spawning);
         Self { settings, link, files, spawning, intake, heard, blocking, state }
     }
 
-    /// Runs the host to its end.
-    pub(super) async fn run(mut self) {
+    /// Runs the host to its end. Why it was refused, when it was.
+    pub(super) async fn run(mut self) -> Option<String> {
         loop {
             self.advance();
             if self.state.phase == Phase::Over {
-                return;
+                return self.state.refused.take();
             }
             let deadline = self.next_deadline();
             tokio::select! {
@@ -410,9 +415,20 @@ impl HostLoop {
                 }
             }
             Control::Dismiss => self.dismiss(),
+            Control::Refuse { host, why } if host == self.settings.id => self.refuse(why),
             // The sender's.
             _ => {}
         }
+    }
+
+    /// It is no part of the job: nothing is started any more, and what runs is stopped.
+    fn refuse(&mut self, why: String) {
+        if self.state.refused.is_some() {
+            return;
+        }
+        self.link.send(HostEvent::Refused { why: why.clone() });
+        self.state.refused = Some(why);
+        self.stop(StopCause::Owner);
     }
 
     fn dismiss(&mut self) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lastline_appender::Storage;
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
-use lastline_line::{Fold, Inbox, Launch, ReadBack, StopCause, StreamId};
+use lastline_line::{Fold, HostId, Inbox, Launch, ReadBack, StopCause, StreamId};
 use lastline_sender::{Transport, channel};
 use lastline_spawn::{RankSpec, Spawned, Spawner, TerminalSize, check_files_limit};
 use lastline_tee::BoxSink;
@@ -58,6 +58,12 @@ impl MeshBuilder {
         + 'static,
     ) -> Self {
         self.link = Some(Box::new(make));
+        self
+    }
+
+    /// Which host this is, for a driver that is elsewhere. Default: the one in the driver's process.
+    pub fn id(mut self, id: HostId) -> Self {
+        self.host = self.host.id(id);
         self
     }
 

@@ -108,7 +108,7 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
 }
 
 /// Why a job does not answer, and what to type instead where it is over.
-fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
+pub(crate) fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
     match find(Some(OsStr::new(job))) {
         Ok(FoundJob { state: JobState::Running, .. }) => {
             anyhow::Error::new(error).context(format!("the job `{job}` runs and does not answer"))

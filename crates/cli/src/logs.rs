@@ -1,12 +1,12 @@
 //! `lastline logs`: a job's files through the same client that shows a running job.
 
 use anyhow::Context as _;
-use lastline_appender::Archive;
 use lastline_client::{Client, Label, Labels, Options};
 use lastline_jobs::{FoundJob, JobState};
 use lastline_line::{RankSet, StreamId};
 
 use crate::archive_inbox::{ArchiveInbox, Wanted};
+use crate::archives::Archives;
 use crate::args::LogsOptions;
 use crate::console::Look;
 use crate::values::FoldMode;
@@ -20,7 +20,7 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
         notices::say(&why);
         return Ok(exit::USAGE);
     }
-    let archive = Archive::open(&job.dir).context("cannot read the job's files")?;
+    let archive = Archives::open(&job).context("cannot read the job's files")?;
     let labels = Labels::default();
     set_labels(&job, &labels);
     let look = Look {

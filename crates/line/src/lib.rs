@@ -56,12 +56,12 @@ mod sink;
 mod who;
 pub mod wire;
 
-pub use address::{Launch, Offset, Span, Stream, StreamId, Timestamp};
+pub use address::{HostId, Launch, Offset, Span, Stream, StreamId, Timestamp};
 pub use budget::{Acquire, Budget, Lease};
 pub use chunk::Chunk;
 pub use field::{Field, FieldSource, Outlier};
 pub use fold::{Address, Emit, Entry, Fold, Folded, Line, Member, Off};
-pub use host::{Heard, HostEvent, HostMessage, Listener};
+pub use host::{Heard, Heartbeat, HostEvent, HostMessage, Listener, PingId};
 pub use job::{
     BarrierOutcome, Exit, Holder, MemoryKills, Stage, StageReport, StopCause, StopCauseError,
     StreamEnd, signal_text,

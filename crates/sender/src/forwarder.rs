@@ -215,7 +215,7 @@ impl Forwarder {
             return;
         };
         while let Poll::Ready(Ok(control)) = gone.poll_control(&mut context) {
-            self.handle_control(control);
+            self.handle_control(&control);
         }
     }
 

@@ -15,7 +15,7 @@ const MAX_LINES: usize = 20;
 /// The first failure, with the others by what they said.
 pub(super) fn first_failure(record: &Record) -> Option<FirstFailure> {
     let run = record.first_failure()?;
-    let mut first = FirstFailure::new(run.rank, record.host_name(run.node));
+    let mut first = FirstFailure::new(run.rank, record.host_name(run.host));
     match run.state {
         RunState::Exited(Exit::Signal(signal)) => first.signal = Some(signal),
         _ => first.code = run.exit_code(),

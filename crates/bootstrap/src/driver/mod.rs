@@ -163,13 +163,14 @@ impl DriverState {
             Heard::Host(message) => self.handle_message(message),
             Heard::Closed => {
                 let present = self.record().close();
-                for node in present {
+                for host in present {
                     let why = String::from("its connection ended without its last word");
                     let event = HostEvent::Lost { why };
-                    self.handle_message(HostMessage { node, event });
+                    self.handle_message(HostMessage { host, event });
                 }
                 self.changes.send_modify(|changes| *changes += 1);
             }
+            Heard::Heartbeat(_) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use lastline_line::{
-    Exit, Gaps, Holder, HostEvent, HostMessage, Launch, MemoryKills, Offset, Span, Stage,
+    Exit, Gaps, Holder, HostEvent, HostId, HostMessage, Launch, MemoryKills, Offset, Span, Stage,
     StageReport, StopCause, Stream, StreamEnd, StreamId, Timestamp, Version,
 };
 
@@ -14,6 +14,8 @@ const NO_WORD: &str = "its host is lost: what it filed is not known here";
 #[derive(Clone, Debug, Default)]
 pub(super) struct HostRecord {
     pub(super) host: String,
+    /// The number of its machine.
+    pub(super) node_rank: u32,
     /// It has said its last.
     pub(super) down: bool,
     /// It cannot be reached any more, and why.
@@ -81,7 +83,7 @@ pub(super) enum RunState {
 #[derive(Clone, Debug)]
 pub(super) struct RunRecord {
     pub(super) rank: u32,
-    pub(super) node: u32,
+    pub(super) host: HostId,
     pub(super) launch: Option<Launch>,
     pub(super) pid: Option<u32>,
     /// Both its outputs are one stream.
@@ -95,10 +97,10 @@ pub(super) struct RunRecord {
 }
 
 impl RunRecord {
-    fn waiting(rank: u32, node: u32) -> Self {
+    fn waiting(rank: u32, host: HostId) -> Self {
         Self {
             rank,
-            node,
+            host,
             launch: None,
             pid: None,
             terminal: false,
@@ -191,7 +193,7 @@ pub(super) struct Record {
     pub(super) command: Vec<String>,
     pub(super) world_size: u32,
     pub(super) started: Option<Timestamp>,
-    pub(super) hosts: BTreeMap<u32, HostRecord>,
+    pub(super) hosts: BTreeMap<HostId, HostRecord>,
     runs: Vec<RunRecord>,
     by_launch: HashMap<(u32, Launch), usize>,
     /// The last start of each rank.
@@ -205,7 +207,7 @@ pub(super) struct Record {
     /// No host will say anything more.
     closed: bool,
     /// Barriers, and whose word each still waits for.
-    barriers: HashMap<Version, Vec<u32>>,
+    barriers: HashMap<Version, Vec<HostId>>,
 }
 
 impl Record {
@@ -215,38 +217,48 @@ impl Record {
     }
 
     /// No host will say anything more. Gives those that have not said their last.
-    pub(super) fn close(&mut self) -> Vec<u32> {
+    pub(super) fn close(&mut self) -> Vec<HostId> {
         self.closed = true;
         if self.hosts.is_empty() {
             // It is missed all the same.
-            self.hosts.insert(0, HostRecord::default());
+            self.hosts.insert(HostId::HERE, HostRecord::default());
         }
         self.present()
     }
 
     /// A host said something.
     pub(super) fn apply(&mut self, message: HostMessage) -> Consequence {
-        let HostMessage { node, event } = message;
+        let HostMessage { host: id, event } = message;
         match event {
-            HostEvent::Up { host, job, command, world_size, first_rank, procs, time, .. } => {
-                self.hosts.insert(node, HostRecord { host, ..HostRecord::default() });
+            HostEvent::Up {
+                host,
+                node_rank,
+                job,
+                command,
+                world_size,
+                first_rank,
+                procs,
+                time,
+                ..
+            } => {
+                self.hosts.insert(id, HostRecord { host, node_rank, ..HostRecord::default() });
                 (self.job, self.command) = (job, command);
                 self.world_size = self.world_size.max(world_size);
                 self.started = Some(self.started.map_or(time, |started| started.min(time)));
                 for rank in first_rank..first_rank.saturating_add(procs) {
                     self.last.insert(rank, self.runs.len());
-                    self.runs.push(RunRecord::waiting(rank, node));
+                    self.runs.push(RunRecord::waiting(rank, id));
                 }
             }
             HostEvent::Started { rank, launch, pid, terminal, time } => {
-                let run = self.begin(node, rank, launch);
+                let run = self.begin(id, rank, launch);
                 (run.state, run.pid, run.started) = (RunState::Running, pid, time);
                 run.terminal = terminal;
-                let host = self.host_name(node);
+                let host = self.host_name(id);
                 return Consequence::Started { rank, pid, host, job: self.job.clone() };
             }
             HostEvent::NotStarted { rank, launch, error, code, stopped, time } => {
-                let run = self.begin(node, rank, launch);
+                let run = self.begin(id, rank, launch);
                 run.state = RunState::NotStarted(error, code);
                 (run.stopped, run.started, run.ended) = (stopped, time, Some(time));
                 self.note_failure(rank, launch);
@@ -260,7 +272,7 @@ impl Record {
             }
             HostEvent::Barrier { version, streams } => {
                 if let Some(waiting) = self.barriers.get_mut(&version) {
-                    waiting.retain(|other| *other != node);
+                    waiting.retain(|other| *other != id);
                 }
                 return Consequence::Barrier(version, streams);
             }
@@ -273,17 +285,17 @@ impl Record {
                 self.killed_for_memory.extend(ranks);
             }
             HostEvent::Stage(row) => {
-                let stages = &mut self.hosts.entry(node).or_default().stages;
+                let stages = &mut self.hosts.entry(id).or_default().stages;
                 if !stages.iter().any(|known| known.stage == row.stage) {
                     stages.push(row);
                 }
             }
             HostEvent::Down => {
-                self.hosts.entry(node).or_default().down = true;
-                self.end_runs(node, "its host ended without a word of it");
-                return self.gone(node);
+                self.hosts.entry(id).or_default().down = true;
+                self.end_runs(id, "its host ended without a word of it");
+                return self.gone(id);
             }
-            HostEvent::Lost { why } => return self.lose(node, &why),
+            HostEvent::Lost { why } => return self.lose(id, &why),
             event => self.apply_to_stream(event),
         }
         Consequence::None
@@ -313,11 +325,11 @@ impl Record {
     }
 
     /// A start of a rank: the one that was waited for, or one more.
-    fn begin(&mut self, node: u32, rank: u32, launch: Launch) -> &mut RunRecord {
+    fn begin(&mut self, host: HostId, rank: u32, launch: Launch) -> &mut RunRecord {
         let waiting = self.last.get(&rank).copied();
         let waiting = waiting.filter(|at| self.runs[*at].state == RunState::Waiting);
         let at = waiting.unwrap_or_else(|| {
-            self.runs.push(RunRecord::waiting(rank, node));
+            self.runs.push(RunRecord::waiting(rank, host));
             self.runs.len() - 1
         });
         self.last.insert(rank, at);
@@ -338,35 +350,35 @@ impl Record {
     }
 
     /// A host cannot be reached any more.
-    pub(super) fn lose(&mut self, node: u32, why: &str) -> Consequence {
-        let host = self.hosts.entry(node).or_default();
-        if host.is_gone() {
+    pub(super) fn lose(&mut self, host: HostId, why: &str) -> Consequence {
+        let known = self.hosts.entry(host).or_default();
+        if known.is_gone() {
             return Consequence::None;
         }
-        host.lost = Some(why.to_owned());
-        self.end_runs(node, why);
-        self.gone(node)
+        known.lost = Some(why.to_owned());
+        self.end_runs(host, why);
+        self.gone(host)
     }
 
     /// Nothing more is heard of the ranks of a host.
-    fn end_runs(&mut self, node: u32, why: &str) {
-        for run in self.runs.iter_mut().filter(|run| run.node == node && !run.is_over()) {
+    fn end_runs(&mut self, host: HostId, why: &str) {
+        for run in self.runs.iter_mut().filter(|run| run.host == host && !run.is_over()) {
             run.state = RunState::Lost(why.to_owned());
         }
     }
 
-    fn streams_of(&self, node: u32) -> GoneStreams {
-        let streams = self.runs.iter().filter(|run| run.node == node).flat_map(RunRecord::ids);
-        let lost = self.hosts.get(&node).and_then(|host| host.lost.clone());
+    fn streams_of(&self, host: HostId) -> GoneStreams {
+        let streams = self.runs.iter().filter(|run| run.host == host).flat_map(RunRecord::ids);
+        let lost = self.hosts.get(&host).and_then(|host| host.lost.clone());
         GoneStreams { streams: streams.collect(), lost }
     }
 
-    fn gone(&mut self, node: u32) -> Consequence {
-        let streams = self.streams_of(node);
+    fn gone(&mut self, host: HostId) -> Consequence {
+        let streams = self.streams_of(host);
         let mut versions = Vec::new();
         for (version, waiting) in &mut self.barriers {
             let before = waiting.len();
-            waiting.retain(|other| *other != node);
+            waiting.retain(|other| *other != host);
             versions.extend((waiting.len() < before).then_some(*version));
         }
         Consequence::Gone(versions, streams)
@@ -375,7 +387,7 @@ impl Record {
     /// A barrier is opened. How many hosts' words it waits for, and that of hosts that are gone.
     pub(super) fn open_barrier(&mut self, version: Version) -> (usize, Vec<Vec<StreamId>>) {
         let gone = self.hosts.iter().filter(|(_, host)| host.is_gone());
-        let gone = gone.map(|(node, _)| self.streams_of(*node).streams).collect();
+        let gone = gone.map(|(host, _)| self.streams_of(*host).streams).collect();
         self.barriers.insert(version, self.present());
         // One that was not heard of yet is waited for until the deadline.
         let missing = if self.closed { 0 } else { self.expected };
@@ -388,8 +400,8 @@ impl Record {
     }
 
     /// The name of a host; empty when it is not known.
-    pub(super) fn host_name(&self, node: u32) -> String {
-        self.hosts.get(&node).map(|host| host.host.clone()).unwrap_or_default()
+    pub(super) fn host_name(&self, host: HostId) -> String {
+        self.hosts.get(&host).map(|known| known.host.clone()).unwrap_or_default()
     }
 
     fn run_mut(&mut self, rank: u32, launch: Launch) -> Option<&mut RunRecord> {
@@ -439,8 +451,8 @@ impl Record {
     }
 
     /// Hosts that have neither said their last nor are lost.
-    pub(super) fn present(&self) -> Vec<u32> {
-        self.hosts.iter().filter(|(_, host)| !host.is_gone()).map(|(node, _)| *node).collect()
+    pub(super) fn present(&self) -> Vec<HostId> {
+        self.hosts.iter().filter(|(_, host)| !host.is_gone()).map(|(id, _)| *id).collect()
     }
 
     /// Hosts' stages, merged: the longest of each, and late when one was.
@@ -466,7 +478,7 @@ mod tests {
     use super::*;
 
     fn said(record: &mut Record, event: HostEvent) -> Consequence {
-        record.apply(HostMessage { node: 0, event })
+        record.apply(HostMessage { host: HostId::HERE, event })
     }
 
     fn up(procs: u32) -> HostEvent {
@@ -478,6 +490,9 @@ mod tests {
             world_size: procs,
             first_rank: 0,
             procs,
+            node_rank: 0,
+            local_first: 0,
+            local_world_size: procs,
             time: Timestamp(5),
         }
     }
@@ -515,7 +530,7 @@ mod tests {
     fn a_host_that_is_never_heard_of_is_lost_when_nobody_will_be() {
         let mut record = Record::new(1);
         assert_eq!(record.open_barrier(Version(1)).0, 1, "it is waited for");
-        assert_eq!(record.close(), [0]);
+        assert_eq!(record.close(), [HostId::HERE]);
         assert!(record.ranks_are_over() && !record.is_gone());
         said(&mut record, HostEvent::Lost { why: "nobody came".into() });
         assert!(record.is_gone());

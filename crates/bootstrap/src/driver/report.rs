@@ -53,12 +53,12 @@ fn host_reports(record: &Record) -> Vec<HostReport> {
     if record.hosts.len() < 2 && !any_lost {
         return Vec::new();
     }
-    let report = |(node, host): (&u32, &super::record::HostRecord)| {
-        let mut report = HostReport::new(*node, host.host.clone());
+    let report = |host: &super::record::HostRecord| {
+        let mut report = HostReport::new(host.node_rank, host.host.clone());
         report.lost.clone_from(&host.lost);
         report
     };
-    record.hosts.iter().map(report).collect()
+    record.hosts.values().map(report).collect()
 }
 
 fn rank_report(
@@ -67,7 +67,7 @@ fn rank_report(
     accounts: &BTreeMap<StreamId, Account>,
     show: Option<&RankSet>,
 ) -> RankReport {
-    let mut report = RankReport::new(run.rank, record.host_name(run.node));
+    let mut report = RankReport::new(run.rank, record.host_name(run.host));
     report.pid = run.pid;
     match &run.state {
         RunState::Exited(exit) => report.set_exit(*exit),

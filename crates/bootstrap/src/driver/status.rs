@@ -76,7 +76,7 @@ pub(super) fn ranks(shared: &DriverState) -> Vec<RankStatus> {
         };
         RankStatus {
             rank: run.rank,
-            host: record.host_name(run.node),
+            host: record.host_name(run.host),
             launch: run.launch,
             state,
             pid: run.pid,

@@ -254,6 +254,9 @@ fn up(plan: &Plan) -> HostEvent {
         world_size: plan.procs,
         first_rank: 0,
         procs: plan.procs,
+        node_rank: 0,
+        local_first: 0,
+        local_world_size: plan.procs,
         time: now(),
     }
 }

@@ -37,7 +37,7 @@
 //! A transport that is dropped delivers what it took, then closes its direction; an inbox that is
 //! dropped sends the controls that it took, then closes. A peer that ends without having sent
 //! [`HostEvent::Down`](lastline_line::HostEvent::Down), or that sends what is no frame, is reported
-//! to the listener as [`HostEvent::Lost`](lastline_line::HostEvent::Lost), for each node that sent an
+//! to the listener as [`HostEvent::Lost`](lastline_line::HostEvent::Lost), for each host that sent an
 //! event through it.
 
 mod connection;

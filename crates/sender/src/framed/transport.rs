@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use lastline_line::wire::{Frame, encode_message, window_bytes};
-use lastline_line::{Control, Message};
+use lastline_line::{Control, Heartbeat, Message};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 
@@ -62,7 +62,7 @@ struct Link {
 
 #[derive(Debug, Default)]
 struct Queues {
-    /// What never waits behind output. Of heartbeats there is one at most.
+    /// What never waits behind output. Of heartbeats that answer nothing there is one at most.
     events: VecDeque<Message>,
     data: VecDeque<Message>,
     data_bytes: usize,
@@ -83,8 +83,11 @@ impl Queues {
     }
 
     fn push_event(&mut self, message: Message) {
-        if matches!(message, Message::Heartbeat { .. }) {
-            self.events.retain(|event| !matches!(event, Message::Heartbeat { .. }));
+        let is_unasked = |message: &Message| {
+            matches!(message, Message::Heartbeat(Heartbeat { answers: None, .. }))
+        };
+        if is_unasked(&message) {
+            self.events.retain(|event| !is_unasked(event));
         }
         self.events.push_back(message);
     }

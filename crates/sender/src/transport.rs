@@ -31,7 +31,7 @@ pub struct Refused {
 ///
 /// # Laws
 ///
-/// 1. **Order.** Messages arrive as they were sent; none is doubled.
+/// 1. **Order.** Messages of one stream arrive as they were sent; none is doubled.
 /// 2. **Bounded.** What was taken and not received yet is bounded in bytes; over the bound
 ///    `try_send` is refused as `Full`, which gives the message back.
 /// 3. **Progress.** After `Full`, `poll_ready` becomes ready once there is room or the far side is

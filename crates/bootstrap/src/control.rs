@@ -54,7 +54,8 @@ pub struct Missing {
 }
 
 impl FlushAnswer {
-    fn of(verdicts: &Verdicts) -> Self {
+    /// What a barrier's verdicts come to.
+    pub fn of(verdicts: &Verdicts) -> Self {
         let missing = verdicts.streams.iter().filter_map(|(stream, verdict)| {
             let why = match verdict {
                 Verdict::Lost { span, cause } => format!("bytes {span} were lost: {cause}"),

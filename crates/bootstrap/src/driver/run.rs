@@ -30,6 +30,9 @@ const TELL_AT_LEAST: Duration = Duration::from_secs(8);
 const LOOK_AT_LEAST: Duration = Duration::from_secs(1);
 /// How often hosts at a distance are asked for their time.
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long hosts that have not come may still come to a job that is being stopped: who is started at
+/// the same time may be slower, and looks for its driver a few times a second.
+const LATE_HOSTS: Duration = Duration::from_secs(5);
 /// Without a deadline of its own.
 const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -64,6 +67,8 @@ pub(super) struct DriverLoop {
     shutdown: Shutdown,
     /// What hosts know of the progress here.
     told: u64,
+    /// Until when hosts that have not come are waited for, while the job is being stopped.
+    late_until: Option<Duration>,
     /// The stage whose work goes on.
     entered: Option<Stage>,
     work: Option<Work<bool>>,
@@ -79,7 +84,7 @@ impl DriverLoop {
     ) -> Self {
         let changes = shared.changes.subscribe();
         let (clock, shutdown) = (shared.clock.clone(), Shutdown::new(settings.limits, STAGES));
-        let (told, entered, work) = (0, None, None);
+        let (told, late_until, entered, work) = (0, None, None, None);
         Self {
             settings,
             writers,
@@ -90,6 +95,7 @@ impl DriverLoop {
             clock,
             shutdown,
             told,
+            late_until,
             entered,
             work,
         }
@@ -118,6 +124,10 @@ impl DriverLoop {
                 Ok(()) = self.changes.changed() => self.look(),
                 done = poll_work(&mut self.work) => self.handle_done(done),
                 () = self.clock.sleep_until(deadline) => self.handle_deadline(),
+                () = self.clock.sleep_until(self.late_until), if self.late_until.is_some() => {
+                    self.late_until = None;
+                    self.shared.record().expect_no_more();
+                }
                 _ = tell.tick(), if self.waits_for_hosts() => self.tell_progress(),
                 _ = ping.tick(), if patience.is_some() => self.shared.ping(),
                 _ = look.tick(), if patience.is_some() => {
@@ -215,9 +225,20 @@ impl DriverLoop {
         self.shutdown.stop(now, cause, progress);
         if first {
             self.shared.stopping.store(true, Ordering::Release);
-            self.shared.record().expect_no_more();
+            self.expect_late_hosts(now);
             let shared = Arc::clone(&self.shared);
             tokio::spawn(async move { shared.flush_within(shared.flush_timeout).await });
+        }
+    }
+
+    /// Hosts that look for this driver find it still, and are told to stop, too. Where none was there
+    /// none is waited for.
+    fn expect_late_hosts(&mut self, now: Duration) {
+        let mut record = self.shared.record();
+        if self.settings.lost_after.is_some() && !record.hosts.is_empty() {
+            self.late_until = Some(now + LATE_HOSTS);
+        } else {
+            record.expect_no_more();
         }
     }
 

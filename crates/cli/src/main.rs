@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Command::Logs(options) => logs::logs(&options),
         Command::Fold(options) => filter::fold(&options),
         Command::Jobs => jobs::jobs(),
-        Command::Flush { job, .. } => jobs::flush(&job),
+        Command::Flush { job, via } => jobs::flush(&job, via.as_ref()),
         Command::Report { job } => jobs::report(job.as_deref()),
         Command::Prune(options) => jobs::prune(&options),
         Command::Completions { shell } => pages::completions(shell),

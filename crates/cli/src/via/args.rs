@@ -13,7 +13,7 @@ use crate::values::{FoldMode, Format, OnFailure, Prefix, When, prefix};
 /// The place of a process among those that start the ranks of one job.
 #[derive(Debug, Args)]
 pub(crate) struct PlaceOptions {
-    /// Run these ranks for a driver elsewhere: where to meet it, `unix:PATH`
+    /// Run these ranks for a driver elsewhere: where to meet it, `unix:PATH` or `nats://HOST:PORT`
     ///
     /// Nothing of the ranks is printed here; `lastline attach --via` shows them, before or after they
     /// have started, and as often as it likes. Which ranks these are is read from the variables of srun,
@@ -58,7 +58,7 @@ Examples:
 Ctrl-C and SIGTERM stop the job, as they do for `run`. A terminal that goes (SIGHUP) and SIGKILL leave
 it running: attach again with --from last-seen.")]
 pub(crate) struct AttachOptions {
-    /// Where to meet the ranks: unix:PATH
+    /// Where to meet the ranks: unix:PATH or nats://HOST:PORT
     #[arg(long, value_name = "URL")]
     pub(crate) via: Url,
     /// The job's id

@@ -65,7 +65,7 @@ fn dir(options: &AttachOptions) -> anyhow::Result<Option<PathBuf>> {
 async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc<Report>> {
     let seen = dir.map(|dir| dir.join(SEEN_FILE));
     let resume = resume(options.from, seen.as_deref())?;
-    let end = options.via.driver(resume.clone())?;
+    let end = options.via.driver(&options.job, resume.clone(), options.lost_after).await?;
     // One that came and was refused has changed nothing.
     let places = seen.map(|path| Places::open(&path, &resume)).transpose();
     let places = places.unwrap_or_else(|error| {

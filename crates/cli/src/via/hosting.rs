@@ -8,14 +8,16 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lastline_bootstrap::{LoggingMesh, Placement, PlacementFlags, Report, SpawnError, new_host_id};
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, check_job_id, part_name};
+use lastline_nats::ClaimError;
 use lastline_sender::channel;
 
 use super::mirrored::{Mirrored, RefusedWhy};
-use super::rendezvous::{HostEnd, Url};
+use super::rendezvous::{Claim, HostEnd, Url};
 use super::silent::{self, ToldHere};
 use crate::args::RunOptions;
 use crate::run::{DIR_PATIENCE, plan, ran, rank_size, register_within};
 use crate::signals::{Signals, Steered};
+use crate::values::OnFailure;
 use crate::{exit, notices, runtime};
 
 /// Room for what the client here is told, in bytes.
@@ -120,6 +122,13 @@ async fn drive(
     let signals = Signals::register()?;
     let size = rank_size(&options, &job);
     let report = report_beside(&options, placement, place);
+    let id = new_host_id();
+    let stop_others = options.on_failure == OnFailure::Stop;
+    let way = match url.reach(&Claim { id, job: &job, placement, stop_others }).await {
+        Ok(way) => way,
+        Err(ClaimError::Broker(error)) => return Err(error.into()),
+        Err(refused) => return Ok(Driven::Refused(refused.to_string())),
+    };
     let mut plan = plan(options, job.clone(), place.dir.as_ref());
     // Who is asked of the whole job is its driver; who is silent is for that to say.
     (plan.control, plan.silent_after, plan.report) = (None, Duration::ZERO, report);
@@ -127,13 +136,13 @@ async fn drive(
     let (grace, way_out) = (plan.effective_grace(), plan.teardown_timeout);
     let (near, inbox) = channel(TOLD_BYTES);
     let (refused, ended) = (RefusedWhy::default(), Arc::<Mutex<Option<_>>>::default());
-    let (told, why, end, met) = (near.clone(), refused.clone(), Arc::clone(&ended), url.clone());
+    let (told, why, end) = (near.clone(), refused.clone(), Arc::clone(&ended));
     let mesh = LoggingMesh::builder(plan)
-        .id(new_host_id())
+        .id(id)
         .console(silent::console())
         .sink(move |_| Some(Box::new(ToldHere(told.clone()))))
         .link_with(move |read_back| {
-            let HostEnd { transport, ended } = met.host(read_back);
+            let HostEnd { transport, ended } = way.open(read_back);
             *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(ended);
             (Box::new(Mirrored::new(transport, near, why)), Box::new(inbox))
         })
@@ -149,7 +158,7 @@ async fn drive(
     drop(mesh);
     let end = ended.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(end) = end
-        && tokio::time::timeout(way_out.max(Url::linger()) + SLACK, end).await.is_err()
+        && tokio::time::timeout(way_out.max(url.linger()) + SLACK, end).await.is_err()
     {
         tracing::warn!("the driver did not take the last of it");
     }

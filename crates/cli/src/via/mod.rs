@@ -8,6 +8,7 @@ mod rendezvous;
 mod seen;
 mod silent;
 pub(crate) mod stop;
+mod trimmed;
 
 pub(crate) use hosting::run;
 pub(crate) use rendezvous::Url;

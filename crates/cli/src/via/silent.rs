@@ -1,16 +1,32 @@
 //! What a host whose driver is elsewhere has of its own: a client that prints nothing.
 
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use lastline_bootstrap::Console;
+use lastline_bootstrap::{Console, DriverBuilder, DriverHandle, OnFailure, Plan};
 use lastline_client::{Labels, PrintError, Printer};
-use lastline_line::{Accept, Cause, Entry, Message, Off, Sink, Withheld};
+use lastline_line::{Accept, Cause, Entry, Message, Off, Resume, Sink, Withheld};
 use lastline_sender::{ChannelTransport, Reason, Transport as _};
+
+use super::rendezvous::Url;
 
 /// A console on which nothing appears.
 pub(crate) fn console() -> Console {
     let labels = Labels::default();
     Console { fold: Box::new(Off), printer: Box::new(Nothing), labels, raw_partials: false }
+}
+
+/// How long a host may be silent for somebody who only asks.
+const LOST_AFTER: Duration = Duration::from_secs(60);
+
+/// A driver that shows nothing, for somebody who asks something of a job at a broker.
+pub(crate) async fn driver(url: &Url, job: &str) -> anyhow::Result<DriverHandle> {
+    let end = url.driver(job, Resume::Now, LOST_AFTER).await?;
+    let mut plan = Plan::new(job, Vec::new());
+    plan.on_failure = OnFailure::Continue;
+    plan.silent_after = Duration::ZERO;
+    let driver = DriverBuilder::new(plan, console()).lost_after(LOST_AFTER);
+    Ok(driver.start(end.inbox)?.handle())
 }
 
 struct Nothing;

@@ -229,6 +229,20 @@ fn the_first_failure_ends_the_other_tasks_and_is_told() {
 }
 
 #[test]
+fn tasks_that_come_after_the_first_failure_are_stopped_too() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let failed = job.task(2, &[], &["sh", "-c", "echo boom >&2; exit 7"]);
+    let script = "echo up; exec sleep 60";
+    let late = [0, 1, 3].map(|rank| job.task(rank, &[], &["sh", "-c", script]));
+    let done = driver.wait().expect(7);
+    assert!(done.err().contains("ranks 0,1,3 were stopped"), "{}", done.err());
+    failed.wait().expect(7);
+    late.into_iter().for_each(|task| drop(task.wait()));
+    assert_eq!(report(&job.dir())["ranks"].as_array().unwrap().len(), 4);
+}
+
+#[test]
 fn a_task_that_is_killed_is_told_as_lost() {
     let job = Job::new();
     let driver = job.attach(&[]);

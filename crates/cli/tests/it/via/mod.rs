@@ -1,5 +1,6 @@
 //! Ranks that several processes run, and a driver that is another.
 
+mod broker;
 mod launchers;
 
 use std::collections::BTreeSet;

@@ -1,7 +1,11 @@
-use lastline_line::{Exit, Gaps, MemoryKills, Offset, PingId, Span, Stage, Stream, StreamEnd};
+use lastline_line::{
+    Exit, Gaps, Heartbeat, MemoryKills, Offset, PingId, Span, Stage, Stream, StreamEnd,
+};
 use proptest::prelude::*;
 
 use super::*;
+use crate::driver::trips::ClockOffset;
+use lastline_line::{Launch, StreamId};
 
 const NOW: Duration = Duration::ZERO;
 

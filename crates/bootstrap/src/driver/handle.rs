@@ -110,6 +110,11 @@ impl DriverHandle {
         self.shared.control.send(Control::Signal { rank, signal });
     }
 
+    /// How many ranks the whole job has, once a host has said so.
+    pub fn world_size(&self) -> Option<u32> {
+        Some(self.shared.record().world_size).filter(|ranks| *ranks > 0)
+    }
+
     /// Every rank as it stands: its last start, and what came of it here.
     pub fn ranks(&self) -> Vec<RankStatus> {
         status::ranks(&self.shared)

@@ -129,7 +129,7 @@ impl DriverBuilder {
         options.held_line_bytes = sizes::held_line_bytes(plan.procs);
         options.read_back = read_back;
         options.silent_after = plan.silent_after;
-        options.ranks = RankSet::first(plan.procs);
+        options.ranks = known_ranks(&plan, lost_after);
         let client = Client::start(inbox, console.fold, console.printer, options);
         let client = client.map_err(SpawnError::thread)?;
         // It is set once, here.
@@ -138,6 +138,18 @@ impl DriverBuilder {
         let driver = DriverLoop::new(settings, writers, Arc::clone(&shared), requested, finished);
         let task = tokio::spawn(driver.run());
         Ok(Driver::new(DriverHandle::new(shared, report), task))
+    }
+}
+
+/// The ranks that are known before hosts come.
+fn known_ranks(plan: &Plan, lost_after: Option<Duration>) -> RankSet {
+    match (&plan.placement, lost_after) {
+        (Some(placement), Some(_)) => RankSet::first(placement.world_size),
+        (None, Some(_)) => RankSet::new(),
+        (placement, None) => {
+            let first_rank = placement.as_ref().map_or(0, |placement| placement.first_rank);
+            (first_rank..first_rank + plan.procs).collect()
+        }
     }
 }
 
@@ -233,6 +245,8 @@ impl DriverState {
         let closing = CloseBarrier(self, version);
         let mut verdicts = verdicts.await;
         drop(closing);
+        // As whoever asks counts them.
+        verdicts.version = Version(number);
         verdicts.unreachable = self.record().unreachable(self.clock.now(), SILENT);
         let report = BarrierReport::new(Version(number), started.elapsed(), verdicts.summary());
         lock(&self.barriers).push(report);

@@ -8,7 +8,7 @@ use lastline_bootstrap::{
     SpawnError, new_host_id,
 };
 use lastline_client::Verdict;
-use lastline_line::{BarrierOutcome, Exit, HostEvent, HostMessage, Message, Stream};
+use lastline_line::{BarrierOutcome, Exit, HostEvent, HostMessage, Message, Stream, Version};
 use lastline_sender::framed::{self, InboxHandle};
 use lastline_sender::send;
 use lastline_testing::{PATIENCE, PrintRecorder, SpawnerDouble, until};
@@ -159,9 +159,10 @@ async fn three_hosts_are_one_job() {
         assert!(given("LOCAL_RANK", (rank % 2).to_string()), "{env:?}");
         assert!(given("NODE_RANK", (rank / 2).to_string()), "{env:?}");
     }
+    assert_eq!(drive.driver.handle().world_size(), Some(6));
     let verdicts = drive.driver.handle().flush().await;
     assert!(verdicts.all_reached(), "{verdicts:?}");
-    assert_eq!(verdicts.streams.len(), 12);
+    assert_eq!((verdicts.streams.len(), verdicts.version), (12, Version(1)));
     let mut lines = drive.printer.lines();
     lines.sort();
     let expected: Vec<String> = (0..6).map(|rank| format!("{rank}:this is {rank}")).collect();

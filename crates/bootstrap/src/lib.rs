@@ -39,6 +39,10 @@
 //! that and the client's accounts; so it may be in another process. A host without a driver goes on
 //! into its files; of a host that is lost the report says so, and its ranks are ended by its guardian.
 //!
+//! Hosts at a distance are as many as it takes to have every rank. Each says which ranks it has, of how
+//! many; it is told apart from others by a random number, and known to be alive by its heartbeats. One that
+//! claims what another has is refused, and nothing of it is shown or counted.
+//!
 //! Leaders that have exited stay zombies until the end, so that the id of a group is nobody
 //! else's. A pipe, or a terminal, that stays open after its rank's exit is given up after a time of
 //! silence, and who holds it is named.

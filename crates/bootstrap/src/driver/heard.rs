@@ -59,6 +59,15 @@ impl DriverState {
         }
     }
 
+    /// The teardown is over: hosts at a distance that have not said their last are not waited for.
+    pub(super) fn give_up_present(&self) {
+        let present = if self.distant { self.record().present() } else { Vec::new() };
+        for host in present {
+            let why = String::from("it had not ended when the teardown was over");
+            self.handle_message(HostMessage { host, event: HostEvent::Lost { why } });
+        }
+    }
+
     /// Asks hosts for their time.
     pub(super) fn ping(&self) {
         let id = PingId(fastrand::u64(..));

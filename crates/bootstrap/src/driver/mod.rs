@@ -7,6 +7,7 @@
 mod admitted;
 mod barriers;
 mod failure;
+mod handle;
 mod heard;
 mod hosts;
 mod record;
@@ -23,15 +24,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use lastline_appender::AppenderError;
-use lastline_client::{Client, EntryStream, Labels, LineStream, SubscribeOptions, Verdicts};
-use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE, Report};
-use lastline_line::{Control, ControlSender, Fold, Inbox, RankSet, ReadBack, StopCause, Version};
+use lastline_client::{Client, Labels, Verdicts};
+use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE};
+use lastline_line::{Control, ControlSender, Inbox, RankSet, ReadBack, Version};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use self::admitted::{Admitted, Gate};
 use self::barriers::Barriers;
+pub use self::handle::{Driver, DriverHandle};
 use self::record::{Expected, Record};
 use self::run::{DriverLoop, Request, Settings};
 pub(crate) use self::status::Seen;
@@ -128,7 +129,7 @@ impl DriverBuilder {
         options.held_line_bytes = sizes::held_line_bytes(plan.procs);
         options.read_back = read_back;
         options.silent_after = plan.silent_after;
-        options.ranks = RankSet::first(plan.procs);
+        options.ranks = known_ranks(&plan, lost_after);
         let client = Client::start(inbox, console.fold, console.printer, options);
         let client = client.map_err(SpawnError::thread)?;
         // It is set once, here.
@@ -136,7 +137,19 @@ impl DriverBuilder {
         let (finished, report) = watch::channel(None);
         let driver = DriverLoop::new(settings, writers, Arc::clone(&shared), requested, finished);
         let task = tokio::spawn(driver.run());
-        Ok(Driver { handle: DriverHandle { shared, report }, task })
+        Ok(Driver::new(DriverHandle::new(shared, report), task))
+    }
+}
+
+/// The ranks that are known before hosts come.
+fn known_ranks(plan: &Plan, lost_after: Option<Duration>) -> RankSet {
+    match (&plan.placement, lost_after) {
+        (Some(placement), Some(_)) => RankSet::first(placement.world_size),
+        (None, Some(_)) => RankSet::new(),
+        (placement, None) => {
+            let first_rank = placement.as_ref().map_or(0, |placement| placement.first_rank);
+            (first_rank..first_rank + plan.procs).collect()
+        }
     }
 }
 
@@ -232,6 +245,8 @@ impl DriverState {
         let closing = CloseBarrier(self, version);
         let mut verdicts = verdicts.await;
         drop(closing);
+        // As whoever asks counts them.
+        verdicts.version = Version(number);
         verdicts.unreachable = self.record().unreachable(self.clock.now(), SILENT);
         let report = BarrierReport::new(Version(number), started.elapsed(), verdicts.summary());
         lock(&self.barriers).push(report);
@@ -251,129 +266,5 @@ struct CloseBarrier<'a>(&'a DriverState, Version);
 impl Drop for CloseBarrier<'_> {
     fn drop(&mut self) {
         self.0.record().close_barrier(self.1);
-    }
-}
-
-/// A driver at work.
-#[derive(Debug)]
-pub struct Driver {
-    handle: DriverHandle,
-    task: JoinHandle<()>,
-}
-
-impl Driver {
-    /// A handle to it.
-    pub fn handle(&self) -> DriverHandle {
-        self.handle.clone()
-    }
-
-    /// Waits for the end of the job.
-    ///
-    /// # Errors
-    ///
-    /// When its loop panicked, or its runtime ended before it.
-    pub async fn wait(self) -> Result<Arc<Report>, SpawnError> {
-        let report = self.handle.wait().await;
-        match self.task.await {
-            Ok(()) => report,
-            Err(source) => Err(SpawnError::Supervisor { source }),
-        }
-    }
-}
-
-/// Asks a driver of its job, and steers it. Clones speak to the same one.
-#[derive(Clone)]
-pub struct DriverHandle {
-    shared: Arc<DriverState>,
-    report: watch::Receiver<Option<Arc<Report>>>,
-}
-
-impl DriverHandle {
-    /// A barrier: when it returns, everything that the ranks wrote before the call has been
-    /// printed, or its verdict says which stream's was not, and why. Never hangs. Any number may
-    /// run at once.
-    pub async fn flush(&self) -> Verdicts {
-        self.shared.flush_within(self.shared.flush_timeout).await
-    }
-
-    /// Sends output to the client, or only files it. What is read while it is off is counted as
-    /// withheld.
-    pub fn set_mode(&self, stream_to_client: bool) {
-        self.shared.control.send(Control::SetMode { stream_to_client });
-    }
-
-    /// Folds with `fold` from now on; what is held is printed first.
-    pub fn set_fold(&self, fold: Box<dyn Fold>) {
-        self.shared.client().set_fold(fold);
-    }
-
-    /// Stops the job on all hosts: the ranks' groups are signalled at once. Called again it ends
-    /// the grace.
-    pub fn stop(&self, cause: StopCause) {
-        self.shared.request(Request::Stop(cause));
-    }
-
-    /// As [`stop`](Self::stop), unless there is a report already or the job is being stopped.
-    pub(crate) fn stop_unless_over(&self, cause: StopCause) {
-        if self.report.borrow().is_none() && self.shared.record().stopping.is_none() {
-            self.stop(cause);
-        }
-    }
-
-    /// Waits until there is a report, or will be none.
-    pub(crate) async fn ended(&self) {
-        drop(self.wait().await);
-    }
-
-    /// Ranks stand still: no deadline counts the time until [`resume`](Self::resume).
-    pub(crate) fn suspend(&self) {
-        self.shared.clock.pause();
-    }
-
-    /// They go on.
-    pub(crate) fn resume(&self) {
-        self.shared.clock.resume();
-    }
-
-    /// Sends a signal to the group of a rank, or of every rank.
-    pub fn signal(&self, rank: Option<u32>, signal: i32) {
-        self.shared.control.send(Control::Signal { rank, signal });
-    }
-
-    /// Every rank as it stands: its last start, and what came of it here.
-    pub fn ranks(&self) -> Vec<RankStatus> {
-        status::ranks(&self.shared)
-    }
-
-    /// The ranks again whenever something is heard of one.
-    pub fn watch(&self) -> RankChanges {
-        RankChanges::new(Arc::clone(&self.shared))
-    }
-
-    /// Every line from now on, as ranks write them, before the fold.
-    pub fn subscribe(&self, options: SubscribeOptions) -> LineStream {
-        self.shared.client().subscribe(options)
-    }
-
-    /// Every entry from now on, as the fold gives them.
-    pub fn entries(&self, options: SubscribeOptions) -> EntryStream {
-        self.shared.client().entries(options)
-    }
-
-    /// Waits for the end of the job and its report.
-    ///
-    /// # Errors
-    ///
-    /// When the driver ended without one: its loop panicked, or its runtime ended.
-    pub async fn wait(&self) -> Result<Arc<Report>, SpawnError> {
-        let mut report = self.report.clone();
-        let found = report.wait_for(Option::is_some).await;
-        found.ok().and_then(|report| report.clone()).ok_or(SpawnError::Interrupted)
-    }
-}
-
-impl std::fmt::Debug for DriverHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DriverHandle").field("client", self.shared.client()).finish_non_exhaustive()
     }
 }

@@ -6,20 +6,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use lastline_client::Unreachable;
-use lastline_line::{
-    Heartbeat, HostEvent, HostId, HostMessage, Launch, StageReport, StopCause, StreamId, Timestamp,
-    Version,
-};
+use lastline_line::{HostEvent, HostId, HostMessage, StageReport, StopCause, Timestamp, Version};
 
 use super::hosts::{HostRecord, merge_stages};
 use super::runs::{RunRecord, RunState, Runs};
 use super::streams::FiledRecord;
-use super::trips::ClockOffset;
 
 mod admission;
+mod barriers;
+mod consequence;
 mod first;
+mod presence;
 
+pub(super) use consequence::{Consequence, GoneStreams, Refusal};
 pub(super) use first::First;
 
 /// Which hosts a job has.
@@ -29,61 +28,6 @@ pub(super) enum Expected {
     Hosts(usize),
     /// As many as it takes to have every rank; the first one says how many those are.
     EveryRank,
-}
-
-/// What a host said that others than the record have to act on.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Consequence {
-    None,
-    /// A host has come.
-    Came,
-    /// A rank runs: what prints may want to know.
-    Started {
-        rank: u32,
-        local_rank: u32,
-        pid: Option<u32>,
-        host: String,
-        job: String,
-    },
-    /// These streams answer a barrier.
-    Barrier(Version, Vec<StreamId>),
-    /// A host is gone: each barrier that still waits for its word gets this.
-    Gone(Vec<Version>, GoneStreams),
-    /// A host is no part of the job.
-    Refused(Refusal),
-    /// A host that is no part of the job has started a rank, of which nothing is shown.
-    Foreign(Launch),
-    /// It has said its last, and may go.
-    ForeignDown,
-    /// A host has spoken that was given up: these launches are not shown any more.
-    SpokeAgain {
-        host: String,
-        launches: Vec<Launch>,
-    },
-}
-
-/// A host that is no part of the job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) host: HostId,
-    pub(super) why: String,
-    /// It was told so by somebody else.
-    pub(super) knows: bool,
-    /// Whether it was refused before.
-    pub(super) again: bool,
-    /// What it has started already, and its streams.
-    pub(super) launches: Vec<Launch>,
-    pub(super) streams: Vec<StreamId>,
-    /// Barriers that wait for its word.
-    pub(super) barriers: Vec<Version>,
-}
-
-/// The streams of a host that is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct GoneStreams {
-    pub(super) streams: Vec<StreamId>,
-    /// Why what they said last may not have come; all has been sent when there is no reason.
-    pub(super) lost: Option<String>,
 }
 
 /// What is known of all hosts and ranks.
@@ -258,78 +202,6 @@ impl Record {
         }
     }
 
-    /// A host is alive, and may have told its time.
-    pub(super) fn beat(
-        &mut self,
-        heartbeat: &Heartbeat,
-        clock: Option<ClockOffset>,
-        now: Duration,
-    ) -> Consequence {
-        let Some(host) = self.hosts.get_mut(&heartbeat.host) else {
-            return Consequence::None;
-        };
-        host.heard = now;
-        if let Some(measured) = clock {
-            host.clock = Some(measured.or_better(host.clock));
-        }
-        self.spoke(heartbeat.host).unwrap_or(Consequence::None)
-    }
-
-    /// One that was given up stays lost, whatever it says; that is told once.
-    fn spoke(&mut self, id: HostId) -> Option<Consequence> {
-        let distant = self.is_distant();
-        let host = self.hosts.get_mut(&id).filter(|host| distant && host.lost.is_some())?;
-        if std::mem::replace(&mut host.spoke_again, true) {
-            return Some(Consequence::None);
-        }
-        let (host, launches) = (host.named(), self.launches_of(id));
-        Some(Consequence::SpokeAgain { host, launches })
-    }
-
-    fn launches_of(&self, id: HostId) -> Vec<Launch> {
-        self.runs.of(id).filter_map(|run| run.launch).collect()
-    }
-
-    /// Those of which nothing has been heard for longer than `patience`, and for how long.
-    pub(super) fn silent(&self, now: Duration, patience: Duration) -> Vec<(HostId, Duration)> {
-        let present = self.hosts.iter().filter(|(_, host)| !host.is_gone());
-        let silent = present.map(|(id, host)| (*id, now.saturating_sub(host.heard)));
-        silent.filter(|(_, silent_for)| *silent_for >= patience).collect()
-    }
-
-    /// Hosts that cannot be reached at `now`: given up for their silence, or silent for so long.
-    pub(super) fn unreachable(&self, now: Duration, patience: Duration) -> Vec<Unreachable> {
-        let unreachable = self.hosts.values().filter_map(|host| {
-            let silent_for = now.saturating_sub(host.heard);
-            let silent = !host.is_gone() && self.is_distant() && silent_for >= patience;
-            let silent_for = host.silent_for.or(silent.then_some(silent_for))?;
-            Some(Unreachable::new(host.host.clone(), silent_for))
-        });
-        unreachable.collect()
-    }
-
-    fn is_distant(&self) -> bool {
-        self.expected == Expected::EveryRank
-    }
-
-    /// A host is given up that has been silent for so long.
-    pub(super) fn give_up(&mut self, id: HostId, silent_for: Duration) -> Consequence {
-        let seconds = silent_for.as_secs_f64();
-        let digits = usize::from(seconds < 10.0);
-        self.lose(id, &format!("silent for {seconds:.digits$} s"), Some(silent_for))
-    }
-
-    /// A host cannot be reached any more.
-    fn lose(&mut self, id: HostId, why: &str, silent_for: Option<Duration>) -> Consequence {
-        let known = self.hosts.entry(id).or_default();
-        if known.is_gone() {
-            return Consequence::None;
-        }
-        (known.lost, known.silent_for) = (Some(why.to_owned()), silent_for);
-        self.runs.lose(id, why);
-        self.gone(id)
-    }
-
     fn streams_of(&self, id: HostId) -> GoneStreams {
         let streams = self.runs.of(id).flat_map(RunRecord::ids);
         let lost = self.hosts.get(&id).and_then(|host| host.lost.clone());
@@ -339,26 +211,6 @@ impl Record {
     fn gone(&mut self, id: HostId) -> Consequence {
         let streams = self.streams_of(id);
         Consequence::Gone(self.release_barriers(id), streams)
-    }
-
-    /// The barriers that wait for a host's word, and will not any more.
-    fn release_barriers(&mut self, id: HostId) -> Vec<Version> {
-        let mut versions = Vec::new();
-        for (version, waiting) in &mut self.barriers {
-            let before = waiting.len();
-            waiting.retain(|other| *other != id);
-            versions.extend((waiting.len() < before).then_some(*version));
-        }
-        versions
-    }
-
-    /// A barrier is opened. How many hosts' words it waits for, and that of hosts that are gone.
-    pub(super) fn open_barrier(&mut self, version: Version) -> (usize, Vec<Vec<StreamId>>) {
-        let gone = self.hosts.iter().filter(|(_, host)| host.is_gone());
-        let gone = gone.map(|(id, _)| self.streams_of(*id).streams).collect();
-        self.barriers.insert(version, self.present());
-        // One that was not heard of yet is waited for until the deadline.
-        (self.hosts.len() + self.missing_hosts(), gone)
     }
 
     /// How many hosts have not come that are waited for: at least one, where ranks are missing.
@@ -375,11 +227,6 @@ impl Record {
 
     fn has_every_rank(&self) -> bool {
         self.world_size > 0 && self.runs.ranks() >= self.world_size as usize
-    }
-
-    /// A barrier has its verdicts.
-    pub(super) fn close_barrier(&mut self, version: Version) {
-        self.barriers.remove(&version);
     }
 
     /// The name of a host; empty when it is not known.

@@ -18,6 +18,7 @@ use super::report::put_together;
 use super::writers::ReportWriters;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
+use crate::running_time::TICK;
 use crate::shutdown::{LAST_MOMENT, Limits, Shutdown};
 use crate::work::{Work, poll_work};
 
@@ -26,8 +27,9 @@ const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Drop, Stage::Print];
 /// Eight times as often as once in so long hosts are told that output moves, or in the budget of their
 /// shutdown, where that is shorter.
 const TELL_AT_LEAST: Duration = Duration::from_secs(8);
-/// How often it is looked whether a host is silent, or eight times in what makes it lost.
-const LOOK_AT_LEAST: Duration = Duration::from_secs(1);
+/// How often it is looked whether a host is silent, or eight times in what makes it lost. More seldom, it
+/// would be taken for a standstill of this process, in which nobody is silent.
+const LOOK_AT_LEAST: Duration = TICK.saturating_mul(2);
 /// How often hosts at a distance are asked for their time.
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// How long hosts that have not come may still come to a job that is being stopped: who is started at
@@ -179,6 +181,7 @@ impl DriverLoop {
                 true
             })),
             Some(Stage::Print) => {
+                self.shared.give_up_present();
                 let writing = self.writers.write(&self.report(), false, &self.clock);
                 Some(Box::pin(async move { writing.await.1 }))
             }

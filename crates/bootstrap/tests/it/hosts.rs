@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use lastline_bootstrap::{
     Driver, DriverBuilder, Host, HostBuilder, OnFailure, Placement, Plan, RankState, Report,
-    SpawnError, new_host_id,
+    SpawnError, StopCause, new_host_id,
 };
 use lastline_client::Verdict;
-use lastline_line::{BarrierOutcome, Exit, HostEvent, HostMessage, Message, Stream};
+use lastline_line::{BarrierOutcome, Exit, HostEvent, HostMessage, Message, Stream, Version};
 use lastline_sender::framed::{self, InboxHandle};
 use lastline_sender::send;
 use lastline_testing::{PATIENCE, PrintRecorder, SpawnerDouble, until};
@@ -42,9 +42,13 @@ struct Drive {
 
 impl Drive {
     fn start(on_failure: OnFailure, lost_after: Duration) -> Self {
+        Self::of(plan(on_failure), lost_after)
+    }
+
+    fn of(plan: Plan, lost_after: Duration) -> Self {
         let (inbox, receiver) = framed::shared_inbox(WINDOW);
         let printer = PrintRecorder::new();
-        let builder = DriverBuilder::new(plan(on_failure), console(printer.clone()));
+        let builder = DriverBuilder::new(plan, console(printer.clone()));
         let driver = builder.lost_after(lost_after).start(receiver).unwrap();
         Self { driver, inbox, printer }
     }
@@ -159,9 +163,10 @@ async fn three_hosts_are_one_job() {
         assert!(given("LOCAL_RANK", (rank % 2).to_string()), "{env:?}");
         assert!(given("NODE_RANK", (rank / 2).to_string()), "{env:?}");
     }
+    assert_eq!(drive.driver.handle().world_size(), Some(6));
     let verdicts = drive.driver.handle().flush().await;
     assert!(verdicts.all_reached(), "{verdicts:?}");
-    assert_eq!(verdicts.streams.len(), 12);
+    assert_eq!((verdicts.streams.len(), verdicts.version), (12, Version(1)));
     let mut lines = drive.printer.lines();
     lines.sort();
     let expected: Vec<String> = (0..6).map(|rank| format!("{rank}:this is {rank}")).collect();
@@ -217,6 +222,22 @@ async fn a_host_that_falls_silent_is_lost_and_stays_so() {
     assert!(host.heartbeat_lost_seconds.is_some_and(|seconds| seconds >= 1.5), "{host:?}");
     assert!(report.ranks[2].error.is_some() && report.ranks[3].error.is_some());
     assert!([0, 1, 4, 5].iter().all(|rank: &usize| report.ranks[*rank].succeeded()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_minute_of_silence_is_a_minute() {
+    let drive = Drive::start(OnFailure::Continue, Duration::from_secs(60));
+    let one = part(1, 0..1, Far::default(), OnFailure::Continue).connect(&drive).0;
+    let mut changes = drive.driver.handle().watch();
+    let mut wait_for = async |wanted: fn(&RankState) -> bool| {
+        while !changes.next().await.unwrap().iter().any(|rank| wanted(&rank.state)) {}
+    };
+    wait_for(|state| *state == RankState::Running).await;
+    let begun = tokio::time::Instant::now();
+    one.far.mute(true);
+    wait_for(|state| matches!(state, RankState::Lost(_))).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    assert!((59.0..62.0).contains(&seconds), "{seconds}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -301,6 +322,28 @@ async fn a_failure_stops_the_ranks_of_other_hosts() {
     assert!(report.balanced, "{:?}", report.imbalances);
     assert_eq!(report.first_failure.as_ref().map(|first| first.rank), Some(0));
     assert!(report.ranks[1..].iter().all(|rank| rank.stopped_by_lastline), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_cut_off_while_the_job_is_stopped_holds_nobody_up() {
+    let mut plan = plan(OnFailure::Stop);
+    plan.teardown_timeout = Duration::from_secs(2);
+    let drive = Drive::of(plan, NEVER_LOST);
+    let parts = three(&drive, Default::default(), OnFailure::Stop).await;
+    parts[2].far.mute(true);
+    drive.driver.handle().stop(StopCause::Owner);
+    tokio::join!(
+        parts[0].ends_when_told(0),
+        parts[0].ends_when_told(1),
+        parts[1].ends_when_told(2),
+        parts[1].ends_when_told(3),
+    );
+    let report = drive.report().await;
+    assert!(report.balanced, "{:?}", report.imbalances);
+    let lost: Vec<bool> = report.hosts.iter().map(|host| host.lost.is_some()).collect();
+    assert_eq!(lost, [false, false, true], "{report:?}");
+    assert!(report.ranks[4..].iter().all(|rank| rank.error.is_some()), "{report:?}");
+    [4, 5].iter().for_each(|rank| parts[2].ends(*rank, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

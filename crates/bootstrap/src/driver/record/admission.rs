@@ -1,6 +1,6 @@
 //! Who is a host of the job, and who is not.
 
-use lastline_line::{HostEvent, HostId};
+use lastline_line::{HostEvent, HostId, MAX_RANK};
 
 use super::{Consequence, Record, Refusal};
 use crate::driver::hosts::HostRecord;
@@ -74,6 +74,12 @@ impl Record {
             let known = self.world_size;
             return Some(format!(
                 "the job has {known} ranks in all, as {first} says, and {named} says {world_size}"
+            ));
+        }
+        if world_size.saturating_sub(1) > MAX_RANK {
+            return Some(format!(
+                "{named} has a job of {world_size} ranks, and {} is the most",
+                MAX_RANK + 1
             ));
         }
         if end > *world_size {

@@ -1,7 +1,11 @@
-use lastline_line::{Exit, Gaps, MemoryKills, Offset, PingId, Span, Stage, Stream, StreamEnd};
+use lastline_line::{
+    Exit, Gaps, Heartbeat, MemoryKills, Offset, PingId, Span, Stage, Stream, StreamEnd,
+};
 use proptest::prelude::*;
 
 use super::*;
+use crate::driver::trips::ClockOffset;
+use lastline_line::{Launch, StreamId};
 
 const NOW: Duration = Duration::ZERO;
 
@@ -188,6 +192,8 @@ fn a_host_that_claims_what_another_has_is_refused_and_nothing_of_it_counts() {
     assert!(why.starts_with("the job has 4 ranks in all, as a (process 1) says, and c"), "{why}");
     let why = refusal(said_by(&mut record, 4, part("d", 4, 3, 2)));
     assert_eq!(why, "d (process 1) has ranks 3 to 4, and says that the job has 4");
+    let why = refusal(said_by(&mut Record::new(Expected::EveryRank), 1, part("f", 1 << 21, 0, 1)));
+    assert_eq!(why, "f (process 1) has a job of 2097152 ranks, and 1048576 is the most");
     let HostEvent::Up { host, pid, command, time, .. } = part("e", 4, 2, 2) else { unreachable!() };
     let other = HostEvent::Up {
         job: "k".into(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
@@ -130,7 +131,9 @@ const HUB: &str = "10.77.0.1";
 impl Machines {
     /// As many, and one for the broker. None, and a word about it, where they cannot be made.
     fn new(count: u8) -> Option<Self> {
-        let machines = Self { place: Place::new(), tag: format!("ll{}", std::process::id()) };
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let (process, made) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let machines = Self { place: Place::new(), tag: format!("ll{process}-{made}") };
         if !machines.place.has("ip") || !machines.place.has("nats-server") {
             not_run("no machines or no broker", &io::Error::other("ip, nats-server"));
             return None;

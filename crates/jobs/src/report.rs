@@ -107,9 +107,12 @@ pub struct HostReport {
     /// Why it was given up, when it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
-    /// For how long nothing had been heard of it when it was given up for that.
+    /// It was given up because its heartbeats had stopped.
+    #[serde(default)]
+    pub heartbeat_lost: bool,
+    /// For how long nothing had been heard of it then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub heartbeat_lost_seconds: Option<f64>,
+    pub silent_seconds: Option<f64>,
     /// By how much its clock was ahead of the driver's, when that was measured; negative when it was
     /// behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,7 +132,8 @@ impl HostReport {
             first_rank: 0,
             procs: 0,
             lost: None,
-            heartbeat_lost_seconds: None,
+            heartbeat_lost: false,
+            silent_seconds: None,
             clock_offset_seconds: None,
             clock_offset_uncertainty_seconds: None,
         }
@@ -248,6 +252,9 @@ pub struct RankReport {
     pub rank: u32,
     /// Where it ran.
     pub host: String,
+    /// Which start of it, as its streams bear it; none when it was not started, or is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
     /// Its process; none when it could not be started.
     pub pid: Option<u32>,
     /// Its exit code, unless a signal ended it.
@@ -280,6 +287,7 @@ impl RankReport {
         Self {
             rank,
             host: host.into(),
+            launch: None,
             pid: None,
             code: None,
             signal: None,

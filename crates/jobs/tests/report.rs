@@ -65,14 +65,14 @@ fn hosts_are_told_where_there_is_something_to_tell() {
     let lost = &mut report.hosts[1];
     lost.lost = Some("silent for 60 s".into());
     (lost.pid, lost.first_rank, lost.procs) = (Some(7), 4, 2);
-    lost.heartbeat_lost_seconds = Some(60.25);
+    (lost.heartbeat_lost, lost.silent_seconds) = (true, Some(60.25));
     lost.clock_offset_seconds = Some(-3600.5);
     lost.clock_offset_uncertainty_seconds = Some(0.125);
     let written = serde_json::to_value(&report).unwrap();
     let hosts = r#"[
-        {"node_rank": 0, "host": "a", "first_rank": 0, "procs": 0},
+        {"node_rank": 0, "host": "a", "first_rank": 0, "procs": 0, "heartbeat_lost": false},
         {"node_rank": 1, "host": "b", "pid": 7, "first_rank": 4, "procs": 2,
-         "lost": "silent for 60 s", "heartbeat_lost_seconds": 60.25,
+         "lost": "silent for 60 s", "heartbeat_lost": true, "silent_seconds": 60.25,
          "clock_offset_seconds": -3600.5, "clock_offset_uncertainty_seconds": 0.125}
     ]"#;
     assert_eq!(written["hosts"], serde_json::from_str::<Value>(hosts).unwrap());

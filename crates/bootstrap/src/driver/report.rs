@@ -68,7 +68,8 @@ fn host_report(host: &HostRecord) -> HostReport {
     report.pid = (host.pid > 0).then_some(host.pid);
     (report.first_rank, report.procs) = (host.first_rank, host.procs);
     report.lost.clone_from(&host.lost);
-    report.heartbeat_lost_seconds = host.silent_for.map(|silent_for| silent_for.as_secs_f64());
+    report.heartbeat_lost = host.silent_for.is_some();
+    report.silent_seconds = host.silent_for.map(|silent_for| silent_for.as_secs_f64());
     report.clock_offset_seconds = host.clock.map(ClockOffset::seconds);
     report.clock_offset_uncertainty_seconds =
         host.clock.map(|clock| clock.uncertainty.as_secs_f64());
@@ -82,6 +83,7 @@ fn rank_report(
     show: Option<&RankSet>,
 ) -> RankReport {
     let mut report = RankReport::new(run.rank, record.host_name(run.host));
+    report.launch = run.launch.map(|launch| launch.to_string());
     report.pid = run.pid;
     match &run.state {
         RunState::Exited(exit) => report.set_exit(*exit),

@@ -189,7 +189,7 @@ async fn three_hosts_are_one_job() {
         let (offset, within) =
             (host.clock_offset_seconds.unwrap(), host.clock_offset_uncertainty_seconds.unwrap());
         assert!(offset.abs() <= within, "{host:?}");
-        assert_eq!((&host.lost, host.heartbeat_lost_seconds), (&None, None));
+        assert_eq!((&host.lost, host.heartbeat_lost), (&None, false));
     }
     assert!(report.barriers[0].version == 1, "as one counts them who has asked for them");
 }
@@ -219,7 +219,7 @@ async fn a_host_that_falls_silent_is_lost_and_stays_so() {
     assert!(report.balanced, "{:?}", report.imbalances);
     let host = &report.hosts[1];
     assert!(host.lost.as_deref().is_some_and(|why| why.starts_with("silent for 1.")), "{host:?}");
-    assert!(host.heartbeat_lost_seconds.is_some_and(|seconds| seconds >= 1.5), "{host:?}");
+    assert!(host.heartbeat_lost && host.silent_seconds.is_some_and(|s| s >= 1.5), "{host:?}");
     assert!(report.ranks[2].error.is_some() && report.ranks[3].error.is_some());
     assert!([0, 1, 4, 5].iter().all(|rank: &usize| report.ranks[*rank].succeeded()));
 }
@@ -372,6 +372,7 @@ async fn ranks_whose_host_was_killed_may_come_from_another_one() {
     assert!(report.balanced, "{:?}", report.imbalances);
     let ranks: Vec<_> = report.ranks.iter().map(|rank| (rank.rank, rank.error.is_some())).collect();
     assert_eq!(ranks, [(0, false), (1, true), (1, false)]);
+    assert!(report.ranks[1].launch.is_some() && report.ranks[1].launch != report.ranks[2].launch);
 }
 
 /// A report without what differs between two drivers of one job.

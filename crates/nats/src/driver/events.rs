@@ -31,6 +31,8 @@ pub(super) struct Events {
     attendance: Attendance,
     /// Frames of hosts that go on in their next message.
     unfinished: HashMap<HostId, BytesMut>,
+    /// All that was stored has been seen: ranks that are over may have been started again behind it.
+    caught_up: bool,
     started: Instant,
 }
 
@@ -42,6 +44,7 @@ impl Events {
             asking,
             attendance: Attendance::default(),
             unfinished: HashMap::new(),
+            caught_up: false,
             started: Instant::now(),
         }
     }
@@ -75,10 +78,16 @@ impl Events {
     }
 
     fn is_over(&self, output_passed: u64) -> bool {
-        self.attendance.over_behind().is_some_and(|last| output_passed >= last)
+        self.over_behind().is_some_and(|last| output_passed >= last)
+    }
+
+    /// The sequence of the output that has to be here for the job to be over; `None` when it is not.
+    fn over_behind(&self) -> Option<u64> {
+        self.attendance.over_behind().filter(|_| self.caught_up)
     }
 
     fn take(&mut self, stored: &Stored) {
+        self.caught_up = stored.pending == 0;
         match self.shared.names.about(&stored.subject) {
             Some(About::Host(host)) => self.take_of_host(host, stored),
             Some(About::Claim(rank)) => match Claim::parse(&stored.payload) {
@@ -159,7 +168,7 @@ impl Events {
                 self.arrivals.events.deliver(HostMessage { host, event });
             }
         }
-        if let Some(last) = self.attendance.over_behind()
+        if let Some(last) = self.over_behind()
             && *self.arrivals.output_passed.borrow() < last
             && is_deleted(&self.shared, last).await
         {

@@ -107,3 +107,29 @@ async fn a_host_that_was_taken_over_stores_nothing_more() {
     send(&mut second, new.next(100)).await;
     server.kill();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_that_comes_later_gets_all_launches_of_a_job() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    let broker = broker(server.options("twice")).await;
+    let mut written = 0;
+    for name in ["first", "second", "third"] {
+        let claim = HostClaim::new(0..1, 1, name);
+        let mut transport = broker.host(claim).await.expect("the one before has left");
+        let mut text = Text::of(streams()[0]);
+        send(&mut transport, text.next(1000)).await;
+        written += text.written.len();
+        let ended = transport.ended();
+        drop(transport);
+        ended.await;
+    }
+    let mut inbox = broker.driver(From::Start).await.expect("an inbox");
+    let mut received = 0;
+    while let Some(message) = inbox.recv().await {
+        received += message.payload_bytes();
+    }
+    assert_eq!(received, written);
+}

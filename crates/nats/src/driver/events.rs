@@ -91,7 +91,7 @@ impl Events {
         match self.shared.names.about(&stored.subject) {
             Some(About::Host(host)) => self.take_of_host(host, stored),
             Some(About::Claim(rank)) => match Claim::parse(&stored.payload) {
-                Some(claim) => self.attendance.claimed(rank, claim.holder(), claim.world_size),
+                Some(claim) => self.claimed(rank, &claim),
                 None => tracing::warn!("a claim of rank {rank} that cannot be read"),
             },
             Some(About::Refused) => match serde_json::from_slice::<Refusal>(&stored.payload) {
@@ -101,6 +101,29 @@ impl Events {
             Some(About::World) | None => {}
         }
         self.arrivals.events_passed.send_replace(stored.sequence);
+    }
+
+    fn claimed(&mut self, rank: u32, claim: &Claim) {
+        let holder = claim.holder();
+        if let Some(lost) = self.attendance.claimed(rank, holder, claim.world_size) {
+            let why = format!("it was silent, and {} has taken over rank {rank}", claim.host);
+            self.lose(lost, why);
+        }
+        if let Some(holder) = holder {
+            self.heard(holder);
+        }
+    }
+
+    /// Something was heard of a host. One that is new is told what the others know.
+    fn heard(&mut self, host: HostId) {
+        if self.attendance.heard(host, self.started.elapsed()) {
+            self.asking.greet(host, self.arrivals.mode());
+        }
+    }
+
+    fn lose(&self, host: HostId, why: String) {
+        let event = HostEvent::Lost { why };
+        self.arrivals.events.deliver(HostMessage { host, event });
     }
 
     fn refused(&self, refusal: Refusal) {
@@ -117,9 +140,7 @@ impl Events {
 
     fn take_of_host(&mut self, host: HostId, stored: &Stored) {
         let headers = stored.headers.as_ref();
-        if self.attendance.heard(host, self.started.elapsed()) {
-            self.asking.greet(host, self.arrivals.mode());
-        }
+        self.heard(host);
         if let Some(last_output) = number_in(headers, header::LEFT) {
             return self.attendance.left(host, last_output);
         }
@@ -148,7 +169,7 @@ impl Events {
         let mut frame = BytesMut::from(&beat.payload[..]);
         if let Ok(Some(Frame::Message(Message::Heartbeat(heartbeat)))) = decode(&mut frame) {
             if let Some(host) = id_at_the_end(&beat.subject) {
-                self.attendance.heard(host, self.started.elapsed());
+                self.heard(host);
             }
             self.arrivals.beat(heartbeat);
         }
@@ -163,9 +184,7 @@ impl Events {
         }
         if let Some(after) = self.shared.options.lost_after {
             for host in self.attendance.lose_silent(after, now) {
-                let why = format!("silent for {} s", after.as_secs());
-                let event = HostEvent::Lost { why };
-                self.arrivals.events.deliver(HostMessage { host, event });
+                self.lose(host, format!("silent for {} s", after.as_secs()));
             }
         }
         if let Some(last) = self.over_behind()

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, HeaderMap, ServerAddr};
 use lastline_line::HostId;
@@ -17,6 +18,9 @@ use crate::options::{Auth, NatsOptions};
 /// How long to wait between two tries to reach the broker, at most; the first are faster.
 const RECONNECT_AFTER: Duration = Duration::from_secs(1);
 const FIRST_RECONNECT_AFTER: Duration = Duration::from_millis(50);
+
+/// How often to look whether the connection stands, beside waiting to be told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Headers that Lastline puts on messages.
 pub(crate) mod header {
@@ -88,8 +92,16 @@ impl Wire {
     /// when it will not be made again.
     pub(crate) async fn up(&self) -> Option<u64> {
         let mut link = self.link.clone();
-        let link = link.wait_for(|link| link.up).await.ok()?;
-        Some(link.times)
+        loop {
+            let up = tokio::time::timeout(LOOK_EVERY, link.wait_for(|link| link.up));
+            match up.await {
+                Ok(link) => return Some(link.ok()?.times),
+                // Many words of the broker's at once may crowd out that it is there.
+                Err(_) if self.client.connection_state() == State::Connected => break,
+                Err(_) => {}
+            }
+        }
+        Some(self.link.borrow().times)
     }
 
     /// Waits until the connection was made again after the given time. Cancel-safe.

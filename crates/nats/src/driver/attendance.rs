@@ -36,17 +36,23 @@ enum Presence {
 }
 
 impl Attendance {
-    /// A rank was claimed, or given back.
-    pub(super) fn claimed(&mut self, rank: u32, holder: Option<HostId>, world_size: u32) {
+    /// A rank was claimed, or given back. Gives the host that is lost with that: it had the rank, did not
+    /// answer who claimed it, and stores nothing more.
+    pub(super) fn claimed(
+        &mut self,
+        rank: u32,
+        holder: Option<HostId>,
+        world_size: u32,
+    ) -> Option<HostId> {
         self.world_size.get_or_insert(world_size);
-        match holder {
-            Some(holder) => {
-                self.holders.insert(rank, holder);
-            }
-            None => {
-                self.holders.remove(&rank);
-            }
-        }
+        let before = match holder {
+            Some(holder) => self.holders.insert(rank, holder),
+            None => self.holders.remove(&rank),
+        };
+        let before = before.filter(|before| holder.is_some_and(|holder| holder != *before))?;
+        let host = self.hosts.get_mut(&before).filter(|host| host.state == Presence::Here)?;
+        host.state = Presence::Lost;
+        Some(before)
     }
 
     /// Something was heard of a host; true when it is the first.
@@ -124,10 +130,22 @@ mod tests {
         attendance.claimed(0, Some(HostId(1)), 1);
         attendance.heard(HostId(1), ZERO);
         attendance.left(HostId(1), 3);
-        attendance.claimed(0, Some(HostId(2)), 1);
+        assert_eq!(attendance.claimed(0, Some(HostId(2)), 1), None, "the first has left");
         assert_eq!(attendance.over_behind(), None);
         attendance.claimed(0, None, 1);
         assert_eq!(attendance.over_behind(), None);
+    }
+
+    #[test]
+    fn who_is_taken_over_is_lost_once() {
+        let mut attendance = Attendance::default();
+        for rank in 0..2 {
+            assert_eq!(attendance.claimed(rank, Some(HostId(1)), 2), None);
+        }
+        attendance.heard(HostId(1), ZERO);
+        assert_eq!(attendance.claimed(0, Some(HostId(2)), 2), Some(HostId(1)));
+        assert_eq!(attendance.claimed(1, Some(HostId(2)), 2), None);
+        assert_eq!(attendance.over_behind(), None, "the second is here");
     }
 
     #[test]

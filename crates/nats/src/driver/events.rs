@@ -31,6 +31,8 @@ pub(super) struct Events {
     attendance: Attendance,
     /// Frames of hosts that go on in their next message.
     unfinished: HashMap<HostId, BytesMut>,
+    /// All that was stored has been seen: ranks that are over may have been started again behind it.
+    caught_up: bool,
     started: Instant,
 }
 
@@ -42,6 +44,7 @@ impl Events {
             asking,
             attendance: Attendance::default(),
             unfinished: HashMap::new(),
+            caught_up: false,
             started: Instant::now(),
         }
     }
@@ -75,14 +78,20 @@ impl Events {
     }
 
     fn is_over(&self, output_passed: u64) -> bool {
-        self.attendance.over_behind().is_some_and(|last| output_passed >= last)
+        self.over_behind().is_some_and(|last| output_passed >= last)
+    }
+
+    /// The sequence of the output that has to be here for the job to be over; `None` when it is not.
+    fn over_behind(&self) -> Option<u64> {
+        self.attendance.over_behind().filter(|_| self.caught_up)
     }
 
     fn take(&mut self, stored: &Stored) {
+        self.caught_up = stored.pending == 0;
         match self.shared.names.about(&stored.subject) {
             Some(About::Host(host)) => self.take_of_host(host, stored),
             Some(About::Claim(rank)) => match Claim::parse(&stored.payload) {
-                Some(claim) => self.attendance.claimed(rank, claim.holder(), claim.world_size),
+                Some(claim) => self.claimed(rank, &claim),
                 None => tracing::warn!("a claim of rank {rank} that cannot be read"),
             },
             Some(About::Refused) => match serde_json::from_slice::<Refusal>(&stored.payload) {
@@ -92,6 +101,29 @@ impl Events {
             Some(About::World) | None => {}
         }
         self.arrivals.events_passed.send_replace(stored.sequence);
+    }
+
+    fn claimed(&mut self, rank: u32, claim: &Claim) {
+        let holder = claim.holder();
+        if let Some(lost) = self.attendance.claimed(rank, holder, claim.world_size) {
+            let why = format!("it was silent, and {} has taken over rank {rank}", claim.host);
+            self.lose(lost, why);
+        }
+        if let Some(holder) = holder {
+            self.heard(holder);
+        }
+    }
+
+    /// Something was heard of a host. One that is new is told what the others know.
+    fn heard(&mut self, host: HostId) {
+        if self.attendance.heard(host, self.started.elapsed()) {
+            self.asking.greet(host, self.arrivals.mode());
+        }
+    }
+
+    fn lose(&self, host: HostId, why: String) {
+        let event = HostEvent::Lost { why };
+        self.arrivals.events.deliver(HostMessage { host, event });
     }
 
     fn refused(&self, refusal: Refusal) {
@@ -108,9 +140,7 @@ impl Events {
 
     fn take_of_host(&mut self, host: HostId, stored: &Stored) {
         let headers = stored.headers.as_ref();
-        if self.attendance.heard(host, self.started.elapsed()) {
-            self.asking.greet(host, self.arrivals.mode());
-        }
+        self.heard(host);
         if let Some(last_output) = number_in(headers, header::LEFT) {
             return self.attendance.left(host, last_output);
         }
@@ -139,7 +169,7 @@ impl Events {
         let mut frame = BytesMut::from(&beat.payload[..]);
         if let Ok(Some(Frame::Message(Message::Heartbeat(heartbeat)))) = decode(&mut frame) {
             if let Some(host) = id_at_the_end(&beat.subject) {
-                self.attendance.heard(host, self.started.elapsed());
+                self.heard(host);
             }
             self.arrivals.beat(heartbeat);
         }
@@ -154,12 +184,10 @@ impl Events {
         }
         if let Some(after) = self.shared.options.lost_after {
             for host in self.attendance.lose_silent(after, now) {
-                let why = format!("silent for {} s", after.as_secs());
-                let event = HostEvent::Lost { why };
-                self.arrivals.events.deliver(HostMessage { host, event });
+                self.lose(host, format!("silent for {} s", after.as_secs()));
             }
         }
-        if let Some(last) = self.attendance.over_behind()
+        if let Some(last) = self.over_behind()
             && *self.arrivals.output_passed.borrow() < last
             && is_deleted(&self.shared, last).await
         {

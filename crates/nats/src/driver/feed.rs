@@ -30,6 +30,8 @@ pub(super) struct Stored {
     pub(super) payload: Bytes,
     /// Its place in the stream.
     pub(super) sequence: u64,
+    /// How many are stored behind it that the feed is for.
+    pub(super) pending: u64,
 }
 
 /// A consumer of its own, which is made again behind the last message whenever it is lost.
@@ -119,8 +121,8 @@ impl Feed {
     /// A message that is the next one; otherwise the consumer is made again.
     fn take(&mut self, message: async_nats::jetstream::Message) -> Option<Stored> {
         let open = self.open.as_mut()?;
-        let (sequence, delivered) = match message.info() {
-            Ok(info) => (info.stream_sequence, info.consumer_sequence),
+        let (sequence, delivered, pending) = match message.info() {
+            Ok(info) => (info.stream_sequence, info.consumer_sequence, info.pending),
             Err(error) => {
                 tracing::debug!("a message that was not stored: {error}");
                 return None;
@@ -138,7 +140,7 @@ impl Feed {
         self.last = sequence;
         let (message, _) = message.split();
         let async_nats::Message { subject, headers, payload, .. } = message;
-        Some(Stored { subject, headers, payload, sequence })
+        Some(Stored { subject, headers, payload, sequence, pending })
     }
 
     async fn open_again(&mut self) -> bool {

@@ -132,9 +132,9 @@ impl Queues {
         Some(batch.done())
     }
 
-    /// A batch is stored.
+    /// A batch is stored; perhaps after all was given up.
     pub(super) fn stored(&mut self, batch: &Batch) {
-        self.queued_bytes -= batch.window_bytes;
+        self.queued_bytes = self.queued_bytes.saturating_sub(batch.window_bytes);
     }
 
     /// What is next to be stored of events, whole ones, joined up to `limit` bytes; one above it comes

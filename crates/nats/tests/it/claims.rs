@@ -91,12 +91,21 @@ async fn a_host_that_was_taken_over_stores_nothing_more() {
     let mut options = impatient(server.options("over"));
     options.url = format!("nats://127.0.0.1:{}", gate.port);
     let far = broker(options).await;
-    let mut first = far.host(HostClaim::new(0..1, 1, "first")).await.expect("nobody else");
+    let claim = HostClaim::new(0..1, 1, "first");
+    let id = claim.id;
+    let mut first = far.host(claim).await.expect("nobody else");
     let (mut old, mut new) = (Text::of(streams()[0]), Text::of(streams()[0]));
     send(&mut first, old.next(100)).await;
     gate.shut();
     let near = broker(impatient(server.options("over"))).await;
+    let mut inbox = near.driver(From::Start).await.expect("an inbox");
+    let (events_in, events) = std::sync::mpsc::channel();
+    inbox.listen(Box::new(move |heard| drop(events_in.send(heard))));
     let mut second = near.host(HostClaim::new(0..1, 1, "second")).await.expect("silent");
+    let heard = events.recv_timeout(lastline_testing::PATIENCE).expect("drivers are told");
+    let Heard::Host(message) = heard else { panic!("{heard:?}") };
+    let why = "it was silent, and second has taken over rank 0".to_owned();
+    assert_eq!((message.host, message.event), (id, HostEvent::Lost { why }));
     send(&mut second, new.next(100)).await;
     gate.open();
     eventually(|| match first.try_send(old.next(100)) {
@@ -106,4 +115,30 @@ async fn a_host_that_was_taken_over_stores_nothing_more() {
     .await;
     send(&mut second, new.next(100)).await;
     server.kill();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_driver_that_comes_later_gets_all_launches_of_a_job() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    let broker = broker(server.options("twice")).await;
+    let mut written = 0;
+    for name in ["first", "second", "third"] {
+        let claim = HostClaim::new(0..1, 1, name);
+        let mut transport = broker.host(claim).await.expect("the one before has left");
+        let mut text = Text::of(streams()[0]);
+        send(&mut transport, text.next(1000)).await;
+        written += text.written.len();
+        let ended = transport.ended();
+        drop(transport);
+        ended.await;
+    }
+    let mut inbox = broker.driver(From::Start).await.expect("an inbox");
+    let mut received = 0;
+    while let Some(message) = inbox.recv().await {
+        received += message.payload_bytes();
+    }
+    assert_eq!(received, written);
 }

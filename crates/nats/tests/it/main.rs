@@ -9,3 +9,4 @@ mod laws;
 mod proxy;
 mod security;
 mod server;
+mod spool;

@@ -43,14 +43,14 @@ async fn an_nkey_lets_in() {
     }
     let key = nkeys::KeyPair::new_user();
     let users = format!("authorization {{ users: [ {{ nkey: {} }} ] }}", key.public_key());
-    let server = Server::with(&users);
-    let seed = server.place().join("user.nk");
+    let place = tempfile::tempdir().expect("a directory");
+    let (seed, other) = (place.path().join("user.nk"), place.path().join("other.nk"));
+    let server = Server::with_place(place, &users);
     std::fs::write(&seed, format!("# a user\n{}\n", key.seed().expect("it has one")))
         .expect("a file");
     let mut options = server.options("nkey");
     options.auth = Auth::NkeySeedFile(seed);
     works(options).await;
-    let other = server.place().join("other.nk");
     let seed = nkeys::KeyPair::new_user().seed().expect("it has one");
     std::fs::write(&other, seed).expect("a file");
     let mut options = server.options("nkey");

@@ -1,7 +1,6 @@
 //! A real server for a test, on a free port of the loopback and with a directory of its own.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -105,10 +104,6 @@ impl Server {
 
     pub(crate) fn port(&self) -> u16 {
         self.port
-    }
-
-    pub(crate) fn place(&self) -> &Path {
-        self.place.path()
     }
 
     pub(crate) fn options(&self, job: &str) -> NatsOptions {

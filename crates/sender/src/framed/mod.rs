@@ -47,6 +47,7 @@
 
 mod connection;
 mod inbox;
+mod link;
 mod local;
 mod peer;
 mod reconnecting;

@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 
 use super::connection::{Connection, Progress, WRITE_BYTES};
-use super::reconnecting::{Link, ReconnectingOptions};
+use super::link::Link;
+use super::reconnecting::ReconnectingOptions;
 use super::replay::Replay;
 use super::transport::wake;
 use super::window::Window;

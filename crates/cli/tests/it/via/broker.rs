@@ -1,6 +1,7 @@
 //! Hosts and drivers that meet at a NATS server; on machines of their own, which are namespaces here.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -95,11 +96,16 @@ fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
     let driver = job.start_attach(&[]);
     let tasks = job.tasks(&halves(2_000));
     driver.line();
-    broker.kill();
+    // Each has its place in the job.
     (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
-    // Ranks have gone on meanwhile.
-    broker.up(&job.place);
+    broker.kill();
     job.open("gate");
+    for rank in 0..4 {
+        let file = job.dir().join(format!("node-{rank}/rank-{rank}.stdout.log"));
+        let goes_on = || fs::read(&file).is_ok_and(|text| text.ends_with(b" 4000\n"));
+        wait_until("ranks go on meanwhile", goes_on);
+    }
+    broker.up(&job.place);
     all_end_with(tasks, 0);
     check_lines(&driver.wait().expect(0).out(), &lines(1, 4_000));
     report(&job.dir());
@@ -246,10 +252,10 @@ fn a_host_that_is_cut_off_and_comes_back_loses_nothing() {
     });
     driver.line_with(" 1000");
     machines.link(2, "down");
-    std::fs::write(machines.place.path("gate"), "").unwrap();
+    fs::write(machines.place.path("gate"), "").unwrap();
     // Its rank has ended, and nobody knows.
     let file = machines.place.job("j").join("node-1/rank-1.stdout.log");
-    wait_until("it is filed", || std::fs::read(&file).is_ok_and(|text| text.ends_with(b" 2000\n")));
+    wait_until("it is filed", || fs::read(&file).is_ok_and(|text| text.ends_with(b" 2000\n")));
     machines.link(2, "up");
     all_end_with(hosts, 0);
     check_lines(&driver.wait().expect(0).out(), &of_three(2_000));
@@ -267,7 +273,7 @@ fn a_host_that_stays_away_is_lost_and_the_others_are_shown_to_their_end() {
     });
     let cut = hosts.remove(1);
     machines.link(2, "down");
-    std::fs::write(machines.place.path("gate"), "").unwrap();
+    fs::write(machines.place.path("gate"), "").unwrap();
     all_end_with(hosts, 0);
     let done = driver.wait().expect(1);
     assert!(done.err().contains("silent for 5"), "{}", done.err());

@@ -10,10 +10,16 @@ use crate::archives::Archives;
 use crate::args::LogsOptions;
 use crate::console::Look;
 use crate::values::FoldMode;
+use crate::via::Url;
 use crate::{advice, console, exit, folding, jobs, notices};
 
 /// Prints the job's files; its exit code.
 pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
+    if let Some(Url::Nats(_)) = &options.via {
+        notices::say(
+            "a broker keeps no files: what is printed is what this machine has of the job",
+        );
+    }
     let job = jobs::find(options.job.as_deref())?;
     let chosen = options.rank.as_ref();
     if let Some(why) = chosen.and_then(|ranks| advice::no_such_rank(ranks, job.info.world_size)) {

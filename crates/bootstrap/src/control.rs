@@ -1,6 +1,7 @@
-//! The socket on which another terminal may ask a running job for a barrier.
+//! The socket on which another terminal may ask a running job for a barrier, or to end.
 //!
-//! One request a connection: the line `flush`. The answer is one line of JSON, a [`FlushAnswer`].
+//! One request a connection: the line `flush`, whose answer is one line of JSON, a [`FlushAnswer`]; or
+//! `stop 15`, with the number of a signal, whose answer is the line `stopping`.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_client::{Verdict, Verdicts};
-use lastline_line::{BarrierOutcome, Stream};
+use lastline_line::{BarrierOutcome, StopCause, Stream};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -35,6 +36,9 @@ pub struct FlushAnswer {
     pub verdict: BarrierOutcome,
     /// The streams that were not reached.
     pub missing: Vec<Missing>,
+    /// The hosts that could not be reached, in words: `a (silent for 60 s)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreachable: Vec<String>,
 }
 
 /// A stream that a barrier did not reach.
@@ -50,7 +54,8 @@ pub struct Missing {
 }
 
 impl FlushAnswer {
-    fn of(verdicts: &Verdicts) -> Self {
+    /// What a barrier's verdicts come to.
+    pub fn of(verdicts: &Verdicts) -> Self {
         let missing = verdicts.streams.iter().filter_map(|(stream, verdict)| {
             let why = match verdict {
                 Verdict::Lost { span, cause } => format!("bytes {span} were lost: {cause}"),
@@ -62,8 +67,16 @@ impl FlushAnswer {
             };
             Some(Missing { rank: stream.rank, stream: stream.stream, why })
         });
-        let verdict = verdicts.summary();
-        Self { version: verdicts.version.0, verdict, missing: missing.collect() }
+        let unreachable = verdicts
+            .unreachable
+            .iter()
+            .map(|host| format!("{} (silent for {} s)", host.host, host.silent_for.as_secs()));
+        Self {
+            version: verdicts.version.0,
+            verdict: verdicts.summary(),
+            missing: missing.collect(),
+            unreachable: unreachable.collect(),
+        }
     }
 }
 
@@ -84,14 +97,14 @@ pub fn control_path(job: &str) -> PathBuf {
 
 /// Answers requests while a job runs. Removes its socket when it is closed, or dropped.
 #[derive(Debug)]
-pub(crate) struct ControlSocket {
+pub struct ControlSocket {
     path: PathBuf,
     closed: Arc<Notify>,
 }
 
 impl ControlSocket {
     /// Listens on `path`; none, and a warning, where that cannot be.
-    pub(crate) fn open(path: &Path, driver: DriverHandle) -> Option<Self> {
+    pub fn open(path: &Path, driver: DriverHandle) -> Option<Self> {
         match listen(path) {
             Ok(listener) => {
                 let closed = Arc::new(Notify::new());
@@ -107,7 +120,7 @@ impl ControlSocket {
     }
 
     /// Answers no more requests, and removes the socket.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         self.closed.notify_one();
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -181,11 +194,16 @@ async fn answer(socket: UnixStream, driver: &DriverHandle) -> io::Result<()> {
     let mut request = String::new();
     let mut read = BufReader::new(read.take(MAX_REQUEST_BYTES));
     tokio::time::timeout(REQUEST_TIMEOUT, read.read_line(&mut request)).await??;
-    if request.trim() != "flush" {
-        return Err(io::Error::other(format!("unknown request `{}`", request.trim())));
-    }
-    let answer = FlushAnswer::of(&driver.flush().await);
-    let mut text = serde_json::to_vec(&answer)?;
+    let request = request.trim();
+    let signal = request.strip_prefix("stop ").and_then(|signal| signal.parse().ok());
+    let mut text = match signal {
+        Some(signal) => {
+            driver.stop(StopCause::Signal(signal));
+            b"stopping".to_vec()
+        }
+        None if request == "flush" => serde_json::to_vec(&FlushAnswer::of(&driver.flush().await))?,
+        None => return Err(io::Error::other(format!("unknown request `{request}`"))),
+    };
     text.push(b'\n');
     write.write_all(&text).await
 }
@@ -196,13 +214,27 @@ async fn answer(socket: UnixStream, driver: &DriverHandle) -> io::Result<()> {
 ///
 /// When no job answers there.
 pub fn request_flush(job: &str) -> io::Result<FlushAnswer> {
+    Ok(serde_json::from_str(&request(job, "flush")?)?)
+}
+
+/// Asks a running job to end, as this signal would have it do. Blocks until it has heard.
+///
+/// # Errors
+///
+/// When no job answers there.
+pub fn request_stop(job: &str, signal: i32) -> io::Result<()> {
+    request(job, &format!("stop {signal}")).map(drop)
+}
+
+/// The answer to one request.
+fn request(job: &str, words: &str) -> io::Result<String> {
     use std::io::{BufRead as _, Write as _};
     let mut socket = std::os::unix::net::UnixStream::connect(control_path(job))?;
-    socket.write_all(b"flush\n")?;
+    socket.write_all(format!("{words}\n").as_bytes())?;
     let mut line = String::new();
     std::io::BufReader::new(socket).read_line(&mut line)?;
     if line.is_empty() {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(serde_json::from_str(&line)?)
+    Ok(line)
 }

@@ -39,6 +39,10 @@
 //! that and the client's accounts; so it may be in another process. A host without a driver goes on
 //! into its files; of a host that is lost the report says so, and its ranks are ended by its guardian.
 //!
+//! Hosts at a distance are as many as it takes to have every rank. Each says which ranks it has, of how
+//! many; it is told apart from others by a random number, and known to be alive by its heartbeats. One that
+//! claims what another has is refused, and nothing of it is shown or counted.
+//!
 //! Leaders that have exited stay zombies until the end, so that the id of a group is nobody
 //! else's. A pipe, or a terminal, that stays open after its rank's exit is given up after a time of
 //! silence, and who holds it is named.
@@ -74,15 +78,15 @@ mod shutdown;
 mod sizes;
 mod work;
 
-pub use control::{FlushAnswer, Missing, control_path, request_flush};
+pub use control::{ControlSocket, FlushAnswer, Missing, control_path, request_flush, request_stop};
 pub use driver::{Driver, DriverBuilder, DriverHandle, RankChanges, RankState, RankStatus};
-pub use host::{Host, HostBuilder, HostHandle};
+pub use host::{Host, HostBuilder, HostHandle, new_host_id};
 pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};
 pub use lastline_jobs::Report;
 pub use lastline_line::StopCause;
 pub use lastline_spawn::{
-    CommandError, Output, Process, RankSpec, Spawned, Spawner, StdinMode, TerminalSize, Typist,
-    inherits_orphans, own_sigchld, reap_orphans,
+    CommandError, Output, Placement, PlacementError, PlacementFlags, Process, RankSpec, Spawned,
+    Spawner, StdinMode, TerminalSize, Typist, inherits_orphans, own_sigchld, reap_orphans,
 };
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
@@ -168,6 +172,12 @@ pub enum SpawnError {
     Supervisor {
         /// Why.
         source: tokio::task::JoinError,
+    },
+    /// The host is no part of the job: another one has its ranks, or speaks of another job.
+    #[error("refused: {why}")]
+    Refused {
+        /// Why, in words for whoever started it.
+        why: String,
     },
     /// The job ended without a report: a task of it failed, or its runtime ended first.
     #[error("the job was interrupted: its runtime ended, or a task of it failed")]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lastline_appender::Storage;
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
-use lastline_line::{Fold, Inbox, Launch, StopCause, StreamId};
+use lastline_line::{Fold, HostId, Inbox, Launch, ReadBack, StopCause, StreamId};
 use lastline_sender::{Transport, channel};
 use lastline_spawn::{RankSpec, Spawned, Spawner, TerminalSize, check_files_limit};
 use lastline_tee::BoxSink;
@@ -24,8 +24,12 @@ pub struct MeshBuilder {
     plan: Arc<Plan>,
     host: HostBuilder,
     console: Option<Console>,
-    link: Option<(Box<dyn Transport>, Box<dyn Inbox>)>,
+    link: Option<MakeLink>,
 }
+
+/// Makes the two ends, given where what is filed can be read again.
+type MakeLink =
+    Box<dyn FnOnce(Option<Arc<dyn ReadBack>>) -> (Box<dyn Transport>, Box<dyn Inbox>) + Send>;
 
 impl MeshBuilder {
     /// Files go there, whether or not the plan has a directory. Default: the plan's directory.
@@ -41,12 +45,25 @@ impl MeshBuilder {
     }
 
     /// Output goes through this. Default: a channel, bounded by the plan's memory.
-    pub fn link(
+    pub fn link(self, transport: impl Transport + 'static, inbox: impl Inbox + 'static) -> Self {
+        self.link_with(move |_| (Box::new(transport), Box::new(inbox)))
+    }
+
+    /// As [`link`](Self::link); `make` is told where what is filed can be read again, when there are
+    /// files.
+    pub fn link_with(
         mut self,
-        transport: impl Transport + 'static,
-        inbox: impl Inbox + 'static,
+        make: impl FnOnce(Option<Arc<dyn ReadBack>>) -> (Box<dyn Transport>, Box<dyn Inbox>)
+        + Send
+        + 'static,
     ) -> Self {
-        self.link = Some((Box::new(transport), Box::new(inbox)));
+        self.link = Some(Box::new(make));
+        self
+    }
+
+    /// Which host this is, for a driver that is elsewhere. Default: the one in the driver's process.
+    pub fn id(mut self, id: HostId) -> Self {
+        self.host = self.host.id(id);
         self
     }
 
@@ -89,10 +106,13 @@ impl MeshBuilder {
         let Self { plan, host, console, link } = self;
         let console = console.unwrap_or_else(|| Console::inherited(plan.procs));
         let host = host.prepare()?;
-        let (transport, inbox) = link.unwrap_or_else(|| {
-            let (transport, inbox) = channel(sizes::channel_bytes(plan.buffer_bytes));
-            (Box::new(transport), Box::new(inbox))
-        });
+        let (transport, inbox) = match link {
+            Some(make) => make(host.read_back()),
+            None => {
+                let (transport, inbox) = channel(sizes::channel_bytes(plan.buffer_bytes));
+                (Box::new(transport) as _, Box::new(inbox) as _)
+            }
+        };
         let mut driver = DriverBuilder::new(Arc::clone(&plan), console);
         if let Some(files) = host.read_back() {
             driver = driver.read_back(files);

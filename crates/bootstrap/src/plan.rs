@@ -7,7 +7,7 @@ use std::time::Duration;
 use lastline_client::{Inherited, Labels, Printer, Template, TextOptions, TextPrinter};
 use lastline_line::{Fold, Off, RankSet};
 use lastline_sender::WhenFull;
-use lastline_spawn::{StdinMode, TerminalSize};
+use lastline_spawn::{Placement, StdinMode, TerminalSize};
 
 use crate::SpawnError;
 
@@ -46,6 +46,9 @@ pub struct Plan {
     pub command: Vec<OsString>,
     /// How many ranks. Default: 1.
     pub procs: u32,
+    /// Which ranks of a job these are that other hosts have a part in; all of them when `None`, the
+    /// default. It speaks of as many ranks as `procs`.
+    pub placement: Option<Placement>,
     /// The job's id.
     pub job: String,
     /// Where output is filed; nowhere when `None`, the default.
@@ -108,6 +111,7 @@ impl Plan {
         Self {
             command,
             procs: 1,
+            placement: None,
             job: job.into(),
             files: None,
             env: Vec::new(),
@@ -137,6 +141,11 @@ impl Plan {
     /// From SIGTERM to SIGKILL, as the whole shutdown leaves it: half of that at most.
     pub fn effective_grace(&self) -> Duration {
         self.grace.min(self.teardown_timeout / 2)
+    }
+
+    /// Which ranks of the whole job these are.
+    pub fn effective_placement(&self) -> Placement {
+        self.placement.clone().unwrap_or_else(|| Placement::alone(self.procs))
     }
 
     /// The program that its command means.

@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use lastline_appender::{Archive, Extent};
+use lastline_appender::Extent;
 use lastline_jobs::{FoundJob, JobState};
 use lastline_line::{
-    Cause, Chunk, Gap, Gaps, Inbox, Launch, Message, Offset, ReadBack, ReadOutcome, Received, Span,
-    StreamId, Timestamp,
+    Cause, Chunk, Gap, Gaps, Inbox, Launch, Message, Offset, ReadOutcome, Received, Span, StreamId,
+    Timestamp,
 };
+
+use crate::archives::Archives;
 
 /// How much is read at once, in bytes.
 const READ_BYTES: u64 = 256 << 10;
@@ -56,7 +58,7 @@ struct NotThere {
 
 /// Gives out what an archive holds, in the order of arrival, and says what is missing of it.
 pub(crate) struct ArchiveInbox {
-    archive: Archive,
+    archive: Archives,
     job: FoundJob,
     wanted: Wanted,
     /// Up to where each stream has been given out.
@@ -77,7 +79,7 @@ pub(crate) struct ArchiveInbox {
 
 impl ArchiveInbox {
     /// Looks at what is there.
-    pub(crate) fn new(archive: Archive, job: FoundJob, wanted: Wanted) -> anyhow::Result<Self> {
+    pub(crate) fn new(archive: Archives, job: FoundJob, wanted: Wanted) -> anyhow::Result<Self> {
         let mut inbox = Self {
             archive,
             job,
@@ -91,7 +93,8 @@ impl ArchiveInbox {
             looked: Instant::now(),
             looked_at_files: Instant::now(),
         };
-        inbox.look(inbox.job_runs(), true)?;
+        let runs = inbox.job_runs();
+        inbox.look(runs, true)?;
         if let Some(lines) = inbox.wanted.tail {
             inbox.skip_to_tail(lines);
         }
@@ -108,10 +111,10 @@ impl ArchiveInbox {
     fn look(&mut self, runs: bool, at_files: bool) -> anyhow::Result<()> {
         self.looked = Instant::now();
         if at_files {
-            self.archive.refresh()?;
+            self.archive.refresh(&self.job)?;
             self.looked_at_files = self.looked;
         } else {
-            self.archive.refresh_recorded()?;
+            self.archive.refresh_recorded(&self.job)?;
         }
         let named = |stream: StreamId| !(runs && self.wanted.follow && stream.launch == Launch(0));
         let extents = self.archive.extents_after(&self.given).into_iter();
@@ -231,8 +234,13 @@ impl ArchiveInbox {
         }
     }
 
-    fn job_runs(&self) -> bool {
-        FoundJob::open(&self.job.dir).is_ok_and(|job| job.state == JobState::Running)
+    /// Whether the job runs; processes that have come since are known from now on.
+    fn job_runs(&mut self) -> bool {
+        let Ok(job) = FoundJob::open(&self.job.dir) else {
+            return false;
+        };
+        self.job = job;
+        self.job.state == JobState::Running
     }
 
     /// Looks at a job that is followed; whether it has ended before that, so that nothing more

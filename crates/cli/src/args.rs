@@ -14,6 +14,8 @@ use crate::values::{
     FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync, prefix,
     procs, stream, total_size, variable,
 };
+use crate::via::Url;
+use crate::via::args::{AttachOptions, PlaceOptions, StopOptions};
 
 /// Run a job of N processes and lose no line of what they print.
 #[derive(Debug, Parser)]
@@ -27,6 +29,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a command in N processes
     Run(Box<RunOptions>),
+    /// Show a job whose ranks run elsewhere, as if they ran here
+    Attach(Box<AttachOptions>),
+    /// End a running job
+    Stop(StopOptions),
     /// Print a job's files, merged by the time of arrival
     Logs(LogsOptions),
     /// Fold lines that another tool has labelled, as `dshbak -c` does and more
@@ -39,6 +45,9 @@ pub(crate) enum Command {
     Flush {
         /// The job's id
         job: String,
+        /// Where the job meets its driver, which is asked
+        #[arg(long, value_name = "URL")]
+        via: Option<Url>,
     },
     /// Print a job's report; of a job that was interrupted, what its files say
     #[command(after_help = "Example:\n  lastline report | jq .ranks[0].streams.stdout")]
@@ -68,8 +77,19 @@ pub(crate) enum Command {
 }
 
 /// Those that have a man page.
-const COMMANDS: [&str; 9] =
-    ["run", "logs", "fold", "jobs", "flush", "report", "prune", "completions", "man"];
+const COMMANDS: [&str; 11] = [
+    "run",
+    "attach",
+    "stop",
+    "logs",
+    "fold",
+    "jobs",
+    "flush",
+    "report",
+    "prune",
+    "completions",
+    "man",
+];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,6 +134,8 @@ pub(crate) struct RunOptions {
     /// The job's id [default: the time and four random letters]
     #[arg(long, value_name = "ID", env = "LASTLINE_RUN_JOB")]
     pub(crate) job: Option<String>,
+    #[command(flatten)]
+    pub(crate) place: PlaceOptions,
     /// What becomes of similar lines [default: `ranks` on a terminal]
     ///
     /// Off where there is one rank, and where stdout is no terminal.
@@ -239,6 +261,9 @@ Examples:
 pub(crate) struct LogsOptions {
     /// The job's id, or a directory [default: the latest job]
     pub(crate) job: Option<OsString>,
+    /// Where the job meets its driver; on one machine its files are here
+    #[arg(long, value_name = "URL")]
+    pub(crate) via: Option<Url>,
     /// The ranks to print, as in `0` or `0-3,8`
     #[arg(long, value_name = "SPEC")]
     pub(crate) rank: Option<RankSet>,

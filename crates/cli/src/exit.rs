@@ -1,8 +1,9 @@
 //! Exit codes.
 
-use lastline_bootstrap::SpawnError;
+use lastline_bootstrap::{PlacementError, SpawnError};
 use lastline_jobs::{JobDirError, Report};
 use lastline_line::StopCause;
+use lastline_sender::framed::LocalError;
 
 /// All went well.
 pub(crate) const SUCCESS: u8 = 0;
@@ -21,9 +22,14 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
             SpawnError::Files(_) | SpawnError::TooFewFiles { .. } | SpawnError::Workdir { .. },
         ) => USAGE,
         Some(_) => FAILURE,
-        None if error.is::<JobDirError>() => USAGE,
+        None if is_usage(error) => USAGE,
         None => FAILURE,
     }
+}
+
+/// Whether it is about what was asked for.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<JobDirError>() || error.is::<LocalError>() || error.is::<PlacementError>()
 }
 
 /// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that

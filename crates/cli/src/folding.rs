@@ -17,6 +17,14 @@ pub(crate) fn fold(mode: FoldMode, ranks: RankSet, window: Option<Duration>) -> 
     }
 }
 
+/// The same where it is not known beforehand which ranks there are.
+pub(crate) fn fold_of_speakers(mode: FoldMode, window: Option<Duration>) -> Box<dyn Fold> {
+    match mode {
+        FoldMode::Ranks => Box::new(Ranks::of_speakers(ranks_options(window))),
+        other => fold(other, RankSet::new(), window),
+    }
+}
+
 /// How ranks are folded, with this window where one is given.
 pub(crate) fn ranks_options(window: Option<Duration>) -> RanksOptions {
     let mut options = RanksOptions::default();

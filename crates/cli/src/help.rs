@@ -9,7 +9,7 @@ use crate::args::{Cli, RUN_EXAMPLES, RUN_NOTES};
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}\n";
 
 /// The options of `run` by what they are about.
-const HEADINGS: [(&str, &[&str]); 5] = [
+const HEADINGS: [(&str, &[&str]); 6] = [
     ("Ranks and environment", &["procs", "job", "stdin", "pty", "env", "workdir", "buffered"]),
     (
         "Output",
@@ -32,6 +32,10 @@ const HEADINGS: [(&str, &[&str]); 5] = [
     (
         "Failure and ending",
         &["on_failure", "grace", "drain", "teardown_timeout", "leave_background", "strict"],
+    ),
+    (
+        "Ranks here, driver elsewhere",
+        &["via", "nnodes", "node_rank", "world_size", "rank", "master_addr"],
     ),
     ("Limits", &["buffer", "when_full", "flush_timeout"]),
 ];

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use lastline_bootstrap::request_flush;
 use lastline_jobs::{FoundJob, JobState, JobsPlace, Retention, check_job_id, rebuild_report};
 use lastline_line::BarrierOutcome;
 
 use crate::args::PruneOptions;
 use crate::summary::harmless;
 use crate::units::bytes;
-use crate::{exit, pages};
+use crate::via::Url;
+use crate::{exit, pages, via};
 
 /// The width of a row where there is no terminal, in characters.
 const MAX_COLUMNS: usize = 1000;
@@ -108,7 +108,7 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
 }
 
 /// Why a job does not answer, and what to type instead where it is over.
-fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
+pub(crate) fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
     match find(Some(OsStr::new(job))) {
         Ok(FoundJob { state: JobState::Running, .. }) => {
             anyhow::Error::new(error).context(format!("the job `{job}` runs and does not answer"))
@@ -122,12 +122,9 @@ fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
 }
 
 /// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.
-pub(crate) fn flush(job: &str) -> anyhow::Result<u8> {
+pub(crate) fn flush(job: &str, via: Option<&Url>) -> anyhow::Result<u8> {
     check_job_id(job)?;
-    let answer = match request_flush(job) {
-        Ok(answer) => answer,
-        Err(error) => return Err(no_answer(job, error)),
-    };
+    let answer = via::stop::flush(job, via)?;
     let missing = answer.missing.iter();
     let missing = missing.map(|at| format!("rank {} {}: {}\n", at.rank, at.stream, at.why));
     let missing: String = missing.collect();

@@ -1,26 +1,32 @@
 //! `lastline logs`: a job's files through the same client that shows a running job.
 
 use anyhow::Context as _;
-use lastline_appender::Archive;
 use lastline_client::{Client, Label, Labels, Options};
 use lastline_jobs::{FoundJob, JobState};
 use lastline_line::{RankSet, StreamId};
 
 use crate::archive_inbox::{ArchiveInbox, Wanted};
+use crate::archives::Archives;
 use crate::args::LogsOptions;
 use crate::console::Look;
 use crate::values::FoldMode;
+use crate::via::Url;
 use crate::{advice, console, exit, folding, jobs, notices};
 
 /// Prints the job's files; its exit code.
 pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
+    if let Some(Url::Nats(_)) = &options.via {
+        notices::say(
+            "a broker keeps no files: what is printed is what this machine has of the job",
+        );
+    }
     let job = jobs::find(options.job.as_deref())?;
     let chosen = options.rank.as_ref();
     if let Some(why) = chosen.and_then(|ranks| advice::no_such_rank(ranks, job.info.world_size)) {
         notices::say(&why);
         return Ok(exit::USAGE);
     }
-    let archive = Archive::open(&job.dir).context("cannot read the job's files")?;
+    let archive = Archives::open(&job).context("cannot read the job's files")?;
     let labels = Labels::default();
     set_labels(&job, &labels);
     let look = Look {

@@ -2,6 +2,7 @@
 
 mod advice;
 mod archive_inbox;
+mod archives;
 mod args;
 mod console;
 mod exit;
@@ -21,6 +22,7 @@ mod signals;
 mod summary;
 mod units;
 mod values;
+mod via;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,10 +41,12 @@ fn main() -> ExitCode {
     notices::init();
     let result = match cli.command {
         Command::Run(options) => run::run(*options),
+        Command::Attach(options) => via::attach::attach(*options),
+        Command::Stop(options) => via::stop::stop(&options),
         Command::Logs(options) => logs::logs(&options),
         Command::Fold(options) => filter::fold(&options),
         Command::Jobs => jobs::jobs(),
-        Command::Flush { job } => jobs::flush(&job),
+        Command::Flush { job, via } => jobs::flush(&job, via.as_ref()),
         Command::Report { job } => jobs::report(job.as_deref()),
         Command::Prune(options) => jobs::prune(&options),
         Command::Completions { shell } => pages::completions(shell),

@@ -16,17 +16,20 @@ use lastline_line::RankSet;
 use crate::args::RunOptions;
 use crate::console::Look;
 use crate::own_terminal::Raw;
-use crate::signals::Signals;
+use crate::signals::{Signals, Steered};
 use crate::summary::Above;
 use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
-use crate::{advice, console, exit, folding, mpi, notices, own_terminal, runtime, summary};
+use crate::{advice, console, exit, folding, mpi, notices, own_terminal, runtime, summary, via};
 
 /// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
 /// is better told than kept.
-const DIR_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const DIR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the job; its exit code.
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
+    if let Some(url) = options.place.via.clone() {
+        return via::run(options, &url);
+    }
     let job = options.job.clone().unwrap_or_else(new_job_id);
     check_job_id(&job)?;
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
@@ -72,7 +75,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
 }
 
 /// Whether ranks may have run before this error.
-fn ran(error: &anyhow::Error) -> bool {
+pub(crate) fn ran(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(SpawnError::Supervisor { .. } | SpawnError::Interrupted))
 }
 
@@ -104,7 +107,7 @@ fn register(job: &str, dir: &Path) {
 
 /// As [`register`], on a thread of its own: a disk that hangs from now on is nothing that the job
 /// waits for, nor is a thread that cannot be had.
-async fn register_within(timeout: Duration, job: String, dir: PathBuf) {
+pub(crate) async fn register_within(timeout: Duration, job: String, dir: PathBuf) {
     let (done, registered) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("lastline-list".into());
     let registering = thread.spawn(move || {
@@ -171,7 +174,7 @@ async fn drive(
     (plan.terminal_size, plan.echo) = (Some(size()), raw.is_some());
     let grace = plan.effective_grace();
     let mesh = LoggingMesh::spawn(plan, console)?;
-    signals.listen(&mesh, grace, size);
+    signals.listen(Steered::Mesh(mesh.clone()), grace, size);
     if let Some(dir) = dir {
         register_within(DIR_PATIENCE, job, dir.path().to_owned()).await;
     }
@@ -179,7 +182,10 @@ async fn drive(
 }
 
 /// How large ranks' terminals are to be, whenever it is asked.
-fn rank_size(options: &RunOptions, job: &str) -> impl Fn() -> TerminalSize + Send + use<> {
+pub(crate) fn rank_size(
+    options: &RunOptions,
+    job: &str,
+) -> impl Fn() -> TerminalSize + Send + use<> {
     let (ranks, job) = (options.procs, job.to_owned());
     let prefix = match options.format {
         Format::Text => options.prefix.template(ranks),
@@ -200,7 +206,7 @@ fn default_fold(procs: u32) -> FoldMode {
     if watched { FoldMode::Ranks } else { FoldMode::Off }
 }
 
-fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
+pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
     let mut plan = Plan::new(job, options.command);
     plan.control = Some(control_path(&plan.job));
     plan.report = options.report;

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
-    LoggingMesh, RankState, StopCause, TerminalSize, inherits_orphans, own_sigchld, reap_orphans,
+    DriverHandle, LoggingMesh, RankState, RankStatus, StopCause, TerminalSize, inherits_orphans,
+    own_sigchld, reap_orphans,
 };
 use lastline_line::RankSet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,6 +43,63 @@ pub(crate) fn prepare() {
 
 extern "C" fn do_nothing(_signal: libc::c_int) {}
 
+/// The job that signals are for.
+#[derive(Clone)]
+pub(crate) enum Steered {
+    /// It runs here.
+    Mesh(LoggingMesh),
+    /// It is shown here, and runs elsewhere.
+    Driver(DriverHandle),
+}
+
+impl Steered {
+    fn stop(&self, cause: StopCause) {
+        match self {
+            Self::Mesh(mesh) => mesh.stop(cause),
+            Self::Driver(driver) => driver.stop(cause),
+        }
+    }
+
+    fn ranks(&self) -> Vec<RankStatus> {
+        match self {
+            Self::Mesh(mesh) => mesh.ranks(),
+            Self::Driver(driver) => driver.ranks(),
+        }
+    }
+
+    /// This process exits now. What runs elsewhere has been told to end.
+    fn abandon(&self) {
+        if let Self::Mesh(mesh) = self {
+            mesh.abandon();
+        }
+    }
+
+    /// Its ranks pause with this process, where they are its own.
+    async fn suspend(&self) {
+        if let Self::Mesh(mesh) = self {
+            mesh.suspend().await;
+        }
+    }
+
+    fn resume(&self) {
+        if let Self::Mesh(mesh) = self {
+            mesh.resume();
+        }
+    }
+
+    fn look_for_stopped(&self) {
+        if let Self::Mesh(mesh) = self {
+            mesh.look_for_stopped();
+        }
+    }
+
+    fn resize(&self, size: TerminalSize) {
+        if let Self::Mesh(mesh) = self {
+            mesh.resize(size);
+        }
+    }
+}
+
 /// What is heard of, from before the first rank is started.
 pub(crate) struct Signals {
     stopping: Vec<(SignalKind, Signal)>,
@@ -53,10 +111,19 @@ pub(crate) struct Signals {
 impl Signals {
     /// Keeps signals from ending this process.
     pub(crate) fn register() -> anyhow::Result<Self> {
+        Self::register_for(&[SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()])
+    }
+
+    /// As [`register`](Self::register), for what leaves the job running when its terminal goes.
+    pub(crate) fn register_without_hangup() -> anyhow::Result<Self> {
+        Self::register_for(&[SignalKind::interrupt(), SignalKind::quit()])
+    }
+
+    fn register_for(may_be_ignored: &[SignalKind]) -> anyhow::Result<Self> {
         let hear = |kind| signal(kind).context("cannot listen for signals");
         let mut kinds = vec![SignalKind::terminate()];
-        let may_be_ignored = [SignalKind::interrupt(), SignalKind::quit(), SignalKind::hangup()];
-        kinds.extend(may_be_ignored.into_iter().filter(|kind| !is_ignored(kind.as_raw_value())));
+        let heard = may_be_ignored.iter().filter(|kind| !is_ignored(kind.as_raw_value()));
+        kinds.extend(heard);
         let stopping = kinds.into_iter().map(|kind| Ok((kind, hear(kind)?)));
         Ok(Self {
             stopping: stopping.collect::<anyhow::Result<_>>()?,
@@ -71,24 +138,24 @@ impl Signals {
     /// the size that is then right. `grace` is what ranks have.
     pub(crate) fn listen(
         self,
-        mesh: &LoggingMesh,
+        job: Steered,
         grace: Duration,
         size: impl Fn() -> TerminalSize + Send + 'static,
     ) {
         let told = Arc::<AtomicU32>::default();
         for (kind, heard) in self.stopping {
-            tokio::spawn(stop(kind, heard, mesh.clone(), Arc::clone(&told), grace));
+            tokio::spawn(stop(kind, heard, job.clone(), Arc::clone(&told), grace));
         }
-        tokio::spawn(suspend(self.suspend, mesh.clone()));
-        tokio::spawn(watch_children(self.children, mesh.clone()));
-        tokio::spawn(resize(self.window, mesh.clone(), size));
+        tokio::spawn(suspend(self.suspend, job.clone()));
+        tokio::spawn(watch_children(self.children, job.clone()));
+        tokio::spawn(resize(self.window, job, size));
     }
 }
 
 async fn stop(
     kind: SignalKind,
     mut heard: Signal,
-    mesh: LoggingMesh,
+    job: Steered,
     told: Arc<AtomicU32>,
     grace: Duration,
 ) {
@@ -99,26 +166,21 @@ async fn stop(
         };
         let before = told.fetch_add(1, Ordering::AcqRel);
         if before >= 2 {
-            mesh.abandon();
+            job.abandon();
             notices::end_drawing();
             std::process::exit(128 + number);
         }
-        mesh.stop(StopCause::Signal(number));
+        job.stop(StopCause::Signal(number));
         if before == 0 {
-            tokio::spawn(say_who_is_waited_for(mesh.clone(), Arc::clone(&told), number, grace));
+            tokio::spawn(say_who_is_waited_for(job.clone(), Arc::clone(&told), number, grace));
         }
     }
 }
 
 /// Once, when ranks do not end soon after the first signal; nothing after a second one.
-async fn say_who_is_waited_for(
-    mesh: LoggingMesh,
-    told: Arc<AtomicU32>,
-    number: i32,
-    grace: Duration,
-) {
+async fn say_who_is_waited_for(job: Steered, told: Arc<AtomicU32>, number: i32, grace: Duration) {
     tokio::time::sleep(SILENT_END).await;
-    let ranks = mesh.ranks().into_iter().filter(|rank| rank.state == RankState::Running);
+    let ranks = job.ranks().into_iter().filter(|rank| rank.state == RankState::Running);
     let running: RankSet = ranks.map(|rank| rank.rank).collect();
     if running.is_empty() || told.load(Ordering::Acquire) > 1 {
         return;
@@ -131,36 +193,36 @@ async fn say_who_is_waited_for(
     ));
 }
 
-async fn suspend(mut heard: Signal, mesh: LoggingMesh) {
+async fn suspend(mut heard: Signal, job: Steered) {
     while heard.recv().await.is_some() {
-        mesh.suspend().await;
+        job.suspend().await;
         notices::wipe();
         own_terminal::restored_during(stop_here);
-        mesh.resume();
+        job.resume();
     }
 }
 
 /// Children that have stopped are told of; those of others that have ended are reaped, where this
 /// process is given them.
-async fn watch_children(mut heard: Signal, mesh: LoggingMesh) {
+async fn watch_children(mut heard: Signal, job: Steered) {
     while heard.recv().await.is_some() {
         tokio::time::sleep(GATHER).await;
-        mesh.look_for_stopped();
+        job.look_for_stopped();
         if !inherits_orphans() {
             continue;
         }
         for orphan in reap_orphans() {
             let (pid, name, group) = (orphan.pid, &orphan.name, orphan.group);
-            let ranks = mesh.ranks();
+            let ranks = job.ranks();
             let rank = ranks.iter().find(|rank| rank.pid == Some(group)).map(|rank| rank.rank);
             tracing::debug!(pid, name, group, rank, "an orphan was reaped");
         }
     }
 }
 
-async fn resize(mut heard: Signal, mesh: LoggingMesh, size: impl Fn() -> TerminalSize) {
+async fn resize(mut heard: Signal, job: Steered, size: impl Fn() -> TerminalSize) {
     while heard.recv().await.is_some() {
-        mesh.resize(size());
+        job.resize(size());
     }
 }
 

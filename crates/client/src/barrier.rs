@@ -192,7 +192,7 @@ impl Barriers {
         let streams = streams.into_iter().map(decided).collect();
         if let Some(done) = done {
             // Whoever asked may have gone away meanwhile.
-            drop(done.send(Verdicts { version, streams, missing_hosts }));
+            drop(done.send(Verdicts { version, streams, missing_hosts, unreachable: Vec::new() }));
         }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use lastline_line::{Control, ControlSender, Fold, Inbox, Offset, StreamId, Timestamp, Version};
+use lastline_line::{
+    Control, ControlSender, Fold, HostId, Inbox, Offset, StreamId, Timestamp, Version,
+};
 use tokio::sync::watch;
 
 use crate::account::Account;
@@ -122,7 +124,7 @@ impl Client {
     /// Wakes the client's thread by itself: a host answers with a heartbeat.
     fn wake_if(&self, needed: bool) {
         if needed {
-            self.controls.send(Control::Ping);
+            self.controls.send(Control::Ping { id: None });
         }
     }
 
@@ -167,8 +169,8 @@ impl Client {
         self.shared.state().barriers.stale()
     }
 
-    /// The time of each host's last heartbeat, by node.
-    pub fn heartbeats(&self) -> HashMap<u32, Timestamp> {
+    /// The time of each host's last heartbeat.
+    pub fn heartbeats(&self) -> HashMap<HostId, Timestamp> {
         self.shared.state().heartbeats.clone()
     }
 

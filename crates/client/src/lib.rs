@@ -126,7 +126,7 @@ pub use subscribe::{
 };
 pub use terminal::{SizeOf, TerminalPrinter};
 pub use text::{Labels, TextOptions, TextPrinter};
-pub use verdict::{Verdict, Verdicts};
+pub use verdict::{Unreachable, Verdict, Verdicts};
 
 // The program of the README runs with the tests.
 #[cfg(doctest)]

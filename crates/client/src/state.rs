@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lastline_line::{Fold, Offset, Stream, StreamId, Timestamp};
+use lastline_line::{Fold, HostId, Offset, Stream, StreamId, Timestamp};
 
 use crate::account::Account;
 use crate::barrier::Barriers;
@@ -46,8 +46,8 @@ pub(crate) struct Progress {
     pub(crate) to_release: Vec<StreamId>,
     /// Streams of which nothing more comes than is in the inbox.
     pub(crate) interrupted: VecDeque<Interrupted>,
-    /// The time of each host's last heartbeat, by node.
-    pub(crate) heartbeats: HashMap<u32, Timestamp>,
+    /// The time of each host's last heartbeat.
+    pub(crate) heartbeats: HashMap<HostId, Timestamp>,
 }
 
 impl Progress {

@@ -1,5 +1,7 @@
 //! What a barrier comes to.
 
+use std::time::Duration;
+
 use lastline_line::{BarrierOutcome, Offset, Span, StreamId, Version};
 
 /// What a barrier can say of one stream.
@@ -53,10 +55,30 @@ pub struct Verdicts {
     pub streams: Vec<(StreamId, Verdict)>,
     /// How many hosts had not listed their streams at the deadline.
     pub missing_hosts: usize,
+    /// Hosts that could not be reached, as far as the owner of the client knows of any.
+    pub unreachable: Vec<Unreachable>,
+}
+
+/// A host whose heartbeats have stopped: what its ranks printed since is in its own files, if anywhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreachable {
+    /// Its name.
+    pub host: String,
+    /// For how long nothing had been heard of it; where it was given up, by then.
+    pub silent_for: Duration,
+}
+
+impl Unreachable {
+    /// A host that has been silent for so long.
+    pub fn new(host: impl Into<String>, silent_for: Duration) -> Self {
+        Self { host: host.into(), silent_for }
+    }
 }
 
 impl Verdicts {
-    /// Whether all hosts have listed their streams, and all of those have been reached or have ended.
+    /// Whether all hosts could be reached and have listed their streams, and all of those have been
+    /// reached or have ended.
     pub fn all_reached(&self) -> bool {
         self.summary() == BarrierOutcome::Reached
     }
@@ -71,6 +93,11 @@ impl Verdicts {
         if self.missing_hosts > 0 {
             return BarrierOutcome::TimedOut;
         }
-        self.streams.iter().map(outcome).max().unwrap_or(BarrierOutcome::Reached)
+        let at_best = if self.unreachable.is_empty() {
+            BarrierOutcome::Reached
+        } else {
+            BarrierOutcome::Lost
+        };
+        self.streams.iter().map(outcome).max().unwrap_or(at_best).max(at_best)
     }
 }

@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lastline_line::{Chunk, ControlSender, Fold, Inbox, Message, Received, StreamId, Withheld};
+use lastline_line::{
+    Chunk, ControlSender, Fold, Heartbeat, Inbox, Message, Received, StreamId, Withheld,
+};
 use tokio::sync::watch;
 
 use crate::bar::moves_up;
@@ -165,8 +167,8 @@ impl Worker {
                 self.take_mark_or_gap(message);
                 self.current = None;
             }
-            Message::Heartbeat { node, time } => {
-                self.shared.state().heartbeats.insert(node, time);
+            Message::Heartbeat(Heartbeat { host, time, .. }) => {
+                self.shared.state().heartbeats.insert(host, time);
             }
             // Events of hosts do not come this way.
             _ => {}

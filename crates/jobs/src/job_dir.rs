@@ -17,6 +17,8 @@ use crate::report::rfc3339;
 
 /// The file that says what the job is, locked while it runs.
 pub(crate) const JOB_FILE: &str = "job.json";
+/// Up to where a driver elsewhere has shown a job whose ranks several processes run.
+pub const SEEN_FILE: &str = "seen";
 /// The file that says what became of it.
 pub const REPORT_FILE: &str = "report.json";
 /// The name of the link to the newest job.
@@ -120,6 +122,9 @@ pub struct JobInfo {
     pub command: Vec<String>,
     /// How many ranks.
     pub world_size: u32,
+    /// Which of them have their files here, the first one and how many, where it is not all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<(u32, u32)>,
     /// When it started, RFC 3339.
     pub started: String,
     /// Lastline's own process.
@@ -137,6 +142,7 @@ impl JobInfo {
             job: job.into(),
             command,
             world_size,
+            part: None,
             started: rfc3339(now()),
             pid: std::process::id(),
             strict: false,
@@ -297,7 +303,11 @@ pub(crate) fn job_files(dir: &OpenDir) -> io::Result<Vec<String>> {
 
 /// Whether only a job has files of this name: nothing else is ever removed.
 fn is_job_file(name: &str) -> bool {
-    name == "index" || is_report(name) || is_log(name) || is_unfinished(name, REPORT_FILE)
+    name == "index"
+        || name == SEEN_FILE
+        || is_report(name)
+        || is_log(name)
+        || is_unfinished(name, REPORT_FILE)
 }
 
 fn is_number(text: &str) -> bool {

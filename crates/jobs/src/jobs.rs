@@ -15,6 +15,7 @@ use crate::job_dir::{
 };
 use crate::job_lock::{Locked, is_locked};
 use crate::open_dir::OpenDir;
+use crate::parts;
 use crate::report::Report;
 
 /// How long what may become a job is left alone.
@@ -44,15 +45,23 @@ pub struct FoundJob {
     pub state: JobState,
     /// `dir` is a link to a directory elsewhere.
     pub linked: bool,
+    /// Where its files are, in the order of ranks, when several processes started those; none when they
+    /// are in `dir` itself.
+    pub parts: Vec<PathBuf>,
 }
 
 impl FoundJob {
-    /// Reads the job in `dir`.
+    /// Reads the job in `dir`, whole or in parts.
     ///
     /// # Errors
     ///
-    /// When there is no readable `job.json`.
+    /// When there is no readable `job.json`, nor a report.
     pub fn open(dir: &Path) -> Result<Self, JobDirError> {
+        if dir.join(JOB_FILE).exists() { Self::open_whole(dir) } else { parts::open(dir) }
+    }
+
+    /// Reads the job, or the part of one, whose files are in `dir` itself.
+    pub(crate) fn open_whole(dir: &Path) -> Result<Self, JobDirError> {
         let file = dir.join(JOB_FILE);
         let mut lock = File::open(&file).map_err(failed("read", &file))?;
         let running = is_locked(&lock).map_err(failed("look at", &file))?;
@@ -68,15 +77,22 @@ impl FoundJob {
             report.map_or(JobState::Broken, |report| JobState::Finished(Box::new(report)))
         };
         let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
-        Ok(Self { dir: dir.to_owned(), info, state, linked })
+        Ok(Self { dir: dir.to_owned(), info, state, linked, parts: Vec::new() })
     }
 }
 
 impl FoundJob {
     /// What its files take, in bytes.
     pub fn bytes(&self) -> u64 {
-        let files = fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let dirs = self.parts.iter().chain([&self.dir]);
+        let files = dirs.flat_map(|dir| fs::read_dir(dir).into_iter().flatten().flatten());
+        let files = files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file()));
         files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    }
+
+    /// The directories that hold its ranks' files.
+    pub fn file_dirs(&self) -> &[PathBuf] {
+        if self.parts.is_empty() { std::slice::from_ref(&self.dir) } else { &self.parts }
     }
 
     /// How long ago it started.
@@ -142,7 +158,7 @@ impl JobsPlace {
             return self.known(name);
         }
         let dir = PathBuf::from(name);
-        if dir.join(JOB_FILE).exists() {
+        if parts::holds_job(&dir) {
             return FoundJob::open(&fs::canonicalize(&dir).map_err(failed("find", &dir))?);
         }
         // A folder may have been given another name.
@@ -164,7 +180,7 @@ impl JobsPlace {
             let dir = fs::read_link(&entry).map_or_else(|_| entry.clone(), |dir| self.0.join(dir));
             JobDirError::Gone { id: id.clone(), dir, by }
         };
-        if !entry.join(JOB_FILE).exists() {
+        if !parts::holds_job(&entry) {
             return Err(gone(None));
         }
         let found = FoundJob::open(&fs::canonicalize(&entry).map_err(failed("find", &entry))?)?;
@@ -285,13 +301,27 @@ fn is_stale(link: &Path) -> bool {
         let found = FoundJob::open(link).ok();
         name.zip(found).is_some_and(|(name, found)| name != found.info.job.as_str())
     };
-    is_link && (is_gone(&link.join(JOB_FILE)) || is_another())
+    is_link && (is_gone(&link.join(JOB_FILE)) && !parts::holds_job(link) || is_another())
 }
 
 fn remove(job: &FoundJob) -> io::Result<()> {
     if job.linked {
         return fs::remove_file(&job.dir);
     }
+    if job.parts.is_empty() && job.dir.join(JOB_FILE).exists() {
+        return remove_whole(job);
+    }
+    for part in &job.parts {
+        let part = FoundJob::open_whole(part).map_err(io::Error::other)?;
+        remove_whole(&part)?;
+    }
+    let dir = OpenDir::no_link(&job.dir)?;
+    remove_files(&dir)?;
+    dir.remove_itself()
+}
+
+/// Removes a job, or the part of one, whose files are in its directory itself.
+fn remove_whole(job: &FoundJob) -> io::Result<()> {
     let dir = OpenDir::no_link(&job.dir)?;
     let lock = dir.open_file(JOB_FILE, false)?;
     // Somebody may have begun a job there meanwhile, or be through with it.

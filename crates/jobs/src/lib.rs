@@ -31,6 +31,10 @@
 //! file, without a lock and without a `report.json` is a job that was interrupted. It is opened
 //! once, and everything in it goes through what was opened: it may be moved while the job runs.
 //!
+//! **Parts.** Where several processes start the ranks of one job, the job's directory holds one for each
+//! of them, `node-4` for that whose first rank is 4, and beside them the report of the driver, when one
+//! saw the end; without it those of the parts say together what became of the job.
+//!
 //! **A report** is written under a name that nobody can foresee, and takes its place when it is
 //! whole. Where somebody asked for it at a device, a FIFO or an open descriptor, it is written
 //! there, and that stays what it is.
@@ -55,13 +59,17 @@ mod job_lock;
 mod jobs;
 mod lenient;
 mod open_dir;
+mod parts;
 mod rebuild;
 mod report;
 mod report_file;
 
-pub use job_dir::{JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, check_job_id, new_job_id};
+pub use job_dir::{
+    JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id, new_job_id,
+};
 pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
 pub use open_dir::OpenDir;
+pub use parts::part_name;
 pub use rebuild::rebuild_report;
 pub use report::{
     BarrierReport, FirstFailure, HostReport, LeftOut, NotWritten, OtherFailure, RankReport, Report,

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lastline_appender::Archive;
 use lastline_line::{
     Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamEnd, StreamId, StreamLedger,
 };
 
-use crate::jobs::FoundJob;
+use crate::jobs::{FoundJob, JobState};
+use crate::parts::joined;
 use crate::report::{RankReport, Report, StreamReport};
 
 /// What a report rebuilt from files can say of the console.
@@ -25,10 +26,28 @@ const READ_BYTES: usize = 256 << 10;
 ///
 /// When the files cannot be read.
 pub fn rebuild_report(job: &FoundJob) -> io::Result<Report> {
+    let of_part = |dir: &PathBuf| {
+        let part = FoundJob::open_whole(dir).map_err(io::Error::other)?;
+        match part.state {
+            JobState::Finished(report) => Ok(*report),
+            _ => rebuild_whole(&part),
+        }
+    };
+    if job.parts.is_empty() {
+        return rebuild_whole(job);
+    }
+    let mut report = joined(job.parts.iter().map(of_part).collect::<io::Result<_>>()?);
+    report.broken_off = true;
+    Ok(report)
+}
+
+/// The same of a job, or the part of one, whose files are in its directory itself.
+fn rebuild_whole(job: &FoundJob) -> io::Result<Report> {
     let archive = Archive::open(&job.dir).map_err(io::Error::other)?;
     let known: HashMap<(u32, Stream), StreamId> =
         archive.streams().into_iter().map(|id| ((id.rank, id.stream), id)).collect();
-    let ranks = (0..job.info.world_size).map(|rank| {
+    let (first, count) = job.info.part.unwrap_or((0, job.info.world_size));
+    let ranks = (first..first.saturating_add(count)).map(|rank| {
         let streams = Stream::ALL.into_iter().map(|stream| {
             let unknown = StreamId::new(Launch::default(), rank, stream);
             let id = known.get(&(rank, stream)).copied().unwrap_or(unknown);

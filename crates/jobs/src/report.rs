@@ -87,23 +87,56 @@ impl NotWritten {
 }
 
 /// One host of a job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HostReport {
-    /// Its number in the job.
+    /// The number of its machine; several hosts may be on one machine.
     #[serde(rename = "node_rank")]
     pub node: u32,
     /// Its name.
     pub host: String,
+    /// The process that ran its ranks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Its first rank.
+    #[serde(default)]
+    pub first_rank: u32,
+    /// How many ranks it had.
+    #[serde(default)]
+    pub procs: u32,
     /// Why it was given up, when it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
+    /// It was given up because its heartbeats had stopped.
+    #[serde(default)]
+    pub heartbeat_lost: bool,
+    /// For how long nothing had been heard of it then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_seconds: Option<f64>,
+    /// By how much its clock was ahead of the driver's, when that was measured; negative when it was
+    /// behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_seconds: Option<f64>,
+    /// The most by which that may be wrong: half of the shortest trip there and back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_uncertainty_seconds: Option<f64>,
 }
 
 impl HostReport {
     /// A host that was there to the end.
     pub fn new(node: u32, host: impl Into<String>) -> Self {
-        Self { node, host: host.into(), lost: None }
+        Self {
+            node,
+            host: host.into(),
+            pid: None,
+            first_rank: 0,
+            procs: 0,
+            lost: None,
+            heartbeat_lost: false,
+            silent_seconds: None,
+            clock_offset_seconds: None,
+            clock_offset_uncertainty_seconds: None,
+        }
     }
 }
 
@@ -142,6 +175,13 @@ pub struct FirstFailure {
     /// Those that failed by themselves with another statement, by what they said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<OtherFailure>,
+    /// By how much the clocks of hosts may differ after what was measured, when a rank of another host
+    /// failed within that: either may have been the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_uncertainty_seconds: Option<f64>,
+    /// Ranks of several hosts failed, and the clock of one of those was never measured.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub clocks_unmeasured: bool,
 }
 
 impl FirstFailure {
@@ -160,6 +200,8 @@ impl FirstFailure {
             same_text: Vec::new(),
             same_text_but_for: None,
             others: Vec::new(),
+            clock_uncertainty_seconds: None,
+            clocks_unmeasured: false,
         }
     }
 }
@@ -210,6 +252,9 @@ pub struct RankReport {
     pub rank: u32,
     /// Where it ran.
     pub host: String,
+    /// Which start of it, as its streams bear it; none when it was not started, or is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
     /// Its process; none when it could not be started.
     pub pid: Option<u32>,
     /// Its exit code, unless a signal ended it.
@@ -242,6 +287,7 @@ impl RankReport {
         Self {
             rank,
             host: host.into(),
+            launch: None,
             pid: None,
             code: None,
             signal: None,

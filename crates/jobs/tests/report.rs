@@ -62,12 +62,25 @@ fn hosts_are_told_where_there_is_something_to_tell() {
     let mut report = Report::new("j", Vec::new(), 1);
     assert_eq!(serde_json::to_value(&report).unwrap().get("hosts"), None);
     report.hosts = vec![HostReport::new(0, "a"), HostReport::new(1, "b")];
-    report.hosts[1].lost = Some("silent for 60 s".into());
+    let lost = &mut report.hosts[1];
+    lost.lost = Some("silent for 60 s".into());
+    (lost.pid, lost.first_rank, lost.procs) = (Some(7), 4, 2);
+    (lost.heartbeat_lost, lost.silent_seconds) = (true, Some(60.25));
+    lost.clock_offset_seconds = Some(-3600.5);
+    lost.clock_offset_uncertainty_seconds = Some(0.125);
     let written = serde_json::to_value(&report).unwrap();
-    let hosts =
-        r#"[{"node_rank":0,"host":"a"},{"node_rank":1,"host":"b","lost":"silent for 60 s"}]"#;
+    let hosts = r#"[
+        {"node_rank": 0, "host": "a", "first_rank": 0, "procs": 0, "heartbeat_lost": false},
+        {"node_rank": 1, "host": "b", "pid": 7, "first_rank": 4, "procs": 2,
+         "lost": "silent for 60 s", "heartbeat_lost": true, "silent_seconds": 60.25,
+         "clock_offset_seconds": -3600.5, "clock_offset_uncertainty_seconds": 0.125}
+    ]"#;
     assert_eq!(written["hosts"], serde_json::from_str::<Value>(hosts).unwrap());
     assert_eq!(serde_json::from_value::<Report>(written).unwrap(), report);
+    // As it was written before those were told.
+    let older = r#"{"node_rank":1,"host":"b","lost":"silent for 60 s"}"#;
+    let read: HostReport = serde_json::from_str(older).unwrap();
+    assert_eq!((read.pid, read.procs, read.clock_offset_seconds), (None, 0, None));
 }
 
 #[test]

@@ -47,6 +47,27 @@ impl fmt::Display for Launch {
     }
 }
 
+/// One host of a job: a process that runs ranks.
+///
+/// Drawn at random by a host at a distance, so that two that claim the same rank are told apart, and one
+/// that was started again from the one before; 0 where host and driver are one process.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct HostId(pub u64);
+
+impl HostId {
+    /// The host in the driver's own process.
+    pub const HERE: Self = Self(0);
+}
+
+impl fmt::Display for HostId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// One stream of one launch of one rank of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StreamId {

@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Exit, Gaps, Holder, Launch, MemoryKills, StageReport, StopCause, StreamEnd, StreamId,
+    Exit, Gaps, Holder, HostId, Launch, MemoryKills, StageReport, StopCause, StreamEnd, StreamId,
     Timestamp, Version,
 };
 
 /// An event of a host. It never waits behind output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostMessage {
-    /// The node rank of the host.
-    pub node: u32,
+    /// Which host.
+    pub host: HostId,
     /// What has happened.
     pub event: HostEvent,
 }
@@ -38,6 +38,12 @@ pub enum HostEvent {
         first_rank: u32,
         /// And how many.
         procs: u32,
+        /// The number of its machine, from 0; several hosts may be on one machine.
+        node_rank: u32,
+        /// The number of its first rank among those of all hosts on its machine.
+        local_first: u32,
+        /// The ranks of all hosts on its machine.
+        local_world_size: u32,
         /// When the job started here.
         time: Timestamp,
     },
@@ -143,6 +149,12 @@ pub enum HostEvent {
     },
     /// A stage of the host's teardown is over.
     Stage(StageReport),
+    /// It is no part of the job: its ranks were not started, or are stopped. What it said before is
+    /// not the job's.
+    Refused {
+        /// Why, in words for whoever started it.
+        why: String,
+    },
     /// The last event of a host: everything has been sent, filed and closed.
     Down,
     /// Sent for a host by whoever finds that it cannot be reached any more.
@@ -152,11 +164,30 @@ pub enum HostEvent {
     },
 }
 
+/// A host is alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Which host.
+    pub host: HostId,
+    /// When it was sent, by the host's clock.
+    pub time: Timestamp,
+    /// The [`Control::Ping`](crate::Control::Ping) that it answers, when it answers one whose sender
+    /// looks for the answer.
+    pub answers: Option<PingId>,
+}
+
+/// Marks a ping whose answer is looked for. Drawn at random: several drivers may ping one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PingId(pub u64);
+
 /// What a driver gets beside output.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
     /// An event of a host.
     Host(HostMessage),
+    /// A host is alive. It comes out of [`Inbox::next`](crate::Inbox::next), too, and wakes whoever
+    /// waits there.
+    Heartbeat(Heartbeat),
     /// All hosts are gone: nothing more will come.
     Closed,
 }

@@ -52,16 +52,17 @@ mod names;
 mod plain;
 mod ranks;
 mod readback;
+mod resume;
 mod sink;
 mod who;
 pub mod wire;
 
-pub use address::{Launch, Offset, Span, Stream, StreamId, Timestamp};
+pub use address::{HostId, Launch, Offset, Span, Stream, StreamId, Timestamp};
 pub use budget::{Acquire, Budget, Lease};
 pub use chunk::Chunk;
 pub use field::{Field, FieldSource, Outlier};
 pub use fold::{Address, Emit, Entry, Fold, Folded, Line, Member, Off};
-pub use host::{Heard, HostEvent, HostMessage, Listener};
+pub use host::{Heard, Heartbeat, HostEvent, HostMessage, Listener, PingId};
 pub use job::{
     BarrierOutcome, Exit, Holder, MemoryKills, Stage, StageReport, StopCause, StopCauseError,
     StreamEnd, signal_text,
@@ -72,6 +73,7 @@ pub use names::{RankNames, RankNumbers};
 pub use plain::{Colours, Controls, colour_marks, is_plain, is_reset, plain_text, visible_text};
 pub use ranks::{MAX_RANK, RankSet, RankSetError};
 pub use readback::{ReadBack, ReadOutcome};
+pub use resume::Resume;
 pub use sink::{Accept, Sink};
 pub use who::{MAX_LIST_COLUMNS, Who, exceptions, rank_list, short_list};
 

@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Chunk, HostMessage, Listener, Offset, Span, StopCause, StreamId, Timestamp};
+use crate::{
+    Cause, Chunk, Heartbeat, HostId, HostMessage, Listener, Offset, PingId, Span, StopCause,
+    StreamId,
+};
 
-/// Numbers barriers; never reused in a job.
+/// Numbers barriers; never reused by a driver. Where a job may have several drivers, each begins at a
+/// random number.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
 )]
@@ -51,13 +55,8 @@ pub enum Message {
         /// Why.
         cause: Cause,
     },
-    /// The host is alive. Belongs to no stream.
-    Heartbeat {
-        /// The node rank of the host.
-        node: u32,
-        /// When it was sent.
-        time: Timestamp,
-    },
+    /// The host is alive. Belongs to no stream, and never waits behind output.
+    Heartbeat(Heartbeat),
     /// An event of a host or its ranks. Belongs to no stream, never waits behind output,
     /// and arrives before whatever the host sent after it.
     Host(HostMessage),
@@ -71,7 +70,7 @@ impl Message {
             Self::Flush { stream, .. } | Self::End { stream, .. } | Self::Skip { stream, .. } => {
                 Some(*stream)
             }
-            Self::Heartbeat { .. } | Self::Host(_) => None,
+            Self::Heartbeat(_) | Self::Host(_) => None,
         }
     }
 
@@ -85,7 +84,7 @@ impl Message {
 }
 
 /// What a driver asks of hosts. It has its own lane and never waits behind data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Control {
     /// Everything of `stream` below `through` has arrived.
@@ -107,7 +106,10 @@ pub enum Control {
         stream_to_client: bool,
     },
     /// Answer with a heartbeat.
-    Ping,
+    Ping {
+        /// What the heartbeat bears, when its sender looks for the answer.
+        id: Option<PingId>,
+    },
     /// End the ranks. Sent again it ends the grace.
     Stop {
         /// Why.
@@ -122,6 +124,14 @@ pub enum Control {
     },
     /// The driver has all that the host had to send: the host may go.
     Dismiss,
+    /// A host is no part of the job: it starts no rank, or stops those that it has. Others do not feel
+    /// spoken to.
+    Refuse {
+        /// Which host.
+        host: HostId,
+        /// Why, in words for whoever started it.
+        why: String,
+    },
 }
 
 /// Sends controls to hosts, from any thread and without blocking. Clones reach the same hosts.
@@ -158,7 +168,9 @@ impl fmt::Debug for ControlSender {
 /// 1. **Order.** Messages of one stream come in the order in which they were sent.
 /// 2. **Beside data.** Events of hosts go to the listener and never come out of
 ///    `next`. They wait for nobody to call `next`, and come before whatever the host sent after it.
-/// 3. **Nothing is missed.** Events that come before there is a listener are kept for it.
+///    Heartbeats go to the listener in the same way, and come out of `next` as well.
+/// 3. **Nothing is missed.** Events that come before there is a listener are kept for it; heartbeats
+///    are not.
 /// 4. **The end.** Once all senders are gone, `next` gives what is left and then `Closed`, and the
 ///    listener gets `Closed` once, last.
 ///

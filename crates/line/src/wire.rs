@@ -9,11 +9,12 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::{
-    Cause, Chunk, Control, Launch, Message, Offset, Span, Stream, StreamId, Timestamp, Version,
+    Cause, Chunk, Control, Heartbeat, HostId, Launch, Message, Offset, PingId, Resume, Span,
+    Stream, StreamId, Timestamp, Version,
 };
 
 /// The version byte of every frame.
-pub const WIRE_VERSION: u8 = 2;
+pub const WIRE_VERSION: u8 = 3;
 
 /// The longest frame taken, in bytes: a chunk is never above 1 MiB.
 pub const MAX_FRAME_BYTES: usize = 4 << 20;
@@ -65,7 +66,9 @@ mod kind {
     pub(super) const STOP: u8 = 20;
     pub(super) const SIGNAL: u8 = 21;
     pub(super) const DISMISS: u8 = 22;
+    pub(super) const REFUSE: u8 = 23;
     pub(super) const CREDIT: u8 = 32;
+    pub(super) const RESUME: u8 = 33;
 }
 
 /// What a frame held.
@@ -82,6 +85,9 @@ pub enum Frame {
         /// How many, as [`window_bytes`] counts them.
         bytes: u64,
     },
+    /// From where the receiver wants output. It comes before the first credit; without it all is
+    /// wanted.
+    Resume(Resume),
 }
 
 /// What a message of a stream costs of the window beside its payload, in bytes.
@@ -91,7 +97,7 @@ const MESSAGE_WINDOW_BYTES: usize = 64;
 /// Nothing, when it belongs to no stream.
 pub fn window_bytes(message: &Message) -> usize {
     let payload = match message {
-        Message::Host(_) | Message::Heartbeat { .. } => return 0,
+        Message::Host(_) | Message::Heartbeat(_) => return 0,
         Message::Skip { cause, .. } => cause.as_str().len(),
         other => other.payload_bytes(),
     };
@@ -127,10 +133,11 @@ pub fn encode_message(message: &Message, out: &mut BytesMut) {
             out.put_u64_le(span.to.0);
             out.put_slice(cause.as_str().as_bytes());
         }
-        Message::Heartbeat { node, time } => {
+        Message::Heartbeat(Heartbeat { host, time, answers }) => {
             out.put_u8(kind::HEARTBEAT);
-            out.put_u32_le(*node);
+            out.put_u64_le(host.0);
             out.put_u64_le(time.0);
+            put_ping(out, *answers);
         }
         Message::Host(event) => {
             out.put_u8(kind::HOST);
@@ -145,6 +152,15 @@ pub fn encode_credit(bytes: u64, out: &mut BytesMut) {
     framed(out, |out| {
         out.put_u8(kind::CREDIT);
         out.put_u64_le(bytes);
+    });
+}
+
+/// Appends where output is wanted from as one frame.
+pub fn encode_resume(resume: &Resume, out: &mut BytesMut) {
+    framed(out, |out| {
+        out.put_u8(kind::RESUME);
+        let text = serde_json::to_vec(resume).expect("BUG: places become JSON");
+        out.put_slice(&text);
     });
 }
 
@@ -164,7 +180,10 @@ pub fn encode_control(control: &Control, out: &mut BytesMut) {
             out.put_u8(kind::SET_MODE);
             out.put_u8(u8::from(*stream_to_client));
         }
-        Control::Ping => out.put_u8(kind::PING),
+        Control::Ping { id } => {
+            out.put_u8(kind::PING);
+            put_ping(out, *id);
+        }
         Control::Stop { cause } => {
             out.put_u8(kind::STOP);
             out.put_slice(cause.to_string().as_bytes());
@@ -175,6 +194,11 @@ pub fn encode_control(control: &Control, out: &mut BytesMut) {
             out.put_i32_le(*signal);
         }
         Control::Dismiss => out.put_u8(kind::DISMISS),
+        Control::Refuse { host, why } => {
+            out.put_u8(kind::REFUSE);
+            out.put_u64_le(host.0);
+            out.put_slice(why.as_bytes());
+        }
     });
 }
 
@@ -221,10 +245,18 @@ fn decode_body(mut body: Reader) -> Result<Frame, WireError> {
             span: Span::new(Offset(body.u64()?), Offset(body.u64()?)),
             cause: Cause::parse(&body.text()?),
         },
-        kind::HEARTBEAT => Message::Heartbeat { node: body.u32()?, time: Timestamp(body.u64()?) },
+        kind::HEARTBEAT => Message::Heartbeat(Heartbeat {
+            host: HostId(body.u64()?),
+            time: Timestamp(body.u64()?),
+            answers: body.ping()?,
+        }),
         kind::HOST => {
             let event = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
             Message::Host(event)
+        }
+        kind::RESUME => {
+            let places = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
+            return Ok(Frame::Resume(places));
         }
         kind::CREDIT => return Ok(Frame::Credit { bytes: body.u64()? }),
         _ => return decode_control(body).map(Frame::Control),
@@ -239,7 +271,7 @@ fn decode_control(mut body: Reader) -> Result<Control, WireError> {
         }
         kind::BARRIER => Ok(Control::Flush { version: Version(body.u64()?) }),
         kind::SET_MODE => Ok(Control::SetMode { stream_to_client: body.u8()? != 0 }),
-        kind::PING => Ok(Control::Ping),
+        kind::PING => Ok(Control::Ping { id: body.ping()? }),
         kind::STOP => {
             let cause = body.text()?.parse().map_err(|_| body.malformed())?;
             Ok(Control::Stop { cause })
@@ -250,6 +282,7 @@ fn decode_control(mut body: Reader) -> Result<Control, WireError> {
             Ok(Control::Signal { rank, signal })
         }
         kind::DISMISS => Ok(Control::Dismiss),
+        kind::REFUSE => Ok(Control::Refuse { host: HostId(body.u64()?), why: body.text()? }),
         found => Err(WireError::Kind { found }),
     }
 }
@@ -270,6 +303,13 @@ fn put_stream(out: &mut BytesMut, id: StreamId) {
         Stream::Stdout => 1,
         Stream::Stderr => 2,
     });
+}
+
+/// Nothing is where nobody looks for an answer.
+fn put_ping(out: &mut BytesMut, id: Option<PingId>) {
+    if let Some(id) = id {
+        out.put_u64_le(id.0);
+    }
 }
 
 /// Takes fields from the front of a frame.
@@ -303,6 +343,11 @@ impl Reader {
             _ => return Err(self.malformed()),
         };
         Ok(StreamId { launch, rank, stream })
+    }
+
+    /// The last field of its frame, where there is one.
+    fn ping(&mut self) -> Result<Option<PingId>, WireError> {
+        if self.rest.is_empty() { Ok(None) } else { self.u64().map(PingId).map(Some) }
     }
 
     /// What is left, which must be something.

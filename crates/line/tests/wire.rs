@@ -3,10 +3,12 @@
 use bytes::{Bytes, BytesMut};
 use lastline_line::wire::{
     Frame, WIRE_VERSION, WireError, decode, encode_control, encode_credit, encode_message,
+    encode_resume,
 };
 use lastline_line::{
-    Cause, Chunk, Control, Exit, HostEvent, HostMessage, Launch, Message, Offset, Span, Stage,
-    StageReport, StopCause, Stream, StreamId, Timestamp, Version,
+    Cause, Chunk, Control, Exit, Heartbeat, HostEvent, HostId, HostMessage, Launch, Message,
+    Offset, PingId, Resume, Span, Stage, StageReport, StopCause, Stream, StreamId, Timestamp,
+    Version,
 };
 use proptest::prelude::*;
 
@@ -36,8 +38,9 @@ fn frame() -> impl Strategy<Value = Frame> {
                 Frame::Message(Message::Skip { stream, span, cause: Cause::parse(&why) })
             }
         ),
-        (any::<u32>(), any::<u64>()).prop_map(|(node, time)| {
-            Frame::Message(Message::Heartbeat { node, time: Timestamp(time) })
+        (any::<u64>(), any::<u64>(), ping()).prop_map(|(host, time, answers)| {
+            let (host, time) = (HostId(host), Timestamp(time));
+            Frame::Message(Message::Heartbeat(Heartbeat { host, time, answers }))
         }),
         (stream(), any::<u64>()).prop_map(|(stream, through)| {
             Frame::Control(Control::Acknowledge { stream, through: Offset(through) })
@@ -45,20 +48,37 @@ fn frame() -> impl Strategy<Value = Frame> {
         any::<u64>().prop_map(|v| Frame::Control(Control::Flush { version: Version(v) })),
         any::<bool>().prop_map(|on| Frame::Control(Control::SetMode { stream_to_client: on })),
         control().prop_map(Frame::Control),
-        (any::<u32>(), host_event())
-            .prop_map(|(node, event)| Frame::Message(Message::Host(HostMessage { node, event }))),
+        (any::<u64>(), host_event()).prop_map(|(host, event)| {
+            Frame::Message(Message::Host(HostMessage { host: HostId(host), event }))
+        }),
         any::<u64>().prop_map(|bytes| Frame::Credit { bytes }),
+        resume().prop_map(Frame::Resume),
     ]
+}
+
+fn resume() -> impl Strategy<Value = Resume> {
+    let place = (stream(), any::<u64>()).prop_map(|(stream, at)| (stream, Offset(at)));
+    prop_oneof![
+        Just(Resume::Start),
+        Just(Resume::Now),
+        prop::collection::vec(place, 0..4).prop_map(Resume::After),
+    ]
+}
+
+fn ping() -> impl Strategy<Value = Option<PingId>> {
+    prop::option::of(any::<u64>().prop_map(PingId))
 }
 
 fn control() -> impl Strategy<Value = Control> {
     prop_oneof![
-        Just(Control::Ping),
+        ping().prop_map(|id| Control::Ping { id }),
         Just(Control::Dismiss),
         Just(Control::Stop { cause: StopCause::Owner }),
         (1..65).prop_map(|signal| Control::Stop { cause: StopCause::Signal(signal) }),
         (prop::option::of(0..u32::MAX), any::<i32>())
             .prop_map(|(rank, signal)| Control::Signal { rank, signal }),
+        (any::<u64>(), ".{1,30}")
+            .prop_map(|(host, why)| Control::Refuse { host: HostId(host), why }),
     ]
 }
 
@@ -78,6 +98,7 @@ fn host_event() -> impl Strategy<Value = HostEvent> {
             HostEvent::Barrier { version: Version(version), streams }
         }),
         any::<String>().prop_map(|why| HostEvent::Lost { why }),
+        any::<String>().prop_map(|why| HostEvent::Refused { why }),
         Just(HostEvent::Stage(StageReport::new(Stage::Eof, std::time::Duration::ZERO, true))),
     ]
 }
@@ -89,6 +110,7 @@ fn encode(frames: &[Frame]) -> BytesMut {
             Frame::Message(message) => encode_message(message, &mut out),
             Frame::Control(control) => encode_control(control, &mut out),
             Frame::Credit { bytes } => encode_credit(*bytes, &mut out),
+            Frame::Resume(resume) => encode_resume(resume, &mut out),
             other => panic!("{other:?} is a frame that is not tried here"),
         }
     }

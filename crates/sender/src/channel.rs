@@ -113,6 +113,9 @@ impl Transport for ChannelTransport {
             }
             return refused(message, Reason::Full);
         };
+        if let Message::Heartbeat(heartbeat) = &message {
+            self.events.0.beat(*heartbeat);
+        }
         match self.messages.try_send((message, lease)) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full((message, _)) | TrySendError::Closed((message, _))) => {
@@ -232,7 +235,8 @@ impl Drop for Messages {
 
 impl Controls {
     fn send(&self, control: Control) {
-        if self.0.try_send(control).is_err() {
+        if let Err(error) = self.0.try_send(control) {
+            let control = error.into_inner();
             tracing::trace!(?control, "nobody listens to the client any more");
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lastline_line::{Heard, HostMessage, Listener};
+use lastline_line::{Heard, Heartbeat, HostMessage, Listener};
 
 /// Hands the events of hosts to a listener, or keeps them until there is one: the part of an
 /// [`Inbox`](lastline_line::Inbox) that is the same for every transport.
@@ -31,6 +31,14 @@ impl EventLane {
     /// Gives the listener an event.
     pub fn deliver(&self, message: HostMessage) {
         self.lane().deliver(Heard::Host(message));
+    }
+
+    /// Tells the listener, if there is one, that a host is alive.
+    pub fn beat(&self, heartbeat: Heartbeat) {
+        let mut lane = self.lane();
+        if lane.listener.is_some() {
+            lane.deliver(Heard::Heartbeat(heartbeat));
+        }
     }
 
     /// All hosts are gone; the listener gets that once, and nothing after it.

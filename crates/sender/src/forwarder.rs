@@ -18,6 +18,9 @@ mod control;
 /// The cause of what was dropped as asked for.
 pub(crate) const DROPPED: &str = "dropped: the driver was slower than the rank";
 
+/// The cause of what the far side does not want.
+const UNWANTED: Cause = Cause::Withheld(Withheld::StreamingOff);
+
 /// What the worker has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -215,7 +218,7 @@ impl Forwarder {
             return;
         };
         while let Poll::Ready(Ok(control)) = gone.poll_control(&mut context) {
-            self.handle_control(control);
+            self.handle_control(&control);
         }
     }
 
@@ -229,8 +232,13 @@ impl Forwarder {
         if may_read && let Some((stream, span)) = self.backlog.begin_reading() {
             return Step::ReadBack(stream, span);
         }
-        while let Some((_, item)) = self.backlog.front() {
+        while let Some((stream, item)) = self.backlog.front() {
             let message = match item {
+                Item::Filed { span, .. } if self.unwanted_below(stream) > span.from => {
+                    let to = span.to.min(self.unwanted_below(stream));
+                    let (span, cause) = (Span::new(span.from, to), UNWANTED);
+                    Message::Skip { stream, span, cause }
+                }
                 Item::Filed { .. } => {
                     self.backlog.set_aside();
                     match may_read.then(|| self.backlog.begin_reading()).flatten() {
@@ -241,9 +249,10 @@ impl Forwarder {
                 Item::Held(chunk, _) => Message::Data(chunk.clone()),
                 Item::Mark(message) => message.clone(),
             };
+            let end = end_of(&message);
             match self.send(message) {
                 Ok(()) => {
-                    self.backlog.pop();
+                    self.sent_front(stream, end);
                     self.moved += 1;
                 }
                 Err(refused) if refused.reason == Reason::Full => return Step::Full,
@@ -254,6 +263,20 @@ impl Forwarder {
             self.behind = self.options.spill_after.is_zero();
         }
         Step::Idle
+    }
+
+    fn unwanted_below(&self, stream: StreamId) -> Offset {
+        self.route.as_ref().map_or(Offset::ZERO, |route| route.unwanted_below(stream))
+    }
+
+    /// The item at the front has been sent up to `end`; what is left of it is next.
+    fn sent_front(&mut self, stream: StreamId, end: Option<Offset>) {
+        if let (Some(Item::Filed { span, time, since }), Some(end)) = (self.backlog.pop(), end)
+            && end < span.to
+        {
+            let span = Span::new(end, span.to);
+            self.backlog.put_back(stream, Item::Filed { span, time, since });
+        }
     }
 
     /// The bytes of `stream` from `from` on, which were spilled, have been read back, or `None` when

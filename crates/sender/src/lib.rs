@@ -56,7 +56,8 @@
 //!
 //! # What it does not do
 //!
-//! It frames no lines and opens no files; it does not send again on a new connection.
+//! It frames no lines and opens no files; only [`framed::reconnecting`] sends again on a new
+//! connection.
 
 mod backlog;
 mod channel;

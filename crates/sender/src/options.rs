@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Control, ReadBack};
+use lastline_line::{Control, HostId, ReadBack};
 
 use crate::transport::Closed;
 
@@ -28,8 +28,8 @@ pub type ControlHandler = Arc<dyn Fn(Result<Control, Closed>) + Send + Sync>;
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// This host's number, for the heartbeat. Default: 0.
-    pub node: u32,
+    /// Which host sends. Default: the one in the driver's own process.
+    pub host: HostId,
     /// What happens when the client is slower than a rank. Default: spool.
     pub when_full: WhenFull,
     /// How many bytes of chunks wait in memory before that happens. Default: 2 MiB.
@@ -51,7 +51,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            node: 0,
+            host: HostId::HERE,
             when_full: WhenFull::Spool,
             held_bytes: 2 << 20,
             spill_after: Duration::from_millis(50),
@@ -65,7 +65,7 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
-            .field("node", &self.node)
+            .field("host", &self.host)
             .field("when_full", &self.when_full)
             .field("held_bytes", &self.held_bytes)
             .field("spill_after", &self.spill_after)

@@ -83,7 +83,7 @@ impl Reads {
 }
 
 /// Reads from the start of `span`; `None` when it is not filed yet. Blocks for the disk.
-fn fetch(files: &dyn ReadBack, stream: StreamId, span: Span) -> Option<Fetched> {
+pub(crate) fn fetch(files: &dyn ReadBack, stream: StreamId, span: Span) -> Option<Fetched> {
     let most = usize::try_from(span.len()).unwrap_or(usize::MAX).min(READ_BACK_BYTES);
     let mut buffer = vec![0; most];
     match files.read_back(stream, span.from, &mut buffer) {

@@ -67,7 +67,7 @@ impl Sender {
 
     /// Sends a heartbeat now, if there is room: whoever receives looks up.
     pub fn send_heartbeat(&self) {
-        beat(&self.shared);
+        beat(&self.shared, None);
     }
 
     /// Waits until everything that was taken is sent and stored, or cannot be any more. Cancel-safe.

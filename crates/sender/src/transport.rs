@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use lastline_line::{Control, Message};
+use lastline_line::{Control, Message, Offset, StreamId};
 
 /// The far side is gone for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ pub struct Refused {
 ///
 /// # Laws
 ///
-/// 1. **Order.** Messages arrive as they were sent; none is doubled.
+/// 1. **Order.** Messages of one stream arrive as they were sent; none is doubled.
 /// 2. **Bounded.** What was taken and not received yet is bounded in bytes; over the bound
 ///    `try_send` is refused as `Full`, which gives the message back.
 /// 3. **Progress.** After `Full`, `poll_ready` becomes ready once there is room or the far side is
@@ -58,6 +58,12 @@ pub trait Transport: Send {
     /// Whether what `try_send` took counts as stored at once, without an acknowledgement.
     fn stores_on_send(&self) -> bool {
         false
+    }
+
+    /// Below here nobody wants the output of `stream`: it counts as withheld, and is not read again
+    /// to be sent. Default: all is wanted.
+    fn unwanted_below(&self, _stream: StreamId) -> Offset {
+        Offset::ZERO
     }
 }
 
@@ -89,5 +95,8 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
     }
     fn stores_on_send(&self) -> bool {
         (**self).stores_on_send()
+    }
+    fn unwanted_below(&self, stream: StreamId) -> Offset {
+        (**self).unwanted_below(stream)
     }
 }

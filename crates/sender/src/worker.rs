@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use lastline_line::{Control, Message, Timestamp};
+use lastline_line::{Control, Heartbeat, Message, PingId, Timestamp};
 use tokio::time::Instant;
 
 use crate::forwarder::Step;
@@ -83,7 +83,7 @@ pub(crate) async fn work_on(shared: Arc<SenderState>, heartbeat: Duration) {
                 handle_control(&shared, control);
             }
             WorkerEvent::Beat => {
-                beat(&shared);
+                beat(&shared, None);
                 next_beat = Instant::now() + heartbeat;
             }
         }
@@ -122,11 +122,10 @@ async fn room(shared: &SenderState, hold: Hold) {
 }
 
 fn handle_control(shared: &SenderState, control: Option<Control>) {
-    if control == Some(Control::Ping) {
-        beat(shared);
-    }
-    if let Some(Control::Acknowledge { .. } | Control::SetMode { .. } | Control::Ping) = control {
-        return;
+    match control {
+        Some(Control::Ping { id }) => return beat(shared, id),
+        Some(Control::Acknowledge { .. } | Control::SetMode { .. }) => return,
+        _ => {}
     }
     let on_control = shared.forwarder().options.on_control.clone();
     if let Some(on_control) = on_control {
@@ -139,9 +138,10 @@ fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
 
-pub(crate) fn beat(shared: &SenderState) {
+/// Sends a heartbeat, which may answer a ping.
+pub(crate) fn beat(shared: &SenderState, answers: Option<PingId>) {
     let time = now();
     let mut forwarder = shared.forwarder();
-    let node = forwarder.options.node;
-    forwarder.beat(Message::Heartbeat { node, time });
+    let host = forwarder.options.host;
+    forwarder.beat(Message::Heartbeat(Heartbeat { host, time, answers }));
 }

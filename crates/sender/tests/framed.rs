@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use lastline_line::wire::{Frame, decode, encode_credit, encode_message, window_bytes};
 use lastline_line::{
-    Accept, Control, Heard, HostEvent, HostMessage, Inbox as _, Message, Offset, Sink as _,
-    StopCause, Timestamp, Version,
+    Accept, Control, Heard, Heartbeat, HostEvent, HostId, HostMessage, Inbox as _, Message, Offset,
+    Sink as _, StopCause, Timestamp, Version,
 };
 use lastline_sender::framed::{self, FramedInbox, FramedTransport, InboxHandle, shared_inbox};
 use lastline_sender::{Options, Sender, Transport as _, send};
@@ -22,8 +22,8 @@ fn data(rank: u32, start: u64, bytes: usize) -> Message {
     Message::Data(chunk(stdout(rank), start, &vec![b'x'; bytes]))
 }
 
-fn host(node: u32, event: HostEvent) -> Message {
-    Message::Host(HostMessage { node, event })
+fn host(host: u32, event: HostEvent) -> Message {
+    Message::Host(HostMessage { host: HostId(host.into()), event })
 }
 
 fn stage() -> HostEvent {
@@ -46,9 +46,9 @@ impl Events {
         self.0.lock().expect("no panic").clone()
     }
 
-    fn lost(&self) -> Vec<(u32, String)> {
+    fn lost(&self) -> Vec<(HostId, String)> {
         let lost = |event| match event {
-            Heard::Host(HostMessage { node, event: HostEvent::Lost { why } }) => Some((node, why)),
+            Heard::Host(HostMessage { host, event: HostEvent::Lost { why } }) => Some((host, why)),
             _ => None,
         };
         self.all().into_iter().filter_map(lost).collect()
@@ -103,7 +103,7 @@ async fn several_peers_share_an_inbox_and_get_the_same_controls() {
     }
     let [first, mut second] = peers;
     drop(first);
-    until(|| events.lost() == [(0, "the connection ended".to_owned())]).await;
+    until(|| events.lost() == [(HostId(0), "the connection ended".to_owned())]).await;
     send(&mut second, host(1, HostEvent::Down)).await.unwrap();
     drop(second);
     assert_eq!(recv(&mut inbox).await, None);
@@ -115,7 +115,7 @@ async fn several_peers_share_an_inbox_and_get_the_same_controls() {
 async fn a_host_that_comes_late_is_in_the_same_mode() {
     let (handle, inbox) = shared_inbox(WINDOW);
     let mode = Control::SetMode { stream_to_client: false };
-    inbox.control_sender().send(mode);
+    inbox.control_sender().send(mode.clone());
     assert_eq!(control(&mut connect(&handle)).await, Some(mode));
 }
 
@@ -138,7 +138,8 @@ async fn unread_output_stops_at_the_window_and_goes_on_with_the_credit() {
         }
         all
     };
-    let heartbeat = Message::Heartbeat { node: 0, time: Timestamp(1) };
+    let beat = Heartbeat { host: HostId::HERE, time: Timestamp(1), answers: None };
+    let heartbeat = Message::Heartbeat(beat);
     transport.try_send(heartbeat.clone()).unwrap();
     assert_eq!(frames(&mut near, 1).await, [Frame::Message(heartbeat)], "before any credit");
     let each = window_bytes(&data(0, 0, 100)) as u64;
@@ -192,7 +193,10 @@ async fn what_is_no_frame_cuts_the_peer_off_and_loses_its_host() {
         let mut peer = by_hand(&handle);
         peer.write_all(&good).await.unwrap();
         peer.write_all(bad).await.unwrap();
-        until(|| events.lost().iter().any(|(node, found)| *node == 7 && found.contains(why))).await;
+        until(|| {
+            events.lost().iter().any(|(host, found)| *host == HostId(7) && found.contains(why))
+        })
+        .await;
         assert!(words.text().contains(why), "{}", words.text());
         let mut rest = Vec::new();
         peer.read_to_end(&mut rest).await.unwrap();
@@ -264,17 +268,20 @@ async fn a_host_is_reached_and_answers_while_its_output_is_unread() {
     let signal = Control::Signal { rank: Some(0), signal: 10 };
     let stop = Control::Stop { cause: StopCause::Owner };
     let said = [flush, signal, stop];
-    said.iter().for_each(|control| controls.send(*control));
+    said.iter().for_each(|control| controls.send(control.clone()));
     until(|| asked.lock().unwrap().len() == 3).await;
     assert_eq!(*asked.lock().unwrap(), said.map(Ok));
     let streams = vec![stdout(0)];
     let answer = HostEvent::Barrier { version: Version(1), streams };
     assert!(sender.send_event(answer.clone()));
-    until(|| events.all() == [Heard::Host(HostMessage { node: 0, event: answer.clone() })]).await;
+    until(|| {
+        events.all() == [Heard::Host(HostMessage { host: HostId::HERE, event: answer.clone() })]
+    })
+    .await;
     controls.send(Control::SetMode { stream_to_client: false });
-    controls.send(Control::Ping);
+    controls.send(Control::Ping { id: None });
     let mut before = 0;
-    while !matches!(recv(&mut inbox).await, Some(Message::Heartbeat { .. })) {
+    while !matches!(recv(&mut inbox).await, Some(Message::Heartbeat(_))) {
         before += 1;
     }
     assert!(before < 50, "{before} of 100 messages came before it");

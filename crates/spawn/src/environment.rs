@@ -6,14 +6,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::sync::Arc;
 
+use crate::Placement;
+
 /// What the variables are made from.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Environment {
     /// The job's id: `LASTLINE_JOB_ID`.
     pub job: String,
-    /// How many ranks there are.
-    pub procs: u32,
+    /// Which ranks are started here, and of how many.
+    pub placement: Placement,
     /// Where the ranks find each other: `MASTER_PORT`, unless a launcher or the user has set that. One
     /// that an outer job has set is kept by a job of one rank, which is a rank of that job.
     pub master_port: u16,
@@ -35,17 +37,23 @@ const OWN_PORT: &str = "LASTLINE_MASTER_PORT";
 const CLAIMS: usize = 16;
 
 impl Environment {
-    /// For so many ranks of `job`, which meet at a port that is free now.
-    pub fn new(job: impl Into<String>, procs: u32) -> Self {
-        let (master_port, _claim) = claim_port();
-        let extra = Vec::new();
-        Self { job: job.into(), procs, master_port, _claim, buffered: false, extra }
+    /// For the ranks of `job` that are started here. They meet at a port that is free now; where others
+    /// start ranks of the job, too, at one that all of them find without asking: made of its id.
+    pub fn new(job: impl Into<String>, placement: Placement) -> Self {
+        let (job, extra) = (job.into(), Vec::new());
+        let (master_port, _claim) = match placement.master_port {
+            Some(port) => (port, None),
+            None if placement.is_part() => (port_of(&job), None),
+            None => claim_port(),
+        };
+        Self { job, placement, master_port, _claim, buffered: false, extra }
     }
 
-    /// What `rank` gets on top of the variables `inherited`; `None` takes one away.
+    /// What `rank`, as the whole job counts, gets on top of the variables `inherited`; `None` takes
+    /// one away.
     ///
-    /// What a launcher has set is kept: the address of the master always, and a rank's own
-    /// numbers where this host has one rank, since several cannot share them.
+    /// What a launcher has set is kept: the address of the master, unless the placement has one; and a
+    /// rank's own numbers where it is the only rank of the job that is known of here.
     pub fn of(
         &self,
         rank: u32,
@@ -54,29 +62,32 @@ impl Environment {
         let has = |name: &str| inherited.iter().any(|(key, _)| key == OsStr::new(name));
         let mut env: Vec<(OsString, Option<OsString>)> = Vec::new();
         let mut set = |name: &str, value: String| env.push((name.into(), Some(value.into())));
-        let (own, all) = (rank.to_string(), self.procs.to_string());
+        let (at, own) = (&self.placement, rank.to_string());
+        let placed = at.is_part() || at.launcher.is_some();
         let numbers = [
-            ("RANK", &own),
-            ("LOCAL_RANK", &own),
-            ("WORLD_SIZE", &all),
-            ("LOCAL_WORLD_SIZE", &all),
+            ("RANK", rank),
+            ("LOCAL_RANK", at.local_rank(rank)),
+            ("WORLD_SIZE", at.world_size),
+            ("LOCAL_WORLD_SIZE", at.local_world_size),
         ];
         for (name, value) in numbers {
-            if self.procs > 1 || !has(name) {
-                set(name, value.clone());
+            if placed || at.procs > 1 || !has(name) {
+                set(name, value.to_string());
             }
         }
-        let defaults =
-            [("NODE_RANK", String::from("0")), ("MASTER_ADDR", String::from("127.0.0.1"))];
-        for (name, value) in defaults {
-            if !has(name) {
-                set(name, value);
-            }
+        if placed || !has("NODE_RANK") {
+            set("NODE_RANK", at.node_rank.to_string());
+        }
+        // Of several machines none is the first one that this one is sure to reach.
+        let here = (at.nodes == 1 && !has("MASTER_ADDR")).then(|| String::from("127.0.0.1"));
+        if let Some(address) = at.master_addr.clone().or(here) {
+            set("MASTER_ADDR", address);
         }
         let value = |name: &str| inherited.iter().find(|(key, _)| key == OsStr::new(name));
         let port = value("MASTER_PORT").map(|(_, port)| port);
         let of_outer_job = port.is_some() && port == value(OWN_PORT).map(|(_, port)| port);
-        if port.is_none() || of_outer_job && self.procs > 1 {
+        let told = at.master_port.is_some();
+        if told || port.is_none() || of_outer_job && (placed || at.procs > 1) {
             set("MASTER_PORT", self.master_port.to_string());
             set(OWN_PORT, self.master_port.to_string());
         }
@@ -90,6 +101,18 @@ impl Environment {
         env.extend(self.extra.iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
         env
     }
+}
+
+/// A port for the ranks of a job that several processes start, which is the same for all of them: among
+/// 10,000 below those that Linux gives to whoever asks for any (32768 and above). FNV-1a spreads the ids
+/// (Fowler, Noll, Vo; <http://www.isthe.com/chongo/tech/comp/fnv/>).
+fn port_of(job: &str) -> u16 {
+    const FIRST: u32 = 20_000;
+    const PORTS: u32 = 10_000;
+    let hash = job
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    u16::try_from(FIRST + hash % PORTS).expect("BUG: below 30,000")
 }
 
 /// A port that is free, and that no other job has been given, as long as the claim is held.
@@ -117,9 +140,14 @@ mod tests {
     use super::*;
 
     fn given(procs: u32, inherited: &[(&str, &str)], name: &str) -> Option<String> {
+        given_at(Placement::alone(procs), inherited, name)
+    }
+
+    fn given_at(placement: Placement, inherited: &[(&str, &str)], name: &str) -> Option<String> {
+        let last = placement.first_rank + placement.procs - 1;
         let environment = Environment {
             job: "j".into(),
-            procs,
+            placement,
             master_port: 4000,
             _claim: None,
             buffered: false,
@@ -128,7 +156,7 @@ mod tests {
         let inherited: Vec<(OsString, OsString)> =
             inherited.iter().map(|(key, value)| (key.into(), value.into())).collect();
         let mut env = inherited.clone();
-        for (key, value) in environment.of(procs - 1, &inherited) {
+        for (key, value) in environment.of(last, &inherited) {
             env.retain(|(other, _)| *other != key);
             env.extend(value.map(|value| (key, value)));
         }
@@ -168,9 +196,52 @@ mod tests {
 
     #[test]
     fn no_two_jobs_at_a_time_are_given_one_port() {
-        let all: Vec<Environment> = (0..200).map(|_| Environment::new("j", 2)).collect();
+        let all: Vec<Environment> =
+            (0..200).map(|_| Environment::new("j", Placement::alone(2))).collect();
         let ports: std::collections::HashSet<u16> = all.iter().map(|one| one.master_port).collect();
         assert_eq!(ports.len(), all.len());
+    }
+
+    #[test]
+    fn a_part_of_a_job_has_the_numbers_of_the_whole() {
+        let variables = [
+            ("OMPI_COMM_WORLD_RANK", "3"),
+            ("OMPI_COMM_WORLD_SIZE", "4"),
+            ("OMPI_COMM_WORLD_LOCAL_RANK", "1"),
+            ("OMPI_COMM_WORLD_LOCAL_SIZE", "2"),
+        ];
+        let inherited = [("RANK", "0"), ("WORLD_SIZE", "1"), ("NODE_RANK", "9")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let flags = crate::PlacementFlags { procs: 2, ..Default::default() };
+        let mut placement = Placement::from_launcher(&variables, &flags).unwrap();
+        let table = [
+            ("RANK", "7"),
+            ("LOCAL_RANK", "3"),
+            ("WORLD_SIZE", "8"),
+            ("LOCAL_WORLD_SIZE", "4"),
+            ("NODE_RANK", "1"),
+            ("LASTLINE_RANK", "7"),
+        ];
+        for (name, value) in table {
+            let found = given_at(placement.clone(), &inherited, name);
+            assert_eq!(found.as_deref(), Some(value), "{name}");
+        }
+        assert_eq!(given_at(placement.clone(), &inherited, "MASTER_ADDR"), None);
+        placement.master_addr = Some("first".into());
+        let found = given_at(placement, &[("MASTER_ADDR", "other")], "MASTER_ADDR");
+        assert_eq!(found.as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn all_parts_of_a_job_meet_at_one_port() {
+        let mut part = Placement::alone(2);
+        part.world_size = 4;
+        let port = |job: &str| Environment::new(job, part.clone()).master_port;
+        assert_eq!(port("a job"), port("a job"));
+        assert_ne!(port("a job"), port("another"));
+        assert!((20_000..30_000).contains(&port("a job")));
+        let told = Placement { master_port: Some(7), ..part.clone() };
+        assert_eq!(Environment::new("a job", told).master_port, 7);
     }
 
     #[test]

@@ -7,15 +7,16 @@ use lastline_fold::{Cause, Excerpt, Failures, fold_failures};
 use lastline_jobs::{FirstFailure, LeftOut, OtherFailure};
 use lastline_line::{Exit, Stream};
 
-use super::record::{Record, RunRecord, RunState};
+use super::record::{First, Record};
+use super::runs::{RunRecord, RunState};
 
 /// How many lines of a rank are told.
 const MAX_LINES: usize = 20;
 
 /// The first failure, with the others by what they said.
 pub(super) fn first_failure(record: &Record) -> Option<FirstFailure> {
-    let run = record.first_failure()?;
-    let mut first = FirstFailure::new(run.rank, record.host_name(run.node));
+    let First { run, uncertainty, unmeasured } = record.first_failure()?;
+    let mut first = FirstFailure::new(run.rank, record.host_name(run.host));
     match run.state {
         RunState::Exited(Exit::Signal(signal)) => first.signal = Some(signal),
         _ => first.code = run.exit_code(),
@@ -23,6 +24,8 @@ pub(super) fn first_failure(record: &Record) -> Option<FirstFailure> {
     first.killed_for_memory = record.was_killed_for_memory(run.rank);
     let ran = run.ended.map_or(Duration::ZERO, |ended| ended.since(run.started));
     first.after_seconds = ran.as_secs_f64();
+    first.clock_uncertainty_seconds = uncertainty.map(|within| within.as_secs_f64());
+    first.clocks_unmeasured = unmeasured;
     let failed = failed_ranks(record, run);
     if let Some(cause) = &failed[0].cause {
         let lines = &run.stream(cause.stream).last_lines;
@@ -74,7 +77,7 @@ impl<'a> Failed<'a> {
 fn failed_ranks<'a>(record: &'a Record, first: &'a RunRecord) -> Vec<Failed<'a>> {
     let mut seen = BTreeSet::from([first.rank]);
     let mut failed = vec![Failed::of(first)];
-    let own = record.runs().into_iter().filter(|run| run.failed() && !run.stopped);
+    let own = record.runs.in_order().into_iter().filter(|run| run.failed() && !run.stopped);
     failed.extend(own.filter(|run| seen.insert(run.rank)).map(Failed::of));
     failed
 }

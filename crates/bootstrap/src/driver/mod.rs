@@ -4,40 +4,49 @@
 //! What hosts say is put on [`record`] by whoever receives it, at once; one loop ([`run`]) looks at
 //! the record whenever that changes, and decides.
 
+mod admitted;
 mod barriers;
 mod failure;
+mod handle;
+mod heard;
+mod hosts;
 mod record;
 mod report;
 mod run;
+mod runs;
 mod status;
+mod streams;
+mod trips;
+mod writers;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use lastline_appender::AppenderError;
-use lastline_client::{Client, EntryStream, Label, Labels, LineStream, SubscribeOptions, Verdicts};
-use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE, Report};
-use lastline_line::{
-    Control, ControlSender, Fold, Heard, HostEvent, HostMessage, Inbox, RankSet, ReadBack,
-    StopCause, Version,
-};
+use lastline_client::{Client, Labels, Verdicts};
+use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE};
+use lastline_line::{Control, ControlSender, Inbox, RankSet, ReadBack, Version};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use self::admitted::{Admitted, Gate};
 use self::barriers::Barriers;
-use self::record::{Consequence, Record};
-use self::run::{DriverLoop, ReportWriters, Request, Settings};
+pub use self::handle::{Driver, DriverHandle};
+use self::record::{Expected, Record};
+use self::run::{DriverLoop, Request, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
+use self::trips::Trips;
+use self::writers::ReportWriters;
 use crate::clock::Clock;
 use crate::plan::{Console, Plan};
 use crate::shutdown::Limits;
 use crate::{SpawnError, lock, sizes};
 
-/// How many hosts a job has.
-const HOSTS: usize = 1;
+/// After how much silence a host is no better than one that is lost to a barrier: two of its heartbeats
+/// were missed.
+const SILENT: Duration = Duration::from_secs(6);
 /// How much later than its own deadline a host may say that it is done.
 const HOST_SLACK: Duration = Duration::from_secs(2);
 
@@ -46,12 +55,24 @@ pub struct DriverBuilder {
     plan: Arc<Plan>,
     console: Console,
     read_back: Option<Arc<dyn ReadBack>>,
+    lost_after: Option<Duration>,
 }
 
 impl DriverBuilder {
     /// A driver of one host, which shows on `console` and keeps to the limits of `plan`.
     pub fn new(plan: impl Into<Arc<Plan>>, console: Console) -> Self {
-        Self { plan: plan.into(), console, read_back: None }
+        Self { plan: plan.into(), console, read_back: None, lost_after: None }
+    }
+
+    /// A driver of hosts at a distance, as many as it takes to have every rank of the job. One of
+    /// which nothing is heard for so long is lost; hosts send a heartbeat every 2 s.
+    ///
+    /// The first host says how many ranks there are. One that says otherwise, or claims a rank that
+    /// another one runs, is refused, and nothing of it is shown or counted. Ranks whose host is gone
+    /// may be claimed by another one.
+    pub fn lost_after(mut self, lost_after: Duration) -> Self {
+        self.lost_after = Some(lost_after);
+        self
     }
 
     /// Where long lines are read again that were filed in this process.
@@ -67,23 +88,39 @@ impl DriverBuilder {
     /// When there is no runtime, or no thread to be had.
     pub fn start(self, inbox: impl Inbox + 'static) -> Result<Driver, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        let Self { plan, console, read_back } = self;
-        let settings = settings(&plan)?;
+        let Self { plan, console, read_back, lost_after } = self;
+        let settings = settings(&plan, lost_after)?;
         let writers = ReportWriters::start(&settings)?;
         let (requests, requested) = unbounded_channel();
-        let mut inbox = inbox;
         let shared = Arc::new(DriverState {
             client: OnceLock::new(),
             control: inbox.control_sender(),
             labels: console.labels,
-            record: Mutex::new(Record::new(HOSTS)),
+            record: Mutex::new(record(&plan, lost_after)),
             changes: watch::Sender::new(0),
+            // Others may ask the same hosts.
+            first_version: if lost_after.is_some() {
+                fastrand::u64(1 << 24..) & !0xff_ffff
+            } else {
+                0
+            },
             versions: AtomicU64::new(0),
+            distant: lost_after.is_some(),
+            gate: Arc::default(),
+            trips: Mutex::default(),
+            stopping: AtomicBool::new(false),
             barriers: Mutex::default(),
             flush_timeout: plan.flush_timeout,
             requests,
             clock: Clock::start(),
+            started: Instant::now(),
         });
+        let inbox: Box<dyn Inbox> = if shared.distant {
+            Box::new(Admitted::new(inbox, Arc::clone(&shared.gate)))
+        } else {
+            Box::new(inbox)
+        };
+        let mut inbox = inbox;
         let listening = Arc::clone(&shared);
         inbox.listen(Box::new(move |heard| listening.handle_heard(heard)));
         let mut options = lastline_client::Options::default();
@@ -92,7 +129,7 @@ impl DriverBuilder {
         options.held_line_bytes = sizes::held_line_bytes(plan.procs);
         options.read_back = read_back;
         options.silent_after = plan.silent_after;
-        options.ranks = RankSet::first(plan.procs);
+        options.ranks = known_ranks(&plan, lost_after);
         let client = Client::start(inbox, console.fold, console.printer, options);
         let client = client.map_err(SpawnError::thread)?;
         // It is set once, here.
@@ -100,11 +137,35 @@ impl DriverBuilder {
         let (finished, report) = watch::channel(None);
         let driver = DriverLoop::new(settings, writers, Arc::clone(&shared), requested, finished);
         let task = tokio::spawn(driver.run());
-        Ok(Driver { handle: DriverHandle { shared, report }, task })
+        Ok(Driver::new(DriverHandle::new(shared, report), task))
     }
 }
 
-fn settings(plan: &Plan) -> Result<Settings, SpawnError> {
+/// The ranks that are known before hosts come.
+fn known_ranks(plan: &Plan, lost_after: Option<Duration>) -> RankSet {
+    match (&plan.placement, lost_after) {
+        (Some(placement), Some(_)) => RankSet::first(placement.world_size),
+        (None, Some(_)) => RankSet::new(),
+        (placement, None) => {
+            let first_rank = placement.as_ref().map_or(0, |placement| placement.first_rank);
+            (first_rank..first_rank + plan.procs).collect()
+        }
+    }
+}
+
+fn record(plan: &Plan, lost_after: Option<Duration>) -> Record {
+    match lost_after {
+        // It is said before who may come.
+        Some(_) => {
+            let mut record = Record::new(Expected::EveryRank);
+            record.job.clone_from(&plan.job);
+            record
+        }
+        None => Record::new(Expected::Hosts(1)),
+    }
+}
+
+fn settings(plan: &Plan, lost_after: Option<Duration>) -> Result<Settings, SpawnError> {
     let dir = plan.files.as_ref().map(|files| {
         let refused = |source| AppenderError::Directory { path: files.dir.clone(), source };
         OpenDir::new(&files.dir).map(Arc::new).map_err(refused)
@@ -114,6 +175,7 @@ fn settings(plan: &Plan) -> Result<Settings, SpawnError> {
     let asked = plan.report.clone().filter(|path| Some(path) != beside_files.as_ref());
     Ok(Settings {
         on_failure: plan.on_failure,
+        lost_after,
         limits: Limits {
             grace: plan.grace,
             budget: plan.teardown_timeout,
@@ -141,11 +203,21 @@ struct DriverState {
     record: Mutex<Record>,
     /// Counts changes of the record.
     changes: watch::Sender<u64>,
+    /// Numbers of barriers begin above it; zero where nobody else asks the same hosts.
+    first_version: u64,
     versions: AtomicU64,
+    /// Hosts are in other processes, and there may be any number.
+    distant: bool,
+    gate: Arc<Gate>,
+    trips: Mutex<Trips>,
+    /// Hosts have been told to stop; those that come are told, too.
+    stopping: AtomicBool,
     barriers: Mutex<Barriers>,
     flush_timeout: Duration,
     requests: UnboundedSender<Request>,
     clock: Clock,
+    /// What trips are measured from.
+    started: Instant,
 }
 
 impl DriverState {
@@ -157,54 +229,10 @@ impl DriverState {
         lock(&self.record)
     }
 
-    /// Called by whoever receives, before anything that came later is received.
-    fn handle_heard(&self, heard: Heard) {
-        match heard {
-            Heard::Host(message) => self.handle_message(message),
-            Heard::Closed => {
-                let present = self.record().close();
-                for node in present {
-                    let why = String::from("its connection ended without its last word");
-                    let event = HostEvent::Lost { why };
-                    self.handle_message(HostMessage { node, event });
-                }
-                self.changes.send_modify(|changes| *changes += 1);
-            }
-        }
-    }
-
-    fn handle_message(&self, message: HostMessage) {
-        let consequence = self.record().apply(message);
-        match consequence {
-            Consequence::None => {}
-            Consequence::Started { rank, pid, host, job } => {
-                let pid = pid.unwrap_or_default();
-                self.labels.set(Label { rank, local_rank: rank, host, pid, job });
-            }
-            Consequence::Barrier(version, streams) => {
-                if let Some(client) = self.client.get() {
-                    client.barrier_streams(version, streams);
-                }
-                // Nobody but the client waits for this.
-                return;
-            }
-            Consequence::Gone(versions, gone) => {
-                if let Some(client) = self.client.get() {
-                    for version in versions {
-                        client.barrier_streams(version, gone.streams.clone());
-                    }
-                    if let Some(why) = &gone.lost {
-                        gone.streams.iter().for_each(|id| client.interrupt(*id, None, why));
-                    }
-                }
-            }
-        }
-        self.changes.send_modify(|changes| *changes += 1);
-    }
-
     async fn flush_within(&self, within: Duration) -> Verdicts {
         let started = Instant::now();
-        let version = Version(self.versions.fetch_add(1, Ordering::Relaxed) + 1);
+        let number = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
+        let version = Version(self.first_version.wrapping_add(number));
         let verdicts = {
             // A host that goes meanwhile is known to be gone, or finds the barrier open.
             let mut record = self.record();
@@ -216,9 +244,12 @@ impl DriverState {
         };
         self.control.send(Control::Flush { version });
         let closing = CloseBarrier(self, version);
-        let verdicts = verdicts.await;
+        let mut verdicts = verdicts.await;
         drop(closing);
-        let report = BarrierReport::new(version, started.elapsed(), verdicts.summary());
+        // As whoever asks counts them.
+        verdicts.version = Version(number);
+        verdicts.unreachable = self.record().unreachable(self.clock.now(), SILENT);
+        let report = BarrierReport::new(Version(number), started.elapsed(), verdicts.summary());
         lock(&self.barriers).push(report);
         verdicts
     }
@@ -236,129 +267,5 @@ struct CloseBarrier<'a>(&'a DriverState, Version);
 impl Drop for CloseBarrier<'_> {
     fn drop(&mut self) {
         self.0.record().close_barrier(self.1);
-    }
-}
-
-/// A driver at work.
-#[derive(Debug)]
-pub struct Driver {
-    handle: DriverHandle,
-    task: JoinHandle<()>,
-}
-
-impl Driver {
-    /// A handle to it.
-    pub fn handle(&self) -> DriverHandle {
-        self.handle.clone()
-    }
-
-    /// Waits for the end of the job.
-    ///
-    /// # Errors
-    ///
-    /// When its loop panicked, or its runtime ended before it.
-    pub async fn wait(self) -> Result<Arc<Report>, SpawnError> {
-        let report = self.handle.wait().await;
-        match self.task.await {
-            Ok(()) => report,
-            Err(source) => Err(SpawnError::Supervisor { source }),
-        }
-    }
-}
-
-/// Asks a driver of its job, and steers it. Clones speak to the same one.
-#[derive(Clone)]
-pub struct DriverHandle {
-    shared: Arc<DriverState>,
-    report: watch::Receiver<Option<Arc<Report>>>,
-}
-
-impl DriverHandle {
-    /// A barrier: when it returns, everything that the ranks wrote before the call has been
-    /// printed, or its verdict says which stream's was not, and why. Never hangs. Any number may
-    /// run at once.
-    pub async fn flush(&self) -> Verdicts {
-        self.shared.flush_within(self.shared.flush_timeout).await
-    }
-
-    /// Sends output to the client, or only files it. What is read while it is off is counted as
-    /// withheld.
-    pub fn set_mode(&self, stream_to_client: bool) {
-        self.shared.control.send(Control::SetMode { stream_to_client });
-    }
-
-    /// Folds with `fold` from now on; what is held is printed first.
-    pub fn set_fold(&self, fold: Box<dyn Fold>) {
-        self.shared.client().set_fold(fold);
-    }
-
-    /// Stops the job on all hosts: the ranks' groups are signalled at once. Called again it ends
-    /// the grace.
-    pub fn stop(&self, cause: StopCause) {
-        self.shared.request(Request::Stop(cause));
-    }
-
-    /// As [`stop`](Self::stop), unless there is a report already or the job is being stopped.
-    pub(crate) fn stop_unless_over(&self, cause: StopCause) {
-        if self.report.borrow().is_none() && self.shared.record().stopping.is_none() {
-            self.stop(cause);
-        }
-    }
-
-    /// Waits until there is a report, or will be none.
-    pub(crate) async fn ended(&self) {
-        drop(self.wait().await);
-    }
-
-    /// Ranks stand still: no deadline counts the time until [`resume`](Self::resume).
-    pub(crate) fn suspend(&self) {
-        self.shared.clock.pause();
-    }
-
-    /// They go on.
-    pub(crate) fn resume(&self) {
-        self.shared.clock.resume();
-    }
-
-    /// Sends a signal to the group of a rank, or of every rank.
-    pub fn signal(&self, rank: Option<u32>, signal: i32) {
-        self.shared.control.send(Control::Signal { rank, signal });
-    }
-
-    /// Every rank as it stands: its last start, and what came of it here.
-    pub fn ranks(&self) -> Vec<RankStatus> {
-        status::ranks(&self.shared)
-    }
-
-    /// The ranks again whenever something is heard of one.
-    pub fn watch(&self) -> RankChanges {
-        RankChanges::new(Arc::clone(&self.shared))
-    }
-
-    /// Every line from now on, as ranks write them, before the fold.
-    pub fn subscribe(&self, options: SubscribeOptions) -> LineStream {
-        self.shared.client().subscribe(options)
-    }
-
-    /// Every entry from now on, as the fold gives them.
-    pub fn entries(&self, options: SubscribeOptions) -> EntryStream {
-        self.shared.client().entries(options)
-    }
-
-    /// Waits for the end of the job and its report.
-    ///
-    /// # Errors
-    ///
-    /// When the driver ended without one: its loop panicked, or its runtime ended.
-    pub async fn wait(&self) -> Result<Arc<Report>, SpawnError> {
-        let mut report = self.report.clone();
-        let found = report.wait_for(Option::is_some).await;
-        found.ok().and_then(|report| report.clone()).ok_or(SpawnError::Interrupted)
-    }
-}
-
-impl std::fmt::Debug for DriverHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DriverHandle").field("client", self.shared.client()).finish_non_exhaustive()
     }
 }

@@ -10,8 +10,12 @@ use lastline_line::{
 };
 
 use super::failure::first_failure;
-use super::record::{FiledRecord, Record, RunRecord, RunState, StreamRecord};
+use super::hosts::HostRecord;
+use super::record::Record;
 use super::run::Settings;
+use super::runs::{RunRecord, RunState};
+use super::streams::{FiledRecord, StreamRecord};
+use super::trips::ClockOffset;
 use crate::clock::now;
 
 /// Why output is not shown that the console did not take in time.
@@ -33,9 +37,10 @@ pub(super) fn put_together(
     report.first_failure = first_failure(record);
     report.stopped_by = requested;
     report.not_synced = record.not_synced.clone();
-    report.memory_kills = record.memory_kills.clone();
+    let hosts = record.hosts.values();
+    report.memory_kills = hosts.flat_map(|host| host.memory_kills.iter().cloned()).collect();
     let accounts: BTreeMap<StreamId, Account> = accounts.into_iter().collect();
-    let runs = record.runs();
+    let runs = record.runs.in_order();
     report.ranks = runs
         .iter()
         .map(|run| rank_report(record, run, &accounts, settings.show.as_ref()))
@@ -53,12 +58,22 @@ fn host_reports(record: &Record) -> Vec<HostReport> {
     if record.hosts.len() < 2 && !any_lost {
         return Vec::new();
     }
-    let report = |(node, host): (&u32, &super::record::HostRecord)| {
-        let mut report = HostReport::new(*node, host.host.clone());
-        report.lost.clone_from(&host.lost);
-        report
-    };
-    record.hosts.iter().map(report).collect()
+    let mut hosts: Vec<&HostRecord> = record.hosts.values().collect();
+    hosts.sort_by_key(|host| (host.node_rank, host.first_rank));
+    hosts.into_iter().map(host_report).collect()
+}
+
+fn host_report(host: &HostRecord) -> HostReport {
+    let mut report = HostReport::new(host.node_rank, host.host.clone());
+    report.pid = (host.pid > 0).then_some(host.pid);
+    (report.first_rank, report.procs) = (host.first_rank, host.procs);
+    report.lost.clone_from(&host.lost);
+    report.heartbeat_lost = host.silent_for.is_some();
+    report.silent_seconds = host.silent_for.map(|silent_for| silent_for.as_secs_f64());
+    report.clock_offset_seconds = host.clock.map(ClockOffset::seconds);
+    report.clock_offset_uncertainty_seconds =
+        host.clock.map(|clock| clock.uncertainty.as_secs_f64());
+    report
 }
 
 fn rank_report(
@@ -67,7 +82,8 @@ fn rank_report(
     accounts: &BTreeMap<StreamId, Account>,
     show: Option<&RankSet>,
 ) -> RankReport {
-    let mut report = RankReport::new(run.rank, record.host_name(run.node));
+    let mut report = RankReport::new(run.rank, record.host_name(run.host));
+    report.launch = run.launch.map(|launch| launch.to_string());
     report.pid = run.pid;
     match &run.state {
         RunState::Exited(exit) => report.set_exit(*exit),

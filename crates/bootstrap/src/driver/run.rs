@@ -1,23 +1,24 @@
 //! The driver's loop.
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lastline_client::Inherited;
-use lastline_jobs::{NotWritten, OpenDir, REPORT_FILE, Report, report_text, write_report};
+use lastline_jobs::{OpenDir, Report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::DriverState;
+use super::hosts::merge_stages;
 use super::report::put_together;
-use crate::SpawnError;
-use crate::blocking::Blocking;
+use super::writers::ReportWriters;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
+use crate::running_time::TICK;
 use crate::shutdown::{LAST_MOMENT, Limits, Shutdown};
 use crate::work::{Work, poll_work};
 
@@ -26,12 +27,22 @@ const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Drop, Stage::Print];
 /// Eight times as often as once in so long hosts are told that output moves, or in the budget of their
 /// shutdown, where that is shorter.
 const TELL_AT_LEAST: Duration = Duration::from_secs(8);
+/// How often it is looked whether a host is silent, or eight times in what makes it lost. More seldom, it
+/// would be taken for a standstill of this process, in which nobody is silent.
+const LOOK_AT_LEAST: Duration = TICK.saturating_mul(2);
+/// How often hosts at a distance are asked for their time.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long hosts that have not come may still come to a job that is being stopped: who is started at
+/// the same time may be slower, and looks for its driver a few times a second.
+const LATE_HOSTS: Duration = Duration::from_secs(5);
 /// Without a deadline of its own.
 const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// What a driver is told beforehand.
 pub(super) struct Settings {
     pub(super) on_failure: OnFailure,
+    /// After how much silence a host at a distance is lost; none where the host is here.
+    pub(super) lost_after: Option<Duration>,
     pub(super) limits: Limits,
     pub(super) job: String,
     pub(super) show: Option<RankSet>,
@@ -58,6 +69,8 @@ pub(super) struct DriverLoop {
     shutdown: Shutdown,
     /// What hosts know of the progress here.
     told: u64,
+    /// Until when hosts that have not come are waited for, while the job is being stopped.
+    late_until: Option<Duration>,
     /// The stage whose work goes on.
     entered: Option<Stage>,
     work: Option<Work<bool>>,
@@ -73,7 +86,7 @@ impl DriverLoop {
     ) -> Self {
         let changes = shared.changes.subscribe();
         let (clock, shutdown) = (shared.clock.clone(), Shutdown::new(settings.limits, STAGES));
-        let (told, entered, work) = (0, None, None);
+        let (told, late_until, entered, work) = (0, None, None, None);
         Self {
             settings,
             writers,
@@ -84,6 +97,7 @@ impl DriverLoop {
             clock,
             shutdown,
             told,
+            late_until,
             entered,
             work,
         }
@@ -94,6 +108,12 @@ impl DriverLoop {
         let every = self.settings.limits.budget.min(TELL_AT_LEAST) / 8;
         let mut tell = tokio::time::interval(every.max(Duration::from_millis(1)));
         tell.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let patience = self.settings.lost_after;
+        let often = patience.map_or(LOOK_AT_LEAST, |patience| LOOK_AT_LEAST.min(patience / 8));
+        let mut look = tokio::time::interval(often.max(Duration::from_millis(1)));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ping = tokio::time::interval(PING_EVERY);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.advance();
             if self.shutdown.is_over() {
@@ -106,7 +126,15 @@ impl DriverLoop {
                 Ok(()) = self.changes.changed() => self.look(),
                 done = poll_work(&mut self.work) => self.handle_done(done),
                 () = self.clock.sleep_until(deadline) => self.handle_deadline(),
+                () = self.clock.sleep_until(self.late_until), if self.late_until.is_some() => {
+                    self.late_until = None;
+                    self.shared.record().expect_no_more();
+                }
                 _ = tell.tick(), if self.waits_for_hosts() => self.tell_progress(),
+                _ = ping.tick(), if patience.is_some() => self.shared.ping(),
+                _ = look.tick(), if patience.is_some() => {
+                    self.shared.look_for_silent(patience.unwrap_or_default());
+                }
             }
         }
         self.finish().await;
@@ -127,6 +155,7 @@ impl DriverLoop {
                 }
                 if self.entered == Some(Stage::Drop) && self.work.is_none() && record.is_gone() {
                     // Hosts are done; what is left of the time is the console's.
+                    self.shared.gate.close();
                     let within = self.shutdown.left(now).max(LAST_MOMENT);
                     let (clock, shared) = (self.clock.clone(), Arc::clone(&self.shared));
                     self.work = Some(Box::pin(async move {
@@ -152,6 +181,7 @@ impl DriverLoop {
                 true
             })),
             Some(Stage::Print) => {
+                self.shared.give_up_present();
                 let writing = self.writers.write(&self.report(), false, &self.clock);
                 Some(Box::pin(async move { writing.await.1 }))
             }
@@ -197,8 +227,21 @@ impl DriverLoop {
         // What it says to do is for hosts, which decide themselves.
         self.shutdown.stop(now, cause, progress);
         if first {
+            self.shared.stopping.store(true, Ordering::Release);
+            self.expect_late_hosts(now);
             let shared = Arc::clone(&self.shared);
             tokio::spawn(async move { shared.flush_within(shared.flush_timeout).await });
+        }
+    }
+
+    /// Hosts that look for this driver find it still, and are told to stop, too. Where none was there
+    /// none is waited for.
+    fn expect_late_hosts(&mut self, now: Duration) {
+        let mut record = self.shared.record();
+        if self.settings.lost_after.is_some() && !record.hosts.is_empty() {
+            self.late_until = Some(now + LATE_HOSTS);
+        } else {
+            record.expect_no_more();
         }
     }
 
@@ -252,72 +295,18 @@ impl DriverLoop {
         // The reading is the hosts', and so is the signal.
         let own = self.shutdown.rows();
         let own = own.into_iter().filter(|row| !matches!(row.stage, Stage::Eof | Stage::Signal));
-        let stages = super::record::merge_stages(record.stages().into_iter().chain(own));
+        let stages = merge_stages(record.stages().into_iter().chain(own));
         let accounts = self.shared.client().accounts();
         put_together(&record, &self.settings, accounts, barriers, requested, stages)
     }
 
     /// Writes the report as it is at the end, wherever it is wanted.
     async fn finish(self) {
+        // Whatever is late is not waited for.
+        self.shared.gate.close();
         let mut report = self.report();
         let writing = self.writers.write(&report, true, &self.clock);
         (report.not_written, _) = writing.await;
         self.finished.send_replace(Some(Arc::new(report)));
-    }
-}
-
-/// Who writes the report: a thread for each place, so that a disk that hangs keeps the other place
-/// from nothing.
-pub(super) struct ReportWriters {
-    dir: Option<(Arc<OpenDir>, Blocking)>,
-    asked: Option<(PathBuf, Blocking)>,
-}
-
-impl ReportWriters {
-    /// Starts the threads for the places that there are.
-    pub(super) fn start(settings: &Settings) -> Result<Self, SpawnError> {
-        let thread = || Blocking::start("lastline-report", 1);
-        let dir = settings.dir.clone().map(|dir| thread().map(|thread| (dir, thread)));
-        let asked = settings.asked.clone().map(|path| thread().map(|thread| (path, thread)));
-        Ok(Self { dir: dir.transpose()?, asked: asked.transpose()? })
-    }
-
-    /// Writes it beside the files, and with `everywhere` where it was asked for, too; where it could
-    /// not, and whether every place answered in time. One that does not is told and given up: its disk
-    /// may hang for ever.
-    fn write(
-        &self,
-        report: &Report,
-        everywhere: bool,
-        clock: &Clock,
-    ) -> impl Future<Output = (Vec<NotWritten>, bool)> + use<> + Send + 'static {
-        let text: Arc<[u8]> = report_text(report).into();
-        let beside = self.dir.as_ref().map(|(dir, thread)| {
-            let (dir, text, path) = (Arc::clone(dir), Arc::clone(&text), dir.path());
-            let written = thread.run(move || dir.replace(REPORT_FILE, &text));
-            (path.join(REPORT_FILE), false, written)
-        });
-        let asked = self.asked.as_ref().filter(|_| everywhere).map(|(path, thread)| {
-            let place = path.clone();
-            (path.clone(), true, thread.run(move || write_report(&text, &place)))
-        });
-        let (clock, places) = (clock.clone(), beside.into_iter().chain(asked).collect::<Vec<_>>());
-        async move {
-            let (mut not_written, mut in_time) = (Vec::new(), true);
-            for (path, asked, written) in places {
-                let cause = match clock.within(LAST_MOMENT, written).await {
-                    Some(Ok(Ok(()))) => continue,
-                    Some(Ok(Err(error))) => error.to_string(),
-                    Some(Err(_)) => String::from("what wrote it panicked"),
-                    None => {
-                        in_time = false;
-                        String::from("its disk does not answer")
-                    }
-                };
-                tracing::warn!(path = %path.display(), "the report was not written: {cause}");
-                not_written.push(NotWritten::new(path, asked, cause));
-            }
-            (not_written, in_time)
-        }
     }
 }

@@ -7,7 +7,7 @@ use lastline_line::{Exit, Launch, Stream, StreamId, Timestamp};
 use tokio::sync::watch;
 
 use super::DriverState;
-use super::record::{RunRecord, RunState, last_twenty};
+use super::runs::{RunRecord, RunState, last_twenty};
 
 /// Where a rank stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub(super) fn ranks(shared: &DriverState) -> Vec<RankStatus> {
         };
         RankStatus {
             rank: run.rank,
-            host: record.host_name(run.node),
+            host: record.host_name(run.host),
             launch: run.launch,
             state,
             pid: run.pid,
@@ -87,7 +87,7 @@ pub(super) fn ranks(shared: &DriverState) -> Vec<RankStatus> {
             last_lines: run.last_lines().to_vec(),
         }
     };
-    record.last_runs().map(status).collect()
+    record.runs.last().map(status).collect()
 }
 
 impl RankStatus {

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,15 +50,15 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Of so many ranks, none of which has been started.
+    /// Of these ranks, none of which has been started.
     pub(super) fn new(
-        procs: u32,
+        ranks: Range<u32>,
         settings: ReadSettings,
         link: Arc<Link>,
         events: Events,
         blocking: Blocking,
     ) -> Self {
-        let (ranks, memory) = (Ranks::new(procs), MemoryWatch::start());
+        let (ranks, memory) = (Ranks::new(ranks), MemoryWatch::start());
         Self { ranks, settings, link, events, memory, silent: Silent::default(), blocking }
     }
 

@@ -1,6 +1,7 @@
 //! What a host knows of its ranks: each start of one, its process and its streams.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -162,9 +163,9 @@ pub(super) struct Ranks {
 pub(super) type RunId = usize;
 
 impl Ranks {
-    pub(super) fn new(procs: u32) -> Self {
+    pub(super) fn new(all: Range<u32>) -> Self {
         let mut ranks = Self { runs: Vec::new(), current: HashMap::new(), starting: 0 };
-        for rank in 0..procs {
+        for rank in all {
             ranks.begin(rank);
         }
         ranks

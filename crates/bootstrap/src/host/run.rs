@@ -6,34 +6,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_appender::Appender;
-use lastline_line::{Control, Exit, HostEvent, Launch, RankSet, Stage, StopCause, Version};
-use lastline_sender::Closed;
+use lastline_line::{Exit, HostEvent, HostId, RankSet, Stage, StopCause, Version};
 use lastline_spawn::Spawned;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
-use super::abort::{self, Abort};
-use super::files::{self, Filed};
+use super::abort;
+use super::files::Filed;
 use super::intake::Intake;
 use super::link::Link;
 use super::ranks::RunId;
 use super::spawning::Spawning;
-use super::still::newly_stopped;
 use super::watch::Event;
-use crate::RankError;
 use crate::blocking::Blocking;
 use crate::clock::Clock;
 use crate::plan::OnFailure;
-use crate::shutdown::{Action, LAST_MOMENT, Limits, Shutdown};
+use crate::shutdown::{Action, Limits, Shutdown};
 use crate::work::{Work, poll_work};
 
 /// The stages that a host goes through.
 const STAGES: &[Stage] = &[Stage::Eof, Stage::Flush, Stage::Abort, Stage::Drop];
-/// How long the driver has to dismiss a host that has said its last.
-const DISMISSAL: Duration = Duration::from_secs(2);
 
 /// What a host is told beforehand.
 pub(super) struct Settings {
+    /// Which host it is.
+    pub(super) id: HostId,
     /// Ranks are attached and not started.
     pub(super) attached: bool,
     pub(super) on_failure: OnFailure,
@@ -44,7 +41,7 @@ pub(super) struct Settings {
 
 /// Where the host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+pub(super) enum Phase {
     /// Ranks run, or are being started.
     Running,
     /// A stage of the shutdown.
@@ -55,7 +52,7 @@ enum Phase {
 }
 
 /// What a phase's work came to.
-enum Done {
+pub(super) enum Done {
     /// The stage is done.
     Stage,
     /// The files are closed, as far as they answer.
@@ -65,10 +62,10 @@ enum Done {
 }
 
 /// A barrier that waits for starts to be known.
-struct AwaitedMarks {
-    version: Version,
-    begun: u32,
-    until: Duration,
+pub(super) struct AwaitedMarks {
+    pub(super) version: Version,
+    pub(super) begun: u32,
+    pub(super) until: Duration,
 }
 
 pub(super) struct HostLoop {
@@ -78,22 +75,24 @@ pub(super) struct HostLoop {
     pub(super) spawning: Option<Spawning>,
     pub(super) intake: Intake,
     pub(super) heard: UnboundedReceiver<Event>,
-    blocking: Blocking,
-    state: State,
+    pub(super) blocking: Blocking,
+    pub(super) state: State,
 }
 
 /// What only the loop knows.
-struct State {
-    clock: Clock,
-    shutdown: Shutdown,
-    phase: Phase,
-    work: Option<Work<Done>>,
+pub(super) struct State {
+    pub(super) clock: Clock,
+    pub(super) shutdown: Shutdown,
+    pub(super) phase: Phase,
+    pub(super) work: Option<Work<Done>>,
     /// Ends the grace of an abort that goes on.
-    hurry: Option<oneshot::Sender<()>>,
-    dismissed: Option<oneshot::Sender<()>>,
+    pub(super) hurry: Option<oneshot::Sender<()>>,
+    pub(super) dismissed: Option<oneshot::Sender<()>>,
     /// There is no driver any more.
-    driver_gone: bool,
-    marks: Vec<AwaitedMarks>,
+    pub(super) driver_gone: bool,
+    pub(super) marks: Vec<AwaitedMarks>,
+    /// It is no part of the job, and why.
+    pub(super) refused: Option<String>,
 }
 
 impl HostLoop {
@@ -115,17 +114,18 @@ impl HostLoop {
             dismissed: None,
             driver_gone: false,
             marks: Vec::new(),
+            refused: None,
         };
         let spawning = Some(spawning);
         Self { settings, link, files, spawning, intake, heard, blocking, state }
     }
 
-    /// Runs the host to its end.
-    pub(super) async fn run(mut self) {
+    /// Runs the host to its end. Why it was refused, when it was.
+    pub(super) async fn run(mut self) -> Option<String> {
         loop {
             self.advance();
             if self.state.phase == Phase::Over {
-                return;
+                return self.state.refused.take();
             }
             let deadline = self.next_deadline();
             tokio::select! {
@@ -137,7 +137,7 @@ impl HostLoop {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.state.clock.now()
     }
 
@@ -180,114 +180,6 @@ impl HostLoop {
         self.intake.ranks.streams().all(super::ranks::StreamState::is_over)
     }
 
-    fn leave_phase(&mut self) {
-        (self.state.work, self.state.hurry) = (None, None);
-        if self.state.phase == Phase::Ending(Stage::Abort) {
-            self.aborted();
-        }
-    }
-
-    fn enter_phase(&mut self) {
-        let link = Arc::clone(&self.link);
-        match self.state.phase {
-            Phase::Ending(Stage::Flush) => {
-                self.say_stages();
-                self.state.work = Some(Box::pin(async move {
-                    if let Some(sender) = link.sender() {
-                        sender.drained().await;
-                    }
-                    Done::Stage
-                }));
-            }
-            Phase::Ending(Stage::Abort) => {
-                let (hurry, hurried) = oneshot::channel();
-                let grace = self.state.shutdown.grace_left(self.now());
-                let processes = self.intake.ranks.processes().cloned().collect();
-                let tees = self.intake.ranks.streams().filter(|stream| !stream.is_over());
-                let tees = tees.filter_map(|stream| stream.tee.clone()).collect();
-                let leave = self.settings.leave_background;
-                let blocking = self.blocking.clone();
-                let clock = self.state.clock.clone();
-                let work = Abort { processes, tees, grace, leave, blocking, clock };
-                self.state.hurry = Some(hurry);
-                self.state.work = Some(Box::pin(async move {
-                    abort::run(work, hurried).await;
-                    Done::Stage
-                }));
-            }
-            Phase::Ending(Stage::Drop) => {
-                let (clock, files) = (self.state.clock.clone(), self.files.clone());
-                let blocking = self.blocking.clone();
-                let until = clock.now() + self.state.shutdown.left(clock.now());
-                self.state.work = Some(Box::pin(async move {
-                    let left = |less| until.saturating_sub(clock.now() + less).max(LAST_MOMENT);
-                    if let Some(sender) = link.sender() {
-                        // A flush that was given up may still come to its end.
-                        let drained = clock.within(left(2 * LAST_MOMENT), sender.drained());
-                        drained.await.unwrap_or_default();
-                    }
-                    // Files say themselves what they could not write in time.
-                    Done::Closed(Box::new(
-                        files::close(files, left(LAST_MOMENT / 5), &blocking).await,
-                    ))
-                }));
-            }
-            Phase::Leaving => self.say_last(),
-            Phase::Running | Phase::Ending(_) | Phase::Over => {}
-        }
-    }
-
-    /// Everything is done and filed: the driver is told, and waited for.
-    fn say_last(&mut self) {
-        if !self.state.shutdown.rows().iter().any(|row| row.stage == Stage::Drop && !row.timed_out)
-        {
-            // The disk did not answer in time; files still say what they have.
-            self.say_filed(files::filed(self.files.as_deref()));
-        }
-        self.intake.say_memory_kills();
-        self.say_stages();
-        self.link.send(HostEvent::Down);
-        let (dismiss, dismissed) = oneshot::channel();
-        // Dropped, it waits for nobody.
-        self.state.dismissed = Some(dismiss).filter(|_| !self.state.driver_gone);
-        let (link, spawning) = (Arc::clone(&self.link), self.spawning.take());
-        let clock = self.state.clock.clone();
-        self.state.work = Some(Box::pin(async move {
-            if let Some(spawning) = spawning {
-                spawning.finish().await;
-            }
-            // Dismissed, the driver gone, or nothing heard of it: it ends the same way.
-            clock.within(DISMISSAL, dismissed).await.unwrap_or(Ok(())).unwrap_or_default();
-            if let Some(sender) = link.close() {
-                drop(sender.close(Duration::ZERO).await);
-            }
-            Done::Left
-        }));
-    }
-
-    /// Tells the driver of every stage that is over; it keeps what it knows.
-    fn say_stages(&self) {
-        for row in self.state.shutdown.rows() {
-            self.link.send(HostEvent::Stage(row));
-        }
-    }
-
-    fn handle_done(&mut self, done: Done) {
-        self.state.work = None;
-        match done {
-            Done::Stage => self.state.shutdown.done(self.now()),
-            Done::Closed(filed) => {
-                self.say_filed(*filed);
-                self.state.shutdown.done(self.now());
-            }
-            Done::Left => self.state.phase = Phase::Over,
-        }
-    }
-
-    fn say_filed(&self, filed: Filed) {
-        filed.events(self.intake.tees()).into_iter().for_each(|event| self.link.send(event));
-    }
-
     fn handle_deadline(&mut self) {
         let now = self.now();
         self.take_marks(now);
@@ -328,7 +220,7 @@ impl HostLoop {
         }
     }
 
-    fn stop(&mut self, cause: StopCause) {
+    pub(super) fn stop(&mut self, cause: StopCause) {
         if let Some(spawning) = &self.spawning {
             spawning.stop_starting();
         }
@@ -350,146 +242,7 @@ impl HostLoop {
         }
     }
 
-    fn handle_event(&mut self, event: Event) {
-        match event {
-            Event::Started { run, result: Ok(spawned) } => self.rank_started(run, spawned),
-            Event::Started { run, result: Err(error) } => self.rank_not_started(run, &error),
-            Event::Exited { run, exit } => self.rank_exited(run, exit),
-            Event::StreamEnded { run, stream, outcome } => {
-                self.intake.stream_ended(run, stream, outcome.as_ref());
-            }
-            Event::Silent { run, stream } => self.intake.silent(run, stream),
-            Event::Holders(found) => self.intake.found_holders(found),
-            Event::Control(Ok(control)) => self.handle_control(control),
-            Event::Control(Err(Closed)) => {
-                tracing::debug!("there is no driver any more; output still goes into files");
-                self.state.driver_gone = true;
-                self.dismiss();
-            }
-            Event::Suspend(done) => {
-                self.suspend();
-                // Whoever asked may have given up waiting.
-                done.send(()).unwrap_or_default();
-            }
-            Event::Resize(size) => self.intake.resize(size),
-            Event::Resume => self.resume(),
-            // Those that this host has stopped are not told of.
-            Event::LookForStopped if !self.state.clock.is_paused() => {
-                let sentences = newly_stopped(&mut self.intake.ranks);
-                sentences.iter().for_each(|said| tracing::warn!("{said}"));
-            }
-            Event::LookForStopped => {}
-            Event::Restart { rank, reply } => {
-                let started = self.restart(rank);
-                reply.send(started).map(drop).unwrap_or_default();
-            }
-            Event::Attach { rank, spawned, reply } => {
-                let attached = self.attach(rank, spawned);
-                reply.send(attached).map(drop).unwrap_or_default();
-            }
-        }
-    }
-
-    fn handle_control(&mut self, control: Control) {
-        match control {
-            Control::Flush { version } => {
-                let until = self.now() + self.settings.flush_timeout;
-                let begun = self.link.begun();
-                self.state.marks.push(AwaitedMarks { version, begun, until });
-                self.take_marks(self.now());
-            }
-            Control::Stop { cause } => self.stop(cause),
-            Control::Signal { rank: None, signal: libc::SIGSTOP } => self.suspend(),
-            Control::Signal { rank: None, signal: libc::SIGCONT } => self.resume(),
-            Control::Signal { rank: None, signal } => self.signal_running(signal),
-            Control::Signal { rank: Some(rank), signal } => {
-                let run =
-                    self.intake.ranks.last(rank).map(|(_, run)| run).filter(|run| run.is_running());
-                if let Some(process) = run.and_then(|run| run.process.as_ref()) {
-                    process.signal(signal);
-                }
-            }
-            Control::Dismiss => self.dismiss(),
-            // The sender's.
-            _ => {}
-        }
-    }
-
-    fn dismiss(&mut self) {
-        if let Some(dismissed) = self.state.dismissed.take() {
-            dismissed.send(()).unwrap_or_default();
-        }
-    }
-
-    /// Takes the marks of barriers whose starts are known, or are waited for too long.
-    fn take_marks(&mut self, now: Duration) {
-        let link = &self.link;
-        self.state.marks.retain(|AwaitedMarks { version, begun, until }| {
-            let ready = link.knows(*begun) || *until <= now;
-            if ready {
-                link.take_marks(*version);
-            }
-            !ready
-        });
-    }
-
-    fn signal_running(&self, signal: i32) {
-        for run in self.intake.ranks.iter().filter(|run| run.is_running()) {
-            if let Some(process) = &run.process {
-                process.signal(signal);
-            }
-        }
-    }
-
-    fn suspend(&mut self) {
-        self.state.clock.pause();
-        self.signal_running(libc::SIGSTOP);
-    }
-
-    fn resume(&mut self) {
-        self.state.clock.resume();
-        self.signal_running(libc::SIGCONT);
-    }
-
-    fn restart(&mut self, rank: u32) -> Result<Launch, RankError> {
-        let Some(spawning) = self.spawning.as_ref().filter(|_| self.is_open()) else {
-            return Err(RankError::Ending);
-        };
-        match self.intake.ranks.last(rank) {
-            Some((_, run)) if !run.is_over() => return Err(RankError::Runs { rank }),
-            None => return Err(RankError::Unknown { rank }),
-            Some(_) => {}
-        }
-        let before = self.intake.ranks.last(rank).and_then(|(_, run)| run.process.clone());
-        let id = self.intake.ranks.begin(rank);
-        spawning.request(id, rank);
-        if let Some(before) = before {
-            let leave = self.settings.leave_background;
-            drop(self.blocking.run(move || abort::end_before_restart(&before, leave)));
-        }
-        Ok(self.intake.ranks.run(id).launch)
-    }
-
-    /// Whether ranks may be started.
-    fn is_open(&self) -> bool {
-        self.state.phase == Phase::Running && !self.state.shutdown.is_stopping()
-    }
-
-    fn attach(&mut self, rank: u32, spawned: Spawned) -> Result<Launch, RankError> {
-        if !self.is_open() {
-            return Err(RankError::Ending);
-        }
-        let id = match self.intake.ranks.last(rank) {
-            Some((_, run)) if run.is_running() => return Err(RankError::Runs { rank }),
-            Some((id, run)) if !run.is_over() => id,
-            _ => self.intake.ranks.begin(rank),
-        };
-        self.link.start_begins();
-        self.rank_started(id, spawned);
-        Ok(self.intake.ranks.run(id).launch)
-    }
-
-    fn rank_started(&mut self, id: RunId, spawned: Spawned) {
+    pub(super) fn rank_started(&mut self, id: RunId, spawned: Spawned) {
         self.intake.started(id, spawned);
         self.take_marks(self.now());
         let (cause, kill) = (self.state.shutdown.cause(), self.state.shutdown.grace_is_over());
@@ -502,7 +255,7 @@ impl HostLoop {
         }
     }
 
-    fn rank_not_started(&mut self, id: RunId, error: &io::Error) {
+    pub(super) fn rank_not_started(&mut self, id: RunId, error: &io::Error) {
         let stopped = self.state.shutdown.is_stopping();
         self.intake.refused(id, error, stopped);
         self.take_marks(self.now());
@@ -511,7 +264,7 @@ impl HostLoop {
         }
     }
 
-    fn rank_exited(&mut self, id: RunId, exit: Exit) {
+    pub(super) fn rank_exited(&mut self, id: RunId, exit: Exit) {
         if self.intake.exited(id, exit) {
             self.rank_failed();
         }
@@ -525,7 +278,7 @@ impl HostLoop {
     }
 
     /// After the abort: processes that are not heard of yet have exited, or are given up.
-    fn aborted(&mut self) {
+    pub(super) fn aborted(&mut self) {
         for (id, exit) in self.intake.ranks.unheard_exits() {
             self.rank_exited(id, exit);
         }

@@ -76,7 +76,7 @@ fn comparable(path: &Path) -> Value {
         fields[field] = Value::Null;
     }
     for rank in fields["ranks"].as_array_mut().unwrap() {
-        for field in ["started", "ended", "pid"] {
+        for field in ["started", "ended", "pid", "launch"] {
             rank[field] = Value::Null;
         }
     }

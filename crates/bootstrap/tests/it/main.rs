@@ -5,8 +5,9 @@
 
 mod barrier;
 mod examples;
+mod far;
 mod halves;
 mod handle;
-
+mod hosts;
 mod mesh;
 mod support;

@@ -33,4 +33,5 @@ mod stuck;
 mod support;
 mod typing;
 mod usage;
+mod via;
 mod words;

@@ -4,7 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use lastline_client::{Options, Verdict};
-use lastline_line::{BarrierOutcome, Cause, Message, Offset, Span, Stream, Timestamp, Version};
+use lastline_line::{
+    BarrierOutcome, Cause, Heartbeat, HostId, Message, Offset, Span, Stream, Timestamp, Version,
+};
 use lastline_testing::{PATIENCE, PrintRecorder, stdout, until};
 
 use crate::common::{Job, of};
@@ -164,8 +166,9 @@ async fn a_console_that_fails_at_the_flush_is_a_loss_not_a_success() {
 #[tokio::test]
 async fn hosts_are_known_by_their_heartbeats() {
     let (mut job, _printer) = job();
-    job.send(Message::Heartbeat { node: 4, time: Timestamp(99) });
-    until(|| job.client.heartbeats().get(&4) == Some(&Timestamp(99))).await;
+    let (host, time) = (HostId(4), Timestamp(99));
+    job.send(Message::Heartbeat(Heartbeat { host, time, answers: None }));
+    until(|| job.client.heartbeats().get(&HostId(4)) == Some(&Timestamp(99))).await;
 }
 
 #[tokio::test]

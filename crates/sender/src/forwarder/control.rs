@@ -33,21 +33,21 @@ impl Forwarder {
                 Poll::Ready(None)
             }
             Poll::Ready(Ok(control)) => {
-                self.handle_control(control);
+                self.handle_control(&control);
                 Poll::Ready(Some(control))
             }
         }
     }
 
-    pub(super) fn handle_control(&mut self, control: Control) {
+    pub(super) fn handle_control(&mut self, control: &Control) {
         match control {
             Control::Acknowledge { stream, through } => {
-                if let Some(sent) = self.streams.get_mut(&stream) {
-                    sent.stored.raise(through);
+                if let Some(sent) = self.streams.get_mut(stream) {
+                    sent.stored.raise(*through);
                     self.progress += 1;
                 }
             }
-            Control::SetMode { stream_to_client } => self.set_mode(stream_to_client),
+            Control::SetMode { stream_to_client } => self.set_mode(*stream_to_client),
             // The owner's business.
             _ => {}
         }
@@ -59,8 +59,8 @@ impl Forwarder {
 
     /// Sends an event, which does not wait behind output; false when nobody can be reached.
     pub(crate) fn send_event(&mut self, event: HostEvent) -> bool {
-        let node = self.options.node;
-        let message = Message::Host(HostMessage { node, event });
+        let host = self.options.host;
+        let message = Message::Host(HostMessage { host, event });
         let route = self.route.as_mut().filter(|_| !self.closed);
         route.is_some_and(|route| route.try_send(message).is_ok())
     }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use lastline_line::wire::window_bytes;
 use lastline_line::{
-    Control, ControlSender, HostMessage, Inbox, Listener, Message, Received, Timestamp,
+    Control, ControlSender, Heartbeat, HostId, HostMessage, Inbox, Listener, Message, Received,
+    Resume,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -61,11 +62,13 @@ pub(super) struct Arrivals {
 #[derive(Debug, Default)]
 struct Queue {
     messages: VecDeque<(Message, Arc<Peer>)>,
-    /// The last heartbeat of each node, when nobody has asked for it yet.
-    heartbeats: BTreeMap<u32, Timestamp>,
+    /// The last heartbeat of each host, when nobody has asked for it yet.
+    heartbeats: BTreeMap<HostId, Heartbeat>,
     peers: Vec<Arc<Peer>>,
     /// Hosts that come later get it, too.
     mode: Option<Control>,
+    /// From where hosts that come send.
+    resume: Option<Resume>,
     waker: Option<Waker>,
     /// No message will come.
     ended: bool,
@@ -90,10 +93,10 @@ impl Arrivals {
     }
 
     pub(super) fn add(&self) -> Arc<Peer> {
-        let peer = Arc::new(Peer::new(self.window));
         let mut queue = self.lock();
-        if let Some(mode) = queue.mode {
-            peer.send(mode);
+        let peer = Arc::new(Peer::new(self.window, queue.resume.clone()));
+        if let Some(mode) = &queue.mode {
+            peer.send(mode.clone());
         }
         queue.peers.push(Arc::clone(&peer));
         peer
@@ -112,9 +115,10 @@ impl Arrivals {
     pub(super) fn push(&self, message: Message, peer: &Arc<Peer>) -> bool {
         match message {
             Message::Host(event) => self.deliver(event),
-            Message::Heartbeat { node, time } => {
+            Message::Heartbeat(heartbeat) => {
+                self.events.beat(heartbeat);
                 self.update(|queue| {
-                    queue.heartbeats.insert(node, time);
+                    queue.heartbeats.insert(heartbeat.host, heartbeat);
                 });
             }
             message => {
@@ -136,15 +140,23 @@ impl Arrivals {
     fn send(&self, control: Control) {
         let mut queue = self.lock();
         if matches!(control, Control::SetMode { .. }) {
-            queue.mode = Some(control);
+            queue.mode = Some(control.clone());
         }
-        queue.peers.iter().for_each(|peer| peer.send(control));
+        queue.peers.iter().for_each(|peer| peer.send(control.clone()));
     }
 }
 
 /// Lets connections into an inbox, and keeps it open.
 #[derive(Debug)]
 pub struct InboxHandle(pub(super) Arc<Arrivals>);
+
+impl InboxHandle {
+    /// Hosts that come from now on are told from where their output is wanted. Default: they are
+    /// told nothing, which means all of it.
+    pub fn resume_from(&self, resume: Resume) {
+        self.0.lock().resume = Some(resume);
+    }
+}
 
 impl Clone for InboxHandle {
     fn clone(&self) -> Self {
@@ -197,8 +209,8 @@ impl FramedInbox {
     }
 
     fn pop(&mut self, queue: &mut Queue) -> Option<Message> {
-        if let Some((node, time)) = queue.heartbeats.pop_first() {
-            return Some(Message::Heartbeat { node, time });
+        if let Some((_, heartbeat)) = queue.heartbeats.pop_first() {
+            return Some(Message::Heartbeat(heartbeat));
         }
         let (message, peer) = queue.messages.pop_front()?;
         self.current = Some((window_bytes(&message), peer));

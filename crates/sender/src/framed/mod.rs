@@ -37,15 +37,28 @@
 //! A transport that is dropped delivers what it took, then closes its direction; an inbox that is
 //! dropped sends the controls that it took, then closes. A peer that ends without having sent
 //! [`HostEvent::Down`](lastline_line::HostEvent::Down), or that sends what is no frame, is reported
-//! to the listener as [`HostEvent::Lost`](lastline_line::HostEvent::Lost), for each node that sent an
+//! to the listener as [`HostEvent::Lost`](lastline_line::HostEvent::Lost), for each host that sent an
 //! event through it.
+//!
+//! A host that has several drivers, one after the other, has a [`reconnecting`] transport: whoever
+//! comes is told all that was said, and says with its first frame from where it wants output
+//! ([`Resume`](lastline_line::Resume)). On one machine they meet at a socket: a [`LocalListener`], and
+//! [`connect_local`].
 
 mod connection;
 mod inbox;
+mod link;
+mod local;
 mod peer;
+mod reconnecting;
+mod replay;
 mod serve;
+mod session;
 mod transport;
+mod window;
 
 pub use inbox::{FramedInbox, InboxHandle, inbox, shared_inbox};
+pub use local::{LocalError, LocalListener, connect_local};
+pub use reconnecting::{ReconnectingOptions, ReconnectingTransport, reconnecting};
 pub use serve::serve;
 pub use transport::{FramedTransport, transport};

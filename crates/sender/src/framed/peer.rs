@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use lastline_line::wire::{encode_control, encode_credit};
-use lastline_line::{Control, Offset, StreamId};
+use lastline_line::wire::{encode_control, encode_credit, encode_resume};
+use lastline_line::{Control, Offset, Resume, StreamId};
 use tokio::sync::Notify;
 
 /// One peer of an inbox.
@@ -21,6 +21,8 @@ pub(super) struct Peer {
 struct PeerState {
     /// Its output that nobody has taken yet, in bytes of the window.
     queued: u64,
+    /// From where it is to send, while it was not told.
+    resume: Option<Resume>,
     /// Bytes of the window to be given back.
     owed: u64,
     controls: VecDeque<Control>,
@@ -31,10 +33,10 @@ struct PeerState {
 }
 
 impl Peer {
-    /// A peer that is given its window first.
-    pub(super) fn new(window: usize) -> Self {
+    /// A peer that is told first from where to send, and given its window.
+    pub(super) fn new(window: usize, resume: Option<Resume>) -> Self {
         let window = window.max(1) as u64;
-        let state = PeerState { owed: window, ..PeerState::default() };
+        let state = PeerState { owed: window, resume, ..PeerState::default() };
         Self { window, state: Mutex::new(state), work: Notify::new() }
     }
 
@@ -83,6 +85,9 @@ impl Peer {
     /// Encodes all that is to be sent.
     pub(super) fn encode(&self, out: &mut BytesMut) {
         let mut state = self.lock();
+        if let Some(resume) = state.resume.take() {
+            encode_resume(&resume, out);
+        }
         if state.is_credit_due(self.window) {
             encode_credit(std::mem::take(&mut state.owed), out);
         }

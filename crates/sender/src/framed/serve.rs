@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use lastline_line::wire::Frame;
-use lastline_line::{HostEvent, HostMessage, Message};
+use lastline_line::{HostEvent, HostId, HostMessage, Message};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Connection, Progress};
@@ -16,7 +16,7 @@ use super::peer::Peer;
 /// peer. The peer belongs to the inbox from the call on; the future does the work. It ends when the
 /// peer has closed the connection and all that it sent is handed on, or with the inbox.
 ///
-/// Each node that sent an event through the connection, and not [`HostEvent::Down`], is reported as
+/// Each host that sent an event through the connection, and not [`HostEvent::Down`], is reported as
 /// [`HostEvent::Lost`].
 ///
 /// # Errors
@@ -27,7 +27,7 @@ where
     C: AsyncRead + AsyncWrite + Send,
 {
     let peer = handle.0.add();
-    let mut served = Served { handle, peer, nodes: BTreeSet::new(), why: BROKEN_OFF.to_owned() };
+    let mut served = Served { handle, peer, hosts: BTreeSet::new(), why: BROKEN_OFF.to_owned() };
     async move {
         let mut io = Connection::new(io);
         let ended = served.receive_all(&mut io).await;
@@ -50,15 +50,15 @@ where
     }
 }
 
-/// Why a node is lost whose connection was dropped before its time.
+/// Why a host is lost whose connection was dropped before its time.
 const BROKEN_OFF: &str = "the connection ended";
 
 /// A connection that belongs to an inbox.
 struct Served {
     handle: InboxHandle,
     peer: Arc<Peer>,
-    /// The nodes that have sent an event, and are not down.
-    nodes: BTreeSet<u32>,
+    /// The hosts that have sent an event, and are not down.
+    hosts: BTreeSet<HostId>,
     why: String,
 }
 
@@ -98,11 +98,11 @@ impl Served {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame that no host sends"));
         };
         match &message {
-            Message::Host(HostMessage { node, event: HostEvent::Down }) => {
-                self.nodes.remove(node);
+            Message::Host(HostMessage { host, event: HostEvent::Down }) => {
+                self.hosts.remove(host);
             }
-            Message::Host(HostMessage { node, .. }) => {
-                self.nodes.insert(*node);
+            Message::Host(HostMessage { host, .. }) => {
+                self.hosts.insert(*host);
             }
             _ => {}
         }
@@ -116,9 +116,9 @@ impl Served {
 impl Drop for Served {
     fn drop(&mut self) {
         self.arrivals().remove(&self.peer);
-        for node in std::mem::take(&mut self.nodes) {
+        for host in std::mem::take(&mut self.hosts) {
             let event = HostEvent::Lost { why: self.why.clone() };
-            self.arrivals().deliver(HostMessage { node, event });
+            self.arrivals().deliver(HostMessage { host, event });
         }
     }
 }

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use lastline_line::wire::{Frame, encode_message, window_bytes};
-use lastline_line::{Control, Message};
+use lastline_line::{Control, Heartbeat, Message};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Notify, watch};
 
 use super::connection::{Connection, Progress, WRITE_BYTES};
+use super::window::Window;
 use crate::transport::{Closed, Reason, Refused, Transport};
 
 /// A transport over a connection; at most `window` bytes of output wait here for the peer's own
@@ -62,7 +63,7 @@ struct Link {
 
 #[derive(Debug, Default)]
 struct Queues {
-    /// What never waits behind output. Of heartbeats there is one at most.
+    /// What never waits behind output. Of heartbeats that answer nothing there is one at most.
     events: VecDeque<Message>,
     data: VecDeque<Message>,
     data_bytes: usize,
@@ -83,8 +84,11 @@ impl Queues {
     }
 
     fn push_event(&mut self, message: Message) {
-        if matches!(message, Message::Heartbeat { .. }) {
-            self.events.retain(|event| !matches!(event, Message::Heartbeat { .. }));
+        let is_unasked = |message: &Message| {
+            matches!(message, Message::Heartbeat(Heartbeat { answers: None, .. }))
+        };
+        if is_unasked(&message) {
+            self.events.retain(|event| !is_unasked(event));
         }
         self.events.push_back(message);
     }
@@ -117,7 +121,7 @@ impl Link {
     }
 }
 
-fn wake(waker: Option<Waker>) {
+pub(super) fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }
@@ -184,27 +188,6 @@ impl Drop for FramedTransport {
     fn drop(&mut self) {
         self.link.lock().dropped = true;
         self.link.work.notify_one();
-    }
-}
-
-/// How much may be on the way to the peer.
-#[derive(Debug, Default)]
-struct Window {
-    /// Unknown until the peer's first credit.
-    limit: Option<u64>,
-    in_flight: u64,
-}
-
-impl Window {
-    fn credit(&mut self, bytes: u64) {
-        match self.limit {
-            None => self.limit = Some(bytes),
-            Some(_) => self.in_flight = self.in_flight.saturating_sub(bytes),
-        }
-    }
-
-    fn has_room(&self, bytes: u64) -> bool {
-        self.limit.is_some_and(|limit| self.in_flight == 0 || self.in_flight + bytes <= limit)
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) async fn next(inbox: &mut impl Receive) -> Option<Message> {
     loop {
         let message =
             tokio::time::timeout(PATIENCE, inbox.receive()).await.expect("nothing comes")?;
-        if !matches!(message, Message::Heartbeat { .. }) {
+        if !matches!(message, Message::Heartbeat(_)) {
             return Some(message);
         }
     }

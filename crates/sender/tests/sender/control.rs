@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lastline_line::{Control, Inbox as _, Message, Timestamp, Version};
+use lastline_line::{Control, HostId, Inbox as _, Message, Timestamp, Version};
 use lastline_sender::{Options, Sender, channel};
 use lastline_testing::{Files, until};
 use tokio::time::Instant;
@@ -15,13 +15,13 @@ use crate::common::{OVERHEAD, data, give, next, on_flush};
 async fn a_host_says_every_second_that_it_is_alive() {
     let (transport, mut inbox) = channel(1 << 20);
     let mut options = Options::default();
-    options.node = 3;
+    options.host = HostId(3);
     let _sender = Sender::start(transport, options);
     let start = Instant::now();
     for beat in 1..=5 {
         let message = inbox.recv().await;
         assert!(
-            matches!(message, Some(Message::Heartbeat { node: 3, time }) if time > Timestamp(0))
+            matches!(message, Some(Message::Heartbeat(beat)) if beat.host == HostId(3) && beat.time > Timestamp(0))
         );
         assert_eq!(start.elapsed().as_secs(), beat);
     }
@@ -70,7 +70,7 @@ async fn a_file_that_hangs_holds_up_neither_heartbeat_nor_control() {
     }
     assert_eq!(next(&mut inbox).await, Some(data(0, 0, &"z".repeat(1000))));
     for _ in 0..3 {
-        assert!(matches!(inbox.recv().await, Some(Message::Heartbeat { .. })));
+        assert!(matches!(inbox.recv().await, Some(Message::Heartbeat(_))));
     }
     until(|| files.gate.waiting() == 1).await;
     inbox.control_sender().send(Control::Flush { version: Version(9) });

@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use lastline_line::{
-    Control, Heard, HostEvent, HostMessage, Inbox, Message, Offset, Received, Version,
+    Control, Heard, Heartbeat, HostEvent, HostId, HostMessage, Inbox, Message, Offset, PingId,
+    Received, Timestamp, Version,
 };
 use lastline_sender::{Closed, Reason, Transport};
 
@@ -33,15 +34,16 @@ where
     events_pass_output(make());
     events_are_kept_for_the_listener(make());
     events_come_before_what_follows_them(make());
+    heartbeats_pass_output(make());
     says_once_that_all_hosts_are_gone(make());
 }
 
-/// Law 1: messages arrive once, as they were sent.
+/// Law 1: messages arrive once, those of each stream as they were sent.
 pub fn keeps_order<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
     let sent: Vec<Message> = (0..600).map(message).collect();
     let received = std::thread::scope(|scope| {
         let receiving = scope.spawn(move || {
-            let wanted = |message: &Message| !matches!(message, Message::Heartbeat { .. });
+            let wanted = |message: &Message| !matches!(message, Message::Heartbeat(_));
             let messages = std::iter::from_fn(|| match inbox.next(Some(PATIENCE)) {
                 Received::Message(message) => Some(message),
                 Received::TimedOut | Received::Closed => None,
@@ -52,13 +54,14 @@ pub fn keeps_order<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
         drop(transport);
         receiving.join().expect("the receiving thread panicked")
     });
-    assert!(received == sent, "law 1: {} of {} messages as sent", received.len(), sent.len());
+    let same = by_stream(&received) == by_stream(&sent);
+    assert!(same, "law 1: {} of {} messages as sent", received.len(), sent.len());
 }
 
 /// Controls come back, in order.
 pub fn brings_back_controls<T: Transport, I: Inbox>((mut transport, inbox): (T, I)) {
     let said: Vec<Control> = (0..100).map(|v| Control::Flush { version: Version(v) }).collect();
-    said.iter().for_each(|control| inbox.control_sender().send(*control));
+    said.iter().for_each(|control| inbox.control_sender().send(control.clone()));
     let mut events = Vec::new();
     wait_until(|| {
         if let Poll::Ready(control) = poll(|context| transport.poll_control(context)) {
@@ -145,7 +148,8 @@ pub fn delivers_what_it_took<T: Transport, I: Inbox>((mut transport, mut inbox):
     }
     drop(transport);
     let received = rest(&mut inbox);
-    assert!(received == taken, "law 7: {} of {} messages", received.len(), taken.len());
+    let same = by_stream(&received) == by_stream(&taken);
+    assert!(same, "law 7: {} of {} messages", received.len(), taken.len());
 }
 
 /// Law 6, and 2 of [`Inbox`]: what a host says of itself arrives while nobody takes its output.
@@ -189,13 +193,31 @@ pub fn events_come_before_what_follows_them<T: Transport, I: Inbox>(
     }
 }
 
+/// Law 2 of [`Inbox`]: the listener hears of a heartbeat that nobody asks for, and who asks gets it.
+pub fn heartbeats_pass_output<T: Transport, I: Inbox>((mut transport, mut inbox): (T, I)) {
+    let events = listen(&mut inbox);
+    send(&mut transport, message(0));
+    let beat = Heartbeat { host: HOST, time: Timestamp(7), answers: Some(PingId(9)) };
+    send(&mut transport, Message::Heartbeat(beat));
+    let heard = events.recv_timeout(PATIENCE).ok();
+    assert_eq!(heard, Some(Heard::Heartbeat(beat)), "law 2 of Inbox: beside data");
+    let mut both = Vec::new();
+    while both.len() < 2 {
+        match inbox.next(Some(PATIENCE)) {
+            Received::Message(received) => both.push(received),
+            other => panic!("law 2 of Inbox: {other:?}"),
+        }
+    }
+    assert!(both.contains(&Message::Heartbeat(beat)), "law 2 of Inbox: {both:?}");
+}
+
 /// Law 4 of [`Inbox`]: what is left, then the end, once and last.
 pub fn says_once_that_all_hosts_are_gone<T: Transport, I: Inbox>(
     (mut transport, mut inbox): (T, I),
 ) {
     let events = listen(&mut inbox);
     send(&mut transport, message(0));
-    let down = HostMessage { node: NODE, event: HostEvent::Down };
+    let down = HostMessage { host: HOST, event: HostEvent::Down };
     send(&mut transport, Message::Host(down.clone()));
     assert_eq!(events.recv_timeout(PATIENCE).ok(), Some(Heard::Host(down)), "law 2 of Inbox");
     assert!(events.try_recv().is_err(), "law 4 of Inbox: the end came before the end");
@@ -205,6 +227,13 @@ pub fn says_once_that_all_hosts_are_gone<T: Transport, I: Inbox>(
     assert!(matches!(inbox.next(None), Received::Closed), "law 4 of Inbox: it stays closed");
     drop(inbox);
     assert!(events.try_recv().is_err(), "law 4 of Inbox: something came after the end");
+}
+
+/// Messages stream by stream: across streams there is no order.
+fn by_stream(messages: &[Message]) -> Vec<&Message> {
+    let mut sorted: Vec<&Message> = messages.iter().collect();
+    sorted.sort_by_key(|message| message.stream());
+    sorted
 }
 
 /// All messages of streams until the inbox is closed.
@@ -229,7 +258,7 @@ fn listen(inbox: &mut impl Inbox) -> mpsc::Receiver<Heard> {
     given
 }
 
-const NODE: u32 = 3;
+const HOST: HostId = HostId(3);
 
 fn event(number: u64) -> Message {
     let Heard::Host(message) = said(number) else { unreachable!("BUG: it is a host's") };
@@ -238,7 +267,7 @@ fn event(number: u64) -> Message {
 
 fn said(number: u64) -> Heard {
     let event = HostEvent::NotSynced { what: "index".into(), cause: number.to_string() };
-    Heard::Host(HostMessage { node: NODE, event })
+    Heard::Host(HostMessage { host: HOST, event })
 }
 
 /// Every tenth one is a mark, the others are data of three streams.

@@ -1,0 +1,154 @@
+//! A driver at work, and what can be asked of it.
+
+use std::sync::Arc;
+
+use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
+use lastline_jobs::Report;
+use lastline_line::{Control, Fold, StopCause};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::DriverState;
+use super::run::Request;
+use super::status::{self, RankChanges, RankStatus};
+use crate::SpawnError;
+
+/// A driver at work.
+#[derive(Debug)]
+pub struct Driver {
+    handle: DriverHandle,
+    task: JoinHandle<()>,
+}
+
+impl Driver {
+    pub(super) fn new(handle: DriverHandle, task: JoinHandle<()>) -> Self {
+        Self { handle, task }
+    }
+
+    /// A handle to it.
+    pub fn handle(&self) -> DriverHandle {
+        self.handle.clone()
+    }
+
+    /// Waits for the end of the job.
+    ///
+    /// # Errors
+    ///
+    /// When its loop panicked, or its runtime ended before it.
+    pub async fn wait(self) -> Result<Arc<Report>, SpawnError> {
+        let report = self.handle.wait().await;
+        match self.task.await {
+            Ok(()) => report,
+            Err(source) => Err(SpawnError::Supervisor { source }),
+        }
+    }
+}
+
+/// Asks a driver of its job, and steers it. Clones speak to the same one.
+#[derive(Clone)]
+pub struct DriverHandle {
+    shared: Arc<DriverState>,
+    report: watch::Receiver<Option<Arc<Report>>>,
+}
+
+impl DriverHandle {
+    pub(super) fn new(
+        shared: Arc<DriverState>,
+        report: watch::Receiver<Option<Arc<Report>>>,
+    ) -> Self {
+        Self { shared, report }
+    }
+
+    /// A barrier: when it returns, everything that the ranks wrote before the call has been
+    /// printed, or its verdict says which stream's was not, and why. Never hangs. Any number may
+    /// run at once.
+    pub async fn flush(&self) -> Verdicts {
+        self.shared.flush_within(self.shared.flush_timeout).await
+    }
+
+    /// Sends output to the client, or only files it. What is read while it is off is counted as
+    /// withheld.
+    pub fn set_mode(&self, stream_to_client: bool) {
+        self.shared.control.send(Control::SetMode { stream_to_client });
+    }
+
+    /// Folds with `fold` from now on; what is held is printed first.
+    pub fn set_fold(&self, fold: Box<dyn Fold>) {
+        self.shared.client().set_fold(fold);
+    }
+
+    /// Stops the job on all hosts: the ranks' groups are signalled at once. Called again it ends
+    /// the grace.
+    pub fn stop(&self, cause: StopCause) {
+        self.shared.request(Request::Stop(cause));
+    }
+
+    /// As [`stop`](Self::stop), unless there is a report already or the job is being stopped.
+    pub(crate) fn stop_unless_over(&self, cause: StopCause) {
+        if self.report.borrow().is_none() && self.shared.record().stopping.is_none() {
+            self.stop(cause);
+        }
+    }
+
+    /// Waits until there is a report, or will be none.
+    pub(crate) async fn ended(&self) {
+        drop(self.wait().await);
+    }
+
+    /// Ranks stand still: no deadline counts the time until [`resume`](Self::resume).
+    pub(crate) fn suspend(&self) {
+        self.shared.clock.pause();
+    }
+
+    /// They go on.
+    pub(crate) fn resume(&self) {
+        self.shared.clock.resume();
+    }
+
+    /// Sends a signal to the group of a rank, or of every rank.
+    pub fn signal(&self, rank: Option<u32>, signal: i32) {
+        self.shared.control.send(Control::Signal { rank, signal });
+    }
+
+    /// How many ranks the whole job has, once a host has said so.
+    pub fn world_size(&self) -> Option<u32> {
+        Some(self.shared.record().world_size).filter(|ranks| *ranks > 0)
+    }
+
+    /// Every rank as it stands: its last start, and what came of it here.
+    pub fn ranks(&self) -> Vec<RankStatus> {
+        status::ranks(&self.shared)
+    }
+
+    /// The ranks again whenever something is heard of one.
+    pub fn watch(&self) -> RankChanges {
+        RankChanges::new(Arc::clone(&self.shared))
+    }
+
+    /// Every line from now on, as ranks write them, before the fold.
+    pub fn subscribe(&self, options: SubscribeOptions) -> LineStream {
+        self.shared.client().subscribe(options)
+    }
+
+    /// Every entry from now on, as the fold gives them.
+    pub fn entries(&self, options: SubscribeOptions) -> EntryStream {
+        self.shared.client().entries(options)
+    }
+
+    /// Waits for the end of the job and its report.
+    ///
+    /// # Errors
+    ///
+    /// When the driver ended without one: its loop panicked, or its runtime ended.
+    pub async fn wait(&self) -> Result<Arc<Report>, SpawnError> {
+        let mut report = self.report.clone();
+        let found = report.wait_for(Option::is_some).await;
+        found.ok().and_then(|report| report.clone()).ok_or(SpawnError::Interrupted)
+    }
+}
+
+impl std::fmt::Debug for DriverHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DriverHandle").field("client", self.shared.client()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,175 @@
+//! What a host is made of, as its plan has it.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use lastline_appender::{Appender, AppenderError, DirStorage, Storage};
+use lastline_line::{Budget, Control, HostEvent, HostId, ReadBack};
+use lastline_sender::{Sender, Transport, WhenFull};
+use lastline_spawn::{Environment, Placement, RankSpec, StdinMode, TerminalSize, Typist};
+use lastline_tee::{BoxSink, Pool};
+
+use super::intake::{MakeSinks, ReadSettings};
+use super::link::Link;
+use super::run::Settings;
+use super::watch::{Event, Events};
+use super::{ChangeSpec, MakeSink, Way, spawning};
+use crate::SpawnError;
+use crate::clock::now;
+use crate::plan::Plan;
+use crate::shutdown::Limits;
+use crate::sizes::{self, PIPE_GROWTH_BYTES};
+
+pub(super) fn open_files(
+    plan: &Plan,
+    storage: Option<Arc<dyn Storage>>,
+) -> Result<Option<Arc<Appender>>, SpawnError> {
+    let storage: Arc<dyn Storage> = match (storage, &plan.files) {
+        (Some(storage), _) => storage,
+        (None, Some(files)) => Arc::new(DirStorage::existing(&files.dir)?),
+        (None, None) => return Ok(None),
+    };
+    let options = plan.files.as_ref().map(|files| files.appender.clone()).unwrap_or_default();
+    match Appender::start(storage, options) {
+        Ok(files) => Ok(Some(Arc::new(files))),
+        Err(AppenderError::Thread { source }) => Err(SpawnError::thread(source)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) fn sender(
+    plan: &Plan,
+    way: Way,
+    transport: impl Transport + 'static,
+    read_back: Option<Arc<dyn ReadBack>>,
+    link: &Arc<Link>,
+    events: &Events,
+) -> Sender {
+    let mut options = lastline_sender::Options::default();
+    options.host = way.id;
+    options.heartbeat = way.heartbeat.unwrap_or(options.heartbeat);
+    options.held_bytes = sizes::held_bytes(plan.buffer_bytes);
+    options.when_full = match plan.when_full {
+        WhenFull::Spool if read_back.is_none() => WhenFull::Block,
+        policy => policy,
+    };
+    options.read_back = read_back;
+    let (link, events) = (Arc::downgrade(link), events.clone());
+    options.on_control = Some(Arc::new(move |said| match (said, Weak::upgrade(&link)) {
+        // Nothing is being started: a barrier waits for nobody.
+        (Ok(Control::Flush { version }), Some(link)) if link.knows(link.begun()) => {
+            link.take_marks(version);
+        }
+        (said, _) => events.send(Event::Control(said)),
+    }));
+    Sender::start(transport, options)
+}
+
+pub(super) fn up(plan: &Plan, placement: &Placement) -> HostEvent {
+    let command = plan.command.iter().map(|word| word.to_string_lossy().into_owned());
+    HostEvent::Up {
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        pid: std::process::id(),
+        job: plan.job.clone(),
+        command: command.collect(),
+        world_size: placement.world_size,
+        first_rank: placement.first_rank,
+        procs: plan.procs,
+        node_rank: placement.node_rank,
+        local_first: placement.local_first,
+        local_world_size: placement.local_world_size,
+        time: now(),
+    }
+}
+
+/// What each rank is started from.
+pub(super) fn specs(
+    plan: &Plan,
+    program: Option<OsString>,
+    mut stdins: Vec<Option<OwnedFd>>,
+    mut change: Option<ChangeSpec>,
+) -> spawning::MakeSpec {
+    let placement = plan.effective_placement();
+    let first_rank = placement.first_rank;
+    let mut environment = Environment::new(plan.job.clone(), placement);
+    environment.buffered = plan.buffered;
+    environment.extra = plan.env.clone();
+    let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let (command, workdir): (_, Option<PathBuf>) = (plan.command.clone(), plan.workdir.clone());
+    let pipe_bytes = sizes::pipe_bytes(plan.procs);
+    let (fixed, pty) = (plan.terminal_size, plan.pty);
+    let (typed, echo) = (types(plan), plan.echo);
+    Box::new(move |rank| {
+        let mut spec = RankSpec::new(rank, command.clone());
+        spec.env = environment.of(rank, &inherited);
+        spec.workdir = workdir.clone();
+        spec.stdin = stdins.get_mut((rank - first_rank) as usize).and_then(Option::take);
+        spec.pipe_bytes = pipe_bytes;
+        // As large as the driver's is now, unless it is told.
+        spec.terminal = pty.then(|| fixed.unwrap_or_else(TerminalSize::of_driver));
+        spec.stdin_is_terminal = typed && rank == 0;
+        spec.echo = echo && spec.stdin_is_terminal;
+        match &mut change {
+            // It is looked for again: another command, another PATH.
+            Some(change) => change(rank, &mut spec),
+            None => spec.program = program.clone(),
+        }
+        spec
+    })
+}
+
+pub(super) fn sinks(
+    link: &Arc<Link>,
+    files: Option<Arc<Appender>>,
+    more: Option<MakeSink>,
+) -> MakeSinks {
+    let link = Arc::clone(link);
+    Box::new(move |stream| {
+        let mut sinks: Vec<BoxSink> = Vec::with_capacity(3);
+        if let Some(files) = &files {
+            sinks.push(Box::new(files.sink(stream)));
+        }
+        if let Some(sink) = link.sink() {
+            sinks.push(Box::new(sink));
+        }
+        sinks.extend(more.as_ref().and_then(|make| make(stream)));
+        sinks
+    })
+}
+
+/// Whether one of its ranks is to read this process's stdin, where rank 0 alone may.
+pub(super) fn has_stdin(plan: &Plan) -> bool {
+    let first_rank = plan.placement.as_ref().map_or(0, |placement| placement.first_rank);
+    plan.stdin != StdinMode::Rank0 || first_rank == 0
+}
+
+/// Whether somebody types into rank 0's terminal.
+pub(super) fn types(plan: &Plan) -> bool {
+    plan.pty && has_stdin(plan) && plan.stdin == StdinMode::Rank0 && Typist::is_wanted()
+}
+
+/// How the ranks' streams are read.
+pub(super) fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
+    let memory = sizes::memory(plan.buffer_bytes);
+    let mut tee = lastline_tee::Options::default();
+    tee.pool = Pool::new(Budget::new(memory));
+    tee.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
+    tee.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
+    let typist = types(plan).then(Typist::default);
+    ReadSettings { drain: plan.drain, tee, sinks, typist }
+}
+
+pub(super) fn settings(plan: &Plan, id: HostId, attached: bool) -> Settings {
+    let slack = Duration::ZERO;
+    Settings {
+        id,
+        attached,
+        on_failure: plan.on_failure,
+        leave_background: plan.leave_background,
+        limits: Limits { grace: plan.grace, budget: plan.teardown_timeout, slack },
+        flush_timeout: plan.flush_timeout,
+    }
+}

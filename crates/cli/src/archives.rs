@@ -1,0 +1,123 @@
+//! The files of a job, wherever its ranks have theirs, as one archive.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+
+use lastline_appender::{AppenderError, Archive, Extent};
+use lastline_jobs::FoundJob;
+use lastline_line::{Gaps, Offset, ReadBack as _, ReadOutcome, StreamId, Timestamp};
+
+/// One archive for each process that started ranks of the job; usually there is one.
+pub(crate) struct Archives(Vec<(PathBuf, Archive)>);
+
+impl Archives {
+    /// Opens all that there are.
+    pub(crate) fn open(job: &FoundJob) -> Result<Self, AppenderError> {
+        let mut archives = Self(Vec::new());
+        archives.add_new(job)?;
+        Ok(archives)
+    }
+
+    /// Those whose process has come since.
+    fn add_new(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
+        for dir in job.file_dirs() {
+            if !self.0.iter().any(|(known, _)| known == dir) {
+                self.0.push((dir.clone(), Archive::open(dir)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again at what is there.
+    pub(crate) fn refresh(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
+        self.add_new(job)?;
+        self.0.iter().try_for_each(|(_, archive)| archive.refresh())
+    }
+
+    /// As [`refresh`](Self::refresh), of what indexes say alone: opens no file of a rank.
+    pub(crate) fn refresh_recorded(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
+        self.add_new(job)?;
+        self.0.iter().try_for_each(|(_, archive)| archive.refresh_recorded())
+    }
+
+    /// All streams that there are.
+    pub(crate) fn streams(&self) -> Vec<StreamId> {
+        let mut streams: Vec<StreamId> =
+            self.0.iter().flat_map(|(_, archive)| archive.streams()).collect();
+        streams.sort();
+        streams
+    }
+
+    /// What is missing of a stream.
+    pub(crate) fn gaps(&self, stream: StreamId) -> Gaps {
+        self.of(stream).map(|archive| archive.gaps(stream)).unwrap_or_default()
+    }
+
+    /// What each stream has after these places, in the order of arrival as far as it is known.
+    pub(crate) fn extents_after(&self, given: &BTreeMap<StreamId, Offset>) -> Vec<Extent> {
+        let queues = self.0.iter().map(|(_, archive)| archive.extents_after(given).into());
+        merge(queues.collect())
+    }
+
+    /// As [`ReadBack::read_back`](lastline_line::ReadBack::read_back).
+    pub(crate) fn read_back(
+        &self,
+        stream: StreamId,
+        from: Offset,
+        buffer: &mut [u8],
+    ) -> io::Result<ReadOutcome> {
+        match self.of(stream) {
+            Some(archive) => archive.read_back(stream, from, buffer),
+            None => Ok(ReadOutcome::NotYet),
+        }
+    }
+
+    fn of(&self, stream: StreamId) -> Option<&Archive> {
+        let all: Vec<&Archive> = self.0.iter().map(|(_, archive)| archive).collect();
+        match all[..] {
+            [one] => Some(one),
+            _ => all.into_iter().find(|archive| archive.streams().contains(&stream)),
+        }
+    }
+}
+
+/// The earliest first; each queue stays in its order, and what has no time is the last of its queue.
+fn merge(mut queues: Vec<VecDeque<Extent>>) -> Vec<Extent> {
+    let mut merged = Vec::with_capacity(queues.iter().map(VecDeque::len).sum());
+    let time = |queue: &VecDeque<Extent>| {
+        queue.front().map(|extent| extent.time.unwrap_or(Timestamp(u64::MAX)))
+    };
+    while let Some((_, at)) =
+        queues.iter().zip(0..).filter_map(|(queue, at)| Some((time(queue)?, at))).min()
+    {
+        merged.extend(queues[at].pop_front());
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use lastline_line::Span;
+    use lastline_testing::stdout;
+
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_job_are_merged_by_time() {
+        let extent = |rank, from, time: Option<u64>| Extent {
+            stream: stdout(rank),
+            span: Span::new(Offset(from), Offset(from + 1)),
+            file: 0,
+            position: from,
+            time: time.map(Timestamp),
+        };
+        let one = [extent(0, 0, Some(1)), extent(0, 1, Some(5)), extent(0, 2, None)];
+        let two = [extent(1, 0, Some(2)), extent(1, 1, Some(4)), extent(1, 2, Some(9))];
+        let merged = merge(vec![one.into(), two.into()]);
+        let order: Vec<(u32, u64)> =
+            merged.iter().map(|extent| (extent.stream.rank, extent.span.from.0)).collect();
+        assert_eq!(order, [(0, 0), (1, 0), (1, 1), (0, 1), (1, 2), (0, 2)]);
+        assert_eq!(merge(Vec::new()).len(), 0);
+    }
+}

@@ -1,0 +1,149 @@
+//! `lastline attach`: shows a job whose ranks run elsewhere.
+
+use std::fs::DirBuilder;
+use std::io::IsTerminal as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use lastline_bootstrap::{
+    Console, ControlSocket, DriverBuilder, Files, Plan, Report, TerminalSize, control_path,
+};
+use lastline_client::Labels;
+use lastline_jobs::{JobsPlace, SEEN_FILE, check_job_id};
+use lastline_line::{Fold, Resume};
+
+use super::args::{AttachOptions, From};
+use super::seen::{self, Noted, Places};
+use crate::console::Look;
+use crate::signals::{Signals, Steered};
+use crate::summary::Above;
+use crate::values::{FoldMode, OnFailure};
+use crate::{console, exit, folding, notices, runtime, summary};
+
+/// Several ranks are taken to share the console.
+const SEVERAL: u32 = 2;
+
+/// Shows the job to its end; its exit code.
+pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<u8> {
+    check_job_id(&options.job)?;
+    let dir = dir(&options)?;
+    let runtime = runtime::start().context("cannot start the runtime")?;
+    let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
+    let report = runtime.block_on(drive(options, dir.as_deref()));
+    notices::end_drawing();
+    let report = report?;
+    if !quiet {
+        summary::print(&report, dir.as_deref(), Above::Other);
+        if !report.teardown.iter().any(|stage| stage.timed_out) {
+            notices::finish(way_out);
+        }
+    }
+    runtime.shutdown_background();
+    Ok(exit::of_report(&report, true, strict))
+}
+
+/// The directory of the job, which hosts on this machine have files in; none where there can be none.
+fn dir(options: &AttachOptions) -> anyhow::Result<Option<PathBuf>> {
+    let path = match (&options.log_dir, JobsPlace::of_user()) {
+        (Some(dir), _) => dir.clone(),
+        (None, Ok(place)) => place.dir_of(&options.job),
+        (None, Err(error)) => {
+            tracing::warn!("the report is kept nowhere: {error}");
+            return Ok(None);
+        }
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&path)
+        .with_context(|| format!("cannot make {}", path.display()))?;
+    let path = std::fs::canonicalize(&path);
+    Ok(Some(path.context("the directory of the job is gone")?))
+}
+
+async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc<Report>> {
+    let seen = dir.map(|dir| dir.join(SEEN_FILE));
+    let resume = resume(options.from, seen.as_deref())?;
+    let end = options.via.driver(&options.job, resume.clone(), options.lost_after).await?;
+    // One that came and was refused has changed nothing.
+    let places = seen.map(|path| Places::open(&path, &resume)).transpose();
+    let places = places.unwrap_or_else(|error| {
+        tracing::warn!("--from last-seen will not find what is shown now: {error}");
+        None
+    });
+    let signals = Signals::register_without_hangup()?;
+    let console = console(&options, places, dir);
+    let plan = plan(&options, dir);
+    let driver = DriverBuilder::new(plan, console).lost_after(options.lost_after);
+    let driver = driver.start(end.inbox)?.handle();
+    let control = ControlSocket::open(&control_path(&options.job), driver.clone());
+    let grace = options.teardown_timeout / 2;
+    signals.listen(Steered::Driver(driver.clone()), grace, TerminalSize::of_driver);
+    if std::io::stderr().is_terminal() {
+        let (url, job) = (&options.via, &options.job);
+        notices::say(&format!(
+            "waiting for ranks of job {job} at {url}; Ctrl-C stops the job; when this terminal goes, it \
+             runs on"
+        ));
+    }
+    let report = driver.wait().await;
+    drop((control, end.listens));
+    Ok(report?)
+}
+
+/// From where output is wanted.
+fn resume(from: From, seen: Option<&Path>) -> anyhow::Result<Resume> {
+    match (from, seen) {
+        (From::Start, _) | (From::LastSeen, None) => Ok(Resume::Start),
+        (From::Now, _) => Ok(Resume::Now),
+        (From::LastSeen, Some(path)) => {
+            seen::last(path).with_context(|| format!("cannot read {}", path.display()))
+        }
+    }
+}
+
+fn console(options: &AttachOptions, places: Option<Places>, dir: Option<&Path>) -> Console {
+    let labels = Labels::default();
+    let look = Look {
+        format: options.format,
+        prefix: options.prefix.template(SEVERAL),
+        color: options.color,
+        sanitize: options.sanitize,
+        raw_partials: false,
+        draws: true,
+        names: None,
+        one_output: false,
+    };
+    let printer = Noted::new(console::printer(look, labels.clone()), places);
+    let place = dir.map_or_else(
+        || String::from("--fold off shows every line"),
+        |dir| format!("every line is in {}", dir.display()),
+    );
+    let note = format!("similar lines are folded; {place}");
+    let printer = Box::new(folding::NoteFirstFold::new(printer, note));
+    Console { fold: fold(options), printer, labels, raw_partials: false }
+}
+
+fn fold(options: &AttachOptions) -> Box<dyn Fold> {
+    let watched = std::io::stdout().is_terminal();
+    let default = if watched { FoldMode::Ranks } else { FoldMode::Off };
+    folding::fold_of_speakers(options.fold.unwrap_or(default), options.fold_window)
+}
+
+fn plan(options: &AttachOptions, dir: Option<&Path>) -> Plan {
+    let mut plan = Plan::new(&options.job, Vec::new());
+    let appender = lastline_appender::Options::default();
+    plan.files = dir.map(|dir| Files::new(dir.to_owned(), appender));
+    plan.report.clone_from(&options.report);
+    plan.show.clone_from(&options.show);
+    plan.teardown_timeout = options.teardown_timeout;
+    plan.flush_timeout = options.flush_timeout;
+    plan.silent_after = options.silent_after;
+    plan.on_failure = match options.on_failure {
+        OnFailure::Stop => lastline_bootstrap::OnFailure::Stop,
+        OnFailure::Continue => lastline_bootstrap::OnFailure::Continue,
+    };
+    plan
+}

@@ -1,0 +1,286 @@
+//! Hosts and drivers that meet at a NATS server; on machines of their own, which are namespaces here.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::Signal;
+
+use super::{Job, all_end_with, check_lines, halves, lines};
+use crate::support::{Place, Running, not_run, report, wait_until};
+
+/// A server of this test alone, with its files in the place.
+struct Broker {
+    port: u16,
+    server: Option<Running>,
+}
+
+impl Broker {
+    /// None, and a word about it, where there is no server to be had.
+    fn start(place: &Place) -> Option<Self> {
+        if !place.has("nats-server") {
+            not_run("no broker", &io::Error::other("nats-server"));
+            return None;
+        }
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut broker = Self { port, server: None };
+        broker.up(place);
+        Some(broker)
+    }
+
+    fn up(&mut self, place: &Place) {
+        let (port, files) = (self.port.to_string(), place.path("broker"));
+        let files = files.to_str().unwrap();
+        let words = ["-js", "-sd", files, "-a", "127.0.0.1", "-p", &port];
+        self.server = Some(Running::start(place.wrap("nats-server", &words)));
+        wait_until("the broker listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    fn kill(&mut self) {
+        let server = self.server.take().unwrap();
+        server.signal(Signal::KILL);
+        drop(server);
+    }
+}
+
+/// A job that meets at a broker; none where there is no broker.
+fn job() -> Option<(Job, Broker)> {
+    let mut job = Job::new();
+    let broker = Broker::start(&job.place)?;
+    job.url = format!("nats://127.0.0.1:{}", broker.port);
+    Some((job, broker))
+}
+
+#[test]
+fn every_driver_at_a_broker_shows_every_line() {
+    let Some((job, _broker)) = job() else { return };
+    let first = job.start_attach(&[]);
+    let tasks = job.tasks(&halves(500));
+    first.line();
+    let second = job.start_attach(&["--log-dir", job.place.path("two").to_str().unwrap()]);
+    second.line();
+    job.open("gate");
+    all_end_with(tasks, 0);
+    check_lines(&first.wait().expect(0).out(), &lines(1, 1_000));
+    check_lines(&second.wait().expect(0).out(), &lines(1, 1_000));
+    // All hosts have gone, and the broker has it still.
+    let late = job.start_attach(&["--log-dir", job.place.path("three").to_str().unwrap()]);
+    check_lines(&late.wait().expect(0).out(), &lines(1, 1_000));
+    report(&job.dir());
+}
+
+#[test]
+fn a_driver_at_a_broker_goes_on_where_one_was_killed() {
+    let Some((job, _broker)) = job() else { return };
+    let first = job.start_attach(&[]);
+    let tasks = job.tasks(&halves(2_000));
+    let mut seen: BTreeSet<String> = (0..500).map(|_| first.line()).collect();
+    first.signal(Signal::KILL);
+    seen.extend(first.wait().out().lines().map(str::to_owned));
+    job.open("gate");
+    all_end_with(tasks, 0);
+    let done = job.start_attach(&["--from", "last-seen"]).wait().expect(0);
+    let again: BTreeSet<String> = done.out().lines().map(str::to_owned).collect();
+    let missing = lines(1, 4_000).difference(&seen).filter(|line| !again.contains(*line)).count();
+    assert_eq!(missing, 0);
+    assert!(done.out().lines().count() < 16_000, "what was shown is not shown again");
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
+    let Some((job, mut broker)) = job() else { return };
+    let driver = job.start_attach(&[]);
+    let tasks = job.tasks(&halves(2_000));
+    driver.line();
+    // Each has its place in the job.
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    broker.kill();
+    job.open("gate");
+    for rank in 0..4 {
+        let file = job.dir().join(format!("node-{rank}/rank-{rank}.stdout.log"));
+        let goes_on = || fs::read(&file).is_ok_and(|text| text.ends_with(b" 4000\n"));
+        wait_until("ranks go on meanwhile", goes_on);
+    }
+    broker.up(&job.place);
+    all_end_with(tasks, 0);
+    check_lines(&driver.wait().expect(0).out(), &lines(1, 4_000));
+    report(&job.dir());
+}
+
+#[test]
+fn a_job_at_a_broker_is_flushed_and_stopped_from_anywhere() {
+    let Some((job, _broker)) = job() else { return };
+    let driver = job.start_attach(&[]);
+    let tasks = job.tasks("echo up; exec sleep 60");
+    (0..4).for_each(|_| drop(driver.line()));
+    let flushed = job.place.lastline(&["flush", "--via", &job.url, "j"]).expect(0);
+    assert_eq!(flushed.out(), "reached\n");
+    job.place.lastline(&["stop", "--via", &job.url, "j"]).expect(0);
+    tasks.into_iter().for_each(|task| drop(task.wait()));
+    driver.wait();
+    assert_eq!(report(&job.dir())["ranks"][3]["stopped_by_lastline"], true);
+}
+
+/// Network namespaces on one bridge, as machines on one network. Removed when it is dropped.
+struct Machines {
+    place: Place,
+    tag: String,
+}
+
+/// The machine of the broker; the others have 10.77.0.2 and so on.
+const HUB: &str = "10.77.0.1";
+
+impl Machines {
+    /// As many, and one for the broker. None, and a word about it, where they cannot be made.
+    fn new(count: u8) -> Option<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let (process, made) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let machines = Self { place: Place::new(), tag: format!("ll{process}-{made}") };
+        if !machines.place.has("ip") || !machines.place.has("nats-server") {
+            not_run("no machines or no broker", &io::Error::other("ip, nats-server"));
+            return None;
+        }
+        if let Err(error) = machines.wire(count) {
+            not_run("namespaces cannot be made", &io::Error::other(error));
+            return None;
+        }
+        Some(machines)
+    }
+
+    fn name(&self, machine: u8) -> String {
+        format!("{}-{machine}", self.tag)
+    }
+
+    fn ip(&self, words: &[&str]) -> Result<(), String> {
+        let done = Running::start(self.place.wrap("ip", words)).wait();
+        if done.status.success() { Ok(()) } else { Err(done.err()) }
+    }
+
+    fn wire(&self, count: u8) -> Result<(), String> {
+        let hub = self.name(0);
+        self.ip(&["netns", "add", &hub])?;
+        self.ip(&["-n", &hub, "link", "add", "hub", "type", "bridge"])?;
+        self.ip(&["-n", &hub, "addr", "add", &format!("{HUB}/24"), "dev", "hub"])?;
+        for up in ["lo", "hub"] {
+            self.ip(&["-n", &hub, "link", "set", up, "up"])?;
+        }
+        for machine in 1..=count {
+            let (own, port) = (self.name(machine), format!("port{machine}"));
+            self.ip(&["netns", "add", &own])?;
+            let words = ["-n", &own, "link", "add", "net", "type", "veth", "peer", "name", &port];
+            self.ip(&[&words[..], &["netns", &hub]].concat())?;
+            let address = format!("10.77.0.{}/24", machine + 1);
+            self.ip(&["-n", &own, "addr", "add", &address, "dev", "net"])?;
+            self.ip(&["-n", &hub, "link", "set", &port, "master", "hub"])?;
+            for up in ["lo", "net"] {
+                self.ip(&["-n", &own, "link", "set", up, "up"])?;
+            }
+            self.ip(&["-n", &hub, "link", "set", &port, "up"])?;
+        }
+        Ok(())
+    }
+
+    /// Cuts a machine off, or lets it back.
+    fn link(&self, machine: u8, state: &str) {
+        let port = format!("port{machine}");
+        self.ip(&["-n", &self.name(0), "link", "set", &port, state]).unwrap();
+    }
+
+    fn start(&self, machine: u8, program: &str, words: &[&str]) -> Running {
+        let name = self.name(machine);
+        let words = [&["netns", "exec", &name, program], words].concat();
+        Running::start(self.place.wrap("ip", &words))
+    }
+
+    fn broker(&self) -> Running {
+        let files = self.place.path("broker");
+        let words = ["-js", "-sd", files.to_str().unwrap(), "-a", HUB, "-p", "4222"];
+        let broker = self.start(0, "nats-server", &words);
+        let reached = |machine| {
+            let test = format!("exec 3<>/dev/tcp/{HUB}/4222");
+            self.start(machine, "bash", &["-c", &test]).wait().status.success()
+        };
+        wait_until("the broker is reached", || reached(1));
+        broker
+    }
+
+    fn lastline(&self, machine: u8, words: &[&str]) -> Running {
+        self.start(machine, env!("CARGO_BIN_EXE_lastline"), words)
+    }
+
+    fn attach(&self, machine: u8, options: &[&str]) -> Running {
+        let url = format!("nats://{HUB}:4222");
+        let words = ["attach", "--via", &url, "--job", "j"];
+        self.lastline(machine, &[&words, options].concat())
+    }
+
+    /// A host with one of three ranks, on a machine of its own.
+    fn host(&self, rank: u8, script: &str) -> Running {
+        let (url, number) = (format!("nats://{HUB}:4222"), rank.to_string());
+        let words = ["run", "--via", &url, "--job", "j", "--nnodes", "3", "--node-rank", &number];
+        let options = ["--on-failure", "continue", "--", "sh", "-c", script];
+        self.lastline(rank + 1, &[&words[..], &options].concat())
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        for machine in 0..=9 {
+            // Not all of them were made.
+            self.ip(&["netns", "del", &self.name(machine)]).unwrap_or_default();
+        }
+    }
+}
+
+/// The lines of three ranks.
+fn of_three(to: u32) -> BTreeSet<String> {
+    lines(1, to).into_iter().filter(|line| !line.starts_with("[3]")).collect()
+}
+
+#[test]
+fn a_host_that_is_cut_off_and_comes_back_loses_nothing() {
+    let Some(machines) = Machines::new(4) else { return };
+    let _broker = machines.broker();
+    let driver = machines.attach(4, &[]);
+    let hosts: Vec<Running> = (0..3).map(|rank| machines.host(rank, &halves(1_000))).collect();
+    (0..3).for_each(|rank| {
+        wait_until("half", || machines.place.path(&format!("half{rank}")).exists());
+    });
+    driver.line_with(" 1000");
+    machines.link(2, "down");
+    fs::write(machines.place.path("gate"), "").unwrap();
+    // Its rank has ended, and nobody knows.
+    let file = machines.place.job("j").join("node-1/rank-1.stdout.log");
+    wait_until("it is filed", || fs::read(&file).is_ok_and(|text| text.ends_with(b" 2000\n")));
+    machines.link(2, "up");
+    all_end_with(hosts, 0);
+    check_lines(&driver.wait().expect(0).out(), &of_three(2_000));
+    report(&machines.place.job("j"));
+}
+
+#[test]
+fn a_host_that_stays_away_is_lost_and_the_others_are_shown_to_their_end() {
+    let Some(machines) = Machines::new(4) else { return };
+    let _broker = machines.broker();
+    let driver = machines.attach(4, &["--lost-after", "5s", "--on-failure", "continue"]);
+    let mut hosts: Vec<Running> = (0..3).map(|rank| machines.host(rank, &halves(10))).collect();
+    (0..3).for_each(|rank| {
+        wait_until("half", || machines.place.path(&format!("half{rank}")).exists());
+    });
+    let cut = hosts.remove(1);
+    machines.link(2, "down");
+    fs::write(machines.place.path("gate"), "").unwrap();
+    all_end_with(hosts, 0);
+    let done = driver.wait().expect(1);
+    assert!(done.err().contains("silent for 5"), "{}", done.err());
+    let shown: BTreeSet<String> = done.out().lines().map(str::to_owned).collect();
+    let others = of_three(20).into_iter().filter(|line| !line.starts_with("[1]"));
+    assert!(others.collect::<BTreeSet<_>>().is_subset(&shown), "{}", done.out());
+    let report = report(&machines.place.job("j"));
+    assert!(report["ranks"][1]["error"].is_string(), "{report:#}");
+    drop(cut);
+}

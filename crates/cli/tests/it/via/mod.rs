@@ -1,0 +1,354 @@
+//! Ranks that several processes run, and a driver that is another.
+
+mod broker;
+mod launchers;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Place, Running, json, report, runs, wait_until};
+
+/// A job of four tasks with a rank each, and where they meet their driver.
+struct Job {
+    place: Place,
+    url: String,
+}
+
+impl Job {
+    fn new() -> Self {
+        let place = Place::new();
+        let url = format!("unix:{}", place.path("sock").display());
+        Self { place, url }
+    }
+
+    /// Attaches a driver, and waits until it can be met.
+    fn attach(&self, options: &[&str]) -> Running {
+        let driver = self.start_attach(options);
+        wait_until("the driver listens", || self.place.path("run/lastline/j.sock").exists());
+        driver
+    }
+
+    fn start_attach(&self, options: &[&str]) -> Running {
+        let words = ["attach", "--via", &self.url, "--job", "j"];
+        self.place.start(&[&words, options].concat())
+    }
+
+    fn task(&self, rank: u32, options: &[&str], command: &[&str]) -> Running {
+        let rank = rank.to_string();
+        let words = ["run", "--via", &self.url, "--job", "j", "--world-size", "4", "--rank", &rank];
+        self.place.start(&[&words, options, &["--"], command].concat())
+    }
+
+    fn tasks(&self, script: &str) -> Vec<Running> {
+        (0..4).map(|rank| self.task(rank, &[], &["sh", "-c", script])).collect()
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.place.job("j")
+    }
+
+    /// A file that scripts wait for.
+    fn open(&self, gate: &str) {
+        fs::write(self.place.path(gate), "").unwrap();
+    }
+
+    fn wait_for(&self, file: &str) {
+        wait_until(file, || self.place.path(file).exists());
+    }
+}
+
+/// Says so many numbered lines, its rank first; then waits for the gate, and says as many again.
+fn halves(lines: u32) -> String {
+    format!(
+        "seq -f \"$RANK line %.0f\" 1 {lines}; touch half$RANK
+         while ! [ -e gate ]; do sleep 0.02; done; seq -f \"$RANK line %.0f\" {} {}",
+        lines + 1,
+        2 * lines
+    )
+}
+
+/// Every line of four ranks, with its prefix.
+fn lines(from: u32, to: u32) -> BTreeSet<String> {
+    let of = |rank: u32| (from..=to).map(move |line| format!("[{rank}] {rank} line {line}"));
+    (0..4).flat_map(of).collect()
+}
+
+/// Fails unless the lines are these, each once, and in order in each rank.
+#[track_caller]
+fn check_lines(out: &str, wanted: &BTreeSet<String>) {
+    let found: Vec<String> = out.lines().map(str::to_owned).collect();
+    let set: BTreeSet<String> = found.iter().cloned().collect();
+    assert_eq!(&set, wanted);
+    assert_eq!(found.len(), set.len(), "a line comes once");
+    for rank in 0..4 {
+        let numbers = found.iter().filter_map(|line| line.strip_prefix(&format!("[{rank}] ")));
+        let numbers = numbers.filter_map(|line| line.rsplit(' ').next()?.parse::<u32>().ok());
+        assert!(numbers.is_sorted(), "rank {rank} in order");
+    }
+}
+
+#[track_caller]
+fn all_end_with(tasks: Vec<Running>, code: i32) {
+    for task in tasks {
+        let done = task.wait().expect(code);
+        assert!(done.stdout.is_empty(), "{}", done.out());
+    }
+}
+
+#[test]
+fn a_driver_that_is_there_first_shows_the_job_as_if_it_were_here() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    job.open("gate");
+    all_end_with(job.tasks(&halves(50)), 0);
+    let done = driver.wait().expect(0);
+    check_lines(&done.out(), &lines(1, 100));
+    assert!(done.err().contains("4 ranks, 400 lines"), "{}", done.err());
+    let report = report(&job.dir());
+    assert_eq!((&report["world_size"], report["ranks"].as_array().unwrap().len()), (&4.into(), 4));
+    // What was left is gone.
+    assert!(!job.place.path("sock").exists() && !job.place.path("run/lastline/j.sock").exists());
+}
+
+#[test]
+fn a_driver_that_comes_last_shows_everything() {
+    let job = Job::new();
+    let tasks = job.tasks(&halves(2_000));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    let driver = job.attach(&[]);
+    driver.line();
+    job.open("gate");
+    all_end_with(tasks, 0);
+    check_lines(&driver.wait().expect(0).out(), &lines(1, 4_000));
+    report(&job.dir());
+}
+
+#[test]
+fn a_driver_that_comes_when_all_ranks_are_over_shows_them_still() {
+    let job = Job::new();
+    job.open("gate");
+    let tasks = job.tasks(&halves(10));
+    for rank in 0..4 {
+        let file = job.dir().join(format!("node-{rank}/rank-{rank}.stdout.log"));
+        wait_until("all is filed", || fs::read(&file).is_ok_and(|text| text.ends_with(b" 20\n")));
+    }
+    let driver = job.attach(&[]);
+    all_end_with(tasks, 0);
+    check_lines(&driver.wait().expect(0).out(), &lines(1, 20));
+}
+
+#[test]
+fn a_driver_that_is_killed_is_followed_by_one_that_goes_on() {
+    let job = Job::new();
+    let first = job.attach(&[]);
+    let tasks = job.tasks(&halves(5_000));
+    let mut seen: BTreeSet<String> = (0..1_000).map(|_| first.line()).collect();
+    first.signal(Signal::KILL);
+    seen.extend(first.wait().out().lines().map(str::to_owned));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    let second = job.attach(&["--from", "last-seen"]);
+    second.line();
+    job.open("gate");
+    all_end_with(tasks, 0);
+    let done = second.wait().expect(0);
+    let again: BTreeSet<String> = done.out().lines().map(str::to_owned).collect();
+    let missing = lines(1, 10_000).difference(&seen).filter(|line| !again.contains(*line)).count();
+    assert_eq!(missing, 0, "of what the first one had not shown");
+    // What one write takes at most, and what had not been told as written.
+    let twice = again.intersection(&seen).count();
+    assert!(twice < 10_000, "{twice} lines were shown twice");
+    report(&job.dir());
+}
+
+#[test]
+fn a_driver_may_want_only_what_comes_now() {
+    let job = Job::new();
+    let tasks = job.tasks(&halves(100));
+    for rank in 0..4 {
+        let file = job.dir().join(format!("node-{rank}/rank-{rank}.stdout.log"));
+        wait_until("half is filed", || fs::read(&file).is_ok_and(|text| text.ends_with(b" 100\n")));
+    }
+    let driver = job.attach(&["--from", "now"]);
+    let met = |rank: u32| format!("rank {rank}");
+    wait_until("all are met", || {
+        let asked = job.place.lastline(&["flush", "j"]);
+        asked.status.success() && (0..4).all(|rank| !asked.out().contains(&met(rank)))
+    });
+    job.open("gate");
+    all_end_with(tasks, 0);
+    let out = driver.wait().expect(0).out();
+    assert!(lines(101, 200).is_subset(&out.lines().map(str::to_owned).collect()), "{out}");
+    let report = report(&job.dir());
+    let withheld = &report["ranks"][0]["streams"]["stdout"]["withheld"]["streaming_off"];
+    assert!(withheld.as_u64().unwrap() > 0, "{report:#}");
+}
+
+#[test]
+fn two_drivers_at_once_are_one_too_many() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let refused = job.start_attach(&[]).wait().expect(2);
+    assert!(refused.err().contains("a driver is attached"), "{}", refused.err());
+    job.open("gate");
+    all_end_with(job.tasks(&halves(5)), 0);
+    check_lines(&driver.wait().expect(0).out(), &lines(1, 10));
+}
+
+#[test]
+fn a_flood_arrives_whole() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let tasks: Vec<Running> =
+        (0..4).map(|rank| job.task(rank, &[], &["seq", "1", "300000"])).collect();
+    all_end_with(tasks, 0);
+    let done = driver.wait().expect(0);
+    let wanted: Vec<u8> = (1..=300_000).flat_map(|n| format!("{n}\n").into_bytes()).collect();
+    for rank in 0..4 {
+        assert!(done.of_rank(rank) == wanted, "rank {rank}");
+    }
+    report(&job.dir());
+}
+
+#[test]
+fn the_first_failure_ends_the_other_tasks_and_is_told() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let script = "if [ $RANK = 2 ]; then echo boom >&2; exit 7; fi; exec sleep 60";
+    let tasks = job.tasks(script);
+    let done = driver.wait().expect(7);
+    assert!(done.err().contains("rank 2 failed first: exit code 7"), "{}", done.err());
+    assert!(done.err().contains("boom"), "{}", done.err());
+    let codes: Vec<i32> = tasks.into_iter().map(|task| task.wait().code()).collect();
+    assert_eq!(codes[2], 7);
+    let report = report(&job.dir());
+    assert_eq!(report["first_failure"]["rank"], 2);
+    assert_eq!(report["ranks"][0]["stopped_by_lastline"], true);
+}
+
+#[test]
+fn tasks_that_come_after_the_first_failure_are_stopped_too() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let failed = job.task(2, &[], &["sh", "-c", "echo boom >&2; exit 7"]);
+    let script = "echo up; exec sleep 60";
+    let late = [0, 1, 3].map(|rank| job.task(rank, &[], &["sh", "-c", script]));
+    let done = driver.wait().expect(7);
+    assert!(done.err().contains("ranks 0,1,3 were stopped"), "{}", done.err());
+    failed.wait().expect(7);
+    late.into_iter().for_each(|task| drop(task.wait()));
+    assert_eq!(report(&job.dir())["ranks"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn a_task_that_is_killed_is_told_as_lost() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let mut tasks = job.tasks("echo $RANK $$; exec sleep 60");
+    let lines: Vec<String> = (0..4).map(|_| driver.line()).collect();
+    let killed = tasks.remove(1);
+    let line = lines.iter().find_map(|line| line.strip_prefix("[1] 1 ")).unwrap();
+    let rank: u32 = line.parse().unwrap();
+    killed.signal(Signal::KILL);
+    drop(killed);
+    let done = driver.wait().expect(1);
+    assert!(done.err().contains("was lost"), "{}", done.err());
+    wait_until("its rank is gone, too", || !runs(rank));
+    tasks.into_iter().for_each(|task| drop(task.wait()));
+    let report = report(&job.dir());
+    assert!(report["ranks"][1]["error"].is_string(), "{report:#}");
+}
+
+#[test]
+fn a_second_task_of_a_rank_is_refused() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let tasks = job.tasks(&halves(3));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    let other = job.place.path("other");
+    let again =
+        job.task(2, &["--log-dir", other.to_str().unwrap()], &["sh", "-c", "echo mine; sleep 60"]);
+    let refused = again.wait().expect(2);
+    assert!(refused.err().contains("lastline: refused: "), "{}", refused.err());
+    job.open("gate");
+    all_end_with(tasks, 0);
+    let done = driver.wait().expect(0);
+    check_lines(&done.out(), &lines(1, 6));
+    assert!(done.err().contains("rank 2"), "it is told here, too: {}", done.err());
+}
+
+#[test]
+fn worlds_that_differ_are_not_mixed() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let tasks = job.tasks(&halves(3));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    let other = job.place.path("other");
+    let words = ["run", "--via", &job.url, "--job", "j", "--world-size", "9", "--rank", "8"];
+    let files = ["--log-dir", other.to_str().unwrap(), "--", "sh", "-c", "echo mine; sleep 60"];
+    let refused = job.place.lastline(&[&words[..], &files].concat()).expect(2);
+    assert!(refused.err().contains("lastline: refused: "), "{}", refused.err());
+    job.open("gate");
+    all_end_with(tasks, 0);
+    check_lines(&driver.wait().expect(0).out(), &lines(1, 6));
+}
+
+#[test]
+fn a_job_that_nobody_sees_is_in_its_files() {
+    let job = Job::new();
+    job.open("gate");
+    all_end_with(job.tasks(&halves(20)), 0);
+    let logs = job.place.lastline(&["logs", "j"]).expect(0);
+    check_lines(&logs.out(), &lines(1, 40));
+    let jobs = job.place.lastline(&["jobs"]).expect(0).out();
+    let row: Vec<&str> = jobs.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((row[0], row[3], row[4], jobs.lines().count()), ("j", "4", "0", 2), "{jobs}");
+    let told = job.place.lastline(&["report", "j"]).expect(0);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    crate::support::check(&told);
+    assert_eq!((&told["world_size"], told["ranks"].as_array().unwrap().len()), (&4.into(), 4));
+    assert_eq!(json(&job.dir().join("report.node-3.json"))["ranks"][0]["rank"], 3);
+    assert_eq!(job.place.lastline(&["prune", "--keep", "0"]).expect(0).out(), "j\n");
+    assert!(!job.dir().exists());
+}
+
+#[test]
+fn a_job_is_flushed_and_stopped_from_elsewhere() {
+    let job = Job::new();
+    let unmet = job.place.lastline(&["stop", "--via", &job.url, "j"]).expect(1);
+    assert!(unmet.err().contains("lastline attach"), "{}", unmet.err());
+    let driver = job.attach(&[]);
+    let tasks = job.tasks("echo up; exec sleep 60");
+    (0..4).for_each(|_| drop(driver.line()));
+    let flushed = job.place.lastline(&["flush", "--via", &job.url, "j"]).expect(0);
+    assert_eq!(flushed.out(), "reached\n");
+    job.place.lastline(&["stop", "--via", &job.url, "j"]).expect(0);
+    let done = driver.wait().expect(143);
+    assert!(done.err().contains("stopped by"), "{}", done.err());
+    tasks.into_iter().for_each(|task| drop(task.wait()));
+    let report = report(&job.dir());
+    assert_eq!(report["ranks"][3]["stopped_by_lastline"], true);
+}
+
+#[test]
+fn a_local_job_is_stopped_by_its_id() {
+    let place = Place::new();
+    let job = place.start(&["run", "--job", "j", "--", "sh", "-c", "echo up; exec sleep 60"]);
+    assert_eq!(job.line(), "up");
+    place.lastline(&["stop", "--signal", "INT", "j"]).expect(0);
+    job.wait().expect(130);
+    let over = place.lastline(&["stop", "j"]).expect(1);
+    assert!(over.err().contains("it is over"), "{}", over.err());
+}
+
+#[test]
+fn a_place_to_meet_needs_a_job() {
+    let job = Job::new();
+    let refused = job.place.lastline(&["run", "--via", &job.url, "true"]).expect(2);
+    assert!(refused.err().contains("--job"), "{}", refused.err());
+    let refused = job.place.lastline(&["run", "--rank", "1", "true"]).expect(2);
+    assert!(refused.err().contains("--via"), "{}", refused.err());
+}

@@ -1,0 +1,129 @@
+//! A job whose ranks several processes started: its directory holds one for each of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::job_dir::{JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
+use crate::jobs::{FoundJob, JobState};
+use crate::report::Report;
+
+const PREFIX: &str = "node-";
+
+/// The name of the directory of one process's ranks in that of the job: `node-4` where rank 4 is the
+/// first of them.
+pub fn part_name(first_rank: u32) -> String {
+    format!("{PREFIX}{first_rank}")
+}
+
+/// The directories of processes that started ranks, in the order of those.
+pub(crate) fn part_dirs(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let number = |name: &std::ffi::OsStr| name.to_str()?.strip_prefix(PREFIX)?.parse::<u32>().ok();
+    let mut parts: Vec<(u32, PathBuf)> = entries
+        .filter_map(|entry| Some((number(&entry.file_name())?, entry.path())))
+        .filter(|(_, path)| path.join(JOB_FILE).exists())
+        .collect();
+    parts.sort();
+    parts.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Whether a job has its files there, whole or in parts, or at least its report.
+pub(crate) fn holds_job(dir: &Path) -> bool {
+    let has = |name| dir.join(name).exists();
+    has(JOB_FILE) || has(REPORT_FILE) || !part_dirs(dir).is_empty()
+}
+
+/// The job whose parts are in `dir`, or of which only the report is there.
+pub(crate) fn open(dir: &Path) -> Result<FoundJob, JobDirError> {
+    let parts = part_dirs(dir);
+    let found: Vec<FoundJob> =
+        parts.iter().filter_map(|part| FoundJob::open_whole(part).ok()).collect();
+    let file = dir.join(REPORT_FILE);
+    let report = fs::read_to_string(&file).map_err(failed("read", &file));
+    let report = report.and_then(|text| {
+        serde_json::from_str::<Report>(&text)
+            .map_err(std::io::Error::from)
+            .map_err(failed("understand", &file))
+    });
+    let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
+    let Some(info) = found.iter().map(|part| &part.info).min_by_key(|info| started(info)) else {
+        let file = dir.join(JOB_FILE);
+        let none = |_| failed("read", &file)(std::io::ErrorKind::NotFound.into());
+        let report = report.map_err(none)?;
+        let info = of_report(&report);
+        let state = JobState::Finished(Box::new(report));
+        return Ok(FoundJob { dir: dir.to_owned(), info, state, linked, parts });
+    };
+    let state = state(&found, report.ok());
+    Ok(FoundJob { dir: dir.to_owned(), info: info.clone(), state, linked, parts })
+}
+
+fn started(info: &JobInfo) -> Option<jiff::Timestamp> {
+    info.started.parse().ok()
+}
+
+/// What a driver has written says most of a job; without one its parts say it together.
+fn state(parts: &[FoundJob], report: Option<Report>) -> JobState {
+    if parts.iter().any(|part| part.state == JobState::Running) {
+        return JobState::Running;
+    }
+    // Another job may have been here before.
+    let ended = |report: &Report| report.ended.parse::<jiff::Timestamp>().ok();
+    let is_of_these =
+        |report: &Report| parts.iter().all(|part| ended(report) >= started(&part.info));
+    if let Some(report) = report.filter(is_of_these) {
+        return JobState::Finished(Box::new(report));
+    }
+    let reports = parts.iter().map(|part| match &part.state {
+        JobState::Finished(report) => Some((**report).clone()),
+        _ => None,
+    });
+    match reports.collect::<Option<Vec<Report>>>() {
+        Some(reports) => JobState::Finished(Box::new(joined(reports))),
+        None => JobState::Broken,
+    }
+}
+
+fn of_report(report: &Report) -> JobInfo {
+    let mut info = JobInfo::new(&report.job, report.command.clone(), report.world_size);
+    info.lastline.clone_from(&report.lastline);
+    info.started.clone_from(&report.started);
+    info.pid = 0;
+    info
+}
+
+/// One report of those of the parts of a job, each of which had the ledger of its own ranks.
+pub(crate) fn joined(reports: Vec<Report>) -> Report {
+    let mut reports = reports.into_iter();
+    let Some(mut whole) = reports.next() else {
+        return Report::new("", Vec::new(), 0);
+    };
+    let failed_at = |report: &Report| {
+        let rank = report.first_failure.as_ref()?.rank;
+        let found = report.ranks.iter().find(|found| found.rank == rank)?;
+        found.ended.as_ref()?.parse::<jiff::Timestamp>().ok()
+    };
+    for part in reports {
+        let earlier = match (failed_at(&part), failed_at(&whole)) {
+            (Some(part), Some(whole)) => part < whole,
+            (part, whole) => part.is_some() && whole.is_none(),
+        };
+        if earlier || whole.first_failure.is_none() {
+            whole.first_failure = part.first_failure.or(whole.first_failure);
+        }
+        whole.started = whole.started.min(part.started);
+        whole.ended = whole.ended.max(part.ended);
+        whole.world_size = whole.world_size.max(part.world_size);
+        whole.stopped_by = whole.stopped_by.or(part.stopped_by);
+        whole.broken_off |= part.broken_off;
+        whole.not_synced.extend(part.not_synced);
+        whole.memory_kills.extend(part.memory_kills);
+        whole.hosts.extend(part.hosts);
+        whole.ranks.extend(part.ranks);
+    }
+    whole.ranks.sort_by_key(|rank| rank.rank);
+    whole.barriers.clear();
+    whole.teardown.clear();
+    whole.check_balance();
+    whole
+}

@@ -1,0 +1,151 @@
+//! A broker, and the stream of a job there.
+
+use std::sync::Arc;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+
+use crate::claim::{self, HostClaim};
+use crate::driver::{From, NatsInbox};
+use crate::error::{ClaimError, NatsError};
+use crate::host::NatsTransport;
+use crate::names::Names;
+use crate::options::{NatsOptions, Storage};
+use crate::wire::Wire;
+
+/// Connects to a broker, and makes the job's stream there if it is not there yet.
+///
+/// Must be called on a tokio runtime, where the connections stay: one for output and one for all
+/// that must not wait behind it.
+///
+/// # Errors
+///
+/// When the broker cannot be reached in time, does not let this client in, or the stream cannot be
+/// used.
+pub async fn connect(options: NatsOptions) -> Result<Broker, NatsError> {
+    let names = Names::new(&options.job).ok_or(NatsError::JobId { bytes: options.job.len() })?;
+    let control = Wire::connect(&options, &names).await?;
+    let data = Wire::connect(&options, &names).await?;
+    let shared = Arc::new(Shared { options, names, control, data });
+    shared.open_stream().await?;
+    Ok(Broker { shared })
+}
+
+/// A broker where a job has its stream; see [`connect`]. Clones share the connections, which end with
+/// the last of them, of its transports and its inboxes.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    shared: Arc<Shared>,
+}
+
+impl Broker {
+    /// Takes part in the job as a host, after its ranks were claimed.
+    ///
+    /// # Errors
+    ///
+    /// When another host that is alive has one of the ranks, or the job has another number of ranks:
+    /// nothing of this host is in the job then but that it was refused. Or when the broker cannot be
+    /// used.
+    pub async fn host(&self, claim: HostClaim) -> Result<NatsTransport, ClaimError> {
+        claim::admit(&self.shared, claim).await
+    }
+
+    /// Takes part in the job as one of its drivers. Each gets all that the job has stored and stores,
+    /// from where it wants: events of hosts always from the start.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be used.
+    pub async fn driver(&self, from: From) -> Result<NatsInbox, NatsError> {
+        NatsInbox::start(&self.shared, from).await
+    }
+}
+
+/// What all parts of one client share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) options: NatsOptions,
+    pub(crate) names: Names,
+    /// For events, controls, heartbeats, claims.
+    pub(crate) control: Wire,
+    /// For output.
+    pub(crate) data: Wire,
+}
+
+/// Whether the job has its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    There,
+    /// The broker says that there is none.
+    Gone,
+    /// The broker does not say.
+    Unknown,
+}
+
+impl Shared {
+    async fn open_stream(&self) -> Result<(), NatsError> {
+        let name = self.names.stream();
+        let failed = |why: String| NatsError::Stream { stream: name.clone(), why };
+        let wire = &self.control;
+        match wire.context.get_stream(&name).await {
+            Ok(_) => return Ok(()),
+            Err(error) if self.options.create_stream && is_missing(&error.kind()) => {}
+            Err(error) => return Err(failed(wire.words_for(&error))),
+        }
+        match wire.context.create_stream(self.stream_config()).await {
+            Ok(_) => Ok(()),
+            // Somebody else was faster.
+            Err(error) if is_there_already(&error.kind()) => Ok(()),
+            Err(error) => Err(failed(wire.words_for(&error))),
+        }
+    }
+
+    fn stream_config(&self) -> Config {
+        let options = &self.options;
+        Config {
+            name: self.names.stream(),
+            subjects: self.names.stored(),
+            storage: match options.storage {
+                Storage::File => StorageType::File,
+                Storage::Memory => StorageType::Memory,
+            },
+            num_replicas: options.replicas,
+            max_bytes: options.max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(-1)),
+            max_messages: -1,
+            max_messages_per_subject: -1,
+            max_consumers: -1,
+            max_age: options.max_age,
+            // What is full says so: nothing that was acknowledged goes away to make room.
+            discard: DiscardPolicy::New,
+            description: Some(format!("output of the Lastline job {}", options.job)),
+            ..Config::default()
+        }
+    }
+
+    /// Asks whether the stream is there.
+    pub(crate) async fn presence(&self) -> Presence {
+        match self.control.context.get_stream(self.names.stream()).await {
+            Ok(_) => Presence::There,
+            Err(error) if is_missing(&error.kind()) => Presence::Gone,
+            Err(_) => Presence::Unknown,
+        }
+    }
+
+    /// The last sequence of the stream.
+    pub(crate) async fn last_sequence(&self) -> Result<u64, NatsError> {
+        let stream = self.names.stream();
+        match self.control.context.get_stream(&stream).await {
+            Ok(found) => Ok(found.cached_info().state.last_sequence),
+            Err(error) => Err(NatsError::Stream { stream, why: self.control.words_for(&error) }),
+        }
+    }
+}
+
+fn is_missing(kind: &GetStreamErrorKind) -> bool {
+    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+fn is_there_already(kind: &CreateStreamErrorKind) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
+}

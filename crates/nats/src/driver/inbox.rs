@@ -1,0 +1,218 @@
+//! A driver's side of the broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use bytes::{Bytes, BytesMut};
+use lastline_line::wire::encode_control;
+use lastline_line::{Control, ControlSender, HostId, Inbox, Listener, Message, Received};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::arrivals::Arrivals;
+use super::events::Events;
+use super::feed::Feed;
+use super::output::Output;
+use crate::broker::Shared;
+use crate::error::NatsError;
+use crate::wire::header;
+
+/// So many messages of output wait in this process at least, whatever their size.
+const LEAST_BATCH: usize = 4;
+/// And so many at most.
+const MOST_BATCH: usize = 256;
+/// How many events wait in this process.
+const EVENT_BATCH: usize = 256;
+/// How often a stop is tried to be stored.
+const STOP_TRIES: u32 = 5;
+
+/// Where a driver's output begins. Events of hosts always come from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum From {
+    /// With all that is stored of the job.
+    #[default]
+    Start,
+    /// With what comes from now on.
+    Now,
+    /// Behind what an earlier driver was done with.
+    After(Positions),
+}
+
+/// Up to where a driver is done with the job's output; to be kept, and given to the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Positions {
+    /// The place in the job's stream of the last message that it was done with; 0 before the first.
+    pub output: u64,
+}
+
+/// Receives a job's output and events from the broker; see
+/// [`Broker::driver`](crate::Broker::driver).
+///
+/// It closes when each of the job's ranks was claimed, all their hosts have left or are lost, and
+/// what they stored has been received; or when the job's stream is gone from the broker. A broker
+/// that is away is waited for.
+///
+/// Controls reach every host that listens; one that stops the ranks is stored, and reaches a host
+/// that is cut off when it is back. [`Control::Acknowledge`] and [`Control::Dismiss`] go nowhere:
+/// both are between a host and the broker.
+#[derive(Debug)]
+pub struct NatsInbox {
+    arrivals: Arc<Arrivals>,
+    asking: Asking,
+}
+
+impl NatsInbox {
+    pub(crate) async fn start(shared: &Arc<Shared>, from: From) -> Result<Self, NatsError> {
+        let behind = match from {
+            From::Start => 0,
+            From::Now => shared.last_sequence().await?,
+            From::After(positions) => positions.output,
+        };
+        let (options, names) = (&shared.options, &shared.names);
+        let batch =
+            (options.inbox_bytes / options.max_message_bytes.max(1)).clamp(LEAST_BATCH, MOST_BATCH);
+        let (data, control) = (&shared.data, &shared.control);
+        let mut output = Feed::new(shared, data, names.all_output(), behind, batch);
+        let mut events = Feed::new(shared, control, names.all_events(), 0, EVENT_BATCH);
+        let failed = |subject: String| |why: String| NatsError::Request { subject, why };
+        output.open().await.map_err(failed(names.all_output()))?;
+        events.open().await.map_err(failed(names.all_events()))?;
+        let live = control.client.subscribe(names.all_live()).await;
+        let live =
+            live.map_err(|error| control.words_for(&error)).map_err(failed(names.all_live()))?;
+
+        let arrivals = Arc::new(Arrivals::new(options.inbox_bytes, behind));
+        let asking = Asking::start(shared);
+        let hearing = Events::new(shared, &arrivals, asking.clone());
+        tokio::spawn(hearing.run(events, live));
+        let taking = Output::new(shared, &arrivals, from == From::Start);
+        tokio::spawn(taking.run(output));
+        Ok(Self { arrivals, asking })
+    }
+
+    /// As [`Inbox::next`], to be awaited. `None` when it is closed. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Message> {
+        std::future::poll_fn(|context| self.arrivals.poll_next(context)).await
+    }
+
+    /// Tells up to where the client is done, also while somebody else has the inbox.
+    pub fn position(&self) -> Position {
+        Position(Arc::clone(&self.arrivals))
+    }
+}
+
+/// Tells how far a driver is; see [`NatsInbox::position`].
+#[derive(Clone, Debug)]
+pub struct Position(Arc<Arrivals>);
+
+impl Position {
+    /// Up to where the client has asked for the message after. What it was given may still wait to
+    /// be printed.
+    pub fn get(&self) -> Positions {
+        Positions { output: self.0.done() }
+    }
+}
+
+impl Inbox for NatsInbox {
+    fn next(&mut self, wait: Option<Duration>) -> Received {
+        self.arrivals.next(wait)
+    }
+
+    fn control_sender(&self) -> ControlSender {
+        let (asking, arrivals) = (self.asking.clone(), Arc::clone(&self.arrivals));
+        ControlSender::new(move |control| {
+            if matches!(control, Control::SetMode { .. }) {
+                arrivals.set_mode(control.clone());
+            }
+            asking.send(control);
+        })
+    }
+
+    fn listen(&mut self, listener: Listener) {
+        self.arrivals.events.listen(listener);
+    }
+}
+
+impl Drop for NatsInbox {
+    fn drop(&mut self) {
+        self.arrivals.discard();
+    }
+}
+
+/// Sends controls to hosts, in order and without blocking.
+#[derive(Clone, Debug)]
+pub(super) struct Asking(UnboundedSender<Asked>);
+
+#[derive(Debug)]
+struct Asked {
+    /// One host; all when `None`.
+    host: Option<HostId>,
+    control: Control,
+}
+
+impl Asking {
+    /// Ends when all of its clones are gone.
+    fn start(shared: &Arc<Shared>) -> Self {
+        let (asked_in, asked) = unbounded_channel();
+        tokio::spawn(ask(Arc::clone(shared), asked));
+        Self(asked_in)
+    }
+
+    fn send(&self, control: Control) {
+        if matches!(control, Control::Acknowledge { .. } | Control::Dismiss) {
+            return;
+        }
+        self.push(Asked { host: None, control });
+    }
+
+    /// Tells a host that is new what the others know.
+    pub(super) fn greet(&self, host: HostId, mode: Option<Control>) {
+        if let Some(control) = mode {
+            self.push(Asked { host: Some(host), control });
+        }
+    }
+
+    fn push(&self, asked: Asked) {
+        if self.0.send(asked).is_err() {
+            tracing::debug!("the runtime of an inbox is gone: nobody sends its controls");
+        }
+    }
+}
+
+async fn ask(shared: Arc<Shared>, mut asked: UnboundedReceiver<Asked>) {
+    while let Some(Asked { host, control }) = asked.recv().await {
+        let mut frame = BytesMut::new();
+        encode_control(&control, &mut frame);
+        let frame = frame.freeze();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTROL, fastrand::u64(..).to_string());
+        if let (Control::Stop { .. }, None) = (&control, host) {
+            stop(&shared, headers, frame).await;
+            continue;
+        }
+        let names = &shared.names;
+        let subject = host.map_or_else(|| names.ask_all(), |host| names.ask(host));
+        let sent = shared.control.client.publish_with_headers(subject, headers, frame).await;
+        if let Err(error) = sent {
+            tracing::warn!("hosts cannot be told: {error}");
+        }
+    }
+}
+
+/// Stops are stored where hosts listen, too.
+async fn stop(shared: &Shared, headers: HeaderMap, frame: Bytes) {
+    let (subject, context) = (shared.names.stop(), &shared.control.context);
+    let mut tries = 0..STOP_TRIES;
+    while tries.next().is_some() && shared.control.up().await.is_some() {
+        let (headers, frame) = (headers.clone(), frame.clone());
+        let stored =
+            async { context.publish_with_headers(subject.clone(), headers, frame).await?.await };
+        match stored.await {
+            Ok(_) => return,
+            // Who listens has it all the same, once.
+            Err(error) => tracing::debug!("a stop is not stored yet: {error}"),
+        }
+    }
+    tracing::warn!("a stop could not be stored: a host that is cut off now will not hear of it");
+}

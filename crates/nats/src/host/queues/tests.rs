@@ -1,0 +1,78 @@
+use lastline_line::wire::{Frame, decode};
+use lastline_testing::{chunk, stdout};
+
+use super::*;
+
+fn data(at: u64, bytes: &[u8]) -> Message {
+    Message::Data(chunk(stdout(0), at, bytes))
+}
+
+fn messages(batch: &Batch) -> Vec<Message> {
+    let mut input = BytesMut::from(&batch.payload[..]);
+    let frames = std::iter::from_fn(|| decode(&mut input).unwrap());
+    frames
+        .map(|frame| match frame {
+            Frame::Message(message) => message,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+const KEY: LaneKey = (0, Stream::Stdout);
+
+fn row() -> Option<Row> {
+    Some(Row::of_output("a".into(), 0))
+}
+
+#[test]
+fn what_waits_is_joined_up_to_the_limit() {
+    let mut queues = Queues::default();
+    assert!(queues.push(stdout(0), data(0, &[b'a'; 1000])), "somebody has to begin");
+    assert!(!queues.push(stdout(0), data(1000, &[b'b'; 1000])), "somebody has begun");
+    queues.push(stdout(0), data(2000, &[b'c'; 1000]));
+    let first = queues.next_batch(KEY, &mut row(), 2400).unwrap();
+    assert_eq!(messages(&first), [data(0, &[b'a'; 1000]), data(1000, &[b'b'; 1000])]);
+    assert_eq!(first.settled, [(stdout(0), Offset(2000))]);
+    queues.stored(&first);
+    let second = queues.next_batch(KEY, &mut row(), 2400).unwrap();
+    assert_eq!(messages(&second), [data(2000, &[b'c'; 1000])]);
+    queues.stored(&second);
+    let mut lent = row();
+    assert!(queues.next_batch(KEY, &mut lent, 2400).is_none());
+    assert!(lent.is_none() && queues.is_idle() && queues.queued_bytes == 0);
+}
+
+#[test]
+fn what_is_too_long_for_a_message_goes_in_pieces() {
+    let mut queues = Queues::default();
+    let text: Vec<u8> = (0..10_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    queues.push(stdout(0), data(0, &text));
+    let mut whole = Vec::new();
+    while let Some(batch) = queues.next_batch(KEY, &mut row(), 1024) {
+        assert!(batch.payload.len() <= 1024);
+        for message in messages(&batch) {
+            let Message::Data(chunk) = message else { panic!("{message:?}") };
+            assert_eq!(chunk.start, Offset(whole.len() as u64));
+            whole.extend_from_slice(&chunk.bytes);
+        }
+        queues.stored(&batch);
+    }
+    assert_eq!(whole, text);
+    assert_eq!(queues.queued_bytes, 0, "all of the window is given back");
+}
+
+#[test]
+fn output_waits_for_the_events_before_it() {
+    let mut queues = Queues::default();
+    let host = lastline_line::HostId(1);
+    let down = lastline_line::HostMessage { host, event: HostEvent::Down };
+    queues.push(stdout(0), data(0, b"a\n"));
+    assert!(queues.push_event(&Message::Host(down)));
+    let before = queues.next_batch(KEY, &mut row(), 1000).unwrap();
+    queues.push(stdout(0), data(2, b"b\n"));
+    let behind = queues.next_batch(KEY, &mut row(), 1000).unwrap();
+    assert_eq!((before.events_before, behind.events_before), (0, 1));
+    let events = queues.next_events(1000).unwrap();
+    assert!(events.has_down && events.events == 1);
+    assert!(queues.next_events(1000).is_none());
+}

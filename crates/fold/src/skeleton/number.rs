@@ -108,7 +108,11 @@ fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usiz
         let hexadecimal = name.iter().all(u8::is_ascii_hexdigit);
         return (!hexadecimal && !signed).then_some((Width::Free, at, end));
     }
+    // `queue[3]` is a name with its number, `queue[0.5]` is a name and a number.
+    let indexed = matches!(before, Some(b'[' | b'('))
+        && line[..start - 1].last().is_some_and(|&byte| is_name_byte(byte));
     match before {
+        _ if indexed => None,
         None | Some(b' ' | b'\t' | b'=' | b'(' | b'[' | b'{' | b'|') => {
             Some((Width::Signed, start, end))
         }
@@ -116,6 +120,10 @@ fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usiz
         Some(b':' | b'#') if !signed && is_named(line, start) => Some((Width::Free, at, end)),
         _ => None,
     }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_-./:".contains(&byte)
 }
 
 /// Whether the run that the number at `start` ends has more in it than hexadecimal numbers, and is no

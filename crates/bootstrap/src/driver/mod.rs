@@ -280,6 +280,11 @@ impl DriverHandle {
         self.shared.flush_within(self.shared.flush_timeout).await
     }
 
+    /// As [`flush`](Self::flush), with a deadline of its own instead of the plan's.
+    pub async fn flush_within(&self, within: Duration) -> Verdicts {
+        self.shared.flush_within(within).await
+    }
+
     /// Sends output to the client, or only files it. What is read while it is off is counted as
     /// withheld.
     pub fn set_mode(&self, stream_to_client: bool) {

@@ -124,19 +124,16 @@ def test_ranks_tell_where_they_stand() -> None:
             mesh.recent(2)
 
 
-def test_a_failure_is_told_and_in_the_report() -> None:
+def test_a_failure_is_told_and_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     told: list[lastline.RankStatus] = []
     heard = threading.Event()
-    script = (
-        "[ $RANK = 1 ] && { while [ ! -e go ]; do sleep 0.01; done; echo why >&2; exit 7; }; exec sleep 600"
-    )
+    wait = "until [ -e go ]; do sleep 0.01; done"
+    script = f"[ $RANK = 1 ] && {{ {wait}; echo why >&2; exit 7; }}; exec sleep 600"
     mesh = lastline.spawn(["sh", "-c", script], procs=2, console="none")
     mesh.on_failure(lambda rank: (told.append(rank), heard.set()))
     Path("go").touch()
-    try:
-        report = mesh.wait()
-    finally:
-        Path("go").unlink()
+    report = mesh.wait()
     assert heard.wait(10)
     assert [(rank.rank, rank.code) for rank in told] == [(1, 7)]
     assert report.first_failure is not None

@@ -9,8 +9,9 @@ def test_a_failed_test_shows_the_first_failure_and_last_lines(pytester: pytest.P
     pytester.makepyfile(
         """
         def test_that_fails(lastline_mesh, tmp_path):
-            script = "[ $RANK = 0 ] && { echo working; exec sleep 600; }; read go; echo why >&2; exit 3"
-            mesh = lastline_mesh(["sh", "-c", script.replace("read go", f"until [ -e {tmp_path}/go ]; do sleep 0.01; done")], procs=2)
+            working = "[ $RANK = 0 ] && { echo working; exec sleep 600; }"
+            failing = f"until [ -e {tmp_path}/go ]; do sleep 0.01; done; echo why >&2; exit 3"
+            mesh = lastline_mesh(["sh", "-c", f"{working}; {failing}"], procs=2)
             assert next(mesh.lines()).text == "working"
             (tmp_path / "go").touch()
             assert mesh.wait().ok

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import weakref
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -35,10 +36,9 @@ async def called(start: Callable[[Callable[[], object]], T]) -> T:
             reached.set_result(None)
 
     def done() -> None:
-        try:
+        # A loop that is closed has nobody who waits.
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(set_reached)
-        except RuntimeError:
-            pass  # The loop is closed: nobody waits.
 
     started = start(done)
     await reached

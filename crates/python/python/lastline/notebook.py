@@ -63,13 +63,14 @@ class _Descriptor:
 
     def drain(self, until: float) -> bool:
         """Waits until what was written so far has been taken; whether it was by then."""
-        while time.monotonic() < until:
+        while True:
             with self._taking:
                 waiting = fcntl.ioctl(self._pipe, termios.FIONREAD, struct.pack("i", 0))
-                if struct.unpack("i", waiting)[0] == 0:
-                    return True
+            if struct.unpack("i", waiting)[0] == 0:
+                return True
+            if time.monotonic() > until:
+                return False
             self._take()
-        return False
 
     def restore(self) -> None:
         """Gives the descriptor back; what was written is still taken, by whoever has the pipe."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import sys
 import threading
@@ -219,7 +218,10 @@ def test_an_error_inside_of_an_async_consumer_passes() -> None:
 
 
 def test_the_driver_is_killed(program: Start, tmp_path: Path) -> None:
-    started = program(BEGIN + "os.kill(os.getpid(), signal.SIGKILL)")
+    filed = "while not os.path.exists('logs/rank-0.stdout.log'): time.sleep(0.01)\n"
+    started = program(BEGIN + filed + "os.kill(os.getpid(), signal.SIGKILL)")
     assert started.finish()[0] == -signal.SIGKILL
     wait_for(lambda: is_gone(int((tmp_path / "pid").read_text())))
-    assert os.path.exists(tmp_path / "logs" / "rank-0.stdout.log")
+    report = lastline.report(tmp_path / "logs")
+    assert report is not None and report.to_dict()["broken_off"]
+    assert report.ranks[0].streams["stdout"].filed_bytes == len("ready\n")

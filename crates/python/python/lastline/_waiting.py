@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+look_every: float | None = None
+"""How often, in seconds, a loop that waits turns without a cause; never when `None`. A Jupyter kernel
+notes an interrupt in its loop without waking it."""
+
+
 class Ready(Protocol):
     """What tells when it has more."""
 
@@ -41,7 +46,8 @@ async def called(start: Callable[[Callable[[], object]], T]) -> T:
             loop.call_soon_threadsafe(set_reached)
 
     started = start(done)
-    await reached
+    while not reached.done():
+        await asyncio.wait([reached], timeout=look_every)
     return started
 
 
@@ -50,16 +56,16 @@ async def ready(source: Ready) -> None:
     await called(source.when_ready)
 
 
-_live: weakref.WeakSet[Mesh[Any]] = weakref.WeakSet()
+live: weakref.WeakSet[Mesh[Any]] = weakref.WeakSet()
 
 
 def keep_in_sight(mesh: Mesh[Any]) -> None:
     """This job is stopped and drained when the interpreter ends, if it runs then."""
-    _live.add(mesh)
+    live.add(mesh)
 
 
 def _at_exit() -> None:
-    meshes = list(_live)
+    meshes = list(live)
     for mesh in meshes:
         mesh._stop_unless_over()
     for mesh in meshes:
@@ -68,7 +74,7 @@ def _at_exit() -> None:
 
 
 def _after_fork() -> None:
-    _live.clear()
+    live.clear()
     _native.after_fork()
 
 

@@ -22,7 +22,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from ._waiting import _live
+from . import _waiting
 
 if TYPE_CHECKING:
     from ._mesh import Mesh
@@ -92,10 +92,10 @@ class _Hooks:
     def end_cell(self, result: Any) -> None:
         """The barrier at the end of a cell."""
         if _was_interrupted(result):
-            for mesh in list(_live):
+            for mesh in list(_waiting.live):
                 mesh._stop_unless_over(signal.SIGINT)
         until = time.monotonic() + deadline
-        for mesh in list(_live):
+        for mesh in list(_waiting.live):
             self._end_cell_of(mesh, until)
         if not all(descriptor.drain(until) for descriptor in self._descriptors):
             print("lastline: not all that this process wrote is here yet", file=sys.stderr)
@@ -120,6 +120,8 @@ class _Hooks:
 
 
 def _was_interrupted(result: Any) -> bool:
+    if result is None:
+        return True  # It was cancelled, and has come to nothing.
     error = getattr(result, "error_in_exec", None)
     return isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
 
@@ -142,6 +144,7 @@ def enable() -> bool:
     if shell is None or not hasattr(shell, "kernel") or not _is_kernel_stream(sys.stdout):
         return False
     _hooks = _Hooks(shell)
+    _waiting.look_every = 0.05
     atexit.register(disable)
     return True
 
@@ -152,6 +155,7 @@ def disable() -> None:
     if _hooks is not None:
         _hooks.disable()
         _hooks = None
+        _waiting.look_every = None
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -131,7 +131,12 @@ def test_a_failure_is_told_and_in_the_report(tmp_path: Path, monkeypatch: pytest
     wait = "until [ -e go ]; do sleep 0.01; done"
     script = f"[ $RANK = 1 ] && {{ {wait}; echo why >&2; exit 7; }}; exec sleep 600"
     mesh = lastline.spawn(["sh", "-c", script], procs=2, console="none")
-    mesh.on_failure(lambda rank: (told.append(rank), heard.set()))
+
+    def callback(rank: lastline.RankStatus) -> None:
+        told.append(rank)
+        heard.set()
+
+    mesh.on_failure(callback)
     Path("go").touch()
     report = mesh.wait()
     assert heard.wait(10)
@@ -294,7 +299,7 @@ def test_nothing_blocks_an_event_loop() -> None:
 
 
 def test_an_async_block_stops_its_job_when_it_is_cancelled() -> None:
-    async def interrupted() -> lastline.Mesh[None]:
+    async def interrupted() -> lastline.Mesh:
         async with lastline.spawn(SLEEPS, console="none") as mesh:
             waiting = asyncio.create_task(mesh.wait_async())
             async for _ in mesh.lines():

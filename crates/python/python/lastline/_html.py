@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ def _left_out(rows: int) -> str:
     return f"<p>… and {rows - MOST_ROWS} more ranks</p>" if rows > MOST_ROWS else ""
 
 
-def mesh_html(mesh: Mesh[Any]) -> str:
+def mesh_html(mesh: Mesh) -> str:
     """Every rank as it stands; the report when the job is over."""
     if mesh.report is not None:
         return report_html(mesh.report)

@@ -9,7 +9,7 @@ import threading
 import warnings
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from . import _functions, _native
 from ._control import VARIABLE, ControlChannel
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     StrPath = str | os.PathLike[str]
-
-T = TypeVar("T")
 
 importing_main = False
 """A rank imports the driver's script to find a function in it."""
@@ -231,7 +229,7 @@ def _abandon(native: _native.Mesh, control: ControlChannel) -> None:
     control.close()
 
 
-class Mesh(Generic[T]):
+class Mesh:
     """A job that runs: its ranks, and all that carries their output.
 
     Leaving a `with` block runs a barrier and then stops the ranks that still run, in order and without
@@ -251,7 +249,7 @@ class Mesh(Generic[T]):
         self._finalizer = weakref.finalize(self, _abandon, native, control)
         self._finalizer.atexit = False
         self._pid = os.getpid()
-        keep_in_sight(cast("Mesh[Any]", self))
+        keep_in_sight(self)
 
     @property
     def job(self) -> str:
@@ -379,7 +377,7 @@ class Mesh(Generic[T]):
         await called(self._native.when_over)
         return self._over()
 
-    def results(self) -> list[T]:
+    def results(self) -> list[Any]:
         """What the function returned, by rank; waits for the end of the job. Raises `RankException` with
         the rank's own traceback when it raised, `RankFailed` when a rank ended without returning."""
         report = self.wait()
@@ -402,7 +400,7 @@ class Mesh(Generic[T]):
         thread.name = "lastline-failures"
         thread.start()
 
-    def __enter__(self) -> Mesh[T]:
+    def __enter__(self) -> Mesh:
         return self
 
     def __exit__(
@@ -417,7 +415,7 @@ class Mesh(Generic[T]):
             self._stop_unless_over(_signal_of(error))
             self._await_end(quiet=error is not None)
 
-    async def __aenter__(self) -> Mesh[T]:
+    async def __aenter__(self) -> Mesh:
         return self
 
     async def __aexit__(
@@ -439,7 +437,7 @@ class Mesh(Generic[T]):
     def _repr_html_(self) -> str:
         from ._html import mesh_html
 
-        return mesh_html(cast("Mesh[Any]", self))
+        return mesh_html(self)
 
     def _over(self) -> Report:
         report = self.report
@@ -528,7 +526,7 @@ def _bytes(size: int | str | None) -> int | None:
 
 
 def spawn(
-    command: Sequence[StrPath] | Callable[..., T],
+    command: Sequence[StrPath] | Callable[..., Any],
     *,
     procs: int = 1,
     args: Sequence[Any] = (),
@@ -563,7 +561,7 @@ def spawn(
     buffered: bool = False,
     report: StrPath | None = None,
     strict: bool = False,
-) -> Mesh[T]:
+) -> Mesh:
     """Starts a job of `procs` ranks and gives its `Mesh`.
 
     `command` is a list of words, run directly and not through a shell, or a function: then each rank is

@@ -137,6 +137,14 @@ class Report:
         """Bytes that were to be shown and were not."""
         return sum(gap.end - gap.start for stream in self._streams() for gap in stream.lost)
 
+    def __repr__(self) -> str:
+        lost = f"{self.lost_bytes} bytes lost" if self.lost_bytes else "nothing lost"
+        failed = "" if self.first_failure is None else f", rank {self.first_failure.rank} failed first"
+        return (
+            f"<Report of {self.job}: {self.world_size} ranks, {self.lines} lines, {self.bytes} bytes,"
+            f" {lost}{failed}>"
+        )
+
     def _streams(self) -> list[StreamReport]:
         return [stream for rank in self.ranks for stream in rank.streams.values()]
 

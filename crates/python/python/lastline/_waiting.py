@@ -7,7 +7,7 @@ import atexit
 import contextlib
 import os
 import weakref
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from . import _native
 
@@ -56,10 +56,10 @@ async def ready(source: Ready) -> None:
     await called(source.when_ready)
 
 
-live: weakref.WeakSet[Mesh[Any]] = weakref.WeakSet()
+live: weakref.WeakSet[Mesh] = weakref.WeakSet()
 
 
-def keep_in_sight(mesh: Mesh[Any]) -> None:
+def keep_in_sight(mesh: Mesh) -> None:
     """This job is stopped and drained when the interpreter ends, if it runs then."""
     live.add(mesh)
 

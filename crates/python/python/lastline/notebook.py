@@ -102,7 +102,7 @@ class _Hooks:
         sys.stdout.flush()
         sys.stderr.flush()
 
-    def _end_cell_of(self, mesh: Mesh[Any], until: float) -> None:
+    def _end_cell_of(self, mesh: Mesh, until: float) -> None:
         if mesh.report is not None:
             return
         verdicts = mesh.flush(max(0.0, until - time.monotonic()))

@@ -21,24 +21,24 @@ if TYPE_CHECKING:
 
     from ._mesh import Mesh
 
-_MESHES: pytest.StashKey[list[Mesh[Any]]] = pytest.StashKey()
+_MESHES: pytest.StashKey[list[Mesh]] = pytest.StashKey()
 _LAST_LINES = 10
 
 
 @pytest.fixture
 def lastline_mesh(
     request: pytest.FixtureRequest, tmp_path: Path
-) -> Generator[Callable[..., Mesh[Any]], None, None]:
+) -> Generator[Callable[..., Mesh], None, None]:
     """`lastline.spawn` for a test: files go to its `tmp_path`, lines to what pytest captures, unless
     options say otherwise. All jobs are stopped and drained when the test is over."""
-    meshes: list[Mesh[Any]] = []
+    meshes: list[Mesh] = []
     request.node.stash[_MESHES] = meshes
 
-    def start(command: Any, **options: Any) -> Mesh[Any]:
+    def start(command: Any, **options: Any) -> Mesh:
         if not options.get("no_files"):
             options.setdefault("log_dir", tmp_path / f"lastline-{len(meshes)}")
         options.setdefault("console", "python")
-        mesh: Mesh[Any] = _mesh.spawn(command, **options)
+        mesh: Mesh = _mesh.spawn(command, **options)
         meshes.append(mesh)
         return mesh
 
@@ -61,7 +61,7 @@ def pytest_runtest_makereport(
     return report
 
 
-def _describe(mesh: Mesh[Any]) -> str:
+def _describe(mesh: Mesh) -> str:
     lines = []
     if mesh.report is None:
         mesh.flush(1.0)

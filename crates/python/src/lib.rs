@@ -4,7 +4,7 @@
 //! (`python/lastline`). Here is what must not be done by Python: the job and its threads, waiting
 //! without the interpreter's lock, and cutting output into lines.
 //!
-//! [`wait`] says how Python waits; [`tap`] how output gets to it; [`mesh`] is the job.
+//! `wait` says how Python waits; `tap` how output gets to it; `start` and `mesh` are the job.
 
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
@@ -17,6 +17,8 @@ mod jobs;
 mod lines;
 mod mesh;
 mod options;
+mod start;
+mod status;
 mod tap;
 mod wait;
 
@@ -93,7 +95,9 @@ mod _native {
     #[pymodule_export]
     use super::lines::{Batches, Lines};
     #[pymodule_export]
-    use super::mesh::{Flushing, Mesh, spawn};
+    use super::mesh::{Flushing, Mesh};
+    #[pymodule_export]
+    use super::start::spawn;
     #[pymodule_export]
     use super::{LastlineError, LinesLeftOut, SpawnError, after_fork, close, size};
 

@@ -1,38 +1,29 @@
 //! A job of this process.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lastline_bootstrap::{
-    EntryStream, LoggingMesh, RankChanges, RankState, RankStatus, Report, StopCause,
-    SubscribeOptions,
+    EntryStream, LoggingMesh, RankChanges, Report, StopCause, SubscribeOptions,
 };
-use lastline_client::{Verdict, Verdicts};
-use lastline_jobs::{JobDir, JobInfo, JobsPlace, Retention, check_job_id, new_job_id};
-use lastline_line::{Exit, RankSet};
-use lastline_sender::WhenFull;
+use lastline_client::Verdicts;
+use lastline_line::RankSet;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::sync::watch;
 
-use crate::console::console;
 use crate::entries::Entries;
 use crate::lines::{Batches, Lines};
-use crate::options::{SpawnOptions, duration, fold};
+use crate::options::{duration, fold};
+use crate::status::{FlushedStreams, RankTuple, flushed, rank_tuple};
 use crate::tap::Tap;
-use crate::wait::{OfThisProcess, block_on, call_after, handle, lock};
-use crate::{LastlineError, SpawnError, failed};
-
-/// How long the directory for the files is waited for.
-const DIR_PATIENCE: Duration = Duration::from_secs(10);
+use crate::wait::{OfThisProcess, block_on, call_after, lock};
+use crate::{LastlineError, failed};
 
 /// The report of a job, or why there is none.
-type Outcome = Option<Result<Arc<Report>, String>>;
-/// The streams of a barrier: rank, stream, verdict, and what there is to say of it.
-type FlushedStreams = Vec<(u32, &'static str, &'static str, String)>;
+pub(crate) type Outcome = Option<Result<Arc<Report>, String>>;
 
 /// A job that runs. Stopped and drained in the background when nobody has it any more.
 #[pyclass(frozen, module = "lastline._native")]
@@ -44,7 +35,8 @@ pub(crate) struct Mesh {
     dir: Option<PathBuf>,
 }
 
-struct Parts {
+/// What belongs to the process that started it.
+pub(crate) struct Parts {
     mesh: LoggingMesh,
     tap: Arc<Tap>,
     outcome: watch::Receiver<Outcome>,
@@ -56,120 +48,32 @@ struct Parts {
     procs: u32,
 }
 
-/// Starts a job.
-#[pyfunction]
-pub(crate) fn spawn(py: Python<'_>, options: SpawnOptions) -> PyResult<Mesh> {
-    let job = options.job.clone().unwrap_or_else(new_job_id);
-    check_job_id(&job).map_err(|error| LastlineError::new_err(error.to_string()))?;
-    let (command, workdir) = (&options.command, options.workdir.as_deref());
-    LoggingMesh::check_command(command, options.procs, workdir, &options.env)
-        .map_err(|error| failed::<SpawnError>(&error))?;
-    let runtime = handle()?;
-    let fold_of = fold(&options.fold, options.shown()?, options.fold_window)?;
-    let folds = options.fold != "off";
-    let console = console(py, &options, fold_of)?;
-    // All that may be wrong is known before anything is made.
-    options.plan(py, &job, None)?;
-    let dir = job_dir(&options, &job)?;
-    let path = dir.as_ref().map(|dir| dir.path().to_owned());
-    let plan = options.plan(py, &job, path.clone())?;
-    let flush_timeout = plan.flush_timeout;
-    let blocks = options.no_files && options.when_full()? == WhenFull::Block;
-    let tap = Tap::new(path.clone(), blocks, FEED_BYTES);
-    let spawned = py.detach(|| {
-        let _on_runtime = runtime.enter();
-        let tap = Arc::clone(&tap);
-        let builder = LoggingMesh::builder(plan).console(console);
-        builder.sink(move |_| Some(Box::new(tap.sink()))).spawn()
-    });
-    let mesh = match spawned {
-        Ok(mesh) => mesh,
-        Err(error) => {
-            dir.into_iter().for_each(JobDir::discard);
-            return Err(failed::<SpawnError>(&error));
-        }
-    };
-    let entries = folds.then(|| mesh.entries(SubscribeOptions::default()));
-    let (outcome, changes) = (await_end(&runtime, &mesh, &tap, dir), mesh.watch());
-    let parts = Parts {
-        mesh,
-        tap,
-        outcome,
-        stopping: AtomicBool::new(false),
-        entries: Mutex::new(entries),
-        changes: tokio::sync::Mutex::new(changes),
-        flush_timeout,
-        procs: options.procs,
-    };
-    Ok(Mesh { parts: OfThisProcess::new(parts), job, dir: path })
-}
-
-/// How much waits for each consumer of lines, in bytes.
-const FEED_BYTES: usize = 1 << 20;
-
-fn job_dir(options: &SpawnOptions, job: &str) -> PyResult<Option<JobDir>> {
-    if options.no_files {
-        return Ok(None);
-    }
-    let words = options.command.iter().map(|word| word.to_string_lossy().into_owned());
-    let mut info = JobInfo::new(job, words.collect(), options.procs);
-    info.strict = options.strict;
-    let dir_error = |error: lastline_jobs::JobDirError| failed::<LastlineError>(&error);
-    let (path, own) = match &options.log_dir {
-        Some(dir) => (std::path::absolute(dir)?, false),
-        None => (JobsPlace::of_user().map_err(dir_error)?.dir_of(job), true),
-    };
-    let dir = JobDir::create_within(DIR_PATIENCE, &path, options.overwrite, &info);
-    let dir = dir.map_err(dir_error)?;
-    register(job.to_owned(), dir.path().to_owned(), own);
-    Ok(Some(dir))
-}
-
-/// Puts the job on the list of jobs, and tidies the place that it is in, beside the job.
-fn register(job: String, dir: PathBuf, tidy: bool) {
-    let Ok(place) = JobsPlace::of_user() else {
-        return;
-    };
-    let thread = std::thread::Builder::new().name("lastline-list".into());
-    let registering = thread.spawn(move || {
-        if let Err(error) = place.register(&job, &dir) {
-            tracing::debug!(%error, "the job is not in the list of jobs");
-        }
-        if tidy {
-            let removed = place.prune(&Retention::DEFAULT);
-            tracing::debug!(?removed, "old jobs are gone");
-        }
-    });
-    if let Err(error) = registering {
-        tracing::debug!(%error, "the job is not in the list of jobs");
-    }
-}
-
-/// Keeps the job's directory locked until its report is there.
-fn await_end(
-    runtime: &tokio::runtime::Handle,
-    mesh: &LoggingMesh,
-    tap: &Arc<Tap>,
-    dir: Option<JobDir>,
-) -> watch::Receiver<Outcome> {
-    let (told, outcome) = watch::channel(None);
-    let (mesh, tap) = (mesh.clone(), Arc::clone(tap));
-    runtime.spawn(async move {
-        let report = mesh.wait().await.map_err(|error| error.to_string());
-        tap.end();
-        drop(dir);
-        told.send_replace(Some(report));
-    });
-    outcome
-}
-
 impl Parts {
+    pub(crate) fn new(
+        mesh: LoggingMesh,
+        tap: Arc<Tap>,
+        outcome: watch::Receiver<Outcome>,
+        entries: Option<EntryStream>,
+        flush_timeout: Duration,
+        procs: u32,
+    ) -> Self {
+        let changes = tokio::sync::Mutex::new(mesh.watch());
+        let (stopping, entries) = (AtomicBool::new(false), Mutex::new(entries));
+        Self { mesh, tap, outcome, stopping, entries, changes, flush_timeout, procs }
+    }
+
     fn is_over(&self) -> bool {
         self.outcome.borrow().is_some()
     }
 
     fn within(&self, timeout: Option<f64>) -> PyResult<Duration> {
         timeout.map_or(Ok(self.flush_timeout), |timeout| duration("timeout", timeout))
+    }
+}
+
+impl Mesh {
+    pub(crate) fn new(parts: Parts, job: String, dir: Option<PathBuf>) -> Self {
+        Self { parts: OfThisProcess::new(parts), job, dir }
     }
 }
 
@@ -338,48 +242,6 @@ impl Flushing {
     fn result(&self) -> Option<(u64, FlushedStreams, usize)> {
         lock(&self.0).as_ref().map(flushed)
     }
-}
-
-fn flushed(verdicts: &Verdicts) -> (u64, FlushedStreams, usize) {
-    let streams = verdicts.streams.iter().map(|(id, verdict)| {
-        let why = match verdict {
-            Verdict::Lost { span, cause } => format!("bytes {span} were lost: {cause}"),
-            Verdict::TimedOut { shown, wanted: Some(wanted) } => {
-                format!("shown up to byte {shown} of {wanted}")
-            }
-            Verdict::TimedOut { shown, .. } => format!("shown up to byte {shown}"),
-            _ => String::new(),
-        };
-        (id.rank, id.stream.name(), verdict.name(), why)
-    });
-    (verdicts.version.0, streams.collect(), verdicts.missing_hosts)
-}
-
-/// Rank, host, state, why, pid, code, signal, bytes, lines, shown bytes, last lines.
-type RankTuple = (
-    u32,
-    String,
-    &'static str,
-    Option<String>,
-    Option<u32>,
-    (Option<i32>, Option<i32>),
-    (u64, u64, u64),
-    Vec<String>,
-);
-
-fn rank_tuple(rank: RankStatus) -> RankTuple {
-    let (state, why, exit) = match rank.state {
-        RankState::Waiting => ("waiting", None, (None, None)),
-        RankState::Running => ("running", None, (None, None)),
-        RankState::Exited(Exit::Code(code)) => ("exited", None, (Some(code), None)),
-        RankState::Exited(Exit::Signal(signal)) => ("exited", None, (None, Some(signal))),
-        RankState::Exited(Exit::Unknown) => ("exited", None, (None, None)),
-        RankState::NotStarted(why) => ("not started", Some(why), (None, None)),
-        RankState::Lost(why) => ("lost", Some(why), (None, None)),
-        _ => ("unknown", None, (None, None)),
-    };
-    let sizes = (rank.bytes, rank.lines, rank.shown_bytes);
-    (rank.rank, rank.host, state, why, rank.pid, exit, sizes, rank.last_lines)
 }
 
 /// A report as `report.json` has it.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from ._errors import RankException, RankFailed
 from ._jobs import Job, jobs, logs, report
-from ._mesh import Entry, Field, Mesh, RankStatus, StreamVerdict, Verdicts, spawn
+from ._mesh import Mesh
 from ._native import (
     Batch,
     LastlineError,
@@ -25,6 +25,8 @@ from ._native import (
     __version__,
 )
 from ._report import BarrierReport, FirstFailure, Gap, RankReport, Report, StreamReport
+from ._spawn import spawn
+from ._status import Entry, Field, RankStatus, StreamVerdict, Verdicts
 
 __all__ = [
     "BarrierReport",

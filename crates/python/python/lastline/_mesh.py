@@ -1,211 +1,28 @@
-"""A job of this process: `spawn` and the `Mesh` that it gives."""
+"""A job of this process."""
 
 from __future__ import annotations
 
 import os
 import signal as signals
-import sys
 import threading
 import warnings
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from . import _functions, _native
-from ._control import VARIABLE, ControlChannel
 from ._errors import RankFailed
+from ._failures import tell_failures
+from ._output import Batches, Entries, Lines
 from ._report import Report, parse
-from ._waiting import called, keep_in_sight, ready
+from ._status import RankStatus, Verdicts, rank_status, verdicts
+from ._waiting import called, keep_in_sight
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
-    StrPath = str | os.PathLike[str]
-
-importing_main = False
-"""A rank imports the driver's script to find a function in it."""
-
-
-@dataclass(frozen=True)
-class StreamVerdict:
-    """What a barrier came to for one stream: `reached`, `ended`, `lost` or `timed out`; `why` says of
-    the last two what is missing."""
-
-    rank: int
-    stream: str
-    verdict: str
-    why: str
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """What a barrier came to. True when everything that was printed before it has been shown."""
-
-    version: int
-    streams: tuple[StreamVerdict, ...]
-    missing_hosts: int
-
-    @property
-    def all_reached(self) -> bool:
-        """Whether all streams were reached or have ended."""
-        return self.missing_hosts == 0 and not self.missed
-
-    @property
-    def missed(self) -> tuple[StreamVerdict, ...]:
-        """The streams that were not reached."""
-        return tuple(s for s in self.streams if s.verdict not in ("reached", "ended"))
-
-    def __bool__(self) -> bool:
-        return self.all_reached
-
-
-@dataclass(frozen=True)
-class RankStatus:
-    """A rank as it stands. `state` is `waiting`, `running`, `exited`, `not started` or `lost`, and
-    `why` says more of the last two; `last_lines` are of its stderr, or of its stdout when that is empty."""
-
-    rank: int
-    host: str
-    state: str
-    why: str | None
-    pid: int | None
-    code: int | None
-    signal: int | None
-    bytes: int
-    lines: int
-    shown_bytes: int
-    last_lines: tuple[str, ...]
-
-    @property
-    def failed(self) -> bool:
-        """Whether it ended, or never began, in another way than with exit code 0."""
-        if self.state == "exited":
-            return self.signal is not None or self.code not in (0, None)
-        return self.state in ("not started", "lost")
-
-    @property
-    def last_line(self) -> str | None:
-        """The last line, when it said anything."""
-        return self.last_lines[-1] if self.last_lines else None
-
-
-@dataclass(frozen=True)
-class Field:
-    """What the lines of an entry have in one of their variable places: one `value`, or numbers from
-    `min` to `max` as they were written, or a few `samples`; `outliers` are those far off, by ranks."""
-
-    value: str | None = None
-    min: str | None = None
-    max: str | None = None
-    samples: tuple[str, ...] = ()
-    distinct: int = 1
-    outliers: tuple[tuple[tuple[int, ...], str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A line that stands for itself, or several as one, as the console prints them. `time` is in
-    seconds since the epoch."""
-
-    text: str
-    ranks: tuple[int, ...]
-    stream: str
-    count: int
-    lines: int
-    time: float
-    fields: tuple[Field, ...]
-    folded: bool
-
-
-def _entry(found: dict[str, Any]) -> Entry:
-    def field(of: dict[str, Any]) -> Field:
-        outliers = tuple((tuple(ranks), value) for ranks, value in of.pop("outliers", ()))
-        return Field(samples=tuple(of.pop("samples", ())), outliers=outliers, **of)
-
-    return Entry(
-        text=found["text"],
-        ranks=tuple(found["ranks"]),
-        stream=found["stream"],
-        count=found["count"],
-        lines=found["lines"],
-        time=found["micros"] / 1e6,
-        fields=tuple(field(of) for of in found["fields"]),
-        folded=found["folded"],
-    )
-
-
-class Lines:
-    """Lines as ranks write them, for `for` and `async for`; either ends when the job is over."""
-
-    def __init__(self, native: _native.Lines) -> None:
-        self._native = native
-
-    def __iter__(self) -> Iterator[_native.Line]:
-        return self._native
-
-    def __next__(self) -> _native.Line:
-        return next(self._native)
-
-    async def __aiter__(self) -> AsyncIterator[_native.Line]:
-        while (lines := self._native.take()) is not None:
-            for line in lines:
-                yield line
-            if not lines:
-                await ready(self._native)
-
-    def close(self) -> None:
-        """Wants no more."""
-        self._native.close()
-
-
-class Batches:
-    """Output as it was read, many lines of a rank at once; for `for` and `async for`."""
-
-    def __init__(self, native: _native.Batches) -> None:
-        self._native = native
-
-    def __iter__(self) -> Iterator[_native.Batch]:
-        return self._native
-
-    def __next__(self) -> _native.Batch:
-        return next(self._native)
-
-    async def __aiter__(self) -> AsyncIterator[_native.Batch]:
-        while (batch := self._native.take()) is not None:
-            if batch is False:
-                await ready(self._native)
-            else:
-                yield batch
-
-    def close(self) -> None:
-        """Wants no more."""
-        self._native.close()
-
-
-class Entries:
-    """Entries as the console prints them, for `for` and `async for`."""
-
-    def __init__(self, native: _native.Entries) -> None:
-        self._native = native
-
-    def __iter__(self) -> Iterator[Entry]:
-        return self
-
-    def __next__(self) -> Entry:
-        found = self._native.wait()
-        if found is None:
-            raise StopIteration
-        return _entry(found)
-
-    async def __aiter__(self) -> AsyncIterator[Entry]:
-        while True:
-            await ready(self._native)
-            found = self._native.take()
-            if found is None:
-                return
-            yield _entry(found)
+    from ._control import ControlChannel
 
 
 class _Unchanged:
@@ -216,11 +33,6 @@ class _Unchanged:
 
 
 UNCHANGED = _Unchanged()
-
-
-def _verdicts(found: tuple[int, list[tuple[int, str, str, str]], int]) -> Verdicts:
-    version, streams, missing_hosts = found
-    return Verdicts(version, tuple(StreamVerdict(*stream) for stream in streams), missing_hosts)
 
 
 def _abandon(native: _native.Mesh, control: ControlChannel) -> None:
@@ -277,7 +89,7 @@ class Mesh:
     @property
     def ranks(self) -> list[RankStatus]:
         """Every rank as it stands."""
-        return [_status(rank) for rank in self._native.ranks()]
+        return [rank_status(rank) for rank in self._native.ranks()]
 
     def recent(self, rank: int) -> list[str]:
         """The last lines of a rank, at most 20."""
@@ -309,7 +121,7 @@ class Mesh:
         """A barrier: when it returns, everything that the ranks wrote before the call has been shown, or
         the verdicts say which stream's was not, and why. After `timeout` seconds (the job's
         `flush_timeout`, if `None`) at the latest. An event loop uses `flush_async`."""
-        return _verdicts(self._native.flush(timeout))
+        return verdicts(self._native.flush(timeout))
 
     async def flush_async(self, timeout: float | None = None) -> Verdicts:
         """As `flush`, for event loops."""
@@ -317,7 +129,7 @@ class Mesh:
         found = flushing.result()
         if found is None:
             raise _native.LastlineError("the barrier was interrupted")
-        return _verdicts(found)
+        return verdicts(found)
 
     def logging_option(
         self,
@@ -396,7 +208,7 @@ class Mesh:
         failure stops the others that is the first one alone. What it raises is told on stderr, and changes
         nothing."""
         args = (self._native, callback, self._stops_on_failure)
-        thread = threading.Thread(target=_tell_failures, args=args, daemon=True)
+        thread = threading.Thread(target=tell_failures, args=args, daemon=True)
         thread.name = "lastline-failures"
         thread.start()
 
@@ -445,9 +257,9 @@ class Mesh:
             raise _native.LastlineError("the job is over and has no report")
         return report
 
-    def _warn_if_missed(self, verdicts: Verdicts) -> None:
-        if not verdicts:
-            missed = ", ".join(f"rank {s.rank} {s.stream}: {s.why}" for s in verdicts.missed)
+    def _warn_if_missed(self, found: Verdicts) -> None:
+        if not found:
+            missed = ", ".join(f"rank {s.rank} {s.stream}: {s.why}" for s in found.missed)
             warnings.warn(f"not everything was shown at the end of the block: {missed}", stacklevel=3)
 
     def _interrupt(self) -> None:
@@ -487,171 +299,3 @@ def _level(level: int | str) -> int:
     if not isinstance(number, int):
         raise ValueError(f"level={level!r}: write a level of logging, as in logging.INFO or 'INFO'")
     return number
-
-
-def _tell_failures(
-    native: _native.Mesh, callback: Callable[[RankStatus], object], stops_on_failure: bool
-) -> None:
-    told: set[int] = set()
-    going_on = True
-    while going_on:
-        try:
-            going_on = native.wait_for_change()
-        except RuntimeError:
-            return  # The interpreter is ending.
-        failed = [_status(rank) for rank in native.ranks()]
-        failed = [rank for rank in failed if rank.failed and rank.rank not in told]
-        if native.stopping:
-            return
-        # Those that were ended because another failed are no failures of their own.
-        ended = (signals.SIGTERM, signals.SIGKILL)
-        failed.sort(key=lambda rank: stops_on_failure and rank.signal in ended)
-        for rank in failed[:1] if stops_on_failure else failed:
-            told.add(rank.rank)
-            try:
-                callback(rank)
-            except Exception:
-                sys.excepthook(*sys.exc_info())
-        if told and stops_on_failure:
-            return
-
-
-def _status(found: _native._Rank) -> RankStatus:
-    rank, host, state, why, pid, (code, signal), (read, lines, shown), last_lines = found
-    return RankStatus(rank, host, state, why, pid, code, signal, read, lines, shown, tuple(last_lines))
-
-
-def _bytes(size: int | str | None) -> int | None:
-    return _native.size(size) if isinstance(size, str) else size
-
-
-def spawn(
-    command: Sequence[StrPath] | Callable[..., Any],
-    *,
-    procs: int = 1,
-    args: Sequence[Any] = (),
-    kwargs: Mapping[str, Any] | None = None,
-    log_dir: StrPath | None = None,
-    overwrite: bool = False,
-    no_files: bool = False,
-    job: str | None = None,
-    fold: str = "off",
-    fold_window: float | None = None,
-    prefix: str = "auto",
-    show: str | None = None,
-    console: str = "auto",
-    color: str = "auto",
-    on_failure: str = "stop",
-    grace: float = 10.0,
-    drain: float = 2.0,
-    teardown_timeout: float = 30.0,
-    leave_background: bool = False,
-    flush_timeout: float = 5.0,
-    silent_after: float = 60.0,
-    when_full: str | None = None,
-    buffer: int | str = "8MiB",
-    min_free: int | str | None = None,
-    rotate: int | str | None = None,
-    max_size: int | str | None = None,
-    fsync: str | float = "never",
-    stdin: str = "null",
-    pty: bool = False,
-    env: Mapping[str, str] | None = None,
-    workdir: StrPath | None = None,
-    buffered: bool = False,
-    report: StrPath | None = None,
-    strict: bool = False,
-) -> Mesh:
-    """Starts a job of `procs` ranks and gives its `Mesh`.
-
-    `command` is a list of words, run directly and not through a shell, or a function: then each rank is
-    a Python process that calls it with its number, `args` and `kwargs`, and `Mesh.results` gives what they
-    returned. Options are those of `lastline run`, by the same names; durations are in seconds, sizes
-    in bytes or written as in `"8MiB"`. `console` is where lines are printed: `inherit`, this process's own
-    outputs; `python`, through `sys.stdout` and `sys.stderr`; `none`; `auto` is `python` in a notebook and
-    `inherit` elsewhere.
-
-    Raises `SpawnError` when the command cannot be run, `ValueError` for an option that cannot be, and
-    `LastlineError` when the directory for the files cannot be used.
-    """
-    if importing_main:
-        raise RuntimeError(
-            "a rank imports this script to find its function, and must not start a job by that: put"
-            " the call of spawn under `if __name__ == '__main__':`"
-        )
-    if not 1 <= procs <= 100_000:
-        raise ValueError(f"procs={procs}: write a number of ranks from 1 to 100000")
-    if isinstance(command, (str, bytes)):
-        raise TypeError(f"command={command!r}: write a list of words, as in ['python', 'train.py']")
-    control = ControlChannel()
-    try:
-        if callable(command):
-            _functions.prepare(control.dir, command, tuple(args), dict(kwargs or {}))
-            words = _functions.command()
-        else:
-            if args or kwargs:
-                raise TypeError("args and kwargs are for functions: put words into the command")
-            words = [os.fspath(word) for word in command]
-        variables = {**(env or {}), VARIABLE: str(control.path)}
-        native = _native.spawn(
-            {
-                "command": words,
-                "procs": procs,
-                "log_dir": log_dir,
-                "overwrite": overwrite,
-                "no_files": no_files,
-                "job": job,
-                "fold": fold,
-                "fold_window": fold_window,
-                "prefix": prefix,
-                "show": show,
-                "console": _console(console),
-                "color": color,
-                "on_failure": on_failure,
-                "grace": grace,
-                "drain": drain,
-                "teardown_timeout": teardown_timeout,
-                "leave_background": leave_background,
-                "flush_timeout": flush_timeout,
-                "silent_after": silent_after,
-                "when_full": when_full,
-                "buffer": _bytes(buffer),
-                "min_free": _bytes(min_free),
-                "rotate": _bytes(rotate),
-                "max_size": _bytes(max_size),
-                "fsync": fsync,
-                "stdin": stdin,
-                "pty": pty,
-                "env": list(variables.items()),
-                "workdir": workdir,
-                "buffered": buffered,
-                "report": report,
-                "strict": strict,
-            }
-        )
-    except BaseException:
-        control.close()
-        raise
-    control.serve(native)
-    return Mesh(native, control, procs, on_failure == "stop")
-
-
-def _console(console: str) -> str | Callable[[str, str], object]:
-    if console == "auto":
-        from . import notebook
-
-        console = "python" if notebook.enable() else "inherit"
-    return _write if console == "python" else console
-
-
-def notebook_stream(stream: object) -> bool:
-    """A kernel's own stream goes out by itself, and to flush it takes a while."""
-    return hasattr(stream, "pub_thread")
-
-
-def _write(output: str, text: str) -> None:
-    """Prints ranks' lines where Python prints, whatever that is at the moment."""
-    stream = getattr(sys, output)
-    stream.write(text)
-    if not notebook_stream(stream):
-        stream.flush()

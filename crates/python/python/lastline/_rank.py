@@ -10,7 +10,7 @@ from multiprocessing import spawn as mp_spawn
 from pathlib import Path
 from typing import Any
 
-from . import _functions, _mesh, rank
+from . import _functions, _spawn, rank
 from ._control import VARIABLE
 
 
@@ -34,9 +34,9 @@ def _tell_exception(dir: Path, number: int, error: BaseException) -> None:
 def _call(dir: Path, number: int) -> None:
     call = pickle.loads((dir / _functions.CALL).read_bytes())
     # What the driver's script defines is there under the name it has there.
-    _mesh.importing_main = True
+    _spawn.importing_main = True
     mp_spawn.prepare(call["preparation"])
-    _mesh.importing_main = False
+    _spawn.importing_main = False
     function = pickle.loads(call["function"])
     args, kwargs = pickle.loads(call["arguments"])
     value = function(number, *args, **kwargs)

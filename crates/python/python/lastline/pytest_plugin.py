@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from . import _mesh
+from . import _spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -38,7 +38,7 @@ def lastline_mesh(
         if not options.get("no_files"):
             options.setdefault("log_dir", tmp_path / f"lastline-{len(meshes)}")
         options.setdefault("console", "python")
-        mesh: Mesh = _mesh.spawn(command, **options)
+        mesh: Mesh = _spawn.spawn(command, **options)
         meshes.append(mesh)
         return mesh
 

@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use lastline_bootstrap::Console;
-use lastline_client::{BoxWrite, Inherited, Labels, PrintError, Printer, TextOptions, TextPrinter};
+use lastline_client::{
+    Block, BoxWrite, Inherited, Labels, PrintError, Printer, TextOptions, TextPrinter,
+};
 use lastline_line::{Entry, Fold};
 use pyo3::prelude::*;
 
@@ -51,6 +53,10 @@ impl Printer for Silent {
     }
 
     fn flush(&mut self) -> Result<(), PrintError> {
+        Ok(())
+    }
+
+    fn print_block(&mut self, _block: &Block<'_>) -> Result<(), PrintError> {
         Ok(())
     }
 }

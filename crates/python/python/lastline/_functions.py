@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-from multiprocessing import spawn as mp_spawn
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +60,8 @@ def _dump_function(function: Callable[..., Any]) -> bytes:
 
 def prepare(dir: Path, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Puts the call where ranks find it. Raises `TypeError` when it cannot be sent."""
+    from multiprocessing import spawn as mp_spawn
+
     preparation: dict[str, Any] = mp_spawn.get_preparation_data("lastline rank")
     # The key is for processes of multiprocessing's own.
     preparation.pop("authkey", None)

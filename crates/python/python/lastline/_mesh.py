@@ -9,7 +9,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from . import _functions, _native
+from . import _native
 from ._errors import RankFailed
 from ._failures import tell_failures
 from ._output import Batches, Entries, Lines
@@ -192,6 +192,8 @@ class Mesh:
     def results(self) -> list[Any]:
         """What the function returned, by rank; waits for the end of the job. Raises `RankException` with
         the rank's own traceback when it raised, `RankFailed` when a rank ended without returning."""
+        from . import _functions
+
         report = self.wait()
         found = []
         first = report.first_failure

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +112,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """As `report.json` has it; the caller's own copy."""
+        import json
+
         copy: dict[str, Any] = json.loads(json.dumps(self._json))
         return copy
 
@@ -218,6 +219,8 @@ def _first_failure(found: dict[str, Any] | None) -> FirstFailure | None:
 
 def parse(text: str, dir: Path | None = None) -> Report:
     """A report from its JSON; `dir` is where the job's files are."""
+    import json
+
     found = json.loads(text)
     return Report(
         job=found["job"],

@@ -6,8 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from . import _functions, _native
-from ._control import VARIABLE, ControlChannel
+from . import _native
 from ._mesh import Mesh
 
 if TYPE_CHECKING:
@@ -81,9 +80,13 @@ def spawn(
         raise ValueError(f"procs={procs}: write a number of ranks from 1 to 100000")
     if isinstance(command, (str, bytes)):
         raise TypeError(f"command={command!r}: write a list of words, as in ['python', 'train.py']")
+    from ._control import VARIABLE, ControlChannel
+
     control = ControlChannel()
     try:
         if callable(command):
+            from . import _functions
+
             _functions.prepare(control.dir, command, tuple(args), dict(kwargs or {}))
             words = _functions.command()
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import os
@@ -33,6 +32,8 @@ class Ready(Protocol):
 async def called(start: Callable[[Callable[[], object]], T]) -> T:
     """Waits, without blocking the running loop, until `start`'s argument has been called; gives what
     `start` gave. To cancel it takes nothing away from anybody."""
+    import asyncio  # Who waits has it; who does not need not wait for it.
+
     loop = asyncio.get_running_loop()
     reached: asyncio.Future[None] = loop.create_future()
 

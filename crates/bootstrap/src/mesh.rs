@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lastline_appender::Storage;
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
@@ -199,6 +200,11 @@ impl LoggingMesh {
     /// run at once.
     pub async fn flush(&self) -> Verdicts {
         self.driver.flush().await
+    }
+
+    /// As [`flush`](Self::flush), with a deadline of its own.
+    pub async fn flush_within(&self, within: Duration) -> Verdicts {
+        self.driver.flush_within(within).await
     }
 
     /// Sends output to the client, or only files it. What is read while it is off is counted as

@@ -1,6 +1,7 @@
 //! A driver at work, and what can be asked of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
@@ -64,6 +65,11 @@ impl DriverHandle {
     /// run at once.
     pub async fn flush(&self) -> Verdicts {
         self.shared.flush_within(self.shared.flush_timeout).await
+    }
+
+    /// As [`flush`](Self::flush), with a deadline of its own instead of the plan's.
+    pub async fn flush_within(&self, within: Duration) -> Verdicts {
+        self.shared.flush_within(within).await
     }
 
     /// Sends output to the client, or only files it. What is read while it is off is counted as

@@ -1,0 +1,57 @@
+"""Runs N processes ("ranks") and loses no line of what they print.
+
+    import lastline
+
+    with lastline.spawn(["python", "train.py"], procs=8) as mesh:
+        for line in mesh.lines():
+            ...
+        report = mesh.wait()
+
+`spawn` starts a job and gives its `Mesh`. Everything that waits may be interrupted by Ctrl-C, lets other
+threads run, and has an `async` form for event loops.
+"""
+
+from __future__ import annotations
+
+from ._errors import RankException, RankFailed
+from ._jobs import Job, jobs, logs, report
+from ._mesh import Mesh
+from ._native import (
+    Batch,
+    LastlineError,
+    Line,
+    LinesLeftOut,
+    SpawnError,
+    __version__,
+)
+from ._report import BarrierReport, FirstFailure, Gap, RankReport, Report, StreamReport
+from ._spawn import spawn
+from ._status import Entry, Field, RankStatus, StreamVerdict, Verdicts
+
+__all__ = [
+    "BarrierReport",
+    "Batch",
+    "Entry",
+    "Field",
+    "FirstFailure",
+    "Gap",
+    "Job",
+    "LastlineError",
+    "Line",
+    "LinesLeftOut",
+    "Mesh",
+    "RankException",
+    "RankFailed",
+    "RankReport",
+    "RankStatus",
+    "Report",
+    "SpawnError",
+    "StreamReport",
+    "StreamVerdict",
+    "Verdicts",
+    "__version__",
+    "jobs",
+    "logs",
+    "report",
+    "spawn",
+]

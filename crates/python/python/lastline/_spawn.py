@@ -1,0 +1,158 @@
+"""How a job is started."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from . import _native
+from ._mesh import Mesh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    StrPath = str | os.PathLike[str]
+
+importing_main = False
+"""A rank imports the driver's script to find a function in it."""
+
+
+def _bytes(size: int | str | None) -> int | None:
+    return _native.size(size) if isinstance(size, str) else size
+
+
+def spawn(
+    command: Sequence[StrPath] | Callable[..., Any],
+    *,
+    procs: int = 1,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    log_dir: StrPath | None = None,
+    overwrite: bool = False,
+    no_files: bool = False,
+    job: str | None = None,
+    fold: str = "off",
+    fold_window: float | None = None,
+    prefix: str = "auto",
+    show: str | None = None,
+    console: str = "auto",
+    color: str = "auto",
+    on_failure: str = "stop",
+    grace: float = 10.0,
+    drain: float = 2.0,
+    teardown_timeout: float = 30.0,
+    leave_background: bool = False,
+    flush_timeout: float = 5.0,
+    silent_after: float = 60.0,
+    when_full: str | None = None,
+    buffer: int | str = "8MiB",
+    min_free: int | str | None = None,
+    rotate: int | str | None = None,
+    max_size: int | str | None = None,
+    fsync: str | float = "never",
+    stdin: str = "null",
+    pty: bool = False,
+    env: Mapping[str, str] | None = None,
+    workdir: StrPath | None = None,
+    buffered: bool = False,
+    report: StrPath | None = None,
+    strict: bool = False,
+) -> Mesh:
+    """Starts a job of `procs` ranks and gives its `Mesh`.
+
+    `command` is a list of words, run directly and not through a shell, or a function: then each rank is
+    a Python process that calls it with its number, `args` and `kwargs`, and `Mesh.results` gives what they
+    returned. Options are those of `lastline run`, by the same names; durations are in seconds, sizes
+    in bytes or written as in `"8MiB"`. `console` is where lines are printed: `inherit`, this process's own
+    outputs; `python`, through `sys.stdout` and `sys.stderr`; `none`; `auto` is `python` in a notebook and
+    `inherit` elsewhere.
+
+    Raises `SpawnError` when the command cannot be run, `ValueError` for an option that cannot be, and
+    `LastlineError` when the directory for the files cannot be used.
+    """
+    if importing_main:
+        raise RuntimeError(
+            "a rank imports this script to find its function, and must not start a job by that: put"
+            " the call of spawn under `if __name__ == '__main__':`"
+        )
+    if not 1 <= procs <= 100_000:
+        raise ValueError(f"procs={procs}: write a number of ranks from 1 to 100000")
+    if isinstance(command, (str, bytes)):
+        raise TypeError(f"command={command!r}: write a list of words, as in ['python', 'train.py']")
+    from ._control import VARIABLE, ControlChannel
+
+    control = ControlChannel()
+    try:
+        if callable(command):
+            from . import _functions
+
+            _functions.prepare(control.dir, command, tuple(args), dict(kwargs or {}))
+            words = _functions.command()
+        else:
+            if args or kwargs:
+                raise TypeError("args and kwargs are for functions: put words into the command")
+            words = [os.fspath(word) for word in command]
+        variables = {**(env or {}), VARIABLE: str(control.path)}
+        native = _native.spawn(
+            {
+                "command": words,
+                "procs": procs,
+                "log_dir": log_dir,
+                "overwrite": overwrite,
+                "no_files": no_files,
+                "job": job,
+                "fold": fold,
+                "fold_window": fold_window,
+                "prefix": prefix,
+                "show": show,
+                "console": _console(console),
+                "color": color,
+                "on_failure": on_failure,
+                "grace": grace,
+                "drain": drain,
+                "teardown_timeout": teardown_timeout,
+                "leave_background": leave_background,
+                "flush_timeout": flush_timeout,
+                "silent_after": silent_after,
+                "when_full": when_full,
+                "buffer": _bytes(buffer),
+                "min_free": _bytes(min_free),
+                "rotate": _bytes(rotate),
+                "max_size": _bytes(max_size),
+                "fsync": fsync,
+                "stdin": stdin,
+                "pty": pty,
+                "env": list(variables.items()),
+                "workdir": workdir,
+                "buffered": buffered,
+                "report": report,
+                "strict": strict,
+            }
+        )
+    except BaseException:
+        control.close()
+        raise
+    control.serve(native)
+    return Mesh(native, control, procs, on_failure == "stop")
+
+
+def _console(console: str) -> str | Callable[[str, str], object]:
+    if console == "auto":
+        from . import notebook
+
+        console = "python" if notebook.enable() else "inherit"
+    return _write if console == "python" else console
+
+
+def notebook_stream(stream: object) -> bool:
+    """A kernel's own stream goes out by itself, and to flush it takes a while."""
+    return hasattr(stream, "pub_thread")
+
+
+def _write(output: str, text: str) -> None:
+    """Prints ranks' lines where Python prints, whatever that is at the moment."""
+    stream = getattr(sys, output)
+    stream.write(text)
+    if not notebook_stream(stream):
+        stream.flush()

@@ -1,0 +1,119 @@
+//! Starting a job: its directory, its console, its place on the list of jobs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastline_bootstrap::{LoggingMesh, SubscribeOptions};
+use lastline_jobs::{JobDir, JobInfo, JobsPlace, Retention, check_job_id, new_job_id};
+use lastline_sender::WhenFull;
+use pyo3::prelude::*;
+use tokio::sync::watch;
+
+use crate::console::console;
+use crate::mesh::{Mesh, Outcome, Parts};
+use crate::options::{SpawnOptions, fold};
+use crate::tap::Tap;
+use crate::wait::handle;
+use crate::{LastlineError, SpawnError, failed};
+
+/// How long the directory for the files is waited for.
+const DIR_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Starts a job.
+#[pyfunction]
+pub(crate) fn spawn(py: Python<'_>, options: SpawnOptions) -> PyResult<Mesh> {
+    let job = options.job.clone().unwrap_or_else(new_job_id);
+    check_job_id(&job).map_err(|error| LastlineError::new_err(error.to_string()))?;
+    let (command, workdir) = (&options.command, options.workdir.as_deref());
+    LoggingMesh::check_command(command, options.procs, workdir, &options.env)
+        .map_err(|error| failed::<SpawnError>(&error))?;
+    let runtime = handle()?;
+    let fold_of = fold(&options.fold, options.shown()?, options.fold_window)?;
+    let folds = options.fold != "off";
+    let console = console(py, &options, fold_of)?;
+    // All that may be wrong is known before anything is made.
+    options.plan(py, &job, None)?;
+    let dir = job_dir(&options, &job)?;
+    let path = dir.as_ref().map(|dir| dir.path().to_owned());
+    let plan = options.plan(py, &job, path.clone())?;
+    let flush_timeout = plan.flush_timeout;
+    let blocks = options.no_files && options.when_full()? == WhenFull::Block;
+    let tap = Tap::new(path.clone(), blocks, FEED_BYTES);
+    let spawned = py.detach(|| {
+        let _on_runtime = runtime.enter();
+        let tap = Arc::clone(&tap);
+        let builder = LoggingMesh::builder(plan).console(console);
+        builder.sink(move |_| Some(Box::new(tap.sink()))).spawn()
+    });
+    let mesh = match spawned {
+        Ok(mesh) => mesh,
+        Err(error) => {
+            dir.into_iter().for_each(JobDir::discard);
+            return Err(failed::<SpawnError>(&error));
+        }
+    };
+    let entries = folds.then(|| mesh.entries(SubscribeOptions::default()));
+    let outcome = await_end(&runtime, &mesh, &tap, dir);
+    let parts = Parts::new(mesh, tap, outcome, entries, flush_timeout, options.procs);
+    Ok(Mesh::new(parts, job, path))
+}
+
+/// How much waits for each consumer of lines, in bytes.
+const FEED_BYTES: usize = 1 << 20;
+
+fn job_dir(options: &SpawnOptions, job: &str) -> PyResult<Option<JobDir>> {
+    if options.no_files {
+        return Ok(None);
+    }
+    let words = options.command.iter().map(|word| word.to_string_lossy().into_owned());
+    let mut info = JobInfo::new(job, words.collect(), options.procs);
+    info.strict = options.strict;
+    let dir_error = |error: lastline_jobs::JobDirError| failed::<LastlineError>(&error);
+    let (path, own) = match &options.log_dir {
+        Some(dir) => (std::path::absolute(dir)?, false),
+        None => (JobsPlace::of_user().map_err(dir_error)?.dir_of(job), true),
+    };
+    let dir = JobDir::create_within(DIR_PATIENCE, &path, options.overwrite, &info);
+    let dir = dir.map_err(dir_error)?;
+    register(job.to_owned(), dir.path().to_owned(), own);
+    Ok(Some(dir))
+}
+
+/// Puts the job on the list of jobs, and tidies the place that it is in, beside the job.
+fn register(job: String, dir: PathBuf, tidy: bool) {
+    let Ok(place) = JobsPlace::of_user() else {
+        return;
+    };
+    let thread = std::thread::Builder::new().name("lastline-list".into());
+    let registering = thread.spawn(move || {
+        if let Err(error) = place.register(&job, &dir) {
+            tracing::debug!(%error, "the job is not in the list of jobs");
+        }
+        if tidy {
+            let removed = place.prune(&Retention::DEFAULT);
+            tracing::debug!(?removed, "old jobs are gone");
+        }
+    });
+    if let Err(error) = registering {
+        tracing::debug!(%error, "the job is not in the list of jobs");
+    }
+}
+
+/// Keeps the job's directory locked until its report is there.
+fn await_end(
+    runtime: &tokio::runtime::Handle,
+    mesh: &LoggingMesh,
+    tap: &Arc<Tap>,
+    dir: Option<JobDir>,
+) -> watch::Receiver<Outcome> {
+    let (told, outcome) = watch::channel(None);
+    let (mesh, tap) = (mesh.clone(), Arc::clone(tap));
+    runtime.spawn(async move {
+        let report = mesh.wait().await.map_err(|error| error.to_string());
+        tap.end();
+        drop(dir);
+        told.send_replace(Some(report));
+    });
+    outcome
+}

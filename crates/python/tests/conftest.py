@@ -1,0 +1,77 @@
+"""What the tests share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEADLINE = 30.0
+"""How many seconds anything may take that a test waits for."""
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True)
+def short_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Jobs of a test are on a list of its own, and sockets in a directory with a short name."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    with tempfile.TemporaryDirectory(prefix="ll-", dir="/tmp") as short:
+        monkeypatch.setenv("TMPDIR", short)
+        monkeypatch.setattr(tempfile, "tempdir", short)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", f"{short}/run")
+        yield Path(short)
+
+
+def wait_for(reached: Callable[[], Any]) -> Any:
+    """What `reached` gives, as soon as that is true."""
+    until = time.monotonic() + DEADLINE
+    while not (found := reached()):
+        assert time.monotonic() < until, "it was not reached in time"
+        time.sleep(0.005)
+    return found
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; a zombie has."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
+
+
+class Program:
+    """A Python program in a process of its own."""
+
+    def __init__(self, dir: Path, text: str) -> None:
+        path = dir / "program.py"
+        path.write_text(text)
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=dir,
+        )
+
+    def finish(self) -> tuple[int, str, str]:
+        """Exit code, stdout, stderr."""
+        try:
+            out, err = self.process.communicate(timeout=DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+            raise AssertionError(f"it hangs; stdout:\n{out}\nstderr:\n{err}") from None
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[[str], Program]:
+    """Starts a program of this text."""
+    return lambda text: Program(tmp_path, text)

@@ -1,0 +1,42 @@
+"""The pytest plugin, in a pytest of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_a_failed_test_shows_the_first_failure_and_last_lines(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_that_fails(lastline_mesh, tmp_path):
+            working = "[ $RANK = 0 ] && { echo working; exec sleep 600; }"
+            failing = f"until [ -e {tmp_path}/go ]; do sleep 0.01; done; echo why >&2; exit 3"
+            mesh = lastline_mesh(["sh", "-c", f"{working}; {failing}"], procs=2)
+            assert next(mesh.lines()).text == "working"
+            (tmp_path / "go").touch()
+            assert mesh.wait().ok
+
+        def test_that_is_interrupted(lastline_mesh):
+            mesh = lastline_mesh(["sh", "-c", "echo still here; exec sleep 600"])
+            next(mesh.lines())
+            raise KeyError("mine")
+
+        def test_that_passes(lastline_mesh, tmp_path):
+            assert lastline_mesh(["echo", "fine"]).wait().ok
+            assert (tmp_path / "lastline-0" / "rank-0.stdout.log").read_text() == "fine\\n"
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "*lastline job*",
+            "rank 1 failed first: exit code 3",
+            "*why",
+            "rank 0 exited*; its last lines:",
+            "*working",
+            "*lastline job*",
+            "rank 0 running; its last lines:",
+            "*still here",
+        ]
+    )

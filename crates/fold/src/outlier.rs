@@ -26,8 +26,8 @@ const MIN_SIGNED: usize = 8;
 const FENCE: f64 = 3.0;
 /// One of so many may be far off.
 const FEW: usize = 10;
-/// How many times the range of the rest a gap is at least, however many there are: durations, which
-/// are skewed by nature, exceed it in one of a hundred entries.
+/// How many times the range of the rest a gap is at least, however many there are. Exponential
+/// durations exceed it in one of fifty entries at most, log-normal ones (sigma 1) in one of ten.
 const WIDE: f64 = 2.0;
 /// How often the gap beside one of uniform numbers may pass for a wide one.
 const CHANCE: f64 = 1e-4;

@@ -99,8 +99,10 @@ fn free_width(line: &[u8], item: &Item, at: usize) -> Option<(Width, usize, usiz
     let alone = end == item.end as usize || end < item.end as usize && after == Some(b' ');
     let ends = after
         .is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b",_-#~%+$*&/\\:@".contains(&byte));
+    // A full stop; a dot in front of anything else may be part of a name: `0.00.:1`.
+    let stops = after != Some(b'.') || line.get(end + 1).is_none_or(u8::is_ascii_whitespace);
     let comma = before == Some(b',');
-    if (at != start && !signed) || !alone || !ends || comma {
+    if (at != start && !signed) || !alone || !ends || !stops || comma {
         return None;
     }
     if item.kind == Kind::Stem {

@@ -13,7 +13,7 @@ use crate::support::{Done, Place, Running, check, json, not_run, rank, stream, t
 const FILE: &str = "rank-0.stdout.log";
 
 /// Runs a test with a disk that is mounted on `disk`, where that can be.
-fn with_disk(test: impl FnOnce(&Place, &Disk)) -> ExitCode {
+pub(crate) fn with_disk(test: impl FnOnce(&Place, &Disk)) -> ExitCode {
     let place = Place::new();
     fs::create_dir(place.path("disk")).unwrap();
     match Disk::mount(&place.path("disk")) {
@@ -24,7 +24,7 @@ fn with_disk(test: impl FnOnce(&Place, &Disk)) -> ExitCode {
 }
 
 /// A disk that answers again when a test ends, however that ends: else its job could not.
-struct Answering<'a>(&'a Disk);
+pub(crate) struct Answering<'a>(pub(crate) &'a Disk);
 
 impl Drop for Answering<'_> {
     fn drop(&mut self) {

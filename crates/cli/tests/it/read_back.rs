@@ -5,33 +5,14 @@ use std::io::{BufRead as _, BufReader};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use lastline_testing::disk::{Disk, Hang};
+use lastline_testing::disk::Hang;
 use rustix::process::Signal;
 
-use crate::support::{Place, Running, check, json, not_run, stream, wait_until};
+use crate::disks::{Answering, with_disk};
+use crate::support::{Place, Running, check, json, stream, wait_until};
 
 const FILE: &str = "rank-0.stdout.log";
 const BYTES: usize = 4_000_000;
-
-/// Runs a test with a disk that is mounted on `disk`, where that can be.
-fn with_disk(test: impl FnOnce(&Place, &Disk)) -> ExitCode {
-    let place = Place::new();
-    fs::create_dir(place.path("disk")).unwrap();
-    match Disk::mount(&place.path("disk")) {
-        Ok(disk) => test(&place, &disk),
-        Err(error) => not_run("a file system cannot be mounted here", &error),
-    }
-    ExitCode::SUCCESS
-}
-
-/// A disk that answers again when a test ends, however that ends: else its job could not.
-struct Answering<'a>(&'a Disk);
-
-impl Drop for Answering<'_> {
-    fn drop(&mut self) {
-        self.0.release();
-    }
-}
 
 /// A job of two ranks: the first runs `script`, the other says `other` when there is a file `go`.
 fn start(

@@ -1,5 +1,7 @@
 //! What holds although it may not be what was meant, and what to type instead. Pure.
 
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use lastline_bootstrap::{CommandError, SpawnError};
 use lastline_line::RankSet;
 
@@ -53,6 +55,46 @@ pub(crate) fn of_error(error: &anyhow::Error) -> Option<String> {
     Some(format!("commands are run without a shell; with one: lastline run -- sh -c '{quoted}'"))
 }
 
+/// Options by which other launchers know something, as they write them: how many ranks there are
+/// (torchrun, mpirun, srun), that lines are labelled (srun, mpirun, GNU parallel).
+const HOW_MANY: [&str; 6] =
+    ["--nproc-per-node", "--nproc_per_node", "--np", "--nprocs", "--ntasks", "--jobs"];
+const LABELLED: [&str; 4] = ["--label", "--tag", "--tag-output", "--line-buffer"];
+
+/// A line of arguments that was not understood, with what to type instead where an option is that of
+/// another launcher, or `run` was left out.
+pub(crate) fn of_usage(mut error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return error;
+    }
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let in_run = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string().contains("lastline run"),
+        _ => false,
+    };
+    if let Some(tip) = instead_of(option, in_run) {
+        let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
+}
+
+fn instead_of(option: &str, in_run: bool) -> Option<&'static str> {
+    let name = option.split('=').next().unwrap_or(option);
+    match (in_run, name) {
+        (true, name) if HOW_MANY.contains(&name) => Some("write `-n 4` for four ranks"),
+        (true, name) if LABELLED.contains(&name) => {
+            Some("leave it out: lines are whole and labelled; `--prefix` says how")
+        }
+        (false, name) if name == "-n" || HOW_MANY.contains(&name) => {
+            Some("write `lastline run -n 4 -- COMMAND`")
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,5 +129,21 @@ mod tests {
         assert_eq!(of_error(&error("no-such")), None);
         let said = of_error(&error("echo 'hi'")).unwrap();
         assert!(said.ends_with(r"sh -c 'echo '\''hi'\'''"), "{said}");
+    }
+
+    #[test]
+    fn options_of_other_launchers_are_answered_with_ours() {
+        let said = |line: &str| {
+            let error = crate::help::command().try_get_matches_from(line.split(' ')).unwrap_err();
+            of_usage(error).to_string()
+        };
+        let four = "tip: write `-n 4` for four ranks";
+        for option in ["--nproc_per_node=4", "--nproc-per-node 4", "--np 4", "--ntasks=4"] {
+            let said = said(&format!("lastline run {option} ./app"));
+            assert!(said.contains(four) && !said.contains("as a value"), "{said}");
+        }
+        assert!(said("lastline run -n 4 --tag-output ./app").contains("leave it out"));
+        assert!(said("lastline -n 4 ./app").contains("write `lastline run -n 4 -- COMMAND`"));
+        assert!(said("lastline run --log-dri x ./app").contains("'--log-dir'"));
     }
 }

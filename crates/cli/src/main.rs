@@ -35,8 +35,8 @@ use crate::args::{Cli, Command};
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let read = Cli::from_arg_matches(&help::command().get_matches());
-    let cli = read.unwrap_or_else(|error| error.exit());
+    let read = help::command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    let cli = read.unwrap_or_else(|error| advice::of_usage(error).exit());
     signals::prepare();
     notices::init();
     let result = match cli.command {

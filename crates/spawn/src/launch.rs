@@ -339,9 +339,10 @@ mod tests {
     fn a_script_without_a_first_line_for_it_is_given_to_the_shell() {
         let place = tempfile::tempdir().unwrap();
         let script = place.path().join("script");
-        std::fs::write(&script, "echo $# arguments\n").unwrap();
-        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .unwrap();
+        // Another process writes it: a child that another test starts meanwhile would inherit it open
+        // for writing, and nobody could execute it.
+        let write = r#"echo 'echo $# arguments' >"$0" && chmod 755 "$0""#;
+        output_of("/bin/sh", &["sh", "-c", write, script.to_str().unwrap()], &[]).unwrap();
         let many = vec!["word"; 20_000];
         let text = output_of(script.to_str().unwrap(), &many, &[]).unwrap();
         assert_eq!(text, "19999 arguments\n");

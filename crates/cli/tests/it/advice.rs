@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{Place, Running, file, rank, report};
 
@@ -106,8 +105,7 @@ fn several_ranks_of_a_program_that_is_linked_with_mpi_are_told_to_be_worlds_of_t
         return println!("not run: this program does not ask for libgcc_s.so.1");
     };
     program[at..at + old.len()].copy_from_slice(new);
-    std::fs::write(place.path("mpi"), program).unwrap();
-    std::fs::set_permissions(place.path("mpi"), PermissionsExt::from_mode(0o700)).unwrap();
+    place.executable("mpi", &program);
     let run = |ranks: &str, variable: &str| {
         let mut command =
             place.command(&["run", "-n", ranks, "--no-files", "--", "./mpi", "terminals"]);

@@ -131,27 +131,18 @@ fn who_failed_otherwise_is_told_with_what_it_said() {
 #[test]
 fn a_script_that_names_no_interpreter_is_run_by_the_shell() {
     let place = Place::new();
-    let script = executable(&place, "echo shell speaking; exit 5\n");
-    let done = place.lastline(&["run", "--", script]).expect(5);
+    place.executable("script", b"echo shell speaking; exit 5\n");
+    let done = place.lastline(&["run", "--", "./script"]).expect(5);
     assert_eq!(done.out(), "shell speaking\n");
 }
 
 #[test]
 fn a_command_that_cannot_be_executed_is_told_of_every_rank() {
     let place = Place::new();
-    let script = executable(&place, "#!/no/such/interpreter\n");
-    let done = place.lastline(&["run", "-n", "2", "--job", "j", "--", script]).expect(127);
+    place.executable("script", b"#!/no/such/interpreter\n");
+    let done = place.lastline(&["run", "-n", "2", "--job", "j", "--", "./script"]).expect(127);
     assert!(done.err().contains("could not be started"), "{}", done.err());
     report(&place.job("j"));
-}
-
-/// A file of `place` that may be executed.
-fn executable(place: &Place, text: &str) -> &'static str {
-    use std::os::unix::fs::PermissionsExt;
-    let script = place.path("script");
-    std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
-    "./script"
 }
 
 #[test]

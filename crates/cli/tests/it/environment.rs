@@ -56,12 +56,9 @@ fn a_lastline_inside_a_rank_is_a_job_of_its_own() {
 
 #[test]
 fn workdir_is_where_ranks_start_and_relative_commands_are_found() {
-    use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
     std::fs::create_dir(place.path("work")).unwrap();
-    let script = place.path("work/script");
-    std::fs::write(&script, "#!/bin/sh\nbasename $(pwd)\n").unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    place.executable("work/script", b"#!/bin/sh\nbasename $(pwd)\n");
     let args = ["run", "--workdir", "work", "--log-dir", "logs", "--", "./script"];
     assert_eq!(place.lastline(&args).expect(0).out(), "work\n");
     report(&place.path("logs"));

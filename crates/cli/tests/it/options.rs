@@ -82,14 +82,8 @@ fn a_report_for_a_descriptor_goes_on_where_the_output_is() {
 
 #[test]
 fn an_unprivileged_user_can_run_a_thousand_ranks() {
-    use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
-    // The user of this test may not enter the place where the binary was built.
-    let binary = place.path("lastline");
-    fs::copy(env!("CARGO_BIN_EXE_lastline"), &binary).unwrap();
-    for dir in ["", "run"] {
-        fs::set_permissions(place.path(dir), fs::Permissions::from_mode(0o777)).unwrap();
-    }
+    let binary = place.lastline_for_anybody();
     let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
     let can = rustix::process::geteuid().is_root() && place.has("setpriv");
     if !can {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -43,6 +44,27 @@ impl Place {
     /// The files of a job in the default place.
     pub(crate) fn job(&self, job: &str) -> PathBuf {
         self.path("state/lastline/jobs").join(job)
+    }
+
+    /// A file here that may be executed. Another process writes it: none can be executed while anybody
+    /// has it open for writing, and a child that another test starts meanwhile would inherit that.
+    pub(crate) fn executable(&self, name: &str, content: &[u8]) -> PathBuf {
+        let script = "cat >\"$0\" && chmod 755 \"$0\"";
+        let mut command = self.wrap("sh", &["-c", script, name]);
+        command.stdin(Stdio::piped());
+        let mut writer = Running::start(command);
+        writer.stdin().write_all(content).unwrap();
+        writer.wait().expect(0);
+        self.path(name)
+    }
+
+    /// `lastline` where another user may run it, who may not enter the place where it was built, and
+    /// who may write here.
+    pub(crate) fn lastline_for_anybody(&self) -> PathBuf {
+        for dir in ["", "run"] {
+            fs::set_permissions(self.path(dir), fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        self.executable("lastline", &fs::read(env!("CARGO_BIN_EXE_lastline")).unwrap())
     }
 
     /// Whether a program is installed.

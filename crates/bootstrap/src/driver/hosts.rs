@@ -73,7 +73,7 @@ impl HostRecord {
 
     /// What its clock's `time` is by the driver's, in microseconds; the same where it was never asked.
     pub(super) fn by_our_clock(&self, time: Timestamp) -> i128 {
-        i128::from(time.0) - self.clock.map_or(0, |clock| i128::from(clock.offset_micros))
+        i128::from(time.0) - self.clock.map_or(0, |clock| i128::from(clock.beyond_doubt()))
     }
 
     pub(super) fn add_stage(&mut self, row: StageReport) {

@@ -66,6 +66,14 @@ impl ClockOffset {
         other.filter(|other| other.uncertainty <= self.uncertainty).unwrap_or(self)
     }
 
+    /// By how many microseconds it is ahead, as far as that is sure: not at all where what was measured
+    /// may be the measurement's own error. Clocks that the network sets agree better than a trip tells,
+    /// and those of one machine are the same.
+    pub(super) fn beyond_doubt(self) -> i64 {
+        let within = u128::from(self.offset_micros.unsigned_abs()) <= self.uncertainty.as_micros();
+        if within { 0 } else { self.offset_micros }
+    }
+
     /// In seconds.
     #[expect(clippy::cast_precision_loss, reason = "a report's seconds")]
     pub(super) fn seconds(self) -> f64 {

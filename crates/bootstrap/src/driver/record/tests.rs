@@ -320,6 +320,24 @@ fn between_hosts_it_is_their_time_less_what_their_clocks_are_ahead() {
     assert_eq!((found.run.rank, found.uncertainty), (1, Some(both)));
 }
 
+#[test]
+fn what_may_be_an_error_of_the_measurement_changes_no_order() {
+    let mut record = Record::new(Expected::EveryRank);
+    said_by(&mut record, 1, part("a", 2, 0, 1));
+    said_by(&mut record, 2, part("b", 2, 1, 1));
+    said_by(&mut record, 1, started_at(0, 0, 1_000_000));
+    said_by(&mut record, 2, started_at(1, 1, 1_000_000));
+    said_by(&mut record, 1, exited_at(0, 3, false, 2_000_000));
+    said_by(&mut record, 2, exited_at(1, 4, false, 2_000_020));
+    record.beat(&beat(1), clock(-30, 400), NOW);
+    record.beat(&beat(2), clock(300, 400), NOW);
+    let found = record.first_failure().unwrap();
+    assert_eq!((found.run.rank, found.uncertainty), (0, Some(Duration::from_micros(800))));
+    // One that is surely ahead is taken for that.
+    record.beat(&beat(2), clock(300, 100), NOW);
+    assert_eq!(first(&record), Some(1));
+}
+
 /// All that a host says of a job, in its order: whatever becomes of its ranks.
 fn life(host: u64, first_rank: u32, codes: Vec<i32>, end: bool) -> Vec<HostEvent> {
     let name = format!("host {host}");

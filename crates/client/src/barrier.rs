@@ -25,13 +25,15 @@ struct Pending {
     hosts: usize,
     /// What is known of streams that no host has listed yet.
     early: HashMap<StreamId, Slot>,
+    /// All that is waited for is on its way.
+    gathers_all: bool,
     done: Option<oneshot::Sender<Verdicts>>,
 }
 
 impl Pending {
     fn new(hosts: usize, done: oneshot::Sender<Verdicts>) -> Self {
         let (streams, early) = (BTreeMap::new(), HashMap::new());
-        Self { streams, open: 0, hosts, early, done: Some(done) }
+        Self { streams, open: 0, hosts, early, gathers_all: false, done: Some(done) }
     }
 
     /// Waits for these streams, too.
@@ -80,6 +82,18 @@ impl Barriers {
         self.pending.insert(version, Pending::new(hosts, done));
         self.finish_if_done(version);
         receiver
+    }
+
+    /// All that a barrier waits for is on its way.
+    pub(crate) fn gather_all(&mut self, version: Version) {
+        if let Some(pending) = self.pending.get_mut(&version) {
+            pending.gathers_all = true;
+        }
+    }
+
+    /// Whether all that is waited for is on its way.
+    pub(crate) fn gathers_all(&self) -> bool {
+        !self.pending.is_empty() && self.pending.values().all(|pending| pending.gathers_all)
     }
 
     /// A host has listed its streams. True when somebody waits for them.

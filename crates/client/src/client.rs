@@ -99,6 +99,12 @@ impl Client {
         }
     }
 
+    /// Nothing more is read of any stream: what this barrier waits for is on its way. So what is held
+    /// waits for all of it, and not only for a moment: nothing that says the same is parted.
+    pub fn gather_all(&self, version: Version) {
+        self.shared.state().barriers.gather_all(version);
+    }
+
     /// One host's streams, of a barrier that waits for lists of them. Streams that have ended are
     /// answered at once, or as soon as what is held of them has been printed.
     pub fn barrier_streams(&self, version: Version, streams: Vec<StreamId>) {

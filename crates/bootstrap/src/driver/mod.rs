@@ -230,6 +230,11 @@ impl DriverState {
     }
 
     async fn flush_within(&self, within: Duration) -> Verdicts {
+        self.barrier(within, false).await
+    }
+
+    /// A barrier; `is_last` when every stream has been read to its end.
+    async fn barrier(&self, within: Duration, is_last: bool) -> Verdicts {
         let started = Instant::now();
         let number = self.versions.fetch_add(1, Ordering::Relaxed) + 1;
         let version = Version(self.first_version.wrapping_add(number));
@@ -239,6 +244,9 @@ impl DriverState {
             let (hosts, gone) = record.open_barrier(version);
             let deadline = self.clock.clone().sleep(within);
             let verdicts = self.client().open_barrier(version, hosts, deadline);
+            if is_last {
+                self.client().gather_all(version);
+            }
             gone.into_iter().for_each(|streams| self.client().barrier_streams(version, streams));
             verdicts
         };

@@ -177,7 +177,7 @@ impl DriverLoop {
         match stage {
             // A last barrier over all streams.
             Some(Stage::Flush) => Some(Box::pin(async move {
-                shared.flush_within(ENDLESS).await;
+                shared.barrier(ENDLESS, true).await;
                 true
             })),
             Some(Stage::Print) => {

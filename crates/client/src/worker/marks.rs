@@ -8,7 +8,8 @@ use super::Worker;
 use crate::printer::Missing;
 use crate::state::{Interrupted, Progress};
 
-/// How long the marks of a barrier, and the ends of streams it waits for, gather before any is answered.
+/// How long the marks of a barrier, and the ends of streams it waits for, gather before any is answered;
+/// unless all that is waited for is on its way.
 const GATHER_FOR: Duration = Duration::from_millis(50);
 
 impl Worker {
@@ -90,24 +91,27 @@ impl Worker {
     }
 
     /// Answers who waits for marks and ends that have come, after printing what is held: when all have
-    /// come that are waited for, or after a moment. What the others have yet to say may fold with what
-    /// is held.
+    /// come that are waited for, or after a moment, unless all of it is on its way. What the others have yet to
+    /// say may fold with what is held.
     pub(super) fn answer_when_gathered(&mut self) {
-        let (waited_for, ended) = {
+        let (waited_for, ended, gathers_all) = {
             let mut state = self.shared.state();
             if state.barriers.is_idle() {
                 state.to_release.clear();
             }
-            (state.barriers.waited_for(), state.to_release.len())
+            let Progress { barriers, to_release, .. } = &*state;
+            (barriers.waited_for(), to_release.len(), barriers.gathers_all())
         };
         let owed = self.owed.marks.len() + ended;
-        if owed == 0 {
-            return self.owed.since = None;
+        if owed == 0 || gathers_all {
+            self.owed.since = None;
+        } else {
+            self.owed.since.get_or_insert_with(Instant::now);
         }
-        let since = *self.owed.since.get_or_insert_with(Instant::now);
         let gathered = waited_for.is_some_and(|waited_for| owed >= waited_for);
         let transparent = self.presenter.fold.is_transparent();
-        if gathered || transparent || since.elapsed() >= GATHER_FOR {
+        let late = self.owed.since.is_some_and(|since| since.elapsed() >= GATHER_FOR);
+        if owed > 0 && (gathered || transparent || late) {
             self.answer_all();
         }
     }

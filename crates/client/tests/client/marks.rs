@@ -88,3 +88,24 @@ async fn a_mark_alone_is_soon_answered_and_all_before_it_printed() {
     job.flush(stdout(1), 1);
     assert!(verdicts.await.all_reached());
 }
+
+/// As at the end of a job: the other rank's last words are late, and nothing else is to come.
+#[tokio::test]
+async fn a_last_barrier_waits_for_all_that_is_on_its_way() {
+    let (mut job, printer, broken) = job();
+    let streams = vec![stdout(0), stdout(1), stdout(2)];
+    let verdicts = job.client.barrier(Version(1), streams, PATIENCE);
+    job.client.gather_all(Version(1));
+    job.say(stdout(0), b"ready\n");
+    job.end(stdout(0));
+    // So long that the other one would be late for a barrier in the middle of a job.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    job.say(stdout(2), b"here\n");
+    job.end(stdout(2));
+    until(|| printer.lines() == ["2:here"]).await;
+    job.say(stdout(1), b"ready\n");
+    job.flush(stdout(1), 1);
+    assert!(verdicts.await.all_reached());
+    assert_eq!(printer.flushed().len(), 3);
+    assert_eq!(broken.load(Ordering::Relaxed), 0);
+}

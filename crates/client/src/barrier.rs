@@ -12,6 +12,8 @@ use crate::verdict::{Verdict, Verdicts};
 #[derive(Debug, Default)]
 struct Slot {
     mark: Option<Offset>,
+    /// Its mark or its end has come: its answer waits for nothing but what is held.
+    has_come: bool,
     verdict: Option<Verdict>,
 }
 
@@ -21,6 +23,8 @@ struct Pending {
     streams: BTreeMap<StreamId, Slot>,
     /// How many of them have no verdict yet.
     open: usize,
+    /// How many of them have yet to come.
+    to_come: usize,
     /// How many hosts have yet to list their streams.
     hosts: usize,
     /// What is known of streams that no host has listed yet.
@@ -33,7 +37,8 @@ struct Pending {
 impl Pending {
     fn new(hosts: usize, done: oneshot::Sender<Verdicts>) -> Self {
         let (streams, early) = (BTreeMap::new(), HashMap::new());
-        Self { streams, open: 0, hosts, early, gathers_all: false, done: Some(done) }
+        let (open, to_come, gathers_all) = (0, 0, false);
+        Self { streams, open, to_come, hosts, early, gathers_all, done: Some(done) }
     }
 
     /// Waits for these streams, too.
@@ -44,6 +49,7 @@ impl Pending {
             };
             let slot = self.early.remove(&stream).unwrap_or_default();
             self.open += usize::from(slot.verdict.is_none());
+            self.to_come += usize::from(!slot.has_come);
             vacant.insert(slot);
         }
     }
@@ -56,6 +62,17 @@ impl Pending {
             self.streams.get_mut(&stream)?
         };
         slot.verdict.is_none().then_some(slot)
+    }
+
+    /// The mark or the end of `stream` has come.
+    fn came(&mut self, stream: StreamId, mark: Option<Offset>) {
+        let is_listed = self.streams.contains_key(&stream);
+        let Some(slot) = self.slot(stream) else {
+            return;
+        };
+        slot.mark = mark.or(slot.mark);
+        let is_first = !std::mem::replace(&mut slot.has_come, true);
+        self.to_come -= usize::from(is_first && is_listed);
     }
 
     /// Whether `stream` is waited for.
@@ -121,10 +138,14 @@ impl Barriers {
 
     /// A stream's mark of a barrier has come.
     pub(crate) fn marked(&mut self, stream: StreamId, version: Version, mark: Offset) {
-        let pending = self.pending.get_mut(&version);
-        if let Some(slot) = pending.and_then(|pending| pending.slot(stream)) {
-            slot.mark = Some(mark);
+        if let Some(pending) = self.pending.get_mut(&version) {
+            pending.came(stream, Some(mark));
         }
+    }
+
+    /// A stream's end has come, for every barrier.
+    pub(crate) fn end_came(&mut self, stream: StreamId) {
+        self.pending.values_mut().for_each(|pending| pending.came(stream, None));
     }
 
     /// A stream's mark of a barrier was reached. A version that nobody waits for is counted.
@@ -146,7 +167,7 @@ impl Barriers {
         let Some(pending) = self.pending.get_mut(&version) else {
             return;
         };
-        for (stream, Slot { mark, verdict }) in &mut pending.streams {
+        for (stream, Slot { mark, verdict, .. }) in &mut pending.streams {
             let late = || Verdict::TimedOut { shown: shown(*stream), wanted: *mark };
             verdict.get_or_insert_with(late);
         }
@@ -158,10 +179,9 @@ impl Barriers {
         self.pending.is_empty()
     }
 
-    /// How many answers of streams are waited for; more may be while a host has not listed its streams.
-    pub(crate) fn waited_for(&self) -> Option<usize> {
-        let all_listed = self.pending.values().all(|pending| pending.hosts == 0);
-        all_listed.then(|| self.pending.values().map(|pending| pending.open).sum())
+    /// Whether everything has come that barriers wait for.
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.pending.values().all(|pending| (pending.hosts, pending.to_come) == (0, 0))
     }
 
     /// How many answers came for barriers that were over.
@@ -172,6 +192,7 @@ impl Barriers {
     fn answer(&mut self, stream: StreamId, version: Version, verdict: Verdict) {
         let pending = self.pending.get_mut(&version);
         let Some((pending, listed)) = pending.map(|pending| {
+            pending.came(stream, None);
             let listed = pending.streams.contains_key(&stream);
             (pending, listed)
         }) else {

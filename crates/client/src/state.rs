@@ -64,11 +64,17 @@ impl Progress {
             return false;
         };
         if account.unaccounted() > 0 {
-            self.to_release.push(stream);
+            self.end_came(stream);
             return true;
         }
         self.barriers.ended(stream, account.loss_at_end().as_ref());
         false
+    }
+
+    /// A stream has ended: it is to be released.
+    pub(crate) fn end_came(&mut self, stream: StreamId) {
+        self.to_release.push(stream);
+        self.barriers.end_came(stream);
     }
 
     /// Every stream that has ended is to be released.

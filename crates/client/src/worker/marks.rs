@@ -57,7 +57,7 @@ impl Worker {
             let account = state.accounts.entry(stream).or_default();
             account.arrive(Span::new(at, at));
             account.ended = Some(at);
-            state.to_release.push(stream);
+            state.end_came(stream);
             state.has_ended(stream)
         };
         if rank_ended {
@@ -94,24 +94,23 @@ impl Worker {
     /// come that are waited for, or after a moment, unless all of it is on its way. What the others have yet to
     /// say may fold with what is held.
     pub(super) fn answer_when_gathered(&mut self) {
-        let (waited_for, ended, gathers_all) = {
+        let (gathered, ended, gathers_all) = {
             let mut state = self.shared.state();
             if state.barriers.is_idle() {
                 state.to_release.clear();
             }
             let Progress { barriers, to_release, .. } = &*state;
-            (barriers.waited_for(), to_release.len(), barriers.gathers_all())
+            (barriers.has_gathered(), !to_release.is_empty(), barriers.gathers_all())
         };
-        let owed = self.owed.marks.len() + ended;
-        if owed == 0 || gathers_all {
+        let owed = ended || !self.owed.marks.is_empty();
+        if !owed || gathers_all {
             self.owed.since = None;
         } else {
             self.owed.since.get_or_insert_with(Instant::now);
         }
-        let gathered = waited_for.is_some_and(|waited_for| owed >= waited_for);
         let transparent = self.presenter.fold.is_transparent();
         let late = self.owed.since.is_some_and(|since| since.elapsed() >= GATHER_FOR);
-        if owed > 0 && (gathered || transparent || late) {
+        if owed && (gathered || transparent || late) {
             self.answer_all();
         }
     }

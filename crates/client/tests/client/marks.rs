@@ -109,3 +109,24 @@ async fn a_last_barrier_waits_for_all_that_is_on_its_way() {
     assert_eq!(printer.flushed().len(), 3);
     assert_eq!(broken.load(Ordering::Relaxed), 0);
 }
+
+/// Ends that come between the opening of a barrier and the list of its streams count once.
+#[tokio::test]
+async fn streams_that_end_before_they_are_listed_count_once() {
+    let (mut job, printer, broken) = job();
+    let verdicts = job.client.open_barrier(Version(1), 1, tokio::time::sleep(PATIENCE));
+    job.client.gather_all(Version(1));
+    job.say(stdout(0), b"ready\n");
+    for rank in [0, 2] {
+        job.end(stdout(rank));
+    }
+    until(|| job.client.accounts().iter().filter(|(_, known)| known.ended.is_some()).count() == 2)
+        .await;
+    job.client.barrier_streams(Version(1), vec![stdout(0), stdout(1), stdout(2)]);
+    job.say(stdout(3), b"here\n");
+    until(|| printer.lines() == ["3:here"]).await;
+    job.say(stdout(1), b"ready\n");
+    job.end(stdout(1));
+    assert!(verdicts.await.all_reached());
+    assert_eq!((printer.flushed().len(), broken.load(Ordering::Relaxed)), (3, 0));
+}

@@ -1,7 +1,12 @@
-//! The socket on which another terminal may ask a running job for a barrier, or to end.
+//! The socket on which another terminal may ask a running job for a barrier, or to end, or to be
+//! told of it.
 //!
-//! One request a connection: the line `flush`, whose answer is one line of JSON, a [`FlushAnswer`]; or
-//! `stop 15`, with the number of a signal, whose answer is the line `stopping`.
+//! One request a connection, which is one line: `flush`, whose answer is one line of JSON, a
+//! [`FlushAnswer`]; `stop 15`, with the number of a signal, whose answer is the line `stopping`; or
+//! one of [`lastline_watch::protocol`], whose answer goes on until the job is over.
+
+mod requests;
+mod watching;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -9,91 +14,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_client::{Verdict, Verdicts};
-use lastline_line::{BarrierOutcome, StopCause, Stream};
 use rustix::process::geteuid;
-use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::Notify;
 
+pub use self::requests::{FlushAnswer, Missing, request_flush, request_stop};
+use self::watching::Watching;
 use crate::driver::DriverHandle;
 
-/// The longest request, in bytes.
-const MAX_REQUEST_BYTES: u64 = 64;
-/// How long a peer has to say what it wants.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long to wait when the system has no descriptor for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// What a barrier said, as it travels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct FlushAnswer {
-    /// The barrier's number.
-    pub version: u64,
-    /// `reached`, `lost` or `timed out`.
-    pub verdict: BarrierOutcome,
-    /// The streams that were not reached.
-    pub missing: Vec<Missing>,
-    /// The hosts that could not be reached, in words: `a (silent for 60 s)`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unreachable: Vec<String>,
-}
-
-/// A stream that a barrier did not reach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Missing {
-    /// Whose stream.
-    pub rank: u32,
-    /// Which.
-    pub stream: Stream,
-    /// Why, in words.
-    pub why: String,
-}
-
-impl FlushAnswer {
-    /// What a barrier's verdicts come to.
-    pub fn of(verdicts: &Verdicts) -> Self {
-        let missing = verdicts.streams.iter().filter_map(|(stream, verdict)| {
-            let why = match verdict {
-                Verdict::Lost { span, cause } => format!("bytes {span} were lost: {cause}"),
-                Verdict::TimedOut { shown, wanted: Some(wanted) } => {
-                    format!("shown up to byte {shown} of {wanted}")
-                }
-                Verdict::TimedOut { shown, .. } => format!("shown up to byte {shown}"),
-                _ => return None,
-            };
-            Some(Missing { rank: stream.rank, stream: stream.stream, why })
-        });
-        let unreachable = verdicts
-            .unreachable
-            .iter()
-            .map(|host| format!("{} (silent for {} s)", host.host, host.silent_for.as_secs()));
-        Self {
-            version: verdicts.version.0,
-            verdict: verdicts.summary(),
-            missing: missing.collect(),
-            unreachable: unreachable.collect(),
-        }
-    }
-}
-
-/// Where the sockets of this user's jobs are: `$XDG_RUNTIME_DIR/lastline`, or a folder of the
-/// user's own among the temporary files.
-fn socket_dir() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
-    match runtime {
-        Some(dir) => PathBuf::from(dir).join("lastline"),
-        None => std::env::temp_dir().join(format!("lastline-{}", geteuid().as_raw())),
-    }
-}
-
-/// The socket of a job.
-pub fn control_path(job: &str) -> PathBuf {
-    socket_dir().join(format!("{job}.sock"))
-}
 
 /// Answers requests while a job runs. Removes its socket when it is closed, or dropped.
 #[derive(Debug)]
@@ -159,14 +89,15 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 
 /// Answers until the socket is closed, or the job is over.
 async fn serve(listener: UnixListener, driver: DriverHandle, closed: Arc<Notify>) {
+    let watching = Arc::new(Watching::new(driver.clone()));
     let asked = driver.clone();
     let accept = async {
         loop {
             match listener.accept().await {
                 Ok((socket, _)) => {
-                    let driver = asked.clone();
+                    let (driver, watching) = (asked.clone(), Arc::clone(&watching));
                     tokio::spawn(async move {
-                        if let Err(error) = answer(socket, &driver).await {
+                        if let Err(error) = requests::answer(socket, &driver, &watching).await {
                             tracing::debug!(%error, "a request was not answered");
                         }
                     });
@@ -184,57 +115,4 @@ async fn serve(listener: UnixListener, driver: DriverHandle, closed: Arc<Notify>
         () = closed.notified() => {}
         () = driver.ended() => {}
     }
-}
-
-async fn answer(socket: UnixStream, driver: &DriverHandle) -> io::Result<()> {
-    if socket.peer_cred()?.uid() != geteuid().as_raw() {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
-    let (read, mut write) = socket.into_split();
-    let mut request = String::new();
-    let mut read = BufReader::new(read.take(MAX_REQUEST_BYTES));
-    tokio::time::timeout(REQUEST_TIMEOUT, read.read_line(&mut request)).await??;
-    let request = request.trim();
-    let signal = request.strip_prefix("stop ").and_then(|signal| signal.parse().ok());
-    let mut text = match signal {
-        Some(signal) => {
-            driver.stop(StopCause::Signal(signal));
-            b"stopping".to_vec()
-        }
-        None if request == "flush" => serde_json::to_vec(&FlushAnswer::of(&driver.flush().await))?,
-        None => return Err(io::Error::other(format!("unknown request `{request}`"))),
-    };
-    text.push(b'\n');
-    write.write_all(&text).await
-}
-
-/// Asks a running job for a barrier. Blocks until it has answered.
-///
-/// # Errors
-///
-/// When no job answers there.
-pub fn request_flush(job: &str) -> io::Result<FlushAnswer> {
-    Ok(serde_json::from_str(&request(job, "flush")?)?)
-}
-
-/// Asks a running job to end, as this signal would have it do. Blocks until it has heard.
-///
-/// # Errors
-///
-/// When no job answers there.
-pub fn request_stop(job: &str, signal: i32) -> io::Result<()> {
-    request(job, &format!("stop {signal}")).map(drop)
-}
-
-/// The answer to one request.
-fn request(job: &str, words: &str) -> io::Result<String> {
-    use std::io::{BufRead as _, Write as _};
-    let mut socket = std::os::unix::net::UnixStream::connect(control_path(job))?;
-    socket.write_all(format!("{words}\n").as_bytes())?;
-    let mut line = String::new();
-    std::io::BufReader::new(socket).read_line(&mut line)?;
-    if line.is_empty() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(line)
 }

@@ -6,7 +6,9 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::Mutex;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use lastline_client::{EntryStream, SubscribeOptions, SubscribedEntry};
 use lastline_watch::protocol::{EntryMessage, Hello, Shown};
@@ -15,13 +17,34 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::slow::write_within;
 use crate::driver::DriverHandle;
+use crate::lock;
 
 /// What is written at once, in bytes, where so much is there.
 const WRITE_BYTES: usize = 64 << 10;
+/// Telling all watchers together takes at most one part in so many of a core's time, as long as
+/// there is more to tell than is written at once.
+const TELL_SHARE: u32 = 20;
+
+/// Lets whoever tells of a flood wait for their turn, so that a job has the same time for itself
+/// however many look at it.
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<Option<Instant>>);
+
+impl Turns {
+    /// Something was told that took so long: when as much may be told again.
+    fn after(&self, took: Duration) -> Instant {
+        let mut free = lock(&self.0);
+        let now = Instant::now();
+        let turn = free.map_or(now, |free| free.max(now)) + took * TELL_SHARE;
+        *free = Some(turn);
+        turn
+    }
+}
 
 /// Tells one watcher, until the job is over, or it goes.
 pub(super) async fn tell(
     driver: &DriverHandle,
+    turns: &Turns,
     mut read: impl AsyncRead + Unpin,
     mut write: impl AsyncWrite + Unpin,
 ) -> io::Result<()> {
@@ -39,7 +62,12 @@ pub(super) async fn tell(
             // It has nothing more to say, but may go.
             bytes = read.read(&mut ignored) => if bytes? == 0 { return Ok(()) },
             lines = telling.next() => match lines {
-                Some(lines) => write_within(&mut write, &lines).await?,
+                Some((lines, took)) => {
+                    write_within(&mut write, &lines).await?;
+                    if lines.len() >= WRITE_BYTES {
+                        tokio::time::sleep_until(turns.after(took).into()).await;
+                    }
+                }
                 None => return write_within(&mut write, &EntryMessage::End {}.to_line()).await,
             },
         }
@@ -53,10 +81,12 @@ struct Telling {
 }
 
 impl Telling {
-    /// The next lines, as many as are there; none when no more will come. Cancel-safe: it waits for
+    /// The next lines, as many as are there, and how long it took to make them; none when no more
+    /// will come. Cancel-safe: it waits for
     /// the first alone.
-    async fn next(&mut self) -> Option<Vec<u8>> {
+    async fn next(&mut self) -> Option<(Vec<u8>, Duration)> {
         let mut entry = self.stream.next().await?;
+        let began = Instant::now();
         let (mut lines, mut left_out) = (Vec::new(), 0);
         loop {
             match entry {
@@ -77,7 +107,7 @@ impl Telling {
             }
         }
         self.say_left_out(left_out, &mut lines);
-        Some(lines)
+        Some((lines, began.elapsed()))
     }
 
     fn say_left_out(&mut self, lines: u64, into: &mut Vec<u8>) {

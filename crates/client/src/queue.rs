@@ -41,11 +41,14 @@ pub(crate) trait Item: Sized {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    items: VecDeque<(T, usize)>,
+    /// Each with what it takes, in bytes, and how many items that were left out are told of with it.
+    items: VecDeque<(T, usize, u64)>,
     bytes: usize,
     limit: usize,
-    /// How many items found no room, ever.
+    /// How many items found no room since the last item.
     items_left_out: u64,
+    /// How many of those that found no room were told of.
+    told_left_out: u64,
     /// What found no room since the last item; it goes before the next one.
     left_out: BTreeMap<StreamId, Amount>,
     waker: Option<Waker>,
@@ -66,6 +69,7 @@ impl<T: Item> Queue<T> {
             bytes: 0,
             limit,
             items_left_out: 0,
+            told_left_out: 0,
             left_out: BTreeMap::new(),
             waker: None,
             ended,
@@ -93,7 +97,7 @@ impl<T: Item> Queue<T> {
             let (item, text_bytes) = offered.take();
             let cost = text_bytes + ITEM_BYTES;
             waiting.say_left_out();
-            waiting.items.push_back((item, cost));
+            waiting.items.push_back((item, cost, 0));
             waiting.bytes += cost;
         }
         waiting.items_left_out += offered.rest(&mut |Amount { stream, bytes, lines }| {
@@ -125,8 +129,9 @@ impl<T: Item> Queue<T> {
         if waiting.items.is_empty() {
             waiting.say_left_out();
         }
-        if let Some((item, cost)) = waiting.items.pop_front() {
+        if let Some((item, cost, left_out)) = waiting.items.pop_front() {
             waiting.bytes -= cost;
+            waiting.told_left_out += left_out;
             return Poll::Ready(Some(item));
         }
         if waiting.ended {
@@ -136,8 +141,8 @@ impl<T: Item> Queue<T> {
         Poll::Pending
     }
 
-    pub(crate) fn items_left_out(&self) -> u64 {
-        self.lock().items_left_out
+    pub(crate) fn told_left_out(&self) -> u64 {
+        self.lock().told_left_out
     }
 
     pub(crate) fn drop_rest(&self) {
@@ -151,7 +156,12 @@ impl<T: Item> Queue<T> {
 impl<T: Item> Waiting<T> {
     fn say_left_out(&mut self) {
         let left_out = std::mem::take(&mut self.left_out);
-        self.items.extend(left_out.into_values().map(|amount| (T::left_out(amount), 0)));
+        self.items.extend(left_out.into_values().map(|amount| (T::left_out(amount), 0, 0)));
+        // The last of them tells of all.
+        let items = std::mem::take(&mut self.items_left_out);
+        if let Some(last) = self.items.back_mut() {
+            last.2 += items;
+        }
     }
 }
 

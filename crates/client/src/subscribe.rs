@@ -162,9 +162,10 @@ impl LineStream {
 }
 
 impl EntryStream {
-    /// How many entries were left out so far, those included of which that was not given yet.
+    /// How many entries those were, all together, that were given as left out: an entry of several
+    /// streams is left out of each.
     pub fn left_out(&self) -> u64 {
-        self.0.items_left_out()
+        self.0.told_left_out()
     }
 
     /// The next entry; `None` when no more will come. Cancel-safe.

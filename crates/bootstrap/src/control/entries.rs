@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use lastline_client::{EntryStream, SubscribeOptions, SubscribedEntry};
 use lastline_watch::protocol::{EntryMessage, Hello, Shown};
-use lastline_watch::{Entry, LeftOut};
+use lastline_watch::{Entry, LeftOut, Places, keeps_order};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::slow::write_within;
@@ -52,10 +52,11 @@ pub(super) async fn tell(
     let Some((stream, places)) = begun else { return Ok(()) };
     let hello = Hello::new(driver.job());
     let mut lines = EntryMessage::Hello(hello).to_line();
-    let places = places.into_iter().map(|(stream, offset)| Shown::new(stream, offset));
-    lines.extend(EntryMessage::From(places.collect()).to_line());
+    let shown = places.iter().map(|(stream, offset)| Shown::new(*stream, *offset));
+    lines.extend(EntryMessage::From(shown.collect()).to_line());
     write_within(&mut write, &lines).await?;
-    let mut telling = Telling { stream, told_left_out: 0 };
+    let places = keeps_order(driver.fold()).then(|| Places::new(places.into_iter().collect()));
+    let mut telling = Telling { stream, told_left_out: 0, places };
     let mut ignored = [0; 64];
     loop {
         tokio::select! {
@@ -78,6 +79,8 @@ struct Telling {
     stream: EntryStream,
     /// How many entries that were left out it was told of.
     told_left_out: u64,
+    /// Where lines stand, where that can be told.
+    places: Option<Places>,
 }
 
 impl Telling {
@@ -90,10 +93,14 @@ impl Telling {
         let (mut lines, mut left_out) = (Vec::new(), 0);
         loop {
             match entry {
-                SubscribedEntry::LeftOut { lines, .. } => left_out += lines,
+                SubscribedEntry::LeftOut { stream, bytes, lines } => {
+                    left_out += lines;
+                    self.places.iter_mut().for_each(|places| places.skip(stream, bytes));
+                }
                 SubscribedEntry::Entry(entry) => {
                     self.say_left_out(std::mem::take(&mut left_out), &mut lines);
-                    let entry = Entry::from(&entry.as_entry());
+                    let mut entry = Entry::from(&entry.as_entry());
+                    self.places.iter_mut().for_each(|places| places.place(&mut entry));
                     lines.extend(EntryMessage::Entry(Box::new(entry)).to_line());
                 }
                 _ => {}
@@ -114,8 +121,7 @@ impl Telling {
         if lines > 0 {
             let all = self.stream.left_out();
             let entries = all - std::mem::replace(&mut self.told_left_out, all);
-            // Some of them may have been told of with those before.
-            let left_out = LeftOut::new(entries.max(1), lines);
+            let left_out = LeftOut::new(entries, lines);
             into.extend(EntryMessage::LeftOut(left_out).to_line());
         }
     }

@@ -4,9 +4,8 @@ use anyhow::Context as _;
 use lastline_client::{Client, Label, Labels, Options};
 use lastline_jobs::{FoundJob, JobState};
 use lastline_line::{RankSet, StreamId};
+use lastline_watch::{ArchiveInbox, Archives, Wanted};
 
-use crate::archive_inbox::{ArchiveInbox, Wanted};
-use crate::archives::Archives;
 use crate::args::LogsOptions;
 use crate::console::Look;
 use crate::values::FoldMode;
@@ -48,7 +47,7 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     (client.print_only, client.tell_missing) = (true, true);
     let client = Client::start(inbox, fold, printer, client).context("cannot start the client")?;
     console::finish(client)?;
-    unreadable.take().map_or(Ok(exit::SUCCESS), Err)
+    unreadable.take().map_or(Ok(exit::SUCCESS), |error| Err(error.into()))
 }
 
 fn wanted(options: &LogsOptions) -> Wanted {
@@ -57,7 +56,8 @@ fn wanted(options: &LogsOptions) -> Wanted {
         ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
             && stream.is_none_or(|stream| id.stream == stream)
     };
-    Wanted { streams: Box::new(streams), tail: options.tail, follow: options.follow }
+    let (tail, follow) = (options.tail, options.follow);
+    Wanted { streams: Box::new(streams), tail, follow, ..Wanted::default() }
 }
 
 fn set_labels(job: &FoundJob, labels: &Labels) {

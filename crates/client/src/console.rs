@@ -73,6 +73,11 @@ impl Console {
         self.credit_bytes
     }
 
+    /// Begins what is given to those who want entries.
+    pub(crate) fn begin_entries(&self) {
+        self.shared.begin_entries(&self.credits);
+    }
+
     /// Why lines of `stream` can no longer be printed, if so.
     pub(crate) fn closed_for(&self, stream: StreamId) -> Option<&str> {
         self.closed[index(self.printer.output_of(stream.stream))].as_deref()
@@ -130,8 +135,7 @@ impl Console {
 
     pub(crate) fn print_block(&mut self, block: &Block<'_>) {
         if self.shared.subscribers.want_entries() {
-            let lines = block.lines().map(Entry::Line);
-            lines.for_each(|line| self.shared.subscribers.offer_entry(&line));
+            self.shared.subscribers.offer_block(block);
         }
         self.turn_to(block.stream.stream);
         if block.bytes.len() >= LARGE_BLOCK_BYTES {

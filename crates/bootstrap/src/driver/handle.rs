@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
-use lastline_line::{Control, Fold, StopCause};
+use lastline_line::{Control, Fold, Offset, StopCause, StreamId};
+use lastline_watch::Snapshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::DriverState;
 use super::run::Request;
 use super::status::{self, RankChanges, RankStatus};
+use super::view::{self, Look};
 use crate::SpawnError;
 
 /// A driver at work.
@@ -80,6 +82,7 @@ impl DriverHandle {
 
     /// Folds with `fold` from now on; what is held is printed first.
     pub fn set_fold(&self, fold: Box<dyn Fold>) {
+        *crate::lock(&self.shared.fold) = fold.name();
         self.shared.client().set_fold(fold);
     }
 
@@ -126,6 +129,39 @@ impl DriverHandle {
         status::ranks(&self.shared)
     }
 
+    /// The job as it stands. Takes time for each rank.
+    pub fn snapshot(&self) -> Snapshot {
+        let report = self.report.borrow().clone();
+        view::snapshot(&self.shared, report.as_deref())
+    }
+
+    /// What the process that reads the streams sees of them is seen there from now on.
+    pub(crate) fn look_with(&self, look: Look) {
+        // There is one host here at most.
+        drop(self.shared.look.set(look));
+    }
+
+    /// The job's id.
+    pub(crate) fn job(&self) -> String {
+        let job = self.shared.record().job.clone();
+        if job.is_empty() { self.shared.about.job().to_owned() } else { job }
+    }
+
+    /// What the fold is called that is used now.
+    pub(crate) fn fold(&self) -> &'static str {
+        *crate::lock(&self.shared.fold)
+    }
+
+    /// Counts what is heard of hosts and ranks.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// Whether there is a report.
+    pub(crate) fn is_over(&self) -> bool {
+        self.report.borrow().is_some()
+    }
+
     /// The ranks again whenever something is heard of one.
     pub fn watch(&self) -> RankChanges {
         RankChanges::new(Arc::clone(&self.shared))
@@ -139,6 +175,14 @@ impl DriverHandle {
     /// Every entry from now on, as the fold gives them.
     pub fn entries(&self, options: SubscribeOptions) -> EntryStream {
         self.shared.client().entries(options)
+    }
+
+    /// As [`entries`](Self::entries), and up to where each stream was shown before the first of them.
+    pub(crate) async fn entries_from_here(
+        &self,
+        options: SubscribeOptions,
+    ) -> Option<(EntryStream, Vec<(StreamId, Offset)>)> {
+        self.shared.client().entries_from_here(options).await
     }
 
     /// Waits for the end of the job and its report.

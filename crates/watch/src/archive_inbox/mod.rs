@@ -1,8 +1,10 @@
 //! A job's files as an inbox: what a client receives of a job that it did not see.
 
+mod bounded;
 mod tail;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +17,9 @@ use lastline_line::{
     Timestamp,
 };
 
+use self::bounded::Bound;
 use crate::archives::Archives;
+use crate::error::WatchError;
 
 /// How much is read at once, in bytes.
 const READ_BYTES: u64 = 256 << 10;
@@ -26,26 +30,60 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const LOOK_AT_FILES: Duration = Duration::from_secs(3);
 
 /// What of a job is given out.
-pub(crate) struct Wanted {
+pub struct Wanted {
     /// Whether a stream is.
-    pub(crate) streams: Box<dyn Fn(StreamId) -> bool + Send>,
+    pub streams: Box<dyn Fn(StreamId) -> bool + Send>,
     /// Only so many of the last lines.
-    pub(crate) tail: Option<u64>,
+    pub tail: Option<u64>,
     /// Whether to go on until the job is over.
-    pub(crate) follow: bool,
+    pub follow: bool,
+    /// From where each stream is given out; one that is not named from its start.
+    pub from: BTreeMap<StreamId, Offset>,
+    /// Up to where, while the job runs; `None` for all that is there.
+    pub until: Option<Box<dyn AskUntil>>,
+}
+
+impl Default for Wanted {
+    /// All that is there.
+    fn default() -> Self {
+        Self {
+            streams: Box::new(|_| true),
+            tail: None,
+            follow: false,
+            from: BTreeMap::new(),
+            until: None,
+        }
+    }
+}
+
+/// Says up to where a job that runs is given out.
+pub trait AskUntil: Send {
+    /// Up to where each stream is given out next, of which so much was given out already; a stream
+    /// that is not named is not given out. `None` when all that there is is to be given out, since
+    /// the job is over.
+    fn ask(&mut self, given: &BTreeMap<StreamId, Offset>) -> Option<Until>;
+}
+
+/// Up to where a job is given out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Until {
+    /// By stream.
+    pub offsets: BTreeMap<StreamId, Offset>,
+    /// Nothing is given out behind that.
+    pub last: bool,
 }
 
 /// The first error of reading; all else was given out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unreadable(Arc<Mutex<Option<anyhow::Error>>>);
+pub struct Unreadable(Arc<Mutex<Option<WatchError>>>);
 
 impl Unreadable {
-    fn set(&self, error: anyhow::Error) {
+    fn set(&self, error: WatchError) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
     /// Takes it, if there is one.
-    pub(crate) fn take(&self) -> Option<anyhow::Error> {
+    pub fn take(&self) -> Option<WatchError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -57,7 +95,7 @@ struct NotThere {
 }
 
 /// Gives out what an archive holds, in the order of arrival, and says what is missing of it.
-pub(crate) struct ArchiveInbox {
+pub struct ArchiveInbox {
     archive: Archives,
     job: FoundJob,
     wanted: Wanted,
@@ -71,28 +109,53 @@ pub(crate) struct ArchiveInbox {
     /// Nothing comes but what is ready.
     over: bool,
     unreadable: Unreadable,
+    /// Up to where it is given out now.
+    until: Option<Bound>,
     /// When a running job was looked at last.
     looked: Instant,
     /// When its files were.
     looked_at_files: Instant,
 }
 
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tail, follow, .. } = self;
+        f.debug_struct("Wanted").field("tail", tail).field("follow", follow).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ArchiveInbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArchiveInbox").field("job", &self.job.info.job).finish_non_exhaustive()
+    }
+}
+
 impl ArchiveInbox {
     /// Looks at what is there.
-    pub(crate) fn new(archive: Archives, job: FoundJob, wanted: Wanted) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be looked at.
+    pub fn new(archive: Archives, job: FoundJob, mut wanted: Wanted) -> Result<Self, WatchError> {
+        let given = std::mem::take(&mut wanted.from);
         let mut inbox = Self {
             archive,
             job,
             wanted,
-            given: BTreeMap::new(),
+            given,
             queue: VecDeque::new(),
             missing: BTreeMap::new(),
             ready: VecDeque::new(),
             over: false,
+            until: None,
             unreadable: Unreadable::default(),
             looked: Instant::now(),
             looked_at_files: Instant::now(),
         };
+        if inbox.wanted.until.is_some() {
+            // It is asked for before anything is given out.
+            return Ok(inbox);
+        }
         let runs = inbox.job_runs();
         inbox.look(runs, true)?;
         if let Some(lines) = inbox.wanted.tail {
@@ -102,13 +165,13 @@ impl ArchiveInbox {
     }
 
     /// Where it says that something could not be read.
-    pub(crate) fn unreadable(&self) -> Unreadable {
+    pub fn unreadable(&self) -> Unreadable {
         self.unreadable.clone()
     }
 
     /// Queues what is there and was not given out. While the job `runs`, a stream that the index
     /// does not name yet has to wait: it would come again under its own name.
-    fn look(&mut self, runs: bool, at_files: bool) -> anyhow::Result<()> {
+    fn look(&mut self, runs: bool, at_files: bool) -> Result<(), WatchError> {
         self.looked = Instant::now();
         if at_files {
             self.archive.refresh(&self.job)?;
@@ -116,10 +179,15 @@ impl ArchiveInbox {
         } else {
             self.archive.refresh_recorded(&self.job)?;
         }
-        let named = |stream: StreamId| !(runs && self.wanted.follow && stream.launch == Launch(0));
+        let goes_on = self.wanted.follow || self.until.is_some();
+        let named = |stream: StreamId| !(runs && goes_on && stream.launch == Launch(0));
         let extents = self.archive.extents_after(&self.given).into_iter();
         let wanted = |extent: &Extent| named(extent.stream) && (self.wanted.streams)(extent.stream);
-        self.queue = extents.filter(wanted).collect();
+        let extents = extents.filter(wanted);
+        self.queue = match &self.until {
+            Some(bound) => extents.filter_map(|extent| bound.clip(extent)).collect(),
+            None => extents.collect(),
+        };
         Ok(())
     }
 
@@ -143,9 +211,7 @@ impl ArchiveInbox {
 
     fn failed(&self, stream: StreamId, span: Span, error: io::Error) -> NotThere {
         let cause = format!("cannot be read: {error}");
-        let at =
-            format!("rank {} {} cannot be read at byte {}", stream.rank, stream.stream, span.from);
-        self.unreadable.set(anyhow::Error::new(error).context(at));
+        self.unreadable.set(WatchError::Unreadable { stream, at: span.from, source: error });
         NotThere { to: span.to, cause }
     }
 
@@ -273,6 +339,12 @@ impl Inbox for ArchiveInbox {
             }
             if self.over {
                 return Received::Closed;
+            }
+            if self.wanted.until.is_some() {
+                if !self.go_on_until(wait) {
+                    return Received::TimedOut;
+                }
+                continue;
             }
             if !self.wanted.follow || self.look_again(wait) {
                 // What the last look has found comes before these.

@@ -213,7 +213,7 @@ impl Snapshot {
 
     /// False where a rank is not there any more.
     fn rank_changes_to(&self, later: &Self, changes: &mut Vec<Change>) -> bool {
-        let mut outputs = Vec::new();
+        let mut fresh = Fresh::default();
         let mut known = self.ranks.iter().peekable();
         for after in &later.ranks {
             let before = known.next_if(|before| before.rank <= after.rank);
@@ -222,22 +222,18 @@ impl Snapshot {
             }
             match before {
                 Some(before) if before == after => {}
-                Some(before) => rank_changes(before.clone(), after, changes, &mut outputs),
+                Some(before) => fresh.add(before.clone(), after),
                 None => {
-                    let before = RankView::waiting(after.rank);
-                    let told = changes.len();
-                    rank_changes(before, after, changes, &mut outputs);
-                    if changes.len() == told && outputs.last().map(|it| it.rank) != Some(after.rank)
-                    {
+                    let told = fresh.len();
+                    fresh.add(RankView::waiting(after.rank), after);
+                    if fresh.len() == told {
                         // It is known of now.
-                        changes.push(Change::Rank(after.clone()));
+                        fresh.begun.push(Change::Rank(after.clone()));
                     }
                 }
             }
         }
-        if !outputs.is_empty() {
-            changes.push(Change::Output(outputs));
-        }
+        fresh.tell(changes);
         known.next().is_none()
     }
 
@@ -300,45 +296,63 @@ impl Snapshot {
     }
 }
 
-/// What makes `view` the same as `after`: one change for each thing that happened, where that says
-/// all, else the view itself.
-fn rank_changes(
-    mut view: RankView,
-    after: &RankView,
-    changes: &mut Vec<Change>,
-    outputs: &mut Vec<Output>,
-) {
-    let mut own = Snapshot { ranks: vec![view.clone()], ..Snapshot::default() };
-    let rank = after.rank;
-    let mut steps = Vec::new();
-    let has_begun = !matches!(after.state, RankState::Waiting | RankState::NotStarted(_));
-    if has_begun && (view.state == RankState::Waiting || view.launch != after.launch) {
-        let (host, launch, pid) = (after.host.clone(), after.launch, after.pid);
-        steps.push(Change::Started { rank, host, launch, pid, time: after.started });
-        own.apply_all(steps.clone());
-        view = own.ranks.swap_remove(0);
-        own.ranks.push(view.clone());
+/// What happened to ranks, in the order in which it is told.
+#[derive(Default)]
+struct Fresh {
+    /// Starts, and whatever else needs a whole view.
+    begun: Vec<Change>,
+    outputs: Vec<Output>,
+    /// Exits and silence.
+    ended: Vec<Change>,
+}
+
+impl Fresh {
+    fn len(&self) -> usize {
+        self.begun.len() + self.outputs.len() + self.ended.len()
     }
-    let output = Output::between(&view, after);
-    if let Some(output) = &output {
-        own.apply(Change::Output(vec![output.clone()]));
-    }
-    if let RankState::Exited(exit) = after.state
-        && view.state != after.state
-    {
+
+    /// What makes `before` the same as `after`: one change for each thing that happened, where that
+    /// says all, else the view itself.
+    fn add(&mut self, before: RankView, after: &RankView) {
+        let rank = after.rank;
+        let has_begun = !matches!(after.state, RankState::Waiting | RankState::NotStarted(_));
+        let is_another = before.state == RankState::Waiting || before.launch != after.launch;
+        let begun = (has_begun && is_another).then(|| Change::Started {
+            rank,
+            host: after.host.clone(),
+            launch: after.launch,
+            pid: after.pid,
+            time: after.started,
+        });
+        let mut made = Snapshot { ranks: vec![before], ..Snapshot::default() };
+        made.apply_all(begun.clone());
+        let output = Output::between(&made.ranks[0], after);
+        made.apply_all(output.clone().map(|output| Change::Output(vec![output])));
+        let exit = match after.state {
+            RankState::Exited(exit) if made.ranks[0].state != after.state => Some(exit),
+            _ => None,
+        };
         let (stopped, time) = (after.stopped, after.ended);
-        steps.push(Change::Exited { rank, exit, stopped, time });
-        own.apply_all(steps.last().cloned());
-    }
-    if own.ranks[0].silent_since != after.silent_since {
+        let exited = exit.map(|exit| Change::Exited { rank, exit, stopped, time });
+        made.apply_all(exited.clone());
         let since = after.silent_since;
-        steps.push(Change::Silent { rank, since });
-        own.apply_all(steps.last().cloned());
+        let silent = made.ranks[0].silent_since != since;
+        let silent = silent.then_some(Change::Silent { rank, since });
+        made.apply_all(silent.clone());
+        if made.ranks[0] == *after {
+            self.begun.extend(begun);
+            self.outputs.extend(output);
+            self.ended.extend(exited.into_iter().chain(silent));
+        } else {
+            self.begun.push(Change::Rank(after.clone()));
+        }
     }
-    if own.ranks[0] == *after {
-        changes.append(&mut steps);
-        outputs.extend(output);
-    } else {
-        changes.push(Change::Rank(after.clone()));
+
+    fn tell(self, changes: &mut Vec<Change>) {
+        changes.extend(self.begun);
+        if !self.outputs.is_empty() {
+            changes.push(Change::Output(self.outputs));
+        }
+        changes.extend(self.ended);
     }
 }

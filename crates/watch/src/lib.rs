@@ -31,6 +31,7 @@ mod entry;
 pub mod protocol;
 mod rank;
 mod snapshot;
+mod socket;
 
 pub use activity::{Activity, Cell, RankActivity};
 pub use change::{Change, Output};
@@ -41,3 +42,4 @@ pub use snapshot::{
     BarriersView, EndView, FailureView, GapSide, GapView, JobView, LedgerView, MAX_GAPS,
     SILENT_AFTER, Snapshot, StageState, StageView,
 };
+pub use socket::control_path;

@@ -4,6 +4,7 @@ use lastline_line::{Exit, Launch, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::address;
+use crate::snapshot::SILENT_AFTER;
 
 /// The longest [`RankView::last_line`], in bytes.
 pub const LAST_LINE_BYTES: usize = 256;
@@ -85,8 +86,9 @@ pub struct RankView {
     /// [`SILENT_AFTER`](crate::SILENT_AFTER).
     #[serde(default)]
     pub silent_since: Option<Timestamp>,
-    /// Its last line, of stderr where that has any; at most [`LAST_LINE_BYTES`] of it. As the rank
-    /// wrote it, escape sequences included, but for bytes that are not UTF-8.
+    /// Its last line, of the stream that spoke last; at most [`LAST_LINE_BYTES`] of it. As the rank
+    /// wrote it, escape sequences included, but for bytes that are not UTF-8. Empty while it is not
+    /// known: lines of a rank whose host is another process are not seen here.
     #[serde(default)]
     pub last_line: String,
 }
@@ -95,6 +97,13 @@ impl RankView {
     /// A rank of which nothing is known yet.
     pub fn waiting(rank: u32) -> Self {
         Self { rank, ..Self::default() }
+    }
+
+    /// It is `now`: whether it is silent.
+    pub fn note_silence(&mut self, now: Timestamp) {
+        let since = self.last_output.max(self.started);
+        let silent = |since: &Timestamp| now.since(*since) >= SILENT_AFTER;
+        self.silent_since = since.filter(silent).filter(|_| self.state == RankState::Running);
     }
 }
 

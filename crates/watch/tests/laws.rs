@@ -174,7 +174,7 @@ fn what_happens_to_a_rank_has_a_name() {
     view.bytes = 12;
     let told = before.changes_to(&after);
     assert!(
-        matches!(&told[..], [Change::Exited { exit: Exit::Code(3), .. }, Change::Output(said)] if said[0].bytes == 3),
+        matches!(&told[..], [Change::Output(said), Change::Exited { exit: Exit::Code(3), .. }] if said[0].bytes == 3),
         "{told:?}"
     );
     let mut silent = before.clone();

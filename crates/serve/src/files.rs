@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use lastline_appender::{AppenderError, Archive};
+use lastline_appender::{AppenderError, Archive, Extent};
 use lastline_jobs::FoundJob;
-use lastline_line::{Gaps, Offset, ReadBack, ReadOutcome, Span, StreamId, Timestamp};
+use lastline_line::{Offset, ReadBack, ReadOutcome, Span, StreamId, Timestamp};
 
 /// How often the index of a running job is read again, at most.
 const INDEX_AGAIN: Duration = Duration::from_millis(50);
@@ -88,9 +88,15 @@ impl JobFiles {
         }
     }
 
-    /// What is missing of a stream.
-    pub(crate) fn gaps(&self, stream: StreamId) -> Gaps {
-        self.of(stream, |archive| archive.gaps(stream)).unwrap_or_default()
+    /// All that can be read, in the order of arrival as far as it is known.
+    pub(crate) fn extents(&self) -> Vec<Extent> {
+        let archives = self.archives.read().unwrap_or_else(PoisonError::into_inner);
+        let mut extents: Vec<Extent> =
+            archives.iter().flat_map(|(_, archive)| archive.extents()).collect();
+        if archives.len() > 1 {
+            extents.sort_by_key(|extent| extent.time);
+        }
+        extents
     }
 
     /// When a byte arrived, if that is known.

@@ -1,0 +1,236 @@
+//! What files say of a job's past: who said how much when, and what was said, folded.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use lastline_fold::{Ranks, RanksOptions};
+use lastline_jobs::FoundJob;
+use lastline_line::{Fold, Line, Offset, RankSet, ReadBack as _, Span, StreamId, Timestamp};
+use lastline_watch::{Activity, Entry, Snapshot};
+use serde::Serialize;
+
+use crate::files::{JobFiles, Part, read_span};
+use crate::finished;
+
+/// How far back a page goes, in bytes of all streams: as much as anybody scrolls through.
+const MOST_BYTES: u64 = 2 << 20;
+/// The longest line that is held until its end, in bytes.
+const MOST_OPEN: usize = 64 << 10;
+/// How many entries are told at once.
+const BATCH: usize = 200;
+
+/// What a page is told of entries, in the words of the job's own protocol.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Told {
+    /// An entry.
+    Entry(Box<Entry>),
+    /// Something that is not there, in words.
+    Note(String),
+}
+
+/// A job that is over, as it stands. Blocks for the disk.
+pub(crate) fn stands(
+    job: &FoundJob,
+    files: &JobFiles,
+    columns: usize,
+) -> io::Result<(Snapshot, Activity)> {
+    let snapshot = finished::snapshot(job, files)?;
+    let activity = activity(&snapshot, files, columns, None);
+    Ok((snapshot, activity))
+}
+
+/// Who said how much when, up to `now` or the job's end.
+pub(crate) fn activity(
+    snapshot: &Snapshot,
+    files: &JobFiles,
+    columns: usize,
+    now: Option<Timestamp>,
+) -> Activity {
+    let extents = files.extents();
+    let first = extents.iter().find_map(|extent| extent.time);
+    let start = snapshot.job.started.or(first).unwrap_or_default();
+    let mut activity = Activity::new(start, columns);
+    let ended = snapshot.ended.as_ref().and_then(|end| end.time);
+    let last_exit = snapshot.ranks.iter().filter_map(|rank| rank.ended).max();
+    activity.reach(now.or(ended).max(last_exit).unwrap_or(start));
+    for extent in &extents {
+        if let Some(time) = extent.time {
+            activity.add(extent.stream.rank, time, extent.span.len());
+        }
+    }
+    snapshot.ranks.iter().for_each(|view| activity.set_run(view));
+    activity
+}
+
+/// A line whose end has not come.
+struct Open {
+    start: Offset,
+    time: Timestamp,
+    bytes: Vec<u8>,
+    continued: bool,
+    /// Its start is not among what is told, and it is not either.
+    skip: bool,
+}
+
+/// What ranks said last, folded as `lastline logs --fold ranks` does it.
+pub(crate) struct Past<'a> {
+    files: &'a JobFiles,
+    fold: Box<dyn Fold>,
+    /// Up to where each stream is told; of others all.
+    up_to: Option<BTreeMap<StreamId, Offset>>,
+    most_bytes: u64,
+    open: BTreeMap<StreamId, Open>,
+    ready: Vec<Told>,
+    now: Timestamp,
+}
+
+impl<'a> Past<'a> {
+    /// Up to these places, or to the end.
+    pub(crate) fn new(
+        job: &FoundJob,
+        files: &'a JobFiles,
+        up_to: Option<BTreeMap<StreamId, Offset>>,
+    ) -> Self {
+        let ranks = RankSet::first(job.info.world_size);
+        Self {
+            files,
+            fold: Box::new(Ranks::new(ranks, RanksOptions::default())),
+            up_to,
+            most_bytes: MOST_BYTES,
+            open: BTreeMap::new(),
+            ready: Vec::new(),
+            now: Timestamp::default(),
+        }
+    }
+
+    fn end_of(&self, stream: StreamId) -> Offset {
+        match &self.up_to {
+            Some(places) => places.get(&stream).copied().unwrap_or_default(),
+            None => self.files.filed(stream),
+        }
+    }
+
+    /// Tells what there is in batches, for as long as `tell` says so. Blocks for the disk.
+    pub(crate) fn tell(mut self, tell: &mut dyn FnMut(Vec<Told>) -> bool) -> io::Result<()> {
+        let mut extents = self.files.extents();
+        for extent in &mut extents {
+            extent.span.to = extent.span.to.min(self.end_of(extent.stream));
+        }
+        extents.retain(|extent| !extent.span.is_empty());
+        let mut room = self.most_bytes;
+        let fits = extents.iter().rev().take_while(|extent| {
+            let fits = extent.span.len() <= room;
+            room = room.saturating_sub(extent.span.len());
+            fits
+        });
+        let left_out = extents.len() - fits.count().max(1).min(extents.len());
+        let bytes: u64 = extents.drain(..left_out).map(|extent| extent.span.len()).sum();
+        if bytes > 0 {
+            let before =
+                "of what was said before this are left out here; the ranks' own logs have it";
+            self.ready.push(Told::Note(format!("{bytes} bytes {before}")));
+        }
+        for extent in extents {
+            let time = extent.time.unwrap_or(self.now);
+            for part in read_span(self.files, extent.stream, extent.span)? {
+                self.take(extent.stream, part, time);
+            }
+            if self.ready.len() >= BATCH && !tell(std::mem::take(&mut self.ready)) {
+                return Ok(());
+            }
+        }
+        for (stream, open) in std::mem::take(&mut self.open) {
+            self.push(stream, open, false, true);
+        }
+        let ready = &mut self.ready;
+        self.fold.finish(&mut |entry| ready.push(Told::Entry(Box::new(Entry::from(&entry)))));
+        tell(self.ready);
+        Ok(())
+    }
+
+    fn take(&mut self, stream: StreamId, part: Part, time: Timestamp) {
+        let (start, bytes) = match part {
+            Part::Bytes(start, bytes) => (start, bytes),
+            Part::Gone(span, cause) => return self.missing(stream, span, &cause),
+        };
+        let mut at = 0;
+        while at < bytes.len() {
+            let place = start + at as u64;
+            let begins = !self.open.contains_key(&stream);
+            let is_cut = begins && place > Offset::ZERO && !self.follows_newline(stream, place);
+            let open = self.open.entry(stream).or_insert_with(|| Open {
+                start: place,
+                time,
+                bytes: Vec::new(),
+                continued: false,
+                skip: is_cut,
+            });
+            let newline = memchr::memchr(b'\n', &bytes[at..]).map(|found| at + found);
+            let room = MOST_OPEN.saturating_sub(open.bytes.len()).max(1);
+            let to = newline.unwrap_or(bytes.len()).min(at + room);
+            open.bytes.extend_from_slice(&bytes[at..to]);
+            at = to;
+            let ended = newline == Some(to);
+            if ended || open.bytes.len() >= MOST_OPEN {
+                at += usize::from(ended);
+                let Some(open) = self.open.remove(&stream) else { continue };
+                let rest = Open {
+                    start: start + at as u64,
+                    time,
+                    bytes: Vec::new(),
+                    continued: true,
+                    skip: open.skip,
+                };
+                self.push(stream, open, ended, false);
+                if !ended {
+                    self.open.insert(stream, rest);
+                }
+            }
+        }
+    }
+
+    /// Whether a line begins there. What was told before of the stream ended with a newline.
+    fn follows_newline(&self, stream: StreamId, at: Offset) -> bool {
+        let before = Span::new(Offset(at.0 - 1), at);
+        match read_span(self.files, stream, before) {
+            Ok(parts) => !matches!(parts.first(), Some(Part::Bytes(_, b)) if b[..] != *b"\n"),
+            Err(_) => true,
+        }
+    }
+
+    fn missing(&mut self, stream: StreamId, span: Span, cause: &str) {
+        if let Some(open) = self.open.remove(&stream) {
+            self.push(stream, open, false, true);
+        }
+        let (rank, bytes) = (stream.rank, span.len());
+        let note = format!("rank {rank} {}: {bytes} bytes are missing: {cause}", stream.stream);
+        self.ready.push(Told::Note(note));
+    }
+
+    fn push(&mut self, stream: StreamId, open: Open, ended: bool, partial: bool) {
+        if open.skip || (open.bytes.is_empty() && !ended) {
+            return;
+        }
+        let text = open.bytes.strip_suffix(b"\r").unwrap_or(&open.bytes);
+        let drawn = memchr::memrchr(b'\r', text).map_or(0, |found| found + 1);
+        let line = Line {
+            stream,
+            start: open.start,
+            bytes: open.bytes.len() as u64 + u64::from(ended),
+            time: open.time,
+            text: &text[drawn..],
+            continuation: open.continued,
+            partial,
+            redrawn: false,
+        };
+        self.now = self.now.max(open.time);
+        let ready = &mut self.ready;
+        let mut emit = |entry: lastline_line::Entry<'_>| {
+            ready.push(Told::Entry(Box::new(Entry::from(&entry))));
+        };
+        // The first makes room for what is due, in its place before this line.
+        self.fold.due(self.now, &mut emit);
+        self.fold.push(&line, self.now, &mut emit);
+    }
+}

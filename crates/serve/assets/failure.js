@@ -30,9 +30,9 @@ class Failure {
     this.time = failureTime(snapshot);
     const why = failure.signal !== null ? signal(failure.signal) : failure.code !== null ? `exit code ${failure.code}` : "it could not be started";
     byId("failure-title").textContent = `Rank ${failure.rank} failed first: ${why}${failure.killed_for_memory ? ", killed for want of memory" : ""}`;
-    byId("failure-facts").textContent = [failure.host && `on ${failure.host}`, this.time && `at ${clock(this.time)}`, `after ${span(failure.after_seconds * 1e6)}`,
+    byId("failure-facts").textContent = [failure.host && `on ${failure.host}`, this.time && `at ${clock(this.time)}`, `${span(failure.after_seconds * 1e6)} after its start`,
       failure.same_text?.length && `then ${count(failure.same_text.length, "other rank")} (${rankList(failure.same_text)}) failed with the same text`,
-      ...(failure.others ?? []).map((other) => `ranks ${rankList(other.ranks)} failed otherwise: ${plain(other.statement || other.last_words.at(-1) || "they said nothing")}`)].filter(Boolean).join("; ");
+      ...(failure.others ?? []).map((other) => `ranks ${rankList(other.ranks)} failed otherwise: ${plain(other.statement || other.last_words.at(-1) || "they said nothing")}`)].filter(Boolean).join(", ");
     this.said(failure);
     this.others();
   }

@@ -91,16 +91,15 @@ class HeatMap {
     for (const row of Object.values(activity.rows)) for (const bytes of row.bytes) most = Math.max(most, bytes);
     const gap = rowHeight >= 6 ? 1 : 0;
     const label = Math.max(1, Math.ceil(13 / rowHeight));
+    const failures = snapshot.ranks.map((view) => standing(view)[1] === "failed");
+    const many = failures.filter(Boolean).length > snapshot.ranks.length / 4;
+    // A rank that failed is named whatever else there is no room for.
+    const near = (at) => !many && failures.slice(Math.max(0, at - label + 1), at + label).some(Boolean);
     snapshot.ranks.forEach((view, at) => {
       const y = AXIS + at * rowHeight;
-      const failed = standing(view)[1] === "failed";
-      if (at % label === 0 || (failed && rowHeight >= 10)) {
-        pen.fillStyle = failed ? colours.danger : colours.muted;
-        pen.font = `${failed ? "bold " : ""}${Math.min(11, Math.max(rowHeight, 9))}px system-ui, sans-serif`;
-        pen.textAlign = "right";
-        pen.fillText(`${failed ? "✕ " : ""}${view.rank}`, GUTTER - 6, y + rowHeight / 2);
-        pen.textAlign = "left";
-      }
+      const failed = failures[at];
+      if (failed && (!many || at % label === 0)) this.drawLabel(pen, `✕ ${view.rank}`, y, colours.danger, "bold ");
+      else if (at % label === 0 && !near(at)) this.drawLabel(pen, String(view.rank), y, colours.muted, "");
       for (let column = 0; column < activity.columns; column++) {
         const [kind, bytes] = activity.cell(view.rank, column);
         if (kind === "not_yet") continue;
@@ -109,6 +108,14 @@ class HeatMap {
         pen.fillRect(x, y, Math.max(cellWidth - (cellWidth > 4 ? 1 : 0), 1), rowHeight - gap);
       }
     });
+  }
+
+  drawLabel(pen, text, y, colour, weight) {
+    pen.fillStyle = colour;
+    pen.font = `${weight}11px system-ui, sans-serif`;
+    pen.textAlign = "right";
+    pen.fillText(text, GUTTER - 6, y + this.rowHeight / 2);
+    pen.textAlign = "left";
   }
 
   /** A line through all ranks at the moment of the first failure. */

@@ -36,6 +36,8 @@ pub(crate) fn routes(shared: Arc<Shared>, own: Arc<Guard>) -> Router {
         .route("/", text("text/html; charset=utf-8", assets::page()))
         .route("/style.css", text("text/css; charset=utf-8", assets::STYLE.to_owned()))
         .route("/page.js", text("text/javascript; charset=utf-8", assets::script()))
+        // Browsers ask for it; the page has none.
+        .route("/favicon.ico", get(|| std::future::ready(StatusCode::NO_CONTENT)))
         .route("/api/jobs", get(jobs))
         .route("/api/jobs/{job}/live", get(watch))
         .route("/api/jobs/{job}/lines", get(lines))

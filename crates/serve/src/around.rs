@@ -48,13 +48,18 @@ pub(crate) fn around(
 ) -> io::Result<Around> {
     let micros = (seconds * 1e6) as u64;
     let (from, to) = (Timestamp(moment.0.saturating_sub(micros)), Timestamp(moment.0 + micros));
-    let streams: Vec<StreamId> =
-        files.streams().into_iter().filter(|stream| ranks.contains(stream.rank)).collect();
+    let streams: Vec<StreamId> = files
+        .archives()
+        .streams()
+        .into_iter()
+        .filter(|stream| ranks.contains(stream.rank))
+        .collect();
     let most = (MOST_LINES / streams.len().max(1)).clamp(1, MOST_OF_STREAM);
     let (mut before, mut after, mut left_out_bytes) = (Vec::new(), Vec::new(), 0);
     let mut silent = ranks.clone();
     for stream in streams {
-        let [from, moment, to] = [from, moment, to].map(|at| files.arrived_since(stream, at));
+        let [from, moment, to] =
+            [from, moment, to].map(|at| files.archives().arrived_since(stream, at));
         if from < moment {
             silent.remove(stream.rank);
             let rows = window::backward(files, stream, moment, most)?;
@@ -75,7 +80,7 @@ pub(crate) fn around(
 }
 
 fn said(files: &JobFiles, stream: StreamId, rows: Vec<Row>) -> impl Iterator<Item = Said> {
-    let time = move |at: Offset| files.time_of(stream, at).unwrap_or_default();
+    let time = move |at: Offset| files.archives().time_of(stream, at).unwrap_or_default();
     rows.into_iter().map(move |row| Said { stream, time: time(row.span().from), row })
 }
 

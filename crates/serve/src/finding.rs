@@ -81,7 +81,8 @@ struct Run<'a> {
 pub(crate) fn find(files: &JobFiles, asked: &Asked, pattern: &Pattern, teller: &Teller) {
     let wanted =
         |stream: &StreamId| asked.ranks.as_ref().is_none_or(|ranks| ranks.0.contains(stream.rank));
-    let mut streams: Vec<StreamId> = files.streams().into_iter().filter(wanted).collect();
+    let mut streams: Vec<StreamId> =
+        files.archives().streams().into_iter().filter(wanted).collect();
     // The longest first: nobody waits for one thread at the end.
     streams.sort_by_key(|stream| files.filed(*stream));
     let run = Run {
@@ -173,7 +174,7 @@ impl Finder for OfStream<'_> {
             stream: self.stream.stream,
             launch: self.stream.launch.to_string(),
             start: hit.line,
-            time: self.run.files.time_of(self.stream, hit.line),
+            time: self.run.files.archives().time_of(self.stream, hit.line),
             before: text(&hit.before),
             found: text(&hit.found),
             after: text(&hit.after),

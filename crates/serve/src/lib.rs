@@ -23,9 +23,9 @@
 
 mod around;
 mod assets;
+mod clock;
 mod files;
 mod finding;
-mod finished;
 mod guard;
 mod lines;
 mod listen;

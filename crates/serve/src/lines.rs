@@ -65,8 +65,12 @@ pub(crate) struct Page {
 
 /// The lines that are wanted. Blocks for the disk.
 pub(crate) fn page(files: &JobFiles, wanted: &Wanted) -> io::Result<Page> {
-    let of_rank: Vec<StreamId> =
-        files.streams().into_iter().filter(|stream| stream.rank == wanted.rank).collect();
+    let of_rank: Vec<StreamId> = files
+        .archives()
+        .streams()
+        .into_iter()
+        .filter(|stream| stream.rank == wanted.rank)
+        .collect();
     let launch = wanted.launch.as_deref().and_then(|text| u64::from_str_radix(text, 16).ok());
     let is_wanted = |stream: &&StreamId| {
         wanted.stream.is_none_or(|wanted| stream.stream == wanted)
@@ -75,7 +79,7 @@ pub(crate) fn page(files: &JobFiles, wanted: &Wanted) -> io::Result<Page> {
     let likely = of_rank.iter().max_by_key(|stream| files.filed(**stream));
     let likely = likely.map(|stream| stream.stream);
     // Which start came last is told by when it said something first.
-    let begun = |stream: &StreamId| files.time_of(*stream, Offset::ZERO);
+    let begun = |stream: &StreamId| files.archives().time_of(*stream, Offset::ZERO);
     let Some(stream) = of_rank.iter().filter(is_wanted).max_by_key(|stream| begun(stream)).copied()
     else {
         return Ok(Page { start: true, end: true, likely, ..Page::default() });
@@ -90,7 +94,7 @@ pub(crate) fn page(files: &JobFiles, wanted: &Wanted) -> io::Result<Page> {
 
 fn rows(files: &JobFiles, stream: StreamId, wanted: &Wanted) -> io::Result<Vec<Row>> {
     let most = wanted.most.unwrap_or(MOST_ROWS).clamp(1, MOST_ROWS);
-    let time = wanted.time.map(|time| files.arrived_since(stream, Timestamp(time)).0);
+    let time = wanted.time.map(|time| files.archives().arrived_since(stream, Timestamp(time)).0);
     if let Some(at) = wanted.at {
         let behind = window::forward(files, stream, Offset(at), most)?;
         let from = behind.first().map_or(Offset(at), |row| row.span().from);
@@ -112,7 +116,7 @@ fn page_row(files: &JobFiles, stream: StreamId, row: Row) -> PageRow {
     let mut made = PageRow {
         from: span.from.0,
         to: span.to.0,
-        time: files.time_of(stream, span.from),
+        time: files.archives().time_of(stream, span.from),
         text: None,
         continued: false,
         open: false,

@@ -6,16 +6,17 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use lastline_line::{Offset, StreamId, Timestamp};
 use lastline_watch::protocol::{EntryMessage, Message, Request};
-use lastline_watch::{Activity, Snapshot, control_path};
+use lastline_watch::{Activity, Snapshot, activity_of, control_path};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
+use crate::clock::now;
 use crate::files::JobFiles;
 use crate::past::{self, Past};
 use crate::state::{Refusal, Shared, blocking, is_running};
@@ -41,11 +42,6 @@ struct Stands<'a> {
 struct Changes {
     changes: Vec<Box<RawValue>>,
     now: Timestamp,
-}
-
-#[expect(clippy::disallowed_methods, reason = "the time that goes into a timestamp")]
-fn now() -> Timestamp {
-    Timestamp::from_system(SystemTime::now())
 }
 
 /// Tells a viewer of a job until that is over and all of it is told, or the viewer is gone.
@@ -78,7 +74,7 @@ async fn tell_all(shared: &Arc<Shared>, job: &str, teller: &Teller) -> Result<()
             teller.tell("restart", &()).await;
         }
         match follow(shared, &found.info.job, &files, teller).await {
-            Ok(()) => told_entries = true,
+            Ok(told) => told_entries |= told,
             Err(error) => tracing::debug!(%error, job, "its socket does not answer"),
         }
         tokio::time::sleep(LOOK_AGAIN).await;
@@ -187,18 +183,18 @@ async fn places_of(entries: &mut Answer) -> io::Result<BTreeMap<StreamId, Offset
     }
 }
 
-/// Tells of a running job until its socket says no more.
+/// Tells of a running job until its socket says no more; whether what its console shows was told, too.
 async fn follow(
     shared: &Arc<Shared>,
     job: &str,
     files: &Arc<JobFiles>,
     teller: &Teller,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let mut watch = Answer::ask(job, &Request::Watch).await?;
     let snapshot = snapshot_of(&mut watch).await?;
     let files = Arc::clone(files);
     let (snapshot, activity) = tokio::task::spawn_blocking(move || {
-        let activity = past::activity(&snapshot, &files, COLUMNS, Some(now()));
+        let activity = activity_of(&snapshot, Some(&files.archives()), COLUMNS, now());
         (snapshot, activity)
     })
     .await
@@ -212,6 +208,7 @@ async fn follow(
             None
         }
     };
+    let told_entries = entries.is_some();
     let (mut change, mut entry) = (String::new(), String::new());
     loop {
         let next_entry = async {
@@ -228,7 +225,7 @@ async fn follow(
                 let batch = watch.batch(std::mem::take(&mut change)).await?;
                 let changes = batch.iter().filter_map(|line| event(line)).collect();
                 if !teller.tell("changes", &Changes { changes, now: now() }).await {
-                    return Ok(());
+                    break;
                 }
             }
             next = next_entry => match (next, &mut entries) {
@@ -250,7 +247,7 @@ async fn follow(
             Err(_) => entries = None,
         }
     }
-    Ok(())
+    Ok(told_entries)
 }
 
 /// Asks for what the console shows, and tells what it showed before.

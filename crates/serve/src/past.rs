@@ -6,11 +6,11 @@ use std::io;
 use lastline_fold::{Ranks, RanksOptions};
 use lastline_jobs::FoundJob;
 use lastline_line::{Fold, Line, Offset, RankSet, ReadBack as _, Span, StreamId, Timestamp};
-use lastline_watch::{Activity, Entry, Snapshot};
+use lastline_watch::{Activity, Entry, Snapshot, WatchError, activity_of, snapshot_of};
 use serde::Serialize;
 
+use crate::clock::now;
 use crate::files::{JobFiles, Part, read_span};
-use crate::finished;
 
 /// How far back a page goes, in bytes of all streams: as much as anybody scrolls through.
 const MOST_BYTES: u64 = 2 << 20;
@@ -29,38 +29,16 @@ pub(crate) enum Told {
     Note(String),
 }
 
-/// A job that is over, as it stands. Blocks for the disk.
+/// A job as its files show it. Blocks for the disk.
 pub(crate) fn stands(
     job: &FoundJob,
     files: &JobFiles,
     columns: usize,
-) -> io::Result<(Snapshot, Activity)> {
-    let snapshot = finished::snapshot(job, files)?;
-    let activity = activity(&snapshot, files, columns, None);
+) -> Result<(Snapshot, Activity), WatchError> {
+    let archives = files.archives();
+    let snapshot = snapshot_of(job, &archives)?;
+    let activity = activity_of(&snapshot, Some(&archives), columns, now());
     Ok((snapshot, activity))
-}
-
-/// Who said how much when, up to `now` or the job's end.
-pub(crate) fn activity(
-    snapshot: &Snapshot,
-    files: &JobFiles,
-    columns: usize,
-    now: Option<Timestamp>,
-) -> Activity {
-    let extents = files.extents();
-    let first = extents.iter().find_map(|extent| extent.time);
-    let start = snapshot.job.started.or(first).unwrap_or_default();
-    let mut activity = Activity::new(start, columns);
-    let ended = snapshot.ended.as_ref().and_then(|end| end.time);
-    let last_exit = snapshot.ranks.iter().filter_map(|rank| rank.ended).max();
-    activity.reach(now.or(ended).max(last_exit).unwrap_or(start));
-    for extent in &extents {
-        if let Some(time) = extent.time {
-            activity.add(extent.stream.rank, time, extent.span.len());
-        }
-    }
-    snapshot.ranks.iter().for_each(|view| activity.set_run(view));
-    activity
 }
 
 /// A line whose end has not come.
@@ -113,7 +91,7 @@ impl<'a> Past<'a> {
 
     /// Tells what there is in batches, for as long as `tell` says so. Blocks for the disk.
     pub(crate) fn tell(mut self, tell: &mut dyn FnMut(Vec<Told>) -> bool) -> io::Result<()> {
-        let mut extents = self.files.extents();
+        let mut extents = self.files.archives().extents_after(&BTreeMap::new());
         for extent in &mut extents {
             extent.span.to = extent.span.to.min(self.end_of(extent.stream));
         }

@@ -46,7 +46,7 @@ struct Embedded {
 /// When the job's files cannot be read.
 pub fn picture(job: &FoundJob) -> io::Result<Picture> {
     let files = JobFiles::open(job).map_err(io::Error::other)?;
-    let (snapshot, activity) = stands(job, &files, COLUMNS)?;
+    let (snapshot, activity) = stands(job, &files, COLUMNS).map_err(io::Error::other)?;
     let mut found = Vec::new();
     if let Some(failure) = &snapshot.first_failure
         && let Some(time) = failure.time

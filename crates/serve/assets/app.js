@@ -19,8 +19,8 @@ class Page {
     this.openPlace = open;
     this.log = new FoldedLog(open);
     this.heat = new HeatMap((rank, time) => open({ rank, stream: null, time }));
-    byId("flush").addEventListener("click", () => this.control("flush"));
-    byId("stop").addEventListener("click", () => this.control("stop"));
+    byId("flush").addEventListener("click", () => this.ask("flush"));
+    byId("stop").addEventListener("click", () => this.ask("stop"));
     this.view("log");
   }
 
@@ -177,7 +177,7 @@ class Page {
     byId("rank-log").focus({ preventScroll: true });
   }
 
-  async control(what) {
+  async ask(what) {
     if (what === "stop" && !confirm("Stop this job? Its ranks are told to end.")) return;
     byId("control-answer").textContent = "…";
     try {

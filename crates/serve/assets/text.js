@@ -17,11 +17,10 @@ function button(className, text, onClick) {
   return made;
 }
 
-/** At most so many changes of style are followed in a line: a line of nothing else is a bomb. */
+/** At most so many sequences are followed in a line: a line of nothing else is a bomb. */
 const MOST_STYLES = 400;
 // A control sequence, a string for the terminal (title, link), another escape, another control.
 const SEQUENCE =
-  // eslint-disable-next-line no-control-regex
   /\x1b\[([0-9:;<=>?]*)[ -/]*([@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
 
 /** Puts a rank's text into an element: colours as classes, other control sequences not at all. */
@@ -38,7 +37,8 @@ function paint(into, text) {
   for (let found; (found = SEQUENCE.exec(text)); ) {
     if (found.index > at) put(text.slice(at, found.index));
     at = SEQUENCE.lastIndex;
-    if (found[2] === "m" && ++styles <= MOST_STYLES) select(style, found[1]);
+    if (found[2] === "m") select(style, found[1]);
+    if (++styles > MOST_STYLES) { put(plain(text.slice(at))); return into; }
   }
   put(text.slice(at));
   return into;

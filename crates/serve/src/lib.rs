@@ -43,3 +43,8 @@ mod window;
 
 pub use picture::{Picture, picture};
 pub use server::{Control, Options, Server};
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

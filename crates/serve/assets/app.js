@@ -97,7 +97,6 @@ class Page {
   begin({ snapshot, activity, now, live }) {
     this.snapshot = snapshot;
     this.activity = new Activity(activity);
-    snapshot.ranks.forEach((view) => this.activity.setRun(view));
     this.log.started = snapshot.job.started ?? 0;
     this.offset = now ? now - Date.now() * 1000 : 0;
     byId("control").hidden = !(live && this.control);

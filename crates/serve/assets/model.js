@@ -121,21 +121,30 @@ class Activity {
   take(change, snapshot, now) {
     const [kind, value] = Object.entries(change)[0];
     this.reach(now);
-    if (kind === "output") for (const output of value) this.add(output.rank, now, output.bytes);
-    else if (kind === "started" || kind === "exited" || kind === "rank") this.setRun(rankOf(snapshot, value.rank));
-    else if (kind === "snapshot") value.ranks.forEach((view) => this.setRun(view));
+    if (kind === "output") value.forEach((output) => this.settle(rankOf(snapshot, output.rank), now));
+    else if (kind === "started" || kind === "exited" || kind === "rank") this.settle(rankOf(snapshot, value.rank), now);
+    else if (kind === "snapshot") value.ranks.forEach((view) => this.settle(view, now));
   }
 
-  add(rank, time, bytes) {
-    const column = this.reach(time);
-    const row = this.row(rank).bytes;
-    while (row.length <= column) row.push(0);
-    row[column] += bytes;
+  /** A rank stands like this: what is not in yet is put at this time. */
+  settle(view, now) {
+    const row = this.row(view.rank);
+    if (row.launch && row.launch !== view.launch) row.counted = 0;
+    const fresh = view.bytes - (row.counted ?? 0);
+    if (fresh > 0) {
+      const column = this.reach(now);
+      while (row.bytes.length <= column) row.bytes.push(0);
+      row.bytes[column] += fresh;
+    }
+    const counted = Math.max(row.counted ?? 0, view.bytes);
+    this.setRun(view);
+    row.counted = counted;
   }
 
+  /** From when to when a rank ran, how that ended, and that all that is known of it is in. */
   setRun(view) {
     const failed = standing(view)[1] === "failed";
-    Object.assign(this.row(view.rank), { started: view.started, ended: view.ended, failed });
+    Object.assign(this.row(view.rank), { started: view.started, ended: view.ended, failed, counted: view.bytes, launch: view.launch });
   }
 
   timeOf(column) {

@@ -120,19 +120,17 @@ impl Answer {
         Ok(Self(BufReader::with_capacity(64 << 10, socket)))
     }
 
-    /// The next line. May be dropped while it waits, and then goes on with what it had in `line`.
-    async fn next(&mut self, line: &mut String) -> io::Result<()> {
-        match self.0.read_line(line).await? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            _ => Ok(()),
-        }
+    /// Reads the next line. Cancel-safe: what has come of it is in `line`, and the next call goes on.
+    async fn next(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
+        self.0.read_until(b'\n', line).await?;
+        if line.ends_with(b"\n") { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     /// Lines that follow at once, without waiting, as many as make a batch.
-    async fn batch(&mut self, first: String) -> io::Result<Vec<String>> {
-        let (mut bytes, mut lines) = (first.len(), vec![first]);
+    async fn batch(&mut self, first: &mut Vec<u8>) -> io::Result<Vec<Vec<u8>>> {
+        let (mut bytes, mut lines) = (first.len(), vec![std::mem::take(first)]);
         while bytes < BATCH_BYTES && self.0.buffer().contains(&b'\n') {
-            let mut line = String::new();
+            let mut line = Vec::new();
             self.next(&mut line).await?;
             bytes += line.len();
             lines.push(line);
@@ -146,9 +144,9 @@ impl Answer {
         parse: impl Fn(&str) -> serde_json::Result<Option<T>>,
     ) -> io::Result<T> {
         loop {
-            let mut line = String::new();
+            let mut line = Vec::new();
             self.next(&mut line).await?;
-            if let Some(message) = parse(&line)? {
+            if let Some(message) = parse(&String::from_utf8_lossy(&line))? {
                 return Ok(message);
             }
         }
@@ -193,15 +191,15 @@ async fn follow(
     let mut watch = Answer::ask(job, &Request::Watch).await?;
     let snapshot = snapshot_of(&mut watch).await?;
     let files = Arc::clone(files);
-    let (snapshot, activity) = tokio::task::spawn_blocking(move || {
+    let with_activity = move || {
         let activity = activity_of(&snapshot, Some(&files.archives()), COLUMNS, now());
         (snapshot, activity)
-    })
-    .await
-    .map_err(io::Error::other)?;
+    };
+    let done = tokio::task::spawn_blocking(with_activity).await;
+    let (snapshot, activity) = done.map_err(io::Error::other)?;
     let stands = Stands { snapshot: &snapshot, activity: &activity, now: now(), live: true };
     teller.tell("snapshot", &stands).await;
-    let mut entries = match begin_entries(shared, job, teller).await {
+    let entries = match begin_entries(shared, job, teller).await {
         Ok(entries) => Some(entries),
         Err(error) => {
             tracing::debug!(%error, job, "what its console shows is not told");
@@ -209,45 +207,69 @@ async fn follow(
         }
     };
     let told_entries = entries.is_some();
-    let (mut change, mut entry) = (String::new(), String::new());
-    loop {
-        let next_entry = async {
-            match &mut entries {
-                Some(entries) => entries.next(&mut entry).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            next = watch.next(&mut change) => {
-                if next.is_err() {
-                    break;
-                }
-                let batch = watch.batch(std::mem::take(&mut change)).await?;
-                let changes = batch.iter().filter_map(|line| event(line)).collect();
-                if !teller.tell("changes", &Changes { changes, now: now() }).await {
-                    break;
-                }
-            }
-            next = next_entry => match (next, &mut entries) {
-                (Ok(()), Some(answer)) => {
-                    let batch = answer.batch(std::mem::take(&mut entry)).await?;
-                    tell_entries(&batch, teller).await;
-                }
-                _ => entries = None,
-            },
-        }
-    }
-    // What the console showed last is told after what happened last.
-    while let Some(answer) = &mut entries {
-        match answer.next(&mut entry).await {
-            Ok(()) => {
-                let batch = answer.batch(std::mem::take(&mut entry)).await?;
-                tell_entries(&batch, teller).await;
-            }
-            Err(_) => entries = None,
-        }
-    }
+    Followed { watch, entries, teller }.pass_on().await?;
     Ok(told_entries)
+}
+
+/// A running job, and who is told of it.
+struct Followed<'a> {
+    watch: Answer,
+    /// None where it does not say what its console shows, or not any more.
+    entries: Option<Answer>,
+    teller: &'a Teller,
+}
+
+impl Followed<'_> {
+    /// Passes on what comes until nothing more does: what the console showed last after what happened
+    /// last.
+    async fn pass_on(mut self) -> io::Result<()> {
+        let (mut change, mut entry) = (Vec::new(), Vec::new());
+        loop {
+            tokio::select! {
+                next = self.watch.next(&mut change) => match next {
+                    Ok(()) => self.tell_changes(&mut change).await?,
+                    Err(_) => break,
+                },
+                next = next_of(&mut self.entries, &mut entry) => {
+                    self.tell_entries(next, &mut entry).await?;
+                }
+            }
+        }
+        while self.entries.is_some() {
+            let next = next_of(&mut self.entries, &mut entry).await;
+            self.tell_entries(next, &mut entry).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_changes(&mut self, first: &mut Vec<u8>) -> io::Result<()> {
+        let batch = self.watch.batch(first).await?;
+        let changes = batch.iter().filter_map(|line| event(line)).collect();
+        self.teller.tell("changes", &Changes { changes, now: now() }).await;
+        Ok(())
+    }
+
+    /// Passes on messages about entries, each as it is.
+    async fn tell_entries(&mut self, next: io::Result<()>, first: &mut Vec<u8>) -> io::Result<()> {
+        match (next, &mut self.entries) {
+            (Ok(()), Some(entries)) => {
+                let batch = entries.batch(first).await?;
+                let messages = batch.iter().filter_map(|line| serde_json::from_slice(line).ok());
+                let messages: Vec<&RawValue> = messages.collect();
+                self.teller.tell("entries", &messages).await;
+            }
+            _ => self.entries = None,
+        }
+        Ok(())
+    }
+}
+
+/// The next line of an answer, where there is one.
+async fn next_of(answer: &mut Option<Answer>, line: &mut Vec<u8>) -> io::Result<()> {
+    match answer {
+        Some(answer) => answer.next(line).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Asks for what the console shows, and tells what it showed before.
@@ -260,17 +282,10 @@ async fn begin_entries(shared: &Arc<Shared>, job: &str, teller: &Teller) -> io::
 }
 
 /// What happened, of a line that says so.
-fn event(line: &str) -> Option<Box<RawValue>> {
+fn event(line: &[u8]) -> Option<Box<RawValue>> {
     #[derive(serde::Deserialize)]
     struct Event {
         event: Box<RawValue>,
     }
-    serde_json::from_str::<Event>(line).ok().map(|line| line.event)
-}
-
-/// Passes on messages about entries, each as it is.
-async fn tell_entries(lines: &[String], teller: &Teller) -> bool {
-    let messages = lines.iter().filter_map(|line| serde_json::from_str(line.trim()).ok());
-    let messages: Vec<&RawValue> = messages.collect();
-    teller.tell("entries", &messages).await
+    serde_json::from_slice::<Event>(line).ok().map(|line| line.event)
 }

@@ -56,7 +56,7 @@ impl Served {
         let text = String::from_utf8_lossy(&text).into_owned();
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 
     fn get(&self, path: &str) -> Answer {
@@ -133,7 +133,7 @@ fn the_cookie_is_kept_from_scripts_and_other_sites_and_the_page_runs_only_its_ow
     let served = Served::start(&place, &[]);
     let path = format!("/?token={}", served.token);
     let exchanged = served.ask("GET", &path, &[("host", &served.host)]);
-    for found in ["httponly", "samesite=strict", "content-security-policy", "no-referrer"] {
+    for found in ["HttpOnly", "SameSite=Strict", "content-security-policy", "no-referrer"] {
         assert!(exchanged.head.contains(found), "{found}: {}", exchanged.head);
     }
     assert!(!exchanged.body.contains(&served.token));

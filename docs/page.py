@@ -29,7 +29,8 @@ def rank():
 
     def told_to_end(*_):
         if number % 16 == 5:
-            print("\x1b[33mWARNING\x1b[0m watchdog: all_reduce waits for rank 37", file=sys.stderr, flush=True)
+            warning = "\x1b[33mWARNING\x1b[0m watchdog: all_reduce waits for rank 37"
+            print(warning, file=sys.stderr, flush=True)
         os._exit(1)
 
     signal.signal(signal.SIGTERM, told_to_end)

@@ -100,14 +100,25 @@ async fn tell_past(
     up_to: Option<BTreeMap<StreamId, Offset>>,
     teller: &Teller,
 ) -> Result<(), Refusal> {
-    let (job, teller) = (job.to_owned(), teller.clone());
-    blocking(shared, move |shared| {
+    let job = job.to_owned();
+    let begun = blocking(shared, move |shared| {
         let (found, files) = shared.files(&job)?;
-        let past = Past::new(&found, &files, up_to);
-        past.tell(&mut |entries| teller.tell_blocking("entries", &entries))
-            .map_err(|error| Refusal::of(&error))
-    })
-    .await
+        Ok(Past::new(&found, files, up_to.as_ref()))
+    });
+    let mut past = begun.await?;
+    loop {
+        // Nobody reads files while a viewer takes its time.
+        let next = blocking(shared, move |_| {
+            let batch = past.next().map_err(|error| Refusal::of(&error))?;
+            Ok((past, batch))
+        });
+        let batch;
+        (past, batch) = next.await?;
+        match batch {
+            Some(entries) => teller.tell("entries", &entries).await,
+            None => return Ok(()),
+        };
+    }
 }
 
 /// One answer of the job's control socket.

@@ -1,11 +1,13 @@
 //! What files say of a job's past: who said how much when, and what was said, folded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::Arc;
 
+use lastline_appender::Extent;
 use lastline_fold::{Ranks, RanksOptions};
 use lastline_jobs::FoundJob;
-use lastline_line::{Fold, Line, Offset, RankSet, ReadBack as _, Span, StreamId, Timestamp};
+use lastline_line::{Fold, Line, Offset, RankSet, Span, StreamId, Timestamp};
 use lastline_watch::{Activity, Entry, Snapshot, WatchError, activity_of, snapshot_of};
 use serde::Serialize;
 
@@ -41,6 +43,18 @@ pub(crate) fn stands(
     Ok((snapshot, activity))
 }
 
+/// Takes away what is further from the end than a page goes back; how many bytes that is.
+fn leave_out(extents: &mut Vec<Extent>) -> u64 {
+    let mut room = MOST_BYTES;
+    let fits = extents.iter().rev().take_while(|extent| {
+        let fits = extent.span.len() <= room;
+        room = room.saturating_sub(extent.span.len());
+        fits
+    });
+    let kept = fits.count().max(1).min(extents.len());
+    extents.drain(..extents.len() - kept).map(|extent| extent.span.len()).sum()
+}
+
 /// A line whose end has not come.
 struct Open {
     start: Offset,
@@ -51,80 +65,73 @@ struct Open {
     skip: bool,
 }
 
-/// What ranks said last, folded as `lastline logs --fold ranks` does it.
-pub(crate) struct Past<'a> {
-    files: &'a JobFiles,
-    fold: Box<dyn Fold>,
-    /// Up to where each stream is told; of others all.
-    up_to: Option<BTreeMap<StreamId, Offset>>,
-    most_bytes: u64,
+/// What ranks said last, folded as `lastline logs --fold ranks` does it, batch by batch.
+pub(crate) struct Past {
+    files: Arc<JobFiles>,
+    fold: Ranks,
+    /// What is to be told, in the order of arrival; none when all of it was.
+    extents: Option<VecDeque<Extent>>,
     open: BTreeMap<StreamId, Open>,
     ready: Vec<Told>,
     now: Timestamp,
 }
 
-impl<'a> Past<'a> {
-    /// Up to these places, or to the end.
+impl Past {
+    /// Up to these places, or to the end: as much before them as a page goes back.
     pub(crate) fn new(
         job: &FoundJob,
-        files: &'a JobFiles,
-        up_to: Option<BTreeMap<StreamId, Offset>>,
+        files: Arc<JobFiles>,
+        up_to: Option<&BTreeMap<StreamId, Offset>>,
     ) -> Self {
-        let ranks = RankSet::first(job.info.world_size);
+        let mut extents = files.archives().extents_after(&BTreeMap::new());
+        let mut ready = Vec::new();
+        for extent in &mut extents {
+            if let Some(places) = up_to {
+                let end = places.get(&extent.stream).copied().unwrap_or_default();
+                extent.span.to = extent.span.to.min(end);
+            }
+        }
+        extents.retain(|extent| !extent.span.is_empty());
+        let left_out = leave_out(&mut extents);
+        if left_out > 0 {
+            let before =
+                "of what was said before this are left out here; the ranks' own logs have it";
+            ready.push(Told::Note(format!("{left_out} bytes {before}")));
+        }
         Self {
             files,
-            fold: Box::new(Ranks::new(ranks, RanksOptions::default())),
-            up_to,
-            most_bytes: MOST_BYTES,
+            fold: Ranks::new(RankSet::first(job.info.world_size), RanksOptions::default()),
+            extents: Some(extents.into()),
             open: BTreeMap::new(),
-            ready: Vec::new(),
+            ready,
             now: Timestamp::default(),
         }
     }
 
-    fn end_of(&self, stream: StreamId) -> Offset {
-        match &self.up_to {
-            Some(places) => places.get(&stream).copied().unwrap_or_default(),
-            None => self.files.filed(stream),
-        }
-    }
-
-    /// Tells what there is in batches, for as long as `tell` says so. Blocks for the disk.
-    pub(crate) fn tell(mut self, tell: &mut dyn FnMut(Vec<Told>) -> bool) -> io::Result<()> {
-        let mut extents = self.files.archives().extents_after(&BTreeMap::new());
-        for extent in &mut extents {
-            extent.span.to = extent.span.to.min(self.end_of(extent.stream));
-        }
-        extents.retain(|extent| !extent.span.is_empty());
-        let mut room = self.most_bytes;
-        let fits = extents.iter().rev().take_while(|extent| {
-            let fits = extent.span.len() <= room;
-            room = room.saturating_sub(extent.span.len());
-            fits
-        });
-        let left_out = extents.len() - fits.count().max(1).min(extents.len());
-        let bytes: u64 = extents.drain(..left_out).map(|extent| extent.span.len()).sum();
-        if bytes > 0 {
-            let before =
-                "of what was said before this are left out here; the ranks' own logs have it";
-            self.ready.push(Told::Note(format!("{bytes} bytes {before}")));
-        }
-        for extent in extents {
+    /// The next batch; none behind the last. Blocks for the disk.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Vec<Told>>> {
+        while self.ready.len() < BATCH {
+            let Some(extents) = &mut self.extents else { return Ok(None) };
+            let Some(extent) = extents.pop_front() else {
+                return Ok(Some(self.finish()));
+            };
             let time = extent.time.unwrap_or(self.now);
-            for part in read_span(self.files, extent.stream, extent.span)? {
+            for part in read_span(&*self.files, extent.stream, extent.span)? {
                 self.take(extent.stream, part, time);
             }
-            if self.ready.len() >= BATCH && !tell(std::mem::take(&mut self.ready)) {
-                return Ok(());
-            }
         }
+        Ok(Some(std::mem::take(&mut self.ready)))
+    }
+
+    /// What is left when all has been read.
+    fn finish(&mut self) -> Vec<Told> {
+        self.extents = None;
         for (stream, open) in std::mem::take(&mut self.open) {
             self.push(stream, open, false, true);
         }
         let ready = &mut self.ready;
         self.fold.finish(&mut |entry| ready.push(Told::Entry(Box::new(Entry::from(&entry)))));
-        tell(self.ready);
-        Ok(())
+        std::mem::take(ready)
     }
 
     fn take(&mut self, stream: StreamId, part: Part, time: Timestamp) {
@@ -171,7 +178,7 @@ impl<'a> Past<'a> {
     /// Whether a line begins there. What was told before of the stream ended with a newline.
     fn follows_newline(&self, stream: StreamId, at: Offset) -> bool {
         let before = Span::new(Offset(at.0 - 1), at);
-        match read_span(self.files, stream, before) {
+        match read_span(&*self.files, stream, before) {
             Ok(parts) => !matches!(parts.first(), Some(Part::Bytes(_, b)) if b[..] != *b"\n"),
             Err(_) => true,
         }

@@ -1,6 +1,7 @@
 //! A finished job as one file, which needs no server.
 
 use std::io;
+use std::sync::Arc;
 
 use lastline_jobs::FoundJob;
 use lastline_line::RankSet;
@@ -45,7 +46,7 @@ struct Embedded {
 ///
 /// When the job's files cannot be read.
 pub fn picture(job: &FoundJob) -> io::Result<Picture> {
-    let files = JobFiles::open(job).map_err(io::Error::other)?;
+    let files = Arc::new(JobFiles::open(job).map_err(io::Error::other)?);
     let (snapshot, activity) = stands(job, &files, COLUMNS).map_err(io::Error::other)?;
     let mut found = Vec::new();
     if let Some(failure) = &snapshot.first_failure
@@ -71,12 +72,12 @@ pub fn picture(job: &FoundJob) -> io::Result<Picture> {
 }
 
 /// The end of the folded log, as much as there is room for, and a word on what is not in it.
-fn log(job: &FoundJob, files: &JobFiles) -> io::Result<(Vec<Told>, Option<String>)> {
+fn log(job: &FoundJob, files: &Arc<JobFiles>) -> io::Result<(Vec<Told>, Option<String>)> {
     let mut entries: Vec<Told> = Vec::new();
-    Past::new(job, files, None).tell(&mut |more| {
+    let mut past = Past::new(job, Arc::clone(files), None);
+    while let Some(more) = past.next()? {
         entries.extend(more);
-        true
-    })?;
+    }
     let mut room = MOST_LOG_BYTES;
     let mut kept = 0;
     for entry in entries.iter().rev() {

@@ -59,7 +59,7 @@ def test_the_log_is_folded_filtered_and_says_who_said_what(place: Place, page: P
     open_job(page, place.serve("train"))
     rows = page.locator("#log .row")
     expect(rows.filter(has_text="watchdog")).to_have_count(1)
-    page.fill("#log-ranks", "5")
+    page.fill("#log-ranks", "1")
     expect(rows.filter(has_text="watchdog")).to_have_count(1)
     page.fill("#log-ranks", "0,2-4")
     expect(rows.filter(has_text="watchdog")).to_have_count(0)
@@ -70,12 +70,16 @@ def test_the_log_is_folded_filtered_and_says_who_said_what(place: Place, page: P
     expect(rows).to_have_count(1)
     page.fill("#log-text", "(")
     expect(page.locator("#log-text")).to_have_class(re.compile("wrong"))
-    page.fill("#log-text", "watchdog")
+    page.select_option("#log-stream", "stdout")
+    page.fill("#log-text", "^ready$")
     chip = rows.first.locator(".chip")
+    expect(chip).to_have_text("0-7 (8)")
     expect(chip).to_have_attribute("aria-expanded", "false")
     chip.press("Enter")
     expect(chip).to_have_attribute("aria-expanded", "true")
-    expect(page.locator(".who")).to_contain_text("line of")
+    expect(page.locator(".who")).to_contain_text("8 lines of 8 ranks: 0-7")
+    page.locator(".who summary").click()
+    expect(page.locator(".who tbody tr").filter(has_text="stdout")).to_have_count(8)
 
 
 def test_a_rank_log_is_reached_from_a_search_and_by_keys(place: Place, page: Page) -> None:

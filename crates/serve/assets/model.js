@@ -144,7 +144,8 @@ class Activity {
   /** From when to when a rank ran, how that ended, and that all that is known of it is in. */
   setRun(view) {
     const failed = standing(view)[1] === "failed";
-    Object.assign(this.row(view.rank), { started: view.started, ended: view.ended, failed, counted: view.bytes, launch: view.launch });
+    const row = this.row(view.rank);
+    Object.assign(row, { started: view.started, ended: view.ended, failed, counted: view.bytes, launch: view.launch ?? row.launch });
   }
 
   timeOf(column) {

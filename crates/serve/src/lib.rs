@@ -21,6 +21,7 @@
 //!
 //! It encrypts nothing, and writes nothing to a disk but the file of a [`picture`].
 
+mod answer;
 mod around;
 mod assets;
 mod clock;

@@ -9,21 +9,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_line::{Offset, StreamId, Timestamp};
-use lastline_watch::protocol::{EntryMessage, Message, Request};
-use lastline_watch::{Activity, Snapshot, activity_of, control_path};
+use lastline_watch::protocol::Request;
+use lastline_watch::{Activity, Snapshot, activity_of};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::UnixStream;
 
+use crate::answer::{Answer, next_of, places_of, refused, snapshot_of};
 use crate::clock::now;
 use crate::files::JobFiles;
 use crate::past::{self, Past};
 use crate::state::{Refusal, Shared, blocking, is_running};
 use crate::told::Teller;
 
-/// How much is passed on at once, in bytes, unless one line is longer.
-const BATCH_BYTES: usize = 128 << 10;
 /// How often a job whose socket does not answer is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// How many columns the page's activity has.
@@ -121,77 +118,6 @@ async fn tell_past(
     }
 }
 
-/// One answer of the job's control socket.
-struct Answer(BufReader<UnixStream>);
-
-impl Answer {
-    async fn ask(job: &str, request: &Request) -> io::Result<Self> {
-        let mut socket = UnixStream::connect(control_path(job)).await?;
-        socket.write_all(format!("{request}\n").as_bytes()).await?;
-        Ok(Self(BufReader::with_capacity(64 << 10, socket)))
-    }
-
-    /// Reads the next line. Cancel-safe: what has come of it is in `line`, and the next call goes on.
-    async fn next(&mut self, line: &mut Vec<u8>) -> io::Result<()> {
-        self.0.read_until(b'\n', line).await?;
-        if line.ends_with(b"\n") { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-    }
-
-    /// Lines that follow at once, without waiting, as many as make a batch.
-    async fn batch(&mut self, first: &mut Vec<u8>) -> io::Result<Vec<Vec<u8>>> {
-        let (mut bytes, mut lines) = (first.len(), vec![std::mem::take(first)]);
-        while bytes < BATCH_BYTES && self.0.buffer().contains(&b'\n') {
-            let mut line = Vec::new();
-            self.next(&mut line).await?;
-            bytes += line.len();
-            lines.push(line);
-        }
-        Ok(lines)
-    }
-
-    /// The next message that is understood.
-    async fn message<T>(
-        &mut self,
-        parse: impl Fn(&str) -> serde_json::Result<Option<T>>,
-    ) -> io::Result<T> {
-        loop {
-            let mut line = Vec::new();
-            self.next(&mut line).await?;
-            if let Some(message) = parse(&String::from_utf8_lossy(&line))? {
-                return Ok(message);
-            }
-        }
-    }
-}
-
-fn refused(why: &str) -> io::Error {
-    io::Error::other(why.to_owned())
-}
-
-async fn snapshot_of(watch: &mut Answer) -> io::Result<Snapshot> {
-    loop {
-        match watch.message(Message::parse).await? {
-            Message::Hello(_) => {}
-            Message::Snapshot(snapshot) => return Ok(*snapshot),
-            Message::Refused(refusal) => return Err(refused(&refusal.why)),
-            _ => return Err(refused("it does not begin with a snapshot")),
-        }
-    }
-}
-
-async fn places_of(entries: &mut Answer) -> io::Result<BTreeMap<StreamId, Offset>> {
-    loop {
-        match entries.message(EntryMessage::parse).await? {
-            EntryMessage::Hello(_) => {}
-            EntryMessage::From(places) => {
-                return Ok(places.iter().map(|shown| (shown.stream, shown.offset)).collect());
-            }
-            EntryMessage::Refused(refusal) => return Err(refused(&refusal.why)),
-            _ => return Err(refused("it does not begin with places")),
-        }
-    }
-}
-
 /// Tells of a running job until its socket says no more; whether what its console shows was told, too.
 async fn follow(
     shared: &Arc<Shared>,
@@ -272,14 +198,6 @@ impl Followed<'_> {
             _ => self.entries = None,
         }
         Ok(())
-    }
-}
-
-/// The next line of an answer, where there is one.
-async fn next_of(answer: &mut Option<Answer>, line: &mut Vec<u8>) -> io::Result<()> {
-    match answer {
-        Some(answer) => answer.next(line).await,
-        None => std::future::pending().await,
     }
 }
 

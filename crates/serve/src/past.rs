@@ -43,16 +43,17 @@ pub(crate) fn stands(
     Ok((snapshot, activity))
 }
 
-/// Takes away what is further from the end than a page goes back; how many bytes that is.
-fn leave_out(extents: &mut Vec<Extent>) -> u64 {
-    let mut room = MOST_BYTES;
-    let fits = extents.iter().rev().take_while(|extent| {
-        let fits = extent.span.len() <= room;
-        room = room.saturating_sub(extent.span.len());
-        fits
-    });
-    let kept = fits.count().max(1).min(extents.len());
-    extents.drain(..extents.len() - kept).map(|extent| extent.span.len()).sum()
+/// Takes away what is further from the end than `room`, in bytes; how many bytes that is.
+fn leave_out(extents: &mut Vec<Extent>, mut room: u64) -> u64 {
+    let mut left_out = 0;
+    for extent in extents.iter_mut().rev() {
+        let kept = extent.span.len().min(room);
+        left_out += extent.span.len() - kept;
+        extent.span.from = Offset(extent.span.to.0 - kept);
+        room -= kept;
+    }
+    extents.retain(|extent| !extent.span.is_empty());
+    left_out
 }
 
 /// A line whose end has not come.
@@ -92,7 +93,7 @@ impl Past {
             }
         }
         extents.retain(|extent| !extent.span.is_empty());
-        let left_out = leave_out(&mut extents);
+        let left_out = leave_out(&mut extents, MOST_BYTES);
         if left_out > 0 {
             let before =
                 "of what was said before this are left out here; the ranks' own logs have it";
@@ -217,5 +218,34 @@ impl Past {
         // The first makes room for what is due, in its place before this line.
         self.fold.due(self.now, &mut emit);
         self.fold.push(&line, self.now, &mut emit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lastline_line::{Launch, Stream};
+
+    use super::*;
+
+    #[test]
+    fn what_is_furthest_from_the_end_is_left_out_to_the_byte() {
+        let extent = |rank, from, to| Extent {
+            stream: StreamId::new(Launch(1), rank, Stream::Stdout),
+            span: Span::new(Offset(from), Offset(to)),
+            file: 0,
+            position: from,
+            time: None,
+        };
+        let spans = |room| {
+            let mut extents = vec![extent(0, 0, 10), extent(1, 0, 10), extent(0, 10, 13)];
+            let left_out = leave_out(&mut extents, room);
+            let kept = extents.iter().map(|e| (e.stream.rank, e.span.from.0, e.span.to.0));
+            (left_out, kept.collect::<Vec<_>>())
+        };
+        assert_eq!(spans(100), (0, vec![(0, 0, 10), (1, 0, 10), (0, 10, 13)]));
+        assert_eq!(spans(7), (16, vec![(1, 6, 10), (0, 10, 13)]));
+        assert_eq!(spans(3), (20, vec![(0, 10, 13)]));
+        assert_eq!(spans(0), (23, Vec::new()));
+        assert_eq!(leave_out(&mut Vec::new(), 5), 0);
     }
 }

@@ -167,7 +167,7 @@ def search(_page):
         source = bench.root / "lines"
         luck = random.Random(1)
         with source.open("w") as file:
-            for n in range(125_000_000 // 90):
+            for n in range(125_000_000 // 66):
                 loss = luck.random()
                 file.write(
                     f"step {n} loss {loss:.6f} grad_norm {loss * 3:.5f} on node-{n % 64} data {n % 17} ms\n"

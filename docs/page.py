@@ -56,9 +56,12 @@ def main(file, scheme):
     lastline = os.environ.get("LASTLINE", ROOT / "target/release/lastline")
     with tempfile.TemporaryDirectory() as place:
         env = {**os.environ, "XDG_STATE_HOME": f"{place}/state", "XDG_RUNTIME_DIR": place}
+        shutil.copy(__file__, f"{place}/train.py")
         job = [lastline, "run", "-n", "64", "--job", "train-64", "--fold", "ranks", "--quiet", "--"]
-        job += [sys.executable, __file__, "rank", str(time.time() + 8)]
-        subprocess.run(job, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        job += ["python3", "train.py", "rank", str(round(time.time()) + 8)]
+        subprocess.run(
+            job, cwd=place, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+        )
         server = subprocess.Popen([lastline, "serve", "train-64"], env=env, stdout=subprocess.PIPE, text=True)
         url = server.stdout.readline().strip()
         with sync_playwright() as playwright:

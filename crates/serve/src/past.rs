@@ -18,6 +18,9 @@ use crate::files::{JobFiles, Part, read_span};
 const MOST_BYTES: u64 = 2 << 20;
 /// The longest line that is held until its end, in bytes.
 const MOST_OPEN: usize = 64 << 10;
+/// How much the fold is given until it has to give out what it holds, in bytes: there is a fold for each
+/// viewer that begins.
+const MOST_HELD: usize = 128 << 10;
 /// How many entries are told at once.
 const BATCH: usize = 200;
 
@@ -75,6 +78,8 @@ pub(crate) struct Past {
     open: BTreeMap<StreamId, Open>,
     ready: Vec<Told>,
     now: Timestamp,
+    /// How much was given to the fold since it had nothing.
+    held_bytes: usize,
 }
 
 impl Past {
@@ -106,33 +111,37 @@ impl Past {
             open: BTreeMap::new(),
             ready,
             now: Timestamp::default(),
+            held_bytes: 0,
         }
     }
 
     /// The next batch; none behind the last. Blocks for the disk.
     pub(crate) fn next(&mut self) -> io::Result<Option<Vec<Told>>> {
         while self.ready.len() < BATCH {
-            let Some(extents) = &mut self.extents else { return Ok(None) };
+            let Some(extents) = &mut self.extents else { break };
             let Some(extent) = extents.pop_front() else {
-                return Ok(Some(self.finish()));
+                self.extents = None;
+                for (stream, open) in std::mem::take(&mut self.open) {
+                    self.push(stream, open, false, true);
+                }
+                self.give_out();
+                break;
             };
             let time = extent.time.unwrap_or(self.now);
             for part in read_span(&*self.files, extent.stream, extent.span)? {
                 self.take(extent.stream, part, time);
             }
         }
-        Ok(Some(std::mem::take(&mut self.ready)))
+        let rest = self.ready.split_off(self.ready.len().min(BATCH));
+        let batch = std::mem::replace(&mut self.ready, rest);
+        Ok((!batch.is_empty()).then_some(batch))
     }
 
-    /// What is left when all has been read.
-    fn finish(&mut self) -> Vec<Told> {
-        self.extents = None;
-        for (stream, open) in std::mem::take(&mut self.open) {
-            self.push(stream, open, false, true);
-        }
+    /// What the fold holds.
+    fn give_out(&mut self) {
+        self.held_bytes = 0;
         let ready = &mut self.ready;
         self.fold.finish(&mut |entry| ready.push(Told::Entry(Box::new(Entry::from(&entry)))));
-        std::mem::take(ready)
     }
 
     fn take(&mut self, stream: StreamId, part: Part, time: Timestamp) {
@@ -218,6 +227,10 @@ impl Past {
         // The first makes room for what is due, in its place before this line.
         self.fold.due(self.now, &mut emit);
         self.fold.push(&line, self.now, &mut emit);
+        self.held_bytes += line.text.len();
+        if self.held_bytes >= MOST_HELD {
+            self.give_out();
+        }
     }
 }
 

@@ -168,7 +168,8 @@ fn a_job_is_told_from_its_files() {
     let around = served.json(&path);
     let before = around["before"].to_string();
     assert!(before.contains("alert(") && !before.contains("out of luck"), "{before}");
-    assert_eq!(around["before"][0]["ranks"], "0,2");
+    let mut entries = around["before"].as_array().unwrap().iter();
+    assert!(entries.any(|entry| entry["ranks"] == "0,2"), "{before}");
     assert_eq!(served.get("/api/jobs/b/live").status, 404);
     assert_eq!(served.get("/api/jobs/..%2f..%2fa/lines?rank=0").status, 404);
 }

@@ -36,7 +36,7 @@ def test_a_failing_job_is_followed_to_its_end(place: Place, page: Page) -> None:
     job.wait(DEADLINE)
     expect(page.locator("#connection")).to_have_text("from its files")
     expect(page.locator("#headline .badge")).to_have_text("failed")
-    expect(page.locator("#states")).to_contain_text("7 stopped by lastline")
+    expect(page.locator("#states")).to_contain_text("7 ended")
     # What the others said before it, together; and after it.
     others = page.locator("#others")
     expect(others).to_contain_text("watchdog: timed out waiting for rank 5")

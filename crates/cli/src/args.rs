@@ -9,6 +9,7 @@ use lastline_appender::Fsync;
 use lastline_line::{RankSet, Stream};
 
 use crate::filter::FilterOptions;
+use crate::serve::ServeOptions;
 use crate::units::{duration, size};
 use crate::values::{
     FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync, prefix,
@@ -50,11 +51,18 @@ pub(crate) enum Command {
         via: Option<Url>,
     },
     /// Print a job's report; of a job that was interrupted, what its files say
-    #[command(after_help = "Example:\n  lastline report | jq .ranks[0].streams.stdout")]
+    #[command(
+        after_help = "Examples:\n  lastline report | jq .ranks[0].streams.stdout\n  lastline report --html job.html"
+    )]
     Report {
         /// The job's id, or a directory [default: the latest job]
         job: Option<OsString>,
+        /// Write the job as one page, for a browser, to this file
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
     },
+    /// Show jobs in the browser, while they run and afterwards
+    Serve(ServeOptions),
     /// Remove finished jobs, oldest first
     Prune(PruneOptions),
     /// Print a completion script for a shell
@@ -77,7 +85,7 @@ pub(crate) enum Command {
 }
 
 /// Those that have a man page.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "attach",
     "stop",
@@ -86,6 +94,7 @@ const COMMANDS: [&str; 11] = [
     "jobs",
     "flush",
     "report",
+    "serve",
     "prune",
     "completions",
     "man",

@@ -16,6 +16,7 @@ mod own_terminal;
 mod pages;
 mod run;
 mod runtime;
+mod serve;
 mod signals;
 mod summary;
 mod units;
@@ -45,7 +46,9 @@ fn main() -> ExitCode {
         Command::Fold(options) => filter::fold(&options),
         Command::Jobs => jobs::jobs(),
         Command::Flush { job, via } => jobs::flush(&job, via.as_ref()),
-        Command::Report { job } => jobs::report(job.as_deref()),
+        Command::Report { job, html: Some(file) } => serve::picture(job.as_deref(), &file),
+        Command::Report { job, html: None } => jobs::report(job.as_deref()),
+        Command::Serve(options) => serve::serve(&options),
         Command::Prune(options) => jobs::prune(&options),
         Command::Completions { shell } => pages::completions(shell),
         Command::Man { command } => pages::man(command.as_deref()),

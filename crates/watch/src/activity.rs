@@ -41,7 +41,7 @@ pub struct RankActivity {
     pub started: Option<Timestamp>,
     /// When it ended.
     pub ended: Option<Timestamp>,
-    /// It failed.
+    /// It failed by itself: nobody had told it to end.
     pub failed: bool,
     /// How many bytes of its last start are in.
     counted: u64,
@@ -150,7 +150,7 @@ impl Activity {
     pub(crate) fn set_run(&mut self, view: &RankView) {
         let row = self.rows.entry(view.rank).or_default();
         (row.started, row.ended) = (view.started, view.ended);
-        row.failed = view.state.failed();
+        row.failed = view.state.failed() && !view.stopped;
         (row.counted, row.launch) = (view.bytes, view.launch.or(row.launch));
     }
 
@@ -215,5 +215,27 @@ impl Activity {
         let since = spoke.map_or(started, |spoke| self.time_of(spoke + 1).max(started));
         let silent = self.time_of(column + 1).since(since) >= SILENT_AFTER;
         if silent { Cell::Silent } else { Cell::Quiet }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lastline_line::Exit;
+
+    use super::*;
+    use crate::rank::RankState;
+
+    #[test]
+    fn a_rank_that_was_told_to_end_has_not_failed() {
+        let mut activity = Activity::new(Timestamp(0), 10);
+        let mut view = RankView::waiting(0);
+        view.state = RankState::Exited(Exit::Signal(15));
+        (view.started, view.ended) = (Some(Timestamp(0)), Some(Timestamp(5)));
+        activity.set_run(&view);
+        activity.reach(Timestamp(5));
+        assert_eq!(activity.cell(0, 0), Cell::Ended { bytes: 0, failed: true });
+        view.stopped = true;
+        activity.set_run(&view);
+        assert_eq!(activity.cell(0, 0), Cell::Ended { bytes: 0, failed: false });
     }
 }

@@ -68,6 +68,17 @@ impl Archives {
         self.of(stream).map(|archive| archive.filed(stream)).unwrap_or_default()
     }
 
+    /// When the byte of a stream at `offset` was read, where that is known.
+    pub fn time_of(&self, stream: StreamId, offset: Offset) -> Option<Timestamp> {
+        self.of(stream)?.time_of(stream, offset)
+    }
+
+    /// Where the first byte of a stream stands that had not arrived before `time`; its end where all
+    /// had.
+    pub fn arrived_since(&self, stream: StreamId, time: Timestamp) -> Offset {
+        self.of(stream).map_or(Offset::ZERO, |archive| archive.arrived_since(stream, time))
+    }
+
     /// What is missing of a stream.
     pub fn gaps(&self, stream: StreamId) -> Gaps {
         self.of(stream).map(|archive| archive.gaps(stream)).unwrap_or_default()

@@ -82,6 +82,19 @@ impl Log {
         self.tail.push(Piece { span, place: Place::Filed { file, position } });
     }
 
+    /// When the byte at `offset` was read, if that is known.
+    pub(super) fn time_of(&self, offset: Offset) -> Option<Timestamp> {
+        let at = self.times.partition_point(|(span, ..)| span.to <= offset);
+        let (span, time, _) = self.times.get(at)?;
+        (span.from <= offset && time.0 > 0).then_some(*time)
+    }
+
+    /// Where the first byte stands that had not arrived before `time`; the end where all had.
+    pub(super) fn arrived_since(&self, time: Timestamp) -> Offset {
+        let at = self.times.partition_point(|(.., arrived)| *arrived < time);
+        self.times.get(at).map_or_else(|| self.end(), |(span, ..)| span.from)
+    }
+
     /// What can be read from `from` on, each with the time at which it is to be shown.
     pub(super) fn extents(
         &self,
@@ -147,6 +160,21 @@ mod tests {
         log.replay(piece(3, 15, filed(9, 3)), Timestamp(8));
         assert_eq!(extents(&log), [(0, 10, Some(5)), (10, 15, Some(7))]);
         assert_eq!(log.recorded_in(1), 15);
+    }
+
+    #[test]
+    fn bytes_are_found_by_time_and_have_one() {
+        let mut log = Log::default();
+        for (from, time) in [(0, 5), (10, 9), (20, 7), (30, 12)] {
+            log.replay(piece(from, from + 10, filed(1, from)), Timestamp(time));
+        }
+        log.append_tail(1, 40, 5);
+        let times = [0, 9, 10, 29, 39, 40].map(|at| log.time_of(Offset(at)).map(|time| time.0));
+        assert_eq!(times, [Some(5), Some(5), Some(9), Some(7), Some(12), None]);
+        // What a clock that was set back says of bytes does not put them before others.
+        let since = [0, 5, 6, 9, 10, 13].map(|time| log.arrived_since(Timestamp(time)).0);
+        assert_eq!(since, [0, 0, 10, 10, 30, 45]);
+        assert_eq!(Log::default().arrived_since(Timestamp(1)), Offset::ZERO);
     }
 
     #[test]

@@ -141,6 +141,20 @@ impl Archive {
         extents.into_iter().map(|(_, extent)| extent).collect()
     }
 
+    /// When the byte of a stream at `offset` was read; the chunk that it came in is told by its first
+    /// byte, and is at most a millisecond long. `None` where the index does not say.
+    pub fn time_of(&self, stream: StreamId, offset: Offset) -> Option<Timestamp> {
+        self.catalogue().logs.get(&stream)?.time_of(offset)
+    }
+
+    /// Where the first byte of a stream stands that had not arrived before `time`; its end where all
+    /// had, as far as the index knows. A chunk counts as arrived when it was read, or when what is
+    /// before it in its stream was, whatever the clock did.
+    pub fn arrived_since(&self, stream: StreamId, time: Timestamp) -> Offset {
+        let catalogue = self.catalogue();
+        catalogue.logs.get(&stream).map_or(Offset::ZERO, |log| log.arrived_since(time))
+    }
+
     fn read_piece(
         &self,
         catalogue: &mut Catalogue,

@@ -25,6 +25,7 @@ mod progress;
 mod pty;
 mod read_back;
 mod scarce;
+mod serve;
 mod signals;
 mod standstill;
 mod stdin;

@@ -78,7 +78,7 @@ mod shutdown;
 mod sizes;
 mod work;
 
-pub use control::{ControlSocket, FlushAnswer, Missing, control_path, request_flush, request_stop};
+pub use control::{ControlSocket, FlushAnswer, Missing, request_flush, request_stop};
 pub use driver::{Driver, DriverBuilder, DriverHandle, RankChanges, RankState, RankStatus};
 pub use host::{Host, HostBuilder, HostHandle, new_host_id};
 pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};
@@ -88,6 +88,7 @@ pub use lastline_spawn::{
     CommandError, Output, Placement, PlacementError, PlacementFlags, Process, RankSpec, Spawned,
     Spawner, StdinMode, TerminalSize, Typist, inherits_orphans, own_sigchld, reap_orphans,
 };
+pub use lastline_watch::control_path;
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
 

@@ -123,6 +123,7 @@ impl MeshBuilder {
         let control = plan.control.as_deref();
         let control = control.and_then(|path| ControlSocket::open(path, driver.clone()));
         let host = host.start(transport).handle();
+        driver.look_with(Box::new(host.look()));
         let owner = Arc::new(Owner { driver: driver.clone(), control });
         Ok(LoggingMesh { host, driver, owner })
     }

@@ -85,6 +85,9 @@ impl Fold for EditDistance {
     fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
         self.units.ended(rank, &mut |said| self.core.take(said, now, emit));
     }
+    fn name(&self) -> &'static str {
+        "edit"
+    }
 }
 
 /// The entries of stdout, or those of stderr.

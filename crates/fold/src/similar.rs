@@ -105,6 +105,9 @@ impl Fold for Similar {
     fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {
         Box::new(Ranks::new(ranks, RanksOptions::default()))
     }
+    fn name(&self) -> &'static str {
+        "similar"
+    }
 }
 
 #[derive(Debug)]

@@ -116,6 +116,11 @@ pub trait Fold: Send {
         false
     }
 
+    /// What it is called where somebody asks how output is folded: `ranks`, say. Default: `other`.
+    fn name(&self) -> &'static str {
+        "other"
+    }
+
     /// A fold for what `ranks` show at one moment, the states of their progress bars, say: it is
     /// given these at the same time, finished, and thrown away. Default: one that folds nothing.
     fn for_states(&self, _ranks: RankSet) -> Box<dyn Fold> {
@@ -139,6 +144,9 @@ impl<F: Fold + ?Sized> Fold for Box<F> {
     fn is_transparent(&self) -> bool {
         (**self).is_transparent()
     }
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
     fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {
         (**self).for_states(ranks)
     }
@@ -158,5 +166,8 @@ impl Fold for Off {
     fn finish(&mut self, _emit: &mut Emit<'_>) {}
     fn is_transparent(&self) -> bool {
         true
+    }
+    fn name(&self) -> &'static str {
+        "off"
     }
 }

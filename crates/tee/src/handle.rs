@@ -215,6 +215,13 @@ impl Tee {
         self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).lines()
     }
 
+    /// At most `max_bytes` of the last line, without its newline; it may still be open.
+    pub fn last_line(&self, max_bytes: usize) -> Vec<u8> {
+        let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = recent.last_line();
+        line[..line.len().min(max_bytes)].to_vec()
+    }
+
     /// Takes the mark of a barrier: what was read, and what waits to be. When that has been sent,
     /// [`Message::Flush`](lastline_line::Message::Flush) follows it to every sink. After the
     /// stream's end nothing follows: its `End` has said all.

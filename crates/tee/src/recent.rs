@@ -67,6 +67,12 @@ impl Recent {
         text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
     }
 
+    /// The last line, without its newline.
+    pub(crate) fn last_line(&self) -> &[u8] {
+        let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
+        memchr::memrchr(b'\n', text).map_or(text, |newline| &text[newline + 1..])
+    }
+
     /// Where the last `max_lines` lines start in `bytes`, or the last `max_bytes`.
     fn tail_of(&self, bytes: &[u8]) -> usize {
         let body = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -113,6 +119,7 @@ mod tests {
             let whole = text.strip_suffix(b"\n").unwrap_or(&text);
             let all: Vec<&[u8]> = whole.split(|&byte| byte == b'\n').collect();
             let wanted = if text.is_empty() { &[] } else { &all[all.len().saturating_sub(5)..] };
+            prop_assert_eq!(recent.last_line(), wanted.last().copied().unwrap_or_default());
             prop_assert_eq!(recent.lines(), wanted);
             prop_assert!(recent.text.capacity() <= recent.bound());
         }

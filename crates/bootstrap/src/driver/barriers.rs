@@ -31,6 +31,13 @@ impl Barriers {
         }
     }
 
+    /// How many there were, and the one that was answered last.
+    pub(super) fn last(&self) -> (u64, Option<BarrierReport>) {
+        let left_out = self.left_out.values().sum::<u64>();
+        let kept = self.first.len() + self.last.len();
+        (left_out + kept as u64, self.last.back().or(self.first.last()).copied())
+    }
+
     /// Those that were kept, by their numbers, and how many were not, by their verdicts.
     pub(super) fn kept(&self) -> (Vec<BarrierReport>, BTreeMap<BarrierOutcome, u64>) {
         let mut kept: Vec<BarrierReport> = self.first.iter().chain(&self.last).cloned().collect();
@@ -60,6 +67,8 @@ mod tests {
         let (kept, left_out) = barriers.kept();
         let versions: Vec<u64> = kept.iter().map(|barrier| barrier.version).collect();
         assert!(versions.iter().copied().eq((1..=100).chain(9901..=10_000)), "{versions:?}");
+        let (count, last) = barriers.last();
+        assert_eq!((count, last.map(|barrier| barrier.version)), (10_000, Some(10_000)));
         let expected = [(BarrierOutcome::Reached, 9791), (BarrierOutcome::TimedOut, 9)];
         assert_eq!(left_out, expected.into());
     }

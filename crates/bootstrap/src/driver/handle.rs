@@ -6,12 +6,14 @@ use std::time::Duration;
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
 use lastline_line::{Control, Fold, StopCause};
+use lastline_watch::Snapshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::DriverState;
 use super::run::Request;
 use super::status::{self, RankChanges, RankStatus};
+use super::view::{self, Look};
 use crate::SpawnError;
 
 /// A driver at work.
@@ -80,6 +82,7 @@ impl DriverHandle {
 
     /// Folds with `fold` from now on; what is held is printed first.
     pub fn set_fold(&self, fold: Box<dyn Fold>) {
+        *crate::lock(&self.shared.fold) = fold.name();
         self.shared.client().set_fold(fold);
     }
 
@@ -124,6 +127,28 @@ impl DriverHandle {
     /// Every rank as it stands: its last start, and what came of it here.
     pub fn ranks(&self) -> Vec<RankStatus> {
         status::ranks(&self.shared)
+    }
+
+    /// The job as it stands. Takes time for each rank.
+    pub fn snapshot(&self) -> Snapshot {
+        let report = self.report.borrow().clone();
+        view::snapshot(&self.shared, report.as_deref())
+    }
+
+    /// What the process that reads the streams sees of them is seen there from now on.
+    pub(crate) fn look_with(&self, look: Look) {
+        // There is one host here at most.
+        drop(self.shared.look.set(look));
+    }
+
+    /// Counts what is heard of hosts and ranks.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    /// Whether there is a report.
+    pub(crate) fn is_over(&self) -> bool {
+        self.report.borrow().is_some()
     }
 
     /// The ranks again whenever something is heard of one.

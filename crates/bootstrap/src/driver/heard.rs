@@ -156,7 +156,7 @@ impl DriverState {
         }
     }
 
-    fn changed(&self) {
+    pub(super) fn changed(&self) {
         self.changes.send_modify(|changes| *changes += 1);
     }
 }

@@ -16,7 +16,9 @@ mod run;
 mod runs;
 mod status;
 mod streams;
+mod teardown;
 mod trips;
+mod view;
 mod writers;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,7 +39,10 @@ use self::record::{Expected, Record};
 use self::run::{DriverLoop, Request, Settings};
 pub(crate) use self::status::Seen;
 pub use self::status::{RankChanges, RankState, RankStatus};
+use self::teardown::Teardown;
 use self::trips::Trips;
+pub(crate) use self::view::Glimpse;
+use self::view::{About, Look};
 use self::writers::ReportWriters;
 use crate::clock::Clock;
 use crate::plan::{Console, Plan};
@@ -110,6 +115,10 @@ impl DriverBuilder {
             trips: Mutex::default(),
             stopping: AtomicBool::new(false),
             barriers: Mutex::default(),
+            about: About::of(&plan),
+            fold: Mutex::new(console.fold.name()),
+            look: OnceLock::new(),
+            teardown: Mutex::default(),
             flush_timeout: plan.flush_timeout,
             requests,
             clock: Clock::start(),
@@ -213,6 +222,14 @@ struct DriverState {
     /// Hosts have been told to stop; those that come are told, too.
     stopping: AtomicBool,
     barriers: Mutex<Barriers>,
+    /// What does not change of the job.
+    about: About,
+    /// What the fold is called that is used now.
+    fold: Mutex<&'static str>,
+    /// What the process that reads the streams sees of them, where that is this one.
+    look: OnceLock<Look>,
+    /// How far this half's teardown has come.
+    teardown: Mutex<Teardown>,
     flush_timeout: Duration,
     requests: UnboundedSender<Request>,
     clock: Clock,

@@ -15,8 +15,9 @@ use tokio::time::MissedTickBehavior;
 use super::DriverState;
 use super::hosts::merge_stages;
 use super::report::put_together;
+use super::teardown::Teardown;
 use super::writers::ReportWriters;
-use crate::clock::Clock;
+use crate::clock::{Clock, now};
 use crate::plan::OnFailure;
 use crate::running_time::TICK;
 use crate::shutdown::{LAST_MOMENT, Limits, Shutdown};
@@ -168,8 +169,16 @@ impl DriverLoop {
                 return;
             }
             self.entered = self.shutdown.stage();
+            self.tell_teardown();
             self.work = self.work_of(self.entered);
         }
+    }
+
+    /// Whoever looks at the job sees how far this has come.
+    fn tell_teardown(&self) {
+        let teardown = Teardown::new(self.entered, self.shutdown.rows(), now());
+        *crate::lock(&self.shared.teardown) = teardown;
+        self.shared.changed();
     }
 
     fn work_of(&self, stage: Option<Stage>) -> Option<Work<bool>> {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use lastline_line::{Control, Launch, StopCause, StreamId};
 use lastline_spawn::{Spawned, TerminalSize};
 use lastline_tee::Tee;
+use lastline_watch::{LAST_LINE_BYTES, cut_line};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::link::Link;
 use super::ranks;
 use super::watch::{Event, Events};
-use crate::driver::Seen;
+use crate::driver::{Glimpse, Seen};
 use crate::{RankError, SpawnError};
 
 /// A host at work. Dropping it stops nothing: it ends with its ranks, or when it is stopped.
@@ -114,6 +115,23 @@ impl HostHandle {
     /// Sends SIGKILL to every rank's group, here and now: for a process that exits without waiting.
     pub fn kill_all(&self) {
         self.link.kill_all();
+    }
+
+    /// What has been read of every stream at any later time; nothing once the host is gone. Keeps
+    /// nothing of the host alive.
+    pub(crate) fn look(&self) -> impl Fn() -> HashMap<StreamId, Glimpse> + Send + Sync + use<> {
+        let link = Arc::downgrade(&self.link);
+        let glimpse = |tee: &Tee| {
+            let (read_bytes, read_lines) = tee.counts();
+            let last_line = tee.last_line(LAST_LINE_BYTES);
+            let last_line = String::from_utf8_lossy(&last_line);
+            let last_line = cut_line(&last_line).to_owned();
+            (tee.stream(), Glimpse { read_bytes, read_lines, last_line })
+        };
+        move || {
+            let tees = link.upgrade().map(|link| link.tees()).unwrap_or_default();
+            tees.iter().map(glimpse).collect()
+        }
     }
 
     /// What has been read of every stream, of those that have ended too.

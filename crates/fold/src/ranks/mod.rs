@@ -108,4 +108,7 @@ impl Fold for Ranks {
             None => states,
         })
     }
+    fn name(&self) -> &'static str {
+        "ranks"
+    }
 }

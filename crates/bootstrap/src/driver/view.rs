@@ -1,0 +1,171 @@
+//! A job that runs, as whoever looks at it is told.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use lastline_client::Account;
+use lastline_jobs::Report;
+use lastline_line::{Gaps, StreamId, Timestamp};
+use lastline_watch::{
+    BarriersView, EndView, FailureView, GapSide, GapView, LedgerView, RankState, RankView, Snapshot,
+};
+
+use super::DriverState;
+use super::failure::first_failure;
+use super::record::Record;
+use super::runs::{RunRecord, RunState};
+use crate::clock::now;
+use crate::lock;
+use crate::plan::Plan;
+
+/// What can be seen of a stream at any moment in the process that reads it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Glimpse {
+    pub(crate) read_bytes: u64,
+    pub(crate) read_lines: u64,
+    pub(crate) last_line: String,
+}
+
+/// Gives that of all streams.
+pub(super) type Look = Box<dyn Fn() -> HashMap<StreamId, Glimpse> + Send + Sync>;
+
+/// What does not change of a job.
+#[derive(Debug)]
+pub(super) struct About {
+    job: String,
+    log_dir: Option<PathBuf>,
+}
+
+impl About {
+    pub(super) fn of(plan: &Plan) -> Self {
+        let log_dir = plan.files.as_ref().map(|files| files.dir.clone());
+        Self { job: plan.job.clone(), log_dir }
+    }
+}
+
+/// What is known of the streams of a job.
+struct Streams {
+    accounts: HashMap<StreamId, Account>,
+    glimpses: HashMap<StreamId, Glimpse>,
+}
+
+impl Streams {
+    /// What was read of a stream of a run, in bytes and lines: by its end's word, or as it is seen
+    /// where it is read, or as far as it was received.
+    fn read(&self, run: &RunRecord, id: StreamId) -> (u64, u64) {
+        let record = run.stream(id.stream);
+        let glimpse = self.glimpses.get(&id);
+        let seen = glimpse.map_or((0, 0), |seen| (seen.read_bytes, seen.read_lines));
+        let received = self.accounts.get(&id).map_or(0, |account| account.received.0);
+        (record.read_bytes.unwrap_or(received).max(seen.0), record.read_lines.max(seen.1))
+    }
+}
+
+/// The job as it stands; `report` once there is one.
+pub(super) fn snapshot(shared: &DriverState, report: Option<&Report>) -> Snapshot {
+    let glimpses = shared.look.get().map(|look| look()).unwrap_or_default();
+    let accounts = shared.client().accounts().into_iter().collect();
+    let streams = Streams { accounts, glimpses };
+    let barriers = lock(&shared.barriers).last();
+    let teardown = lock(&shared.teardown).clone();
+    let mut snapshot = Snapshot::default();
+    let time = now();
+    let record = shared.record();
+    let job = &mut snapshot.job;
+    job.id.clone_from(if record.job.is_empty() { &shared.about.job } else { &record.job });
+    (job.command, job.world_size) = (record.command.clone(), record.world_size);
+    (job.started, job.stopped_by) = (record.started, record.stopping);
+    job.fold = Some((*lock(&shared.fold)).to_owned());
+    job.log_dir.clone_from(&shared.about.log_dir);
+    snapshot.ranks = record.runs.last().map(|run| view(&record, run, &streams, time)).collect();
+    snapshot.first_failure = failure(&record);
+    snapshot.barriers = BarriersView::new(barriers.0, barriers.1);
+    snapshot.stages = teardown.stages(record.stages());
+    snapshot.ledger = ledger(&record, &streams);
+    snapshot.set_gaps(gaps(&record, &streams));
+    drop(record);
+    snapshot.ended = report.map(|report| {
+        let mut end = EndView::default();
+        (end.time, end.balanced) = (Some(time), report.balanced);
+        end
+    });
+    snapshot
+}
+
+fn view(record: &Record, run: &RunRecord, streams: &Streams, now: Timestamp) -> RankView {
+    let mut view = RankView::waiting(run.rank);
+    view.host = record.host_name(run.host);
+    (view.launch, view.pid, view.stopped, view.ended) =
+        (run.launch, run.pid, run.stopped, run.ended);
+    view.started = run.launch.map(|_| run.started);
+    view.state = match &run.state {
+        RunState::Waiting => RankState::Waiting,
+        RunState::Running => RankState::Running,
+        RunState::Exited(exit) => RankState::Exited(*exit),
+        RunState::NotStarted(why, _) => RankState::NotStarted(why.clone()),
+        RunState::Lost(why) => RankState::Lost(why.clone()),
+    };
+    let mut spoke = None;
+    for id in run.ids() {
+        let (bytes, lines) = streams.read(run, id);
+        view.bytes += bytes;
+        view.lines += lines;
+        if let Some(account) = streams.accounts.get(&id) {
+            view.shown_bytes += account.shown_bytes;
+            view.last_output = view.last_output.max(account.last_arrival);
+            spoke = spoke.max(account.last_arrival.map(|time| (time, id)));
+        }
+    }
+    let last_line = spoke.and_then(|(_, id)| streams.glimpses.get(&id));
+    view.last_line = last_line.map(|seen| seen.last_line.clone()).unwrap_or_default();
+    view.note_silence(now);
+    view
+}
+
+fn failure(record: &Record) -> Option<FailureView> {
+    let run = record.first_failure()?.run;
+    Some(FailureView::new(run.ended, first_failure(record)?))
+}
+
+/// The sums over all starts of all ranks.
+fn ledger(record: &Record, streams: &Streams) -> LedgerView {
+    let mut sum = LedgerView::default();
+    for run in record.runs.in_order() {
+        for id in run.ids() {
+            let (bytes, lines) = streams.read(run, id);
+            sum.read_bytes += bytes;
+            sum.read_lines += lines;
+            if let Some(filed) = &run.stream(id.stream).filed {
+                sum.filed_bytes += filed.filed_bytes;
+                sum.not_filed_bytes += filed.not_filed.bytes();
+            }
+            if let Some(account) = streams.accounts.get(&id) {
+                sum.shown_bytes += account.shown_bytes;
+                sum.withheld.show += account.withheld.show;
+                sum.withheld.streaming_off += account.withheld.streaming_off;
+                sum.withheld.redrawn += account.withheld.redrawn;
+                sum.lost_bytes += account.lost.bytes();
+            }
+        }
+    }
+    sum
+}
+
+fn gaps(record: &Record, streams: &Streams) -> Vec<GapView> {
+    let named = |id: StreamId, side: GapSide, gaps: &Gaps| {
+        let gaps = gaps.as_slice().iter();
+        gaps.map(|gap| GapView::new(id, side, gap.span, gap.cause.clone())).collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    for run in record.runs.in_order() {
+        for id in run.ids() {
+            if let Some(filed) = &run.stream(id.stream).filed {
+                found.extend(named(id, GapSide::NotFiled, &filed.not_filed));
+            }
+            if let Some(account) = streams.accounts.get(&id) {
+                found.extend(named(id, GapSide::Lost, &account.lost));
+            }
+        }
+    }
+    found
+}

@@ -4,9 +4,8 @@ use anyhow::Context as _;
 use lastline_client::{Client, Label, Labels, Options};
 use lastline_jobs::{FoundJob, JobState};
 use lastline_line::{RankSet, StreamId};
+use lastline_watch::{ArchiveInbox, Archives, Wanted};
 
-use crate::archive_inbox::{ArchiveInbox, Wanted};
-use crate::archives::Archives;
 use crate::args::LogsOptions;
 use crate::console::Look;
 use crate::values::FoldMode;
@@ -48,7 +47,7 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     (client.print_only, client.tell_missing) = (true, true);
     let client = Client::start(inbox, fold, printer, client).context("cannot start the client")?;
     console::finish(client)?;
-    unreadable.take().map_or(Ok(exit::SUCCESS), Err)
+    unreadable.take().map_or(Ok(exit::SUCCESS), |error| Err(error.into()))
 }
 
 fn wanted(options: &LogsOptions) -> Wanted {

@@ -1,8 +1,6 @@
 //! `lastline`: run a job of N processes and lose no line of what they print.
 
 mod advice;
-mod archive_inbox;
-mod archives;
 mod args;
 mod console;
 mod exit;

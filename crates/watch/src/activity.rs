@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use lastline_line::Timestamp;
+use lastline_line::{Launch, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::address;
 use crate::change::Change;
 use crate::rank::RankView;
 use crate::snapshot::{SILENT_AFTER, Snapshot};
@@ -42,6 +43,11 @@ pub struct RankActivity {
     pub ended: Option<Timestamp>,
     /// It failed.
     pub failed: bool,
+    /// How many bytes of its last start are in.
+    counted: u64,
+    /// Which start that is, once it is known.
+    #[serde(default, with = "address::optional_launch")]
+    launch: Option<Launch>,
 }
 
 /// What a rank did in a column.
@@ -140,11 +146,25 @@ impl Activity {
         }
     }
 
-    /// From when to when a rank ran, and how that ended.
-    pub fn set_run(&mut self, view: &RankView) {
+    /// From when to when a rank ran, how that ended, and that all that is known of it is in.
+    pub(crate) fn set_run(&mut self, view: &RankView) {
         let row = self.rows.entry(view.rank).or_default();
         (row.started, row.ended) = (view.started, view.ended);
         row.failed = view.state.failed();
+        (row.counted, row.launch) = (view.bytes, view.launch);
+    }
+
+    /// A rank stands like this at the time `now`: what is not in yet is put there.
+    fn settle(&mut self, view: &RankView, now: Timestamp) {
+        let row = self.rows.entry(view.rank).or_default();
+        if row.launch.is_some() && row.launch != view.launch {
+            row.counted = 0;
+        }
+        let (fresh, counted) = (view.bytes.saturating_sub(row.counted), row.counted);
+        self.add(view.rank, now, fresh);
+        self.set_run(view);
+        // A start that is only now known by its number begins with nothing, and then has it all.
+        self.rows.entry(view.rank).or_default().counted = counted.max(view.bytes);
     }
 
     /// Takes in what happened at the time `now`, of which `after` is what came.
@@ -152,13 +172,16 @@ impl Activity {
         self.reach(now);
         match change {
             Change::Output(outputs) => {
-                outputs.iter().for_each(|output| self.add(output.rank, now, output.bytes));
+                let views = outputs.iter().filter_map(|output| after.rank(output.rank));
+                views.for_each(|view| self.settle(view, now));
             }
             Change::Started { rank, .. } | Change::Exited { rank, .. } => {
-                after.rank(*rank).into_iter().for_each(|view| self.set_run(view));
+                after.rank(*rank).into_iter().for_each(|view| self.settle(view, now));
             }
-            Change::Rank(view) => self.set_run(view),
-            Change::Snapshot(whole) => whole.ranks.iter().for_each(|view| self.set_run(view)),
+            Change::Rank(view) => self.settle(view, now),
+            Change::Snapshot(whole) => {
+                whole.ranks.iter().for_each(|view| self.settle(view, now));
+            }
             _ => {}
         }
     }

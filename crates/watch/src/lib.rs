@@ -26,16 +26,27 @@
 
 mod activity;
 mod address;
+mod archive_inbox;
+mod archives;
 mod change;
+mod clock;
+mod connection;
 mod entry;
+mod error;
+mod files;
 pub mod protocol;
 mod rank;
 mod snapshot;
 mod socket;
+mod source;
 
 pub use activity::{Activity, Cell, RankActivity};
+pub use archive_inbox::{ArchiveInbox, Unreadable, Wanted};
+pub use archives::Archives;
 pub use change::{Change, Output};
 pub use entry::{Entry, EntryField, EntryMember, LeftOut, Outlying, Place, RankValue};
+pub use error::WatchError;
+pub use files::{activity_of, of_report, snapshot_of};
 pub use lastline_jobs::{BarrierReport, FirstFailure};
 pub use rank::{LAST_LINE_BYTES, RankState, RankView, cut_line};
 pub use snapshot::{
@@ -43,3 +54,4 @@ pub use snapshot::{
     SILENT_AFTER, Snapshot, StageState, StageView,
 };
 pub use socket::control_path;
+pub use source::{Next, Source};

@@ -227,7 +227,31 @@ pub struct EndView {
     pub balanced: bool,
 }
 
+impl EndView {
+    /// A job of which nobody says how it ended.
+    pub(crate) fn broken_off() -> Self {
+        Self { time: None, broken_off: true, balanced: false }
+    }
+}
+
 impl Snapshot {
+    /// Keeps what was `told` of the same job while it ran and its files do not say, or less exactly.
+    pub(crate) fn keep_told(&mut self, told: &Self) {
+        self.job.fold.clone_from(&told.job.fold);
+        for view in &mut self.ranks {
+            let Some(known) = told.rank(view.rank).filter(|known| known.launch == view.launch)
+            else {
+                continue;
+            };
+            if known.bytes == view.bytes && known.last_output.is_some() {
+                view.last_output = known.last_output;
+            }
+            if known.bytes == view.bytes && !known.last_line.is_empty() {
+                view.last_line.clone_from(&known.last_line);
+            }
+        }
+    }
+
     /// The view of a rank.
     pub fn rank(&self, rank: u32) -> Option<&RankView> {
         // Where every rank is known, it stands at its own place.

@@ -34,4 +34,5 @@ mod support;
 mod typing;
 mod usage;
 mod via;
+mod watch;
 mod words;

@@ -8,12 +8,18 @@ use lastline_appender::{AppenderError, Archive, Extent};
 use lastline_jobs::FoundJob;
 use lastline_line::{Gaps, Offset, ReadBack as _, ReadOutcome, StreamId, Timestamp};
 
-/// One archive for each process that started ranks of the job; usually there is one.
-pub(crate) struct Archives(Vec<(PathBuf, Archive)>);
+/// The files of a job, wherever its ranks have theirs: one archive for each process that started
+/// ranks of it; usually there is one.
+#[derive(Debug)]
+pub struct Archives(Vec<(PathBuf, Archive)>);
 
 impl Archives {
     /// Opens all that there are.
-    pub(crate) fn open(job: &FoundJob) -> Result<Self, AppenderError> {
+    ///
+    /// # Errors
+    ///
+    /// When a directory or an index cannot be read.
+    pub fn open(job: &FoundJob) -> Result<Self, AppenderError> {
         let mut archives = Self(Vec::new());
         archives.add_new(job)?;
         Ok(archives)
@@ -30,38 +36,55 @@ impl Archives {
     }
 
     /// Looks again at what is there.
-    pub(crate) fn refresh(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
+    ///
+    /// # Errors
+    ///
+    /// When a directory or an index cannot be read.
+    pub fn refresh(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
         self.add_new(job)?;
         self.0.iter().try_for_each(|(_, archive)| archive.refresh())
     }
 
     /// As [`refresh`](Self::refresh), of what indexes say alone: opens no file of a rank.
-    pub(crate) fn refresh_recorded(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
+    ///
+    /// # Errors
+    ///
+    /// When a directory or an index cannot be read.
+    pub fn refresh_recorded(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
         self.add_new(job)?;
         self.0.iter().try_for_each(|(_, archive)| archive.refresh_recorded())
     }
 
     /// All streams that there are.
-    pub(crate) fn streams(&self) -> Vec<StreamId> {
+    pub fn streams(&self) -> Vec<StreamId> {
         let mut streams: Vec<StreamId> =
             self.0.iter().flat_map(|(_, archive)| archive.streams()).collect();
         streams.sort();
         streams
     }
 
+    /// Up to where a stream is filed, or known to be missing.
+    pub fn filed(&self, stream: StreamId) -> Offset {
+        self.of(stream).map(|archive| archive.filed(stream)).unwrap_or_default()
+    }
+
     /// What is missing of a stream.
-    pub(crate) fn gaps(&self, stream: StreamId) -> Gaps {
+    pub fn gaps(&self, stream: StreamId) -> Gaps {
         self.of(stream).map(|archive| archive.gaps(stream)).unwrap_or_default()
     }
 
     /// What each stream has after these places, in the order of arrival as far as it is known.
-    pub(crate) fn extents_after(&self, given: &BTreeMap<StreamId, Offset>) -> Vec<Extent> {
+    pub fn extents_after(&self, given: &BTreeMap<StreamId, Offset>) -> Vec<Extent> {
         let queues = self.0.iter().map(|(_, archive)| archive.extents_after(given).into());
         merge(queues.collect())
     }
 
     /// As [`ReadBack::read_back`](lastline_line::ReadBack::read_back).
-    pub(crate) fn read_back(
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn read_back(
         &self,
         stream: StreamId,
         from: Offset,

@@ -3,6 +3,7 @@
 mod tail;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use lastline_line::{
 };
 
 use crate::archives::Archives;
+use crate::error::WatchError;
 
 /// How much is read at once, in bytes.
 const READ_BYTES: u64 = 256 << 10;
@@ -26,26 +28,26 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 const LOOK_AT_FILES: Duration = Duration::from_secs(3);
 
 /// What of a job is given out.
-pub(crate) struct Wanted {
+pub struct Wanted {
     /// Whether a stream is.
-    pub(crate) streams: Box<dyn Fn(StreamId) -> bool + Send>,
+    pub streams: Box<dyn Fn(StreamId) -> bool + Send>,
     /// Only so many of the last lines.
-    pub(crate) tail: Option<u64>,
+    pub tail: Option<u64>,
     /// Whether to go on until the job is over.
-    pub(crate) follow: bool,
+    pub follow: bool,
 }
 
 /// The first error of reading; all else was given out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unreadable(Arc<Mutex<Option<anyhow::Error>>>);
+pub struct Unreadable(Arc<Mutex<Option<WatchError>>>);
 
 impl Unreadable {
-    fn set(&self, error: anyhow::Error) {
+    fn set(&self, error: WatchError) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
     /// Takes it, if there is one.
-    pub(crate) fn take(&self) -> Option<anyhow::Error> {
+    pub fn take(&self) -> Option<WatchError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -57,7 +59,7 @@ struct NotThere {
 }
 
 /// Gives out what an archive holds, in the order of arrival, and says what is missing of it.
-pub(crate) struct ArchiveInbox {
+pub struct ArchiveInbox {
     archive: Archives,
     job: FoundJob,
     wanted: Wanted,
@@ -77,9 +79,26 @@ pub(crate) struct ArchiveInbox {
     looked_at_files: Instant,
 }
 
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tail, follow, .. } = self;
+        f.debug_struct("Wanted").field("tail", tail).field("follow", follow).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ArchiveInbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArchiveInbox").field("job", &self.job.info.job).finish_non_exhaustive()
+    }
+}
+
 impl ArchiveInbox {
     /// Looks at what is there.
-    pub(crate) fn new(archive: Archives, job: FoundJob, wanted: Wanted) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be looked at.
+    pub fn new(archive: Archives, job: FoundJob, wanted: Wanted) -> Result<Self, WatchError> {
         let mut inbox = Self {
             archive,
             job,
@@ -102,13 +121,13 @@ impl ArchiveInbox {
     }
 
     /// Where it says that something could not be read.
-    pub(crate) fn unreadable(&self) -> Unreadable {
+    pub fn unreadable(&self) -> Unreadable {
         self.unreadable.clone()
     }
 
     /// Queues what is there and was not given out. While the job `runs`, a stream that the index
     /// does not name yet has to wait: it would come again under its own name.
-    fn look(&mut self, runs: bool, at_files: bool) -> anyhow::Result<()> {
+    fn look(&mut self, runs: bool, at_files: bool) -> Result<(), WatchError> {
         self.looked = Instant::now();
         if at_files {
             self.archive.refresh(&self.job)?;
@@ -143,9 +162,7 @@ impl ArchiveInbox {
 
     fn failed(&self, stream: StreamId, span: Span, error: io::Error) -> NotThere {
         let cause = format!("cannot be read: {error}");
-        let at =
-            format!("rank {} {} cannot be read at byte {}", stream.rank, stream.stream, span.from);
-        self.unreadable.set(anyhow::Error::new(error).context(at));
+        self.unreadable.set(WatchError::Unreadable { stream, at: span.from, source: error });
         NotThere { to: span.to, cause }
     }
 

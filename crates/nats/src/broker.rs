@@ -1,6 +1,7 @@
 //! A broker, and the stream of a job there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
@@ -73,6 +74,11 @@ pub(crate) struct Shared {
     pub(crate) data: Wire,
 }
 
+/// So often in a row a broker has to say that there is no stream: one that starts may say it once.
+pub(crate) const SURELY_GONE: u32 = 3;
+/// After how long it is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
 /// Whether the job has its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
@@ -130,6 +136,19 @@ impl Shared {
             Err(error) if is_missing(&error.kind()) => Presence::Gone,
             Err(_) => Presence::Unknown,
         }
+    }
+
+    /// Whether the broker says, and says again, that the job has no stream.
+    pub(crate) async fn is_surely_gone(&self) -> bool {
+        for asked in 0..SURELY_GONE {
+            if asked > 0 {
+                tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            }
+            if self.presence().await != Presence::Gone {
+                return false;
+            }
+        }
+        true
     }
 
     /// The last sequence of the stream.

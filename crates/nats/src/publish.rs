@@ -16,15 +16,13 @@ use bytes::Bytes;
 use lastline_line::HostId;
 
 use crate::attempt::{Outcome, try_once};
-use crate::broker::{Presence, Shared};
+use crate::broker::{Presence, SURELY_GONE, Shared};
 use crate::claim;
 use crate::wire::{Wire, header, host_in};
 
 /// Between two tries of what the broker does not take now.
 const FIRST_RETRY_AFTER: Duration = Duration::from_millis(50);
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// So often in a row a broker has to say that there is no stream: one that starts may say it once.
-const SURELY_GONE: u32 = 3;
 
 /// A subject on which one host stores one message after the other.
 #[derive(Debug)]

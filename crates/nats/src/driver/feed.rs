@@ -9,7 +9,7 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use crate::broker::{Presence, Shared};
+use crate::broker::{Presence, SURELY_GONE, Shared};
 use crate::wire::Wire;
 
 /// A consumer that nobody asks for so long is removed by the broker; it is made again.
@@ -19,8 +19,6 @@ const EXPIRES: Duration = Duration::from_secs(30);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 const FIRST_RETRY_AFTER: Duration = Duration::from_millis(50);
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// So often in a row a broker has to say that there is no stream: one that starts may say it once.
-const SURELY_GONE: u32 = 3;
 
 /// A stored message.
 #[derive(Debug)]

@@ -2,18 +2,23 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{HeaderMap, Message as NatsMessage, Subscriber};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{SelectAll, StreamExt, select_all};
 use lastline_line::wire::{Frame, decode, encode_control, encode_message};
 use lastline_line::{Control, HostId, Message, StopCause};
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::rows::{Failure, Link};
 use crate::error::NatsError;
-use crate::publish::{Row, last_message};
+use crate::publish::{Row, Unstored, last_message};
 use crate::wire::{Wire, header, host_in, number_in};
 
+/// How often it is looked whether the job still has its stream: who has nothing to store would not
+/// notice otherwise.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// So many numbers of controls are remembered.
 const REMEMBERED: usize = 1024;
 
@@ -128,6 +133,8 @@ pub(super) async fn attend(
 ) {
     let wire = &link.publisher.shared.control;
     let mut times = wire.link.borrow().times;
+    let mut looks = tokio::time::interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         say(link, wire).await;
         let state = {
@@ -153,6 +160,11 @@ pub(super) async fn attend(
                 times = wire.link.borrow().times;
                 hearing.look_for_stop(link).await;
             }
+            _ = looks.tick() => {
+                if link.publisher.shared.is_surely_gone().await {
+                    link.lose(&Unstored::Gone);
+                }
+            }
         }
     }
     let finished = finish(link, events);
@@ -166,7 +178,7 @@ pub(super) async fn attend(
 impl Link {
     /// What is not stored now will not be.
     fn give_up(&self) {
-        self.lose(&crate::publish::Unstored::Closed);
+        self.lose(&Unstored::Closed);
     }
 }
 

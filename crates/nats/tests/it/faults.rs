@@ -203,3 +203,22 @@ async fn a_stream_that_is_full_takes_the_rest_when_it_may() {
     finish(transport, &texts).await;
     assert!(receive_all(inbox).await == written(&texts), "each byte once");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_nothing_to_store_learns_that_the_stream_is_gone() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    let options = server.options("deleted");
+    let url = options.url.clone();
+    let broker = broker(options).await;
+    let mut transport = host(&broker).await;
+    let admin = async_nats::connect(url).await.expect("the server is there");
+    let admin = async_nats::jetstream::new(admin);
+    admin.delete_stream("LASTLINE_deleted").await.expect("it was made");
+    let gone = std::future::poll_fn(|context| transport.poll_control(context));
+    let gone = tokio::time::timeout(PATIENCE, gone).await.expect("it is told in time");
+    assert!(gone.is_err(), "{gone:?}");
+    assert!(transport.try_send(texts()[0].next(10)).is_err());
+}

@@ -7,6 +7,9 @@ use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 
+use tokio::time::Instant;
+
+use crate::broker::{ASK_AGAIN_AFTER, Shared};
 use crate::wire::Wire;
 
 /// How often a message is tried that several hosts may want to store.
@@ -77,15 +80,18 @@ pub(crate) enum Put {
 
 /// Stores a message on a subject where several hosts may write, if `last` is still the last sequence
 /// there. `id` tells it from all others.
+///
+/// A stream that another client is making at this moment may not be there for a while.
 pub(crate) async fn put(
-    wire: &Wire,
+    shared: &Shared,
     subject: &str,
     id: &str,
     last: u64,
     payload: Bytes,
 ) -> Result<Put, String> {
-    let mut why = String::new();
-    for _ in 0..TRIES {
+    let (wire, mut why, mut tries) = (&shared.control, String::new(), 0);
+    let given_up = Instant::now() + shared.options.answer_timeout;
+    while tries < TRIES && Instant::now() < given_up {
         let Some(times) = wire.up().await else {
             return Err("the connection has ended".to_owned());
         };
@@ -96,9 +102,18 @@ pub(crate) async fn put(
         match try_once(wire, times, subject, message).await {
             Outcome::Stored(sequence) => return Ok(Put::Stored(sequence)),
             Outcome::WrongLast => return Ok(Put::Conflict),
-            Outcome::Unknown => why = wire.words_for(&"no answer in time"),
+            Outcome::Unknown => {
+                why = wire.words_for(&"no answer in time");
+                tries += 1;
+            }
             Outcome::NotNow(words) => return Err(words),
-            Outcome::NoStream => return Err("there is no stream".to_owned()),
+            Outcome::NoStream => {
+                "there is no stream".clone_into(&mut why);
+                if shared.is_surely_gone().await {
+                    break;
+                }
+                tokio::time::sleep(ASK_AGAIN_AFTER).await;
+            }
         }
     }
     Err(why)

@@ -77,7 +77,7 @@ pub(crate) struct Shared {
 /// So often in a row a broker has to say that there is no stream: one that starts may say it once.
 pub(crate) const SURELY_GONE: u32 = 3;
 /// After how long it is asked again.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Whether the job has its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

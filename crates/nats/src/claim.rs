@@ -144,7 +144,8 @@ impl Applicant<'_> {
         let failed = |why| NatsError::Request { subject: subject.clone(), why };
         let wire = &self.shared.control;
         let id = format!("{}.world", self.wanted.id);
-        let stored = put(wire, &subject, &id, 0, self.payload(true)).await.map_err(failed)?;
+        let stored =
+            put(self.shared, &subject, &id, 0, self.payload(true)).await.map_err(failed)?;
         if stored != Put::Conflict {
             return Ok(());
         }
@@ -169,7 +170,7 @@ impl Applicant<'_> {
         let mut last = 0;
         loop {
             let id = format!("{}.claim.{rank}.{last}", self.wanted.id);
-            let stored = put(wire, &subject, &id, last, self.payload(true)).await;
+            let stored = put(self.shared, &subject, &id, last, self.payload(true)).await;
             if let Put::Stored(sequence) = stored.map_err(failed)? {
                 return Ok(sequence);
             }
@@ -217,8 +218,7 @@ impl Applicant<'_> {
     async fn give_back(&self, rank: u32, sequence: u64) {
         let subject = self.shared.names.claim(rank);
         let id = format!("{}.back.{rank}.{sequence}", self.wanted.id);
-        let wire = &self.shared.control;
-        if let Err(why) = put(wire, &subject, &id, sequence, self.payload(false)).await {
+        if let Err(why) = put(self.shared, &subject, &id, sequence, self.payload(false)).await {
             tracing::debug!("rank {rank} could not be given back: {why}");
         }
     }

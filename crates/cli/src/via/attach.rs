@@ -89,7 +89,10 @@ async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc
         ));
     }
     let report = driver.wait().await;
-    drop((control, end.listens));
+    drop(control);
+    if let Some(listens) = end.listens {
+        listens.close().await;
+    }
     Ok(report?)
 }
 

@@ -15,6 +15,7 @@ use lastline_sender::framed::{
     LocalListener, ReconnectingOptions, connect_local, reconnecting, shared_inbox,
 };
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::trimmed::Trimmed;
 
@@ -76,10 +77,27 @@ pub(crate) struct HostEnd {
     pub(crate) ended: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-/// The driver's side. Whoever drops `listens` is met by nobody any more.
+/// A socket on which hosts are met, as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Listening {
+    owner: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    /// Meets nobody any more; the socket is gone when this returns.
+    pub(crate) async fn close(self) {
+        drop(self.owner);
+        if let Err(error) = self.task.await {
+            tracing::debug!("hosts were not met any more: {error}");
+        }
+    }
+}
+
+/// The driver's side. Whoever drops or closes `listens` is met by nobody any more.
 pub(crate) struct DriverEnd {
     pub(crate) inbox: Box<dyn Inbox>,
-    pub(crate) listens: Option<oneshot::Sender<()>>,
+    pub(crate) listens: Option<Listening>,
 }
 
 impl HostWay {
@@ -139,15 +157,16 @@ impl Url {
                 let listener = LocalListener::bind(path)?;
                 let (handle, inbox) = shared_inbox(WINDOW_BYTES);
                 handle.resume_from(resume);
-                let (listens, until) = oneshot::channel::<()>();
-                tokio::spawn(async move {
+                let (owner, until) = oneshot::channel::<()>();
+                let task = tokio::spawn(async move {
                     tokio::select! {
                         () = listener.serve(handle) => {}
                         // Its owner is gone.
                         _ = until => {}
                     }
                 });
-                Ok(DriverEnd { inbox: Box::new(inbox), listens: Some(listens) })
+                let listens = Some(Listening { owner, task });
+                Ok(DriverEnd { inbox: Box::new(inbox), listens })
             }
             Self::Nats(url) => {
                 let mut options = nats_options(url, job);

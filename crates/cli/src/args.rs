@@ -37,6 +37,12 @@ pub(crate) enum Command {
     Logs(LogsOptions),
     /// Fold lines that another tool has labelled, as `dshbak -c` does and more
     Fold(FilterOptions),
+    /// Look at a job in the terminal: its ranks, its folded log, its first failure
+    #[command(after_help = "Examples:\n  lastline top\n  lastline top 20261123-141503-k3f9")]
+    Top {
+        /// The job's id, or a directory [default: the latest job]
+        job: Option<String>,
+    },
     /// List the jobs that are there
     #[command(after_help = "Example:\n  lastline jobs | tail -5")]
     Jobs,
@@ -77,9 +83,10 @@ pub(crate) enum Command {
 }
 
 /// Those that have a man page.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "run",
     "attach",
+    "top",
     "stop",
     "logs",
     "fold",

@@ -18,6 +18,7 @@ mod run;
 mod runtime;
 mod signals;
 mod summary;
+mod top;
 mod units;
 mod values;
 mod via;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Stop(options) => via::stop::stop(&options),
         Command::Logs(options) => logs::logs(&options),
         Command::Fold(options) => filter::fold(&options),
+        Command::Top { job } => top::top(job.as_deref()),
         Command::Jobs => jobs::jobs(),
         Command::Flush { job, via } => jobs::flush(&job, via.as_ref()),
         Command::Report { job } => jobs::report(job.as_deref()),

@@ -251,6 +251,10 @@ pub(crate) struct RunOptions {
     /// Where the report is written [default: report.json in the log directory]
     #[arg(long, value_name = "FILE", env = "LASTLINE_RUN_REPORT")]
     pub(crate) report: Option<PathBuf>,
+    /// Inside a view of the job, as `lastline top` has it; when it is left the job goes on to the
+    /// console, or is stopped
+    #[arg(long, env = "LASTLINE_RUN_VIEW", value_parser = flag(), conflicts_with = "via")]
+    pub(crate) view: bool,
     /// No summary at the end
     #[arg(long, env = "LASTLINE_RUN_QUIET", value_parser = flag())]
     pub(crate) quiet: bool,

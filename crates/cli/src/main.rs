@@ -22,6 +22,7 @@ mod top;
 mod units;
 mod values;
 mod via;
+mod view;
 
 use std::process::ExitCode;
 use std::time::Duration;

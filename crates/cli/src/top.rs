@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use lastline_jobs::{FoundJob, JobState, JobsPlace};
 use lastline_line::{Offset, RankSet, ReadOutcome, Stream, StreamId};
-use lastline_top::{App, Feed, Happening, OwnLogs, Part};
+use lastline_top::{App, Feed, Happening, Leaving, OwnLogs, Part};
 use lastline_watch::protocol::{EntryMessage, Message, Refusal};
 use lastline_watch::{Archives, EntrySource, Next, NextEntry, Past, Source, control_path};
 
@@ -39,6 +39,14 @@ pub(crate) fn top(job: Option<&str>) -> anyhow::Result<u8> {
     Ok(crate::exit::SUCCESS)
 }
 
+/// Shows a job that runs in this process; what is to become of it.
+pub(crate) fn inside(job: &str) -> anyhow::Result<Leaving> {
+    let source = Source::open(&JobsPlace::of_user()?, Some(job), COLUMNS)?;
+    let logs = JobLogs::new(source.job().cloned());
+    let (app, feed) = (app(true), Box::new(JobFeed { source }));
+    lastline_top::run(app, feed, Box::new(logs)).context("the terminal cannot be used")
+}
+
 fn app(inside: bool) -> App {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let app = App::new(inside);
@@ -56,7 +64,8 @@ impl Feed for JobFeed {
         if to.send(Happening::Seen(Message::Snapshot(snapshot))).is_err() {
             return;
         }
-        let (job, socket) = (self.source.job().cloned(), control_path(&self.source.snapshot().job.id));
+        let (job, socket) =
+            (self.source.job().cloned(), control_path(&self.source.snapshot().job.id));
         let ranks = self.source.snapshot().job.world_size;
         let entries = to.clone();
         let thread = std::thread::Builder::new().name("lastline-log".into());

@@ -56,7 +56,8 @@ fn wanted(options: &LogsOptions) -> Wanted {
         ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
             && stream.is_none_or(|stream| id.stream == stream)
     };
-    Wanted { streams: Box::new(streams), tail: options.tail, follow: options.follow }
+    let (tail, follow) = (options.tail, options.follow);
+    Wanted { streams: Box::new(streams), tail, follow, ..Wanted::default() }
 }
 
 fn set_labels(job: &FoundJob, labels: &Labels) {

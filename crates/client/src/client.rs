@@ -10,13 +10,13 @@ use std::time::Duration;
 use lastline_line::{
     Control, ControlSender, Fold, HostId, Inbox, Offset, StreamId, Timestamp, Version,
 };
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::account::Account;
 use crate::join::JoinError;
 use crate::options::Options;
 use crate::printer::Printer;
-use crate::state::{ClientState, Interrupted, Progress, Status};
+use crate::state::{ClientState, Interrupted, NewEntries, Progress, Status};
 use crate::subscribe::{EntryStream, LineStream, SubscribeOptions};
 use crate::verdict::Verdicts;
 use crate::worker::Worker;
@@ -191,6 +191,26 @@ impl Client {
     /// [`subscribe`](Self::subscribe). Ends when the fold or the printer fails.
     pub fn entries(&self, options: SubscribeOptions) -> EntryStream {
         self.shared.subscribers.entries(&options)
+    }
+
+    /// As [`entries`](Self::entries), and where they begin: up to where each stream had been shown,
+    /// withheld or lost before the first of them. What is behind that is in an entry or left out,
+    /// what is before it is in none: exactly, where the fold keeps the order of a stream's lines.
+    pub fn entries_from_here(
+        &self,
+        options: SubscribeOptions,
+    ) -> impl Future<Output = Option<(EntryStream, Vec<(StreamId, Offset)>)>> + use<> + Send + 'static
+    {
+        let (begun, beginning) = oneshot::channel();
+        let mut state = self.shared.state();
+        state.new_entries.push(NewEntries { options, begun });
+        let over = state.over;
+        drop(state);
+        if over {
+            self.shared.begin_entries(&[]);
+        }
+        self.wake_if(!over);
+        async move { beginning.await.ok() }
     }
 
     /// Why nothing more is printed, if the fold or the printer has panicked.

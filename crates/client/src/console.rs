@@ -73,6 +73,11 @@ impl Console {
         self.credit_bytes
     }
 
+    /// Begins what is given to those who want entries.
+    pub(crate) fn begin_entries(&self) {
+        self.shared.begin_entries(&self.credits);
+    }
+
     /// Why lines of `stream` can no longer be printed, if so.
     pub(crate) fn closed_for(&self, stream: StreamId) -> Option<&str> {
         self.closed[index(self.printer.output_of(stream.stream))].as_deref()

@@ -30,6 +30,8 @@ struct Waiting<T> {
     items: VecDeque<(T, usize)>,
     bytes: usize,
     limit: usize,
+    /// How many items found no room, ever.
+    items_left_out: u64,
     /// What found no room since the last item; it goes before the next one.
     left_out: BTreeMap<StreamId, Amount>,
     waker: Option<Waker>,
@@ -49,6 +51,7 @@ impl<T: Item> Queue<T> {
             items: VecDeque::new(),
             bytes: 0,
             limit,
+            items_left_out: 0,
             left_out: BTreeMap::new(),
             waker: None,
             ended,
@@ -77,6 +80,7 @@ impl<T: Item> Queue<T> {
             waiting.items.push_back((item, cost));
             waiting.bytes += cost;
         } else {
+            waiting.items_left_out += 1;
             for Amount { stream, bytes, lines } in amounts {
                 let sum = waiting.left_out.entry(stream);
                 let sum = sum.or_insert(Amount { stream, bytes: 0, lines: 0 });
@@ -116,6 +120,10 @@ impl<T: Item> Queue<T> {
         }
         waiting.waker = Some(context.waker().clone());
         Poll::Pending
+    }
+
+    pub(crate) fn items_left_out(&self) -> u64 {
+        self.lock().items_left_out
     }
 
     pub(crate) fn drop_rest(&self) {

@@ -1,13 +1,14 @@
 //! What the client's thread and its handle share.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lastline_line::{Fold, HostId, Offset, Stream, StreamId, Timestamp};
+use tokio::sync::oneshot;
 
 use crate::account::Account;
 use crate::barrier::Barriers;
-use crate::subscribe::Subscribers;
+use crate::subscribe::{EntryStream, SubscribeOptions, Subscribers};
 
 /// What is known of the client's thread.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,15 @@ pub(crate) struct Interrupted {
     pub(crate) cause: String,
 }
 
+/// Up to where each stream was shown, withheld or lost.
+pub(crate) type Places = Vec<(StreamId, Offset)>;
+
+/// Who wants entries, and to know where they begin.
+pub(crate) struct NewEntries {
+    pub(crate) options: SubscribeOptions,
+    pub(crate) begun: oneshot::Sender<(EntryStream, Places)>,
+}
+
 /// How far everything has come.
 #[derive(Default)]
 pub(crate) struct Progress {
@@ -44,6 +54,10 @@ pub(crate) struct Progress {
     /// Streams that have ended and that barriers may wait for. Only those: of thousands that end one
     /// after the other, each is looked at once.
     pub(crate) to_release: Vec<StreamId>,
+    /// Who wants entries from now on, and to know where that is.
+    pub(crate) new_entries: Vec<NewEntries>,
+    /// Nothing is printed any more.
+    pub(crate) over: bool,
     /// Streams of which nothing more comes than is in the inbox.
     pub(crate) interrupted: VecDeque<Interrupted>,
     /// The time of each host's last heartbeat.
@@ -85,6 +99,28 @@ impl Progress {
 }
 
 impl ClientState {
+    /// Begins what is given to those who want entries, with `unflushed` printed and not counted as
+    /// shown yet. By the one thread that prints, so that nothing is printed meanwhile: what comes
+    /// before the places is in none of their entries, and what comes behind is in one.
+    pub(crate) fn begin_entries(&self, unflushed: &[(StreamId, u64)]) {
+        let mut state = self.state();
+        let new = std::mem::take(&mut state.new_entries);
+        if new.is_empty() {
+            return;
+        }
+        let mut places: BTreeMap<StreamId, Offset> =
+            state.accounts.iter().map(|(stream, account)| (*stream, account.shown())).collect();
+        for (stream, bytes) in unflushed {
+            *places.entry(*stream).or_default() += *bytes;
+        }
+        drop(state);
+        for NewEntries { options, begun } in new {
+            let entries = self.subscribers.entries(&options);
+            // Whoever has gone meanwhile wants none.
+            drop(begun.send((entries, places.clone().into_iter().collect())));
+        }
+    }
+
     pub(crate) fn state(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }

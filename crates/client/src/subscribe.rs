@@ -180,6 +180,11 @@ impl LineStream {
 }
 
 impl EntryStream {
+    /// How many entries were left out so far, those included of which that was not given yet.
+    pub fn left_out(&self) -> u64 {
+        self.0.items_left_out()
+    }
+
     /// The next entry; `None` when no more will come. Cancel-safe.
     pub async fn next(&mut self) -> Option<SubscribedEntry> {
         std::future::poll_fn(|context| self.0.poll_next(context)).await

@@ -98,6 +98,8 @@ impl Worker {
             self.fail(&*panic);
         }
         self.shared.subscribers.end();
+        self.shared.state().over = true;
+        self.shared.begin_entries(&[]);
         self.status.send_modify(|status| status.finished = true);
     }
 
@@ -267,11 +269,14 @@ impl Worker {
     /// Takes a new fold, if there is one, prints what the fold has due, and releases who waits for
     /// streams that have ended.
     fn present(&mut self) {
-        let next = {
+        let (next, wants_entries) = {
             let mut state = self.shared.state();
             self.settling = state.interrupted.len();
-            state.next_fold.take()
+            (state.next_fold.take(), !state.new_entries.is_empty())
         };
+        if wants_entries {
+            self.presenter.console.begin_entries();
+        }
         if let Some(next) = next.filter(|_| self.failed.is_none()) {
             self.presenter.change_fold(next);
         }

@@ -151,13 +151,13 @@ impl Activity {
         let row = self.rows.entry(view.rank).or_default();
         (row.started, row.ended) = (view.started, view.ended);
         row.failed = view.state.failed();
-        (row.counted, row.launch) = (view.bytes, view.launch);
+        (row.counted, row.launch) = (view.bytes, view.launch.or(row.launch));
     }
 
     /// A rank stands like this at the time `now`: what is not in yet is put there.
     fn settle(&mut self, view: &RankView, now: Timestamp) {
         let row = self.rows.entry(view.rank).or_default();
-        if row.launch.is_some() && row.launch != view.launch {
+        if row.launch.is_some() && view.launch.is_some_and(|launch| row.launch != Some(launch)) {
             row.counted = 0;
         }
         let (fresh, counted) = (view.bytes.saturating_sub(row.counted), row.counted);

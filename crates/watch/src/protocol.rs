@@ -140,6 +140,8 @@ pub enum EntryMessage {
     Entry(Box<Entry>),
     /// Here entries are missing, for which this watcher was too slow.
     LeftOut(LeftOut),
+    /// The last: the console shows nothing more. Without it the answer was cut off.
+    End {},
     /// The only one: there is no answer.
     Refused(Refusal),
 }

@@ -76,6 +76,9 @@ fn what_was_told_counts_once() {
         view(6, None, RankState::Running),
         view(9, Some(1), RankState::Running),
         view(10, Some(1), RankState::Exited(Exit::Code(0))),
+        // As a report that was rebuilt has it.
+        view(10, None, RankState::Lost(String::new())),
+        view(10, Some(1), RankState::Lost(String::new())),
         view(4, Some(2), RankState::Running),
     ];
     let mut activity = Activity::new(at(0), 120);

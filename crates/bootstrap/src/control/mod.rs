@@ -5,7 +5,9 @@
 //! [`FlushAnswer`]; `stop 15`, with the number of a signal, whose answer is the line `stopping`; or
 //! one of [`lastline_watch::protocol`], whose answer goes on until the job is over.
 
+mod entries;
 mod requests;
+mod slow;
 mod watching;
 
 use std::io;

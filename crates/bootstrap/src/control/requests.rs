@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
+use super::entries;
 use super::watching::Watching;
 use crate::driver::DriverHandle;
 
@@ -101,6 +102,7 @@ pub(super) async fn answer(
     }
     match request.parse() {
         Ok(Request::Watch) => watching.watch(read, write).await,
+        Ok(Request::Entries) => entries::tell(driver, read, write).await,
         Ok(other) => refuse(&mut write, format!("`{other}` is not answered here")).await,
         Err(error) => refuse(&mut write, error).await,
     }

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use lastline_watch::Snapshot;
 use lastline_watch::protocol::{Hello, Message};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
 
+use super::slow::write_within;
 use crate::driver::DriverHandle;
 use crate::lock;
 
@@ -22,8 +23,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_AT_MOST: Duration = Duration::from_millis(100);
 /// Looking takes at most one part in so many of a core's time.
 const LOOK_SHARE: u32 = 20;
-/// A watcher that takes nothing for so long is let go.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is told to all watchers of a job.
 #[derive(Debug)]
@@ -143,16 +142,4 @@ fn opening(now: &Snapshot) -> Vec<u8> {
 fn events(told: &Snapshot, now: &Snapshot) -> Vec<u8> {
     let changes = told.changes_to(now).into_iter();
     changes.flat_map(|change| Message::Event(change).to_line()).collect()
-}
-
-/// Writes all of it, as long as the peer takes something from time to time.
-async fn write_within(write: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let written = tokio::time::timeout(PATIENCE, write.write(bytes)).await??;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        bytes = &bytes[written..];
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
-use lastline_line::{Control, Fold, StopCause};
+use lastline_line::{Control, Fold, Offset, StopCause, StreamId};
 use lastline_watch::Snapshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -141,6 +141,12 @@ impl DriverHandle {
         drop(self.shared.look.set(look));
     }
 
+    /// The job's id.
+    pub(crate) fn job(&self) -> String {
+        let job = self.shared.record().job.clone();
+        if job.is_empty() { self.shared.about.job().to_owned() } else { job }
+    }
+
     /// Counts what is heard of hosts and ranks.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
@@ -164,6 +170,14 @@ impl DriverHandle {
     /// Every entry from now on, as the fold gives them.
     pub fn entries(&self, options: SubscribeOptions) -> EntryStream {
         self.shared.client().entries(options)
+    }
+
+    /// As [`entries`](Self::entries), and up to where each stream was shown before the first of them.
+    pub(crate) async fn entries_from_here(
+        &self,
+        options: SubscribeOptions,
+    ) -> Option<(EntryStream, Vec<(StreamId, Offset)>)> {
+        self.shared.client().entries_from_here(options).await
     }
 
     /// Waits for the end of the job and its report.

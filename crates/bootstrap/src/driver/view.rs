@@ -41,6 +41,10 @@ impl About {
         let log_dir = plan.files.as_ref().map(|files| files.dir.clone());
         Self { job: plan.job.clone(), log_dir }
     }
+
+    pub(super) fn job(&self) -> &str {
+        &self.job
+    }
 }
 
 /// What is known of the streams of a job.

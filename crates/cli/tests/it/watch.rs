@@ -1,18 +1,23 @@
 //! What whoever looks at a job is told: over its control socket while it runs, from its files
 //! afterwards, each time of a real one.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use lastline_fold::{Ranks, RanksOptions};
 use lastline_jobs::FoundJob;
-use lastline_line::Exit;
-use lastline_watch::{Archives, Change, Next, RankState, Snapshot, Source, snapshot_of};
+use lastline_line::{Exit, Fold, Off, RankSet};
+use lastline_watch::{
+    Archives, Change, Entry, EntrySource, LeftOut, Next, NextEntry, RankState, Snapshot, Source,
+    snapshot_of,
+};
 use serde_json::Value;
 
-use crate::support::{PATIENCE, Place, wait_until};
+use crate::support::{PATIENCE, Place, Running, wait_until};
 
 const COLUMNS: usize = 64;
 
@@ -214,4 +219,164 @@ fn what_is_not_understood_is_refused_in_words() {
     assert_eq!(line(&mut answer)["snapshot"]["job"]["id"], "j");
     run.signal(rustix::process::Signal::TERM);
     run.wait();
+}
+
+/// All that is shown of a job, until it is over.
+#[track_caller]
+fn all_entries(mut source: EntrySource) -> Vec<Entry> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut all = Vec::new();
+    loop {
+        assert!(Instant::now() < deadline, "not in time, after {} entries", all.len());
+        match source.next(Duration::from_millis(200)).unwrap() {
+            NextEntry::Entry(entry) => all.push(*entry),
+            NextEntry::Over { complete } => {
+                assert!(complete, "cut off after {} entries", all.len());
+                return all;
+            }
+            NextEntry::TimedOut => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Two thousand lines at once, and as many again slowly enough that somebody comes meanwhile.
+const TALK: &str =
+    "seq 1 2000; i=2000; until [ -e go ]; do i=$((i + 1)); echo $i; sleep 0.002; done
+echo $i > last-$LASTLINE_RANK";
+
+fn last(place: &Place, rank: u32) -> u64 {
+    fs::read_to_string(place.path(&format!("last-{rank}"))).unwrap().trim().parse().unwrap()
+}
+
+/// A line of the past is folded from the files, a later one is told: each is there once, whenever
+/// somebody comes, and whatever is folded how.
+#[test]
+fn entries_from_the_start_have_every_line_once() {
+    for (mode, folded) in [("off", false), ("ranks", true)] {
+        let place = Place::new();
+        let args = ["run", "--job", "j", "-n", "4", "--fold", mode, "--", "sh", "-c", TALK];
+        let run = place.start(&args);
+        let mut source = open(&place, "j");
+        follow(&mut source, |seen| seen.ledger.shown_bytes > 4 * 8893);
+        let fold = move || -> Box<dyn Fold> {
+            match folded {
+                true => Box::new(Ranks::new(RankSet::first(4), RanksOptions::default())),
+                false => Box::new(Off),
+            }
+        };
+        let open = || {
+            let found = FoundJob::open(&place.job("j")).unwrap();
+            EntrySource::open(found, &socket(&place, "j"), true, Box::new(fold)).unwrap()
+        };
+        let sources: Vec<EntrySource> = (0..4).map(|_| open()).collect();
+        // It has read what was there, and is told the rest.
+        let shown = source.snapshot().ledger.shown_bytes;
+        follow(&mut source, |seen| seen.ledger.shown_bytes > shown + 4000);
+        fs::write(place.path("go"), "").unwrap();
+        for source in sources {
+            check_entries(&place, &all_entries(source), folded);
+        }
+        run.wait().expect(0);
+        // And of the finished job.
+        check_entries(&place, &all_entries(open()), folded);
+    }
+}
+
+#[track_caller]
+fn check_entries(place: &Place, entries: &[Entry], folded: bool) {
+    let mut lines: BTreeMap<u32, u64> = BTreeMap::new();
+    for entry in entries {
+        for member in &entry.members {
+            let seen = lines.entry(member.stream.rank).or_default();
+            *seen += member.lines;
+            if !folded {
+                assert_eq!(entry.text, seen.to_string(), "rank {}", member.stream.rank);
+            }
+        }
+    }
+    let wanted: BTreeMap<u32, u64> = (0..4).map(|rank| (rank, last(place, rank))).collect();
+    assert_eq!(lines, wanted);
+    assert_eq!(entries.iter().any(|entry| entry.folded && entry.ranks.len() == 4), folded);
+}
+
+/// Resident memory at its highest, in bytes.
+fn peak_memory(run: &Running) -> u64 {
+    let status =
+        fs::read_to_string(format!("/proc/{}/status", run.pid().as_raw_nonzero())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() << 10
+}
+
+/// Floods, says that it has, and waits.
+const FLOOD: &str = "seq 1 100000; touch done-$LASTLINE_RANK; until [ -e go ]; do sleep 0.05; done";
+const FLOOD_LINES: u64 = 8 * 100_000;
+const FLOOD_BYTES: u64 = 8 * 588_895;
+
+/// Eight ranks that flood, and this many that watch and read nothing. Gives the job, and the two
+/// answers of each.
+fn flood(place: &Place, stuck: usize) -> (Running, Vec<BufReader<UnixStream>>) {
+    let script = format!("until [ -e begin ]; do sleep 0.01; done; {FLOOD}");
+    let args = ["run", "--job", "j", "-n", "8", "--fold", "off", "--", "sh", "-c", &script];
+    let run = place.start(&args);
+    let answers = ["watch 1", "entries 1"].repeat(stuck).into_iter();
+    let mut answers: Vec<_> = answers.map(|request| ask(place, "j", request)).collect();
+    // The first words; nothing is read from now on.
+    answers.iter_mut().for_each(|answer| drop(line(answer)));
+    fs::write(place.path("begin"), "").unwrap();
+    wait_until("they have flooded", || {
+        (0..8).all(|rank| place.path(&format!("done-{rank}")).exists())
+    });
+    (run, answers)
+}
+
+/// A watcher that reads nothing keeps nobody waiting and costs little; it is told in numbers what it
+/// missed, and then how things stand.
+#[test]
+fn a_watcher_that_never_reads_holds_up_nothing() {
+    const STUCK: usize = 10;
+    let place = Place::new();
+    let (run, answers) = flood(&place, STUCK);
+    let with = peak_memory(&run);
+    let is_everything = |snapshot: &Snapshot| snapshot.ledger.shown_bytes == FLOOD_BYTES;
+    let mut watching = open(&place, "j");
+    follow(&mut watching, is_everything);
+    for (mut answer, request) in answers.into_iter().zip(["watch", "entries"].repeat(STUCK)) {
+        if request == "watch" {
+            let first = line(&mut answer);
+            let mut seen: Snapshot = serde_json::from_value(first["snapshot"].clone()).unwrap();
+            let mut events = 0;
+            while !is_everything(&seen) {
+                let event = line(&mut answer)["event"].clone();
+                seen.apply(serde_json::from_value(event).unwrap());
+                events += 1;
+            }
+            assert!(events < 1000, "what happened meanwhile is one change: {events}");
+        } else {
+            let from = line(&mut answer);
+            assert!(from["from"].is_array(), "{from}");
+            let (mut lines, mut left_out) = (0, 0);
+            while lines + left_out < FLOOD_LINES {
+                let message = line(&mut answer);
+                lines += message["entry"]["lines"].as_u64().unwrap_or_default();
+                if let Ok(missed) = serde_json::from_value::<LeftOut>(message["left_out"].clone()) {
+                    left_out += missed.lines;
+                    assert!(missed.to_string().ends_with("lines) left out"), "{missed}");
+                    assert!(missed.entries > 0 && missed.entries <= missed.lines, "{missed}");
+                }
+            }
+            assert_eq!(lines + left_out, FLOOD_LINES);
+            assert!(left_out > FLOOD_LINES / 2, "only {left_out} were left out");
+        }
+    }
+    fs::write(place.path("go"), "").unwrap();
+    run.wait().expect(0);
+
+    let alone = Place::new();
+    let (run, _) = flood(&alone, 0);
+    let without = peak_memory(&run);
+    fs::write(alone.path("go"), "").unwrap();
+    run.wait().expect(0);
+    let each = with.saturating_sub(without) / STUCK as u64;
+    assert!(each < 4 << 20, "{each} bytes for each: {without} without, {with} with");
 }

@@ -1,5 +1,6 @@
 //! A job's files as an inbox: what a client receives of a job that it did not see.
 
+mod bounded;
 mod tail;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,6 +17,7 @@ use lastline_line::{
     Timestamp,
 };
 
+use self::bounded::Bound;
 use crate::archives::Archives;
 use crate::error::WatchError;
 
@@ -35,6 +37,40 @@ pub struct Wanted {
     pub tail: Option<u64>,
     /// Whether to go on until the job is over.
     pub follow: bool,
+    /// From where each stream is given out; one that is not named from its start.
+    pub from: BTreeMap<StreamId, Offset>,
+    /// Up to where, while the job runs; `None` for all that is there.
+    pub until: Option<Box<dyn AskUntil>>,
+}
+
+impl Default for Wanted {
+    /// All that is there.
+    fn default() -> Self {
+        Self {
+            streams: Box::new(|_| true),
+            tail: None,
+            follow: false,
+            from: BTreeMap::new(),
+            until: None,
+        }
+    }
+}
+
+/// Says up to where a job that runs is given out.
+pub trait AskUntil: Send {
+    /// Up to where each stream is given out next, of which so much was given out already; a stream
+    /// that is not named is not given out. `None` when all that there is is to be given out, since
+    /// the job is over.
+    fn ask(&mut self, given: &BTreeMap<StreamId, Offset>) -> Option<Until>;
+}
+
+/// Up to where a job is given out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Until {
+    /// By stream.
+    pub offsets: BTreeMap<StreamId, Offset>,
+    /// Nothing is given out behind that.
+    pub last: bool,
 }
 
 /// The first error of reading; all else was given out.
@@ -73,6 +109,8 @@ pub struct ArchiveInbox {
     /// Nothing comes but what is ready.
     over: bool,
     unreadable: Unreadable,
+    /// Up to where it is given out now.
+    until: Option<Bound>,
     /// When a running job was looked at last.
     looked: Instant,
     /// When its files were.
@@ -98,20 +136,26 @@ impl ArchiveInbox {
     /// # Errors
     ///
     /// When the files cannot be looked at.
-    pub fn new(archive: Archives, job: FoundJob, wanted: Wanted) -> Result<Self, WatchError> {
+    pub fn new(archive: Archives, job: FoundJob, mut wanted: Wanted) -> Result<Self, WatchError> {
+        let given = std::mem::take(&mut wanted.from);
         let mut inbox = Self {
             archive,
             job,
             wanted,
-            given: BTreeMap::new(),
+            given,
             queue: VecDeque::new(),
             missing: BTreeMap::new(),
             ready: VecDeque::new(),
             over: false,
+            until: None,
             unreadable: Unreadable::default(),
             looked: Instant::now(),
             looked_at_files: Instant::now(),
         };
+        if inbox.wanted.until.is_some() {
+            // It is asked for before anything is given out.
+            return Ok(inbox);
+        }
         let runs = inbox.job_runs();
         inbox.look(runs, true)?;
         if let Some(lines) = inbox.wanted.tail {
@@ -135,10 +179,15 @@ impl ArchiveInbox {
         } else {
             self.archive.refresh_recorded(&self.job)?;
         }
-        let named = |stream: StreamId| !(runs && self.wanted.follow && stream.launch == Launch(0));
+        let goes_on = self.wanted.follow || self.until.is_some();
+        let named = |stream: StreamId| !(runs && goes_on && stream.launch == Launch(0));
         let extents = self.archive.extents_after(&self.given).into_iter();
         let wanted = |extent: &Extent| named(extent.stream) && (self.wanted.streams)(extent.stream);
-        self.queue = extents.filter(wanted).collect();
+        let extents = extents.filter(wanted);
+        self.queue = match &self.until {
+            Some(bound) => extents.filter_map(|extent| bound.clip(extent)).collect(),
+            None => extents.collect(),
+        };
         Ok(())
     }
 
@@ -290,6 +339,12 @@ impl Inbox for ArchiveInbox {
             }
             if self.over {
                 return Received::Closed;
+            }
+            if self.wanted.until.is_some() {
+                if !self.go_on_until(wait) {
+                    return Received::TimedOut;
+                }
+                continue;
             }
             if !self.wanted.follow || self.look_again(wait) {
                 // What the last look has found comes before these.

@@ -1,16 +1,18 @@
 //! `lastline top`: a job in the terminal, live or from its files.
 
 use std::io::{self, IsTerminal as _};
-use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lastline_jobs::{FoundJob, JobState, JobsPlace};
-use lastline_line::{Offset, RankSet, ReadOutcome, Stream, StreamId};
+use lastline_line::{Emit, Fold, Line, Offset, RankSet, ReadOutcome, Stream, StreamId, Timestamp};
 use lastline_top::{App, Feed, Happening, Leaving, OwnLogs, Part};
 use lastline_watch::protocol::{EntryMessage, Message, Refusal};
-use lastline_watch::{Archives, EntrySource, Next, NextEntry, Past, Source, control_path};
+use lastline_watch::{
+    Archives, Entry, EntrySource, Next, NextEntry, Snapshot, Source, control_path,
+};
 
 use crate::folding;
 use crate::values::FoldMode;
@@ -60,16 +62,13 @@ struct JobFeed {
 
 impl Feed for JobFeed {
     fn tell(&mut self, to: &SyncSender<Happening>) {
-        let snapshot = Box::new(self.source.snapshot().clone());
-        if to.send(Happening::Seen(Message::Snapshot(snapshot))).is_err() {
+        let snapshot = self.source.snapshot().clone();
+        if to.send(Happening::Seen(Message::Snapshot(Box::new(snapshot.clone())))).is_err() {
             return;
         }
-        let (job, socket) =
-            (self.source.job().cloned(), control_path(&self.source.snapshot().job.id));
-        let ranks = self.source.snapshot().job.world_size;
-        let entries = to.clone();
+        let (job, entries) = (self.source.job().cloned(), to.clone());
         let thread = std::thread::Builder::new().name("lastline-log".into());
-        let told = thread.spawn(move || tell_entries(job, socket, ranks, &entries));
+        let told = thread.spawn(move || tell_entries(job, &snapshot, &entries));
         if let Err(error) = told {
             say(to, format!("the log is not shown: {error}"));
         }
@@ -99,19 +98,19 @@ fn say(to: &SyncSender<Happening>, words: String) {
     drop(to.send(Happening::Entry(EntryMessage::Refused(Refusal::new(words)))));
 }
 
-fn tell_entries(job: Option<FoundJob>, socket: PathBuf, ranks: u32, to: &SyncSender<Happening>) {
+fn tell_entries(job: Option<FoundJob>, seen: &Snapshot, to: &SyncSender<Happening>) {
+    let socket = control_path(&seen.job.id);
+    let is_unfolded = seen.job.fold.as_deref() == Some("off");
+    let known = job.as_ref().map_or(0, |job| job.info.world_size);
+    let ranks = RankSet::first(seen.job.world_size.max(known));
+    let make_fold = move || folding::fold(FoldMode::Ranks, ranks.clone(), None);
     let opened = match job {
         Some(job) => {
             let is_long = job.state == JobState::Running && job.bytes() > MAX_PAST_BYTES;
-            let ranks = RankSet::first(ranks.max(job.info.world_size));
-            let past = match is_long {
-                true => Past::Left,
-                false => Past::Folded(folding::fold(FoldMode::Ranks, ranks, None)),
-            };
             if is_long {
                 say(to, String::from("what it said before is in its files: `lastline logs`"));
             }
-            EntrySource::open(job, &socket, past)
+            EntrySource::open(job, &socket, !is_long, Box::new(make_fold.clone()))
         }
         None => EntrySource::live(&socket),
     };
@@ -119,18 +118,88 @@ fn tell_entries(job: Option<FoundJob>, socket: PathBuf, ranks: u32, to: &SyncSen
         Ok(entries) => entries,
         Err(error) => return say(to, format!("{:#}", anyhow::Error::new(error))),
     };
+    let mut folding = Refold { fold: is_unfolded.then(make_fold), to };
     loop {
-        let message = match entries.next(LOOK_UP) {
-            Ok(NextEntry::Entry(entry)) => EntryMessage::Entry(entry),
-            Ok(NextEntry::LeftOut(left_out)) => EntryMessage::LeftOut(left_out),
-            Ok(NextEntry::Over { .. }) => return,
-            Ok(_) => continue,
-            Err(error) => return say(to, format!("{:#}", anyhow::Error::new(error))),
+        let (told, sent) = match entries.next(folding.wait()) {
+            Ok(NextEntry::Entry(entry)) => (true, folding.take(entry)),
+            Ok(NextEntry::LeftOut(left_out)) => {
+                (true, folding.send(EntryMessage::LeftOut(left_out)))
+            }
+            Ok(NextEntry::Over { .. }) => (false, folding.finish()),
+            Ok(_) => (true, folding.look()),
+            Err(error) => {
+                say(to, format!("{:#}", anyhow::Error::new(error)));
+                (false, folding.finish())
+            }
         };
-        if to.send(Happening::Entry(message)).is_err() {
+        if !told || sent.is_err() {
             return;
         }
     }
+}
+
+/// Nobody looks any more.
+struct Unseen;
+
+/// Folds lines of a job whose console shows each of them.
+struct Refold<'a> {
+    fold: Option<Box<dyn Fold>>,
+    to: &'a SyncSender<Happening>,
+}
+
+impl Refold<'_> {
+    fn send(&self, message: EntryMessage) -> Result<(), Unseen> {
+        self.to.send(Happening::Entry(message)).map_err(|_| Unseen)
+    }
+
+    fn with_fold(
+        &mut self,
+        work: impl FnOnce(&mut dyn Fold, Timestamp, &mut Emit<'_>),
+    ) -> Result<(), Unseen> {
+        let mut folded = Vec::new();
+        if let Some(fold) = &mut self.fold {
+            work(&mut **fold, now(), &mut |entry| folded.push(Entry::from(&entry)));
+        }
+        folded.into_iter().try_for_each(|entry| self.send(EntryMessage::Entry(Box::new(entry))))
+    }
+
+    fn take(&mut self, entry: Box<Entry>) -> Result<(), Unseen> {
+        let bytes = entry.members.first().map_or(0, |member| member.bytes);
+        if self.fold.is_none() || entry.folded || entry.members.len() != 1 {
+            return self.send(EntryMessage::Entry(entry));
+        }
+        self.with_fold(|fold, now, emit| {
+            let Entry { time, ref text, continuation, partial, redrawn, .. } = *entry;
+            let (stream, start, text) = (entry.first.stream, entry.first.start, text.as_bytes());
+            let line = Line { stream, start, bytes, time, text, continuation, partial, redrawn };
+            fold.push(&line, now, emit);
+        })?;
+        self.look()
+    }
+
+    /// Gives out what has waited long enough.
+    fn look(&mut self) -> Result<(), Unseen> {
+        self.with_fold(|fold, now, emit| {
+            // It is asked again soon, whenever that is.
+            fold.due(now, emit);
+        })
+    }
+
+    fn finish(&mut self) -> Result<(), Unseen> {
+        self.with_fold(|fold, _, emit| fold.finish(emit))
+    }
+
+    /// How long to wait for the next entry.
+    fn wait(&self) -> Duration {
+        if self.fold.is_some() { LOOK_AGAIN } else { LOOK_UP }
+    }
+}
+
+/// The time for folds: by a clock that nobody sets.
+fn now() -> Timestamp {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let passed = START.get_or_init(Instant::now).elapsed();
+    Timestamp(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
 }
 
 /// The files of a job's ranks; none where it has no files.

@@ -235,6 +235,16 @@ impl App {
         self.selected = place.unwrap_or(self.selected);
     }
 
+    /// Opens the log of the rank that failed first, where it says why.
+    pub(crate) fn open_failed(&mut self) {
+        if let Some(failed) = &self.snapshot.first_failure {
+            let (rank, stream) = (failed.failure.rank, failed.failure.last_lines_of);
+            self.select(rank);
+            self.own_stream = stream.unwrap_or(self.own_stream);
+        }
+        self.open(Screen::Rank);
+    }
+
     /// Moves the selection by so many places.
     pub(crate) fn move_by(&mut self, places: isize) {
         let last = self.snapshot.ranks.len().saturating_sub(1);

@@ -206,7 +206,7 @@ impl App {
     fn failure_key(&mut self, code: KeyCode) {
         match (code, steps(code)) {
             (KeyCode::Esc, _) => self.open(Screen::Job),
-            (KeyCode::Enter, _) => self.open(Screen::Rank),
+            (KeyCode::Enter, _) => self.open_failed(),
             (_, Some(Step::Row(rows))) => {
                 self.scrolled = self.scrolled.saturating_add_signed(rows);
             }

@@ -163,7 +163,8 @@ impl Log {
         self.shown.iter().filter_map(move |number| self.items.get(at(number)?))
     }
 
-    /// The last rows that others than `rank` said within `around` of a time, `most` at most.
+    /// What others than `rank` said within `around` of a time: the rows nearest to it, `most` at most,
+    /// in their order.
     pub(crate) fn around(
         &self,
         time: Timestamp,
@@ -171,16 +172,22 @@ impl Log {
         rank: u32,
         most: usize,
     ) -> Vec<Row> {
-        let near = |entry: &Entry| {
-            entry.time.since(time).max(time.since(entry.time)) <= around
-                && entry.ranks.iter().any(|other| other != rank)
-        };
-        let near = self.items.iter().filter(|item| match item {
-            Item::Entry { entry, .. } => near(entry),
-            Item::Note(_) => false,
-        });
-        let mut rows: Vec<Row> = near.flat_map(rows_of).collect();
-        rows.drain(..rows.len().saturating_sub(most));
+        let distance = |entry: &Entry| entry.time.since(time).max(time.since(entry.time));
+        let mut near: Vec<(Duration, usize, &Item)> = (0..)
+            .zip(&self.items)
+            .filter_map(|(place, item)| match item {
+                Item::Entry { entry, .. } if entry.ranks.iter().any(|other| other != rank) => {
+                    Some((distance(entry), place, item))
+                }
+                _ => None,
+            })
+            .filter(|(distance, ..)| *distance <= around)
+            .collect();
+        near.sort_by_key(|(distance, place, _)| (*distance, *place));
+        near.truncate(most);
+        near.sort_by_key(|(_, place, _)| *place);
+        let mut rows: Vec<Row> = near.into_iter().flat_map(|(.., item)| rows_of(item)).collect();
+        rows.truncate(most);
         rows
     }
 

@@ -38,6 +38,12 @@ pub(crate) enum Command {
     Logs(LogsOptions),
     /// Fold lines that another tool has labelled, as `dshbak -c` does and more
     Fold(FilterOptions),
+    /// Look at a job in the terminal: its ranks, its folded log, its first failure
+    #[command(after_help = "Examples:\n  lastline top\n  lastline top 20261123-141503-k3f9")]
+    Top {
+        /// The job's id, or a directory [default: the latest job]
+        job: Option<String>,
+    },
     /// List the jobs that are there
     #[command(after_help = "Example:\n  lastline jobs | tail -5")]
     Jobs,
@@ -88,6 +94,7 @@ pub(crate) enum Command {
 const COMMANDS: [&str; 12] = [
     "run",
     "attach",
+    "top",
     "stop",
     "logs",
     "fold",
@@ -253,6 +260,10 @@ pub(crate) struct RunOptions {
     /// Where the report is written [default: report.json in the log directory]
     #[arg(long, value_name = "FILE", env = "LASTLINE_RUN_REPORT")]
     pub(crate) report: Option<PathBuf>,
+    /// Inside a view of the job, as `lastline top` has it; when it is left the job goes on to the
+    /// console, or is stopped
+    #[arg(long, env = "LASTLINE_RUN_VIEW", value_parser = flag(), conflicts_with = "via")]
+    pub(crate) view: bool,
     /// No summary at the end
     #[arg(long, env = "LASTLINE_RUN_QUIET", value_parser = flag())]
     pub(crate) quiet: bool,

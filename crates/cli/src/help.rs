@@ -22,6 +22,7 @@ const HEADINGS: [(&str, &[&str]); 6] = [
             "color",
             "sanitize",
             "silent_after",
+            "view",
             "quiet",
         ],
     ),

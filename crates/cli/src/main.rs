@@ -19,9 +19,11 @@ mod runtime;
 mod serve;
 mod signals;
 mod summary;
+mod top;
 mod units;
 mod values;
 mod via;
+mod view;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Stop(options) => via::stop::stop(&options),
         Command::Logs(options) => logs::logs(&options),
         Command::Fold(options) => filter::fold(&options),
+        Command::Top { job } => top::top(job.as_deref()),
         Command::Jobs => jobs::jobs(),
         Command::Flush { job, via } => jobs::flush(&job, via.as_ref()),
         Command::Report { job, html: Some(file) } => serve::picture(job.as_deref(), &file),

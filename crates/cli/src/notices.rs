@@ -35,6 +35,10 @@ static QUEUE: OnceLock<SyncSender<Word>> = OnceLock::new();
 static MID_LINE: LazyLock<Arc<Mutex<bool>>> = LazyLock::new(Arc::default);
 /// What is drawn below the lines, where stderr is a terminal on which something is.
 static AREA: OnceLock<Area> = OnceLock::new();
+/// What is said while somebody else has the terminal.
+static HELD: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+/// So much of that is kept, in bytes; what comes beyond it is not said.
+const HELD_BYTES: usize = 64 << 10;
 /// How long a terminal may take to have what is drawn wiped.
 const WIPING: Duration = Duration::from_millis(200);
 
@@ -68,8 +72,27 @@ fn write_words(words: &Receiver<Word>) {
     }
 }
 
+/// Keeps what is said until [`release`]: somebody else has the terminal.
+pub(crate) fn hold() {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default();
+}
+
+/// Says what was held, and from now on everything at once.
+pub(crate) fn release() {
+    let held = HELD.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(held) = held.filter(|held| !held.is_empty()) {
+        put(held);
+    }
+}
+
 /// Writes on a line of its own.
 fn write(text: &[u8]) {
+    if let Some(held) = &mut *HELD.lock().unwrap_or_else(PoisonError::into_inner) {
+        if held.len() + text.len() <= HELD_BYTES {
+            held.extend_from_slice(text);
+        }
+        return;
+    }
     let mut mid_line = MID_LINE.lock().unwrap_or_else(PoisonError::into_inner);
     let newline: &[u8] = if std::mem::take(&mut *mid_line) { b"\n" } else { b"" };
     let text = [newline, text].concat();

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use lastline_bootstrap::{
     Console, Files, LoggingMesh, Plan, SpawnError, TerminalSize, control_path,
 };
-use lastline_client::{Labels, Template};
+use lastline_client::{Labels, Printer, Template};
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, Report, Retention, check_job_id, new_job_id};
 use lastline_line::RankSet;
 
@@ -19,7 +19,10 @@ use crate::own_terminal::Raw;
 use crate::signals::{Signals, Steered};
 use crate::summary::Above;
 use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
-use crate::{advice, console, exit, folding, mpi, notices, own_terminal, runtime, summary, via};
+use crate::view::{BehindView, Up};
+use crate::{
+    advice, console, exit, folding, mpi, notices, own_terminal, runtime, summary, via, view,
+};
 
 /// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
 /// is better told than kept.
@@ -30,6 +33,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     if let Some(url) = options.place.via.clone() {
         return via::run(options, &url);
     }
+    let up = view::wanted(&options)?;
     let job = options.job.clone().unwrap_or_else(new_job_id);
     check_job_id(&job)?;
     let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
@@ -49,7 +53,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         true => Above::OneRank { stdout: console::are_one() },
         false => Above::Other,
     };
-    let driven = runtime.block_on(drive(options, job, dir.as_ref()));
+    let driven = runtime.block_on(drive(options, job, dir.as_ref(), up));
     notices::end_drawing();
     let report = match driven {
         Err(error) if error.is::<SpawnError>() && !ran(&error) => {
@@ -140,6 +144,7 @@ async fn drive(
     options: RunOptions,
     job: String,
     dir: Option<&JobDir>,
+    up: Option<Up>,
 ) -> anyhow::Result<Arc<Report>> {
     let labels = Labels::default();
     let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
@@ -160,7 +165,11 @@ async fn drive(
         |dir| format!("every line is in {}", dir.path().display()),
     );
     let note = format!("similar lines are folded; {place}");
-    let printer = Box::new(folding::NoteFirstFold::new(printer, note));
+    let printer = folding::NoteFirstFold::new(printer, note);
+    let printer: Box<dyn Printer> = match up.clone() {
+        Some(up) => Box::new(BehindView { printer, up }),
+        None => Box::new(printer),
+    };
     let ranks = options.show.clone().unwrap_or_else(|| RankSet::first(options.procs));
     let fold = folding::fold(mode, ranks, options.fold_window);
     let console = Console { fold, printer, labels, raw_partials };
@@ -176,9 +185,18 @@ async fn drive(
     let mesh = LoggingMesh::spawn(plan, console)?;
     signals.listen(Steered::Mesh(mesh.clone()), grace, size);
     if let Some(dir) = dir {
-        register_within(DIR_PATIENCE, job, dir.path().to_owned()).await;
+        register_within(DIR_PATIENCE, job.clone(), dir.path().to_owned()).await;
     }
-    Ok(mesh.wait().await?)
+    let shown = up.map(|up| view::show(job, mesh.clone(), up)).transpose()?;
+    let report = mesh.wait().await;
+    // The end of the job is not the end of looking at it.
+    if let Some(shown) = shown
+        && shown.await.is_err()
+    {
+        notices::release();
+        tracing::warn!("the view ended in disorder");
+    }
+    Ok(report?)
 }
 
 /// How large ranks' terminals are to be, whenever it is asked.

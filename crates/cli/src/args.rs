@@ -91,7 +91,7 @@ pub(crate) enum Command {
 }
 
 /// Those that have a man page.
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 13] = [
     "run",
     "attach",
     "top",

@@ -76,8 +76,8 @@ impl Feed for JobFeed {
             let sent = match self.source.next(LOOK_UP) {
                 Ok(Next::Changed(changes)) => changes
                     .into_iter()
-                    .try_for_each(|change| to.send(Happening::Seen(Message::Event(change)))),
-                Ok(Next::TimedOut) => Ok(()),
+                    .all(|change| to.send(Happening::Seen(Message::Event(change))).is_ok()),
+                Ok(Next::TimedOut) => true,
                 Ok(Next::Over) => return,
                 Err(error) => {
                     let why = format!("{:#}", anyhow::Error::new(error));
@@ -85,7 +85,7 @@ impl Feed for JobFeed {
                     return;
                 }
             };
-            if sent.is_err() {
+            if !sent {
                 return;
             }
         }
@@ -227,8 +227,8 @@ impl JobLogs {
 
     /// The last start of a rank that has said something there.
     fn stream(&self, rank: u32, stream: Stream) -> Option<StreamId> {
-        let all = self.archives.as_ref()?.streams().into_iter();
-        all.filter(|id| id.rank == rank && id.stream == stream).next_back()
+        let mut all = self.archives.as_ref()?.streams().into_iter();
+        all.rfind(|id| id.rank == rank && id.stream == stream)
     }
 }
 

@@ -84,6 +84,12 @@ pub(crate) fn read(logs: &mut dyn OwnLogs, want: &Want) -> Window {
     Window { rank: want.rank, stream: want.stream, lines, length, at_end: below == 0, error }
 }
 
+/// What there is from a byte on.
+enum Found {
+    Bytes(Vec<u8>),
+    Missing { to: u64, cause: String },
+}
+
 struct File<'a> {
     logs: &'a mut dyn OwnLogs,
     rank: u32,
@@ -93,7 +99,7 @@ struct File<'a> {
 
 impl File<'_> {
     /// The bytes of a range, or what is missing at its start.
-    fn part(&mut self, from: u64, to: u64) -> io::Result<(Vec<u8>, Option<(u64, String)>)> {
+    fn part(&mut self, from: u64, to: u64) -> io::Result<Found> {
         let bytes = usize::try_from(to.saturating_sub(from).min(READ_BYTES)).unwrap_or(0);
         let (mut buffer, mut filled) = (vec![0; bytes], 0);
         while filled < buffer.len() {
@@ -102,13 +108,13 @@ impl File<'_> {
                 Part::Bytes(0) => break,
                 Part::Bytes(more) => filled += more,
                 Part::Missing { to, cause } if filled == 0 => {
-                    return Ok((Vec::new(), Some((to.max(from + 1), cause))));
+                    return Ok(Found::Missing { to: to.max(from + 1), cause });
                 }
                 Part::Missing { .. } => break,
             }
         }
         buffer.truncate(filled);
-        Ok((buffer, None))
+        Ok(Found::Bytes(buffer))
     }
 
     /// So many lines from a byte on.
@@ -118,15 +124,15 @@ impl File<'_> {
             if lines.len() >= rows || at >= self.length {
                 break;
             }
-            let (bytes, missing) = self.part(at, self.length)?;
-            if let Some((to, cause)) = missing {
-                lines.push(missing_line(at, to, &cause));
-                at = to;
-                continue;
-            }
-            if bytes.is_empty() {
-                break;
-            }
+            let bytes = match self.part(at, self.length)? {
+                Found::Bytes(bytes) if bytes.is_empty() => break,
+                Found::Bytes(bytes) => bytes,
+                Found::Missing { to, cause } => {
+                    lines.push(missing_line(at, to, &cause));
+                    at = to;
+                    continue;
+                }
+            };
             let is_last = at + bytes.len() as u64 >= self.length;
             let read = split(at, &bytes, is_last || bytes.len() < READ_BYTES as usize);
             at = read.1;
@@ -147,16 +153,16 @@ impl File<'_> {
             let mut read = Vec::new();
             let mut at = from;
             while at < end {
-                let (bytes, missing) = self.part(at, end)?;
-                if let Some((to, cause)) = missing {
-                    read.push(missing_line(at, to.min(end), &cause));
-                    at = to.min(end);
-                } else if bytes.is_empty() {
-                    break;
-                } else {
-                    let (more, _) = split(at, &bytes, true);
-                    at += bytes.len() as u64;
-                    read.extend(more);
+                match self.part(at, end)? {
+                    Found::Bytes(bytes) if bytes.is_empty() => break,
+                    Found::Bytes(bytes) => {
+                        read.extend(split(at, &bytes, true).0);
+                        at += bytes.len() as u64;
+                    }
+                    Found::Missing { to, cause } => {
+                        read.push(missing_line(at, to.min(end), &cause));
+                        at = to.min(end);
+                    }
                 }
             }
             // The first one may be the end of a longer line: it is read with what is before it.

@@ -32,6 +32,8 @@ mod stdin;
 mod stopping;
 mod stuck;
 mod support;
+mod top;
+mod typed;
 mod typing;
 mod usage;
 mod via;

@@ -1,93 +1,18 @@
 //! Lastline in a terminal, with somebody who types into its one rank.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::AsFd as _;
 
 use lastline_line::Exit;
-use lastline_spawn::{
-    Output, Process, ProcessOptions, ProcessSpawner, RankSpec, Spawner as _, TerminalSize,
-};
-use rustix::termios::LocalModes;
+use lastline_spawn::TerminalSize;
 
-use crate::support::{PATIENCE, Place, rank, report, wait_until};
-
-/// Lastline in a terminal of its own, its stdin, stdout and stderr.
-struct Typed {
-    process: Arc<dyn Process>,
-    /// Keeps the terminal from being hung up.
-    slave: OwnedFd,
-    keys: File,
-    seen: Arc<Mutex<Vec<u8>>>,
-    /// Who starts it has to live as long.
-    _spawner: ProcessSpawner,
-}
+use crate::support::{Place, rank, report, wait_until};
+use crate::typed::Typed;
 
 const SIZE: TerminalSize = TerminalSize { rows: 30, columns: 100 };
-
-impl Typed {
-    fn start(place: &Place, args: &[&str]) -> Self {
-        let mut options = ProcessOptions::default();
-        options.guardian = false;
-        let mut spawner = ProcessSpawner::new(options).unwrap();
-        let words = [env!("CARGO_BIN_EXE_lastline")].iter().chain(args).map(OsString::from);
-        let mut spec = RankSpec::new(0, words.collect());
-        spec.workdir = Some(place.path(""));
-        let own = ["state", "run"].map(|name| Some(place.path(name).into_os_string()));
-        let [state, run] = own;
-        spec.env = vec![("XDG_STATE_HOME".into(), state), ("XDG_RUNTIME_DIR".into(), run)];
-        spec.env.push(("TERM".into(), Some("dumb".into())));
-        (spec.terminal, spec.stdin_is_terminal, spec.echo) = (Some(SIZE), true, true);
-        let spawned = spawner.spawn(spec).unwrap();
-        let Output::Terminal { master, slave } = spawned.output else {
-            panic!("a terminal was asked for")
-        };
-        let (keys, mut screen) = (File::from(master.try_clone().unwrap()), File::from(master));
-        let seen = Arc::<Mutex<Vec<u8>>>::default();
-        let shown = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(bytes @ 1..) = screen.read(&mut buffer) {
-                shown.lock().unwrap().extend_from_slice(&buffer[..bytes]);
-            }
-        });
-        Self { process: spawned.process, slave, keys, seen, _spawner: spawner }
-    }
-
-    fn seen(&self) -> String {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&seen).replace('\r', "")
-    }
-
-    #[track_caller]
-    fn expect(&self, text: &str) {
-        wait_until(&format!("{text:?} is shown"), || self.seen().contains(text));
-    }
-
-    fn keys(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// Whether it echoes, reads by lines, and makes signals of keys.
-    fn modes(&self) -> [bool; 3] {
-        let modes = rustix::termios::tcgetattr(&self.slave).unwrap().local_modes;
-        [LocalModes::ECHO, LocalModes::ICANON, LocalModes::ISIG].map(|mode| modes.contains(mode))
-    }
-
-    #[track_caller]
-    fn wait(&self) -> Exit {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let ended = async { tokio::time::timeout(PATIENCE, self.process.wait()).await };
-        runtime.block_on(ended).unwrap_or_else(|_| panic!("{}", self.seen()))
-    }
-}
-
 const TYPED: [&str; 7] = ["run", "--job", "j", "--pty", "--stdin", "rank0", "--"];
 
 fn start(place: &Place, command: &[&str]) -> Typed {
-    Typed::start(place, &[&TYPED[..], command].concat())
+    Typed::start(place, SIZE, &[&TYPED[..], command].concat())
 }
 
 #[test]
@@ -183,7 +108,7 @@ fn beside_a_prefix_a_terminal_is_narrower_and_of_several_ranks_the_first_is_type
     let script = "stty size </dev/tty; [ $RANK = 0 ] && read line && echo got $line; [ -t 0 ]; \
         echo tty $?";
     let args = ["run", "-n", "2", "--fold", "off", "--color", "never", "--pty", "--stdin", "rank0"];
-    let mut typed = Typed::start(&place, &[&args[..], &["--", "sh", "-c", script]].concat());
+    let mut typed = Typed::start(&place, SIZE, &[&args[..], &["--", "sh", "-c", script]].concat());
     for shown in ["[0] 30 96\n", "[1] 30 96\n", "[1] tty 1\n"] {
         typed.expect(shown);
     }

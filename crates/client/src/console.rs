@@ -135,8 +135,7 @@ impl Console {
 
     pub(crate) fn print_block(&mut self, block: &Block<'_>) {
         if self.shared.subscribers.want_entries() {
-            let lines = block.lines().map(Entry::Line);
-            lines.for_each(|line| self.shared.subscribers.offer_entry(&line));
+            self.shared.subscribers.offer_block(block);
         }
         self.turn_to(block.stream.stream);
         if block.bytes.len() >= LARGE_BLOCK_BYTES {

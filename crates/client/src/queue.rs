@@ -20,6 +20,20 @@ pub(crate) struct Amount {
     pub(crate) lines: u64,
 }
 
+/// Items for any number of queues, of which each takes as many as it has room for, from the first.
+///
+/// Nothing is made that no queue has room for: whoever floods does not pay for who is slow.
+pub(crate) trait Offered<T> {
+    /// For the next queue, from the first item again.
+    fn begin(&mut self);
+    /// How large the text of the next item is, at least; none after the last.
+    fn text_bytes(&mut self) -> Option<usize>;
+    /// The next item, and how large it is without what every item takes.
+    fn take(&mut self) -> (T, usize);
+    /// What is left, stream by stream, and how many items that is.
+    fn rest(&mut self, add: &mut dyn FnMut(Amount)) -> u64;
+}
+
 /// An item that can say what was left out.
 pub(crate) trait Item: Sized {
     fn left_out(amount: Amount) -> Self;
@@ -27,11 +41,14 @@ pub(crate) trait Item: Sized {
 
 #[derive(Debug)]
 struct Waiting<T> {
-    items: VecDeque<(T, usize)>,
+    /// Each with what it takes, in bytes, and how many items that were left out are told of with it.
+    items: VecDeque<(T, usize, u64)>,
     bytes: usize,
     limit: usize,
-    /// How many items found no room, ever.
+    /// How many items found no room since the last item.
     items_left_out: u64,
+    /// How many of those that found no room were told of.
+    told_left_out: u64,
     /// What found no room since the last item; it goes before the next one.
     left_out: BTreeMap<StreamId, Amount>,
     waker: Option<Waker>,
@@ -52,6 +69,7 @@ impl<T: Item> Queue<T> {
             bytes: 0,
             limit,
             items_left_out: 0,
+            told_left_out: 0,
             left_out: BTreeMap::new(),
             waker: None,
             ended,
@@ -63,31 +81,31 @@ impl<T: Item> Queue<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues `item`, or counts what it stands for. False when nobody asks any more.
-    pub(crate) fn offer(
-        &self,
-        item: T,
-        text_bytes: usize,
-        amounts: impl Iterator<Item = Amount>,
-    ) -> bool {
+    /// Queues what `offered` has, as far as there is room, and counts the rest. False when nobody
+    /// asks any more.
+    pub(crate) fn offer(&self, offered: &mut impl Offered<T>) -> bool {
         let mut waiting = self.lock();
         if waiting.dropped {
             return false;
         }
-        let cost = text_bytes + ITEM_BYTES;
-        if waiting.bytes + cost <= waiting.limit || waiting.items.is_empty() {
-            waiting.say_left_out();
-            waiting.items.push_back((item, cost));
-            waiting.bytes += cost;
-        } else {
-            waiting.items_left_out += 1;
-            for Amount { stream, bytes, lines } in amounts {
-                let sum = waiting.left_out.entry(stream);
-                let sum = sum.or_insert(Amount { stream, bytes: 0, lines: 0 });
-                sum.bytes += bytes;
-                sum.lines += lines;
+        offered.begin();
+        while let Some(least) = offered.text_bytes() {
+            let has_room = waiting.bytes + least + ITEM_BYTES <= waiting.limit;
+            if !has_room && !waiting.items.is_empty() {
+                break;
             }
+            let (item, text_bytes) = offered.take();
+            let cost = text_bytes + ITEM_BYTES;
+            waiting.say_left_out();
+            waiting.items.push_back((item, cost, 0));
+            waiting.bytes += cost;
         }
+        waiting.items_left_out += offered.rest(&mut |Amount { stream, bytes, lines }| {
+            let sum = waiting.left_out.entry(stream);
+            let sum = sum.or_insert(Amount { stream, bytes: 0, lines: 0 });
+            sum.bytes += bytes;
+            sum.lines += lines;
+        });
         let waker = waiting.waker.take();
         drop(waiting);
         if let Some(waker) = waker {
@@ -111,8 +129,9 @@ impl<T: Item> Queue<T> {
         if waiting.items.is_empty() {
             waiting.say_left_out();
         }
-        if let Some((item, cost)) = waiting.items.pop_front() {
+        if let Some((item, cost, left_out)) = waiting.items.pop_front() {
             waiting.bytes -= cost;
+            waiting.told_left_out += left_out;
             return Poll::Ready(Some(item));
         }
         if waiting.ended {
@@ -122,8 +141,8 @@ impl<T: Item> Queue<T> {
         Poll::Pending
     }
 
-    pub(crate) fn items_left_out(&self) -> u64 {
-        self.lock().items_left_out
+    pub(crate) fn told_left_out(&self) -> u64 {
+        self.lock().told_left_out
     }
 
     pub(crate) fn drop_rest(&self) {
@@ -137,7 +156,12 @@ impl<T: Item> Queue<T> {
 impl<T: Item> Waiting<T> {
     fn say_left_out(&mut self) {
         let left_out = std::mem::take(&mut self.left_out);
-        self.items.extend(left_out.into_values().map(|amount| (T::left_out(amount), 0)));
+        self.items.extend(left_out.into_values().map(|amount| (T::left_out(amount), 0, 0)));
+        // The last of them tells of all.
+        let items = std::mem::take(&mut self.items_left_out);
+        if let Some(last) = self.items.back_mut() {
+            last.2 += items;
+        }
     }
 }
 
@@ -171,10 +195,10 @@ impl<T: Item> Queues<T> {
         self.any.load(Ordering::Relaxed)
     }
 
-    /// Offers an item to each subscriber, and forgets those that are gone.
-    pub(crate) fn offer(&self, mut to: impl FnMut(&Queue<T>) -> bool) {
+    /// Offers items to each subscriber, and forgets those that are gone.
+    pub(crate) fn offer(&self, offered: &mut impl Offered<T>) {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.0.retain(|queue| to(queue));
+        queues.0.retain(|queue| queue.offer(offered));
         self.any.store(!queues.0.is_empty(), Ordering::Relaxed);
     }
 

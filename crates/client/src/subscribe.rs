@@ -3,6 +3,8 @@
 //! A subscriber has a queue bounded in bytes. The client never waits for it: what finds no room is
 //! counted, stream by stream, and the sums stand in the queue where the lines would have stood.
 
+mod offered;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,7 +13,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use lastline_line::{Entry, Offset, StreamId, Timestamp};
 
+use self::offered::{BlockLines, OneEntry, OneLine};
 use crate::entry::OwnedEntry;
+use crate::printer::Block;
 use crate::queue::{Amount, Item, Queue, Queues};
 
 /// How a subscriber is served.
@@ -118,38 +122,16 @@ impl Subscribers {
     }
 
     pub(crate) fn offer_line(&self, line: &SubscribedLine) {
-        let newline = u64::from(!line.partial);
-        let bytes = line.bytes.len() as u64 + newline;
-        let amount = Amount { stream: line.stream, bytes, lines: 1 };
-        self.lines.offer(|queue| {
-            let item = Subscribed::Line(line.clone());
-            queue.offer(item, line.bytes.len(), [amount].into_iter())
-        });
+        self.lines.offer(&mut OneLine { line, given: false });
     }
 
     pub(crate) fn offer_entry(&self, entry: &Entry<'_>) {
-        let owned = OwnedEntry::from(entry);
-        let text_bytes = match &owned {
-            OwnedEntry::Line(line) => line.text.len(),
-            OwnedEntry::Folded(folded) => {
-                folded.text.len() + size_of_val(&*folded.members) + size_of_val(&*folded.fields)
-            }
-        };
-        let amounts: Vec<Amount> = match entry {
-            Entry::Line(line) => vec![Amount { stream: line.stream, bytes: line.bytes, lines: 1 }],
-            Entry::Folded(folded) => {
-                let of = |m: &lastline_line::Member| Amount {
-                    stream: m.stream,
-                    bytes: m.bytes,
-                    lines: m.lines,
-                };
-                folded.members.iter().map(of).collect()
-            }
-        };
-        self.entries.offer(|queue| {
-            let item = SubscribedEntry::Entry(owned.clone());
-            queue.offer(item, text_bytes, amounts.iter().copied())
-        });
+        self.entries.offer(&mut OneEntry { entry, made: None, given: false });
+    }
+
+    /// The lines of a block, each an entry.
+    pub(crate) fn offer_block(&self, block: &Block<'_>) {
+        self.entries.offer(&mut BlockLines { block: *block, rest: block.bytes, next: None });
     }
 
     /// No entry comes any more.
@@ -180,9 +162,10 @@ impl LineStream {
 }
 
 impl EntryStream {
-    /// How many entries were left out so far, those included of which that was not given yet.
+    /// How many entries those were, all together, that were given as left out: an entry of several
+    /// streams is left out of each.
     pub fn left_out(&self) -> u64 {
-        self.0.items_left_out()
+        self.0.told_left_out()
     }
 
     /// The next entry; `None` when no more will come. Cancel-safe.

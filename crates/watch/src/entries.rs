@@ -16,6 +16,7 @@ use crate::archives::Archives;
 use crate::connection::{Came, Connection};
 use crate::entry::{Entry, LeftOut};
 use crate::error::WatchError;
+use crate::places::{Places, keeps_order};
 use crate::protocol::{EntryMessage, Request};
 
 /// How many entries wait for whoever asks; a job that runs waits for none, and leaves out others.
@@ -185,11 +186,12 @@ fn fold_files(
     fold: Box<dyn Fold>,
     tell: &Tell,
 ) -> Result<(), WatchError> {
+    let places = keeps_order(fold.name()).then(|| Places::new(wanted.from.clone()));
     let inbox = ArchiveInbox::new(archives, job, wanted)?;
     let unreadable = inbox.unreadable();
     let mut options = Options::default();
     options.print_only = true;
-    let printer = Box::new(Teller(tell.clone()));
+    let printer = Box::new(Teller { tell: tell.clone(), places });
     let client = Client::start(inbox, fold, printer, options)
         .map_err(|source| WatchError::Connection { source })?;
     // Who does not want it any more is the only one who refuses an entry.
@@ -336,13 +338,19 @@ fn parse(line: &str) -> Result<Option<EntryMessage>, WatchError> {
 }
 
 /// Hands entries to whoever asks, and waits for them.
-struct Teller(Tell);
+struct Teller {
+    tell: Tell,
+    /// Where lines stand, where that can be told.
+    places: Option<Places>,
+}
 
 impl Printer for Teller {
     fn print(&mut self, entry: &Printed<'_>) -> Result<(), PrintError> {
         let gone =
             |_| PrintError { output: Stream::Stdout, source: io::ErrorKind::BrokenPipe.into() };
-        self.0.send(Ok(NextEntry::Entry(Box::new(Entry::from(entry))))).map_err(gone)
+        let mut entry = Box::new(Entry::from(entry));
+        self.places.iter_mut().for_each(|places| places.place(&mut entry));
+        self.tell.send(Ok(NextEntry::Entry(entry))).map_err(gone)
     }
 
     fn flush(&mut self) -> Result<(), PrintError> {

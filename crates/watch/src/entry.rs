@@ -74,8 +74,8 @@ pub struct EntryMember {
     pub lines: u64,
     /// How many of its bytes.
     pub bytes: u64,
-    /// From the start of the first of them to the end of the last, where that is known. Other
-    /// lines may stand between them.
+    /// From the start of the first of them to the end of the last, where the fold keeps the order of
+    /// a stream's lines: nothing else stands between them, but for what was drawn over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub span: Option<Span>,
 }
@@ -135,7 +135,7 @@ pub struct EntryField {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LeftOut {
-    /// How many entries; what is left out of one stream at a time counts once.
+    /// How many entries.
     pub entries: u64,
     /// How many lines of ranks those stood for.
     pub lines: u64,

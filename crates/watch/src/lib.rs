@@ -35,6 +35,7 @@ mod entries;
 mod entry;
 mod error;
 mod files;
+mod places;
 pub mod protocol;
 mod rank;
 mod snapshot;
@@ -50,6 +51,7 @@ pub use entry::{Entry, EntryField, EntryMember, LeftOut, Outlying, Place, RankVa
 pub use error::WatchError;
 pub use files::{activity_of, of_report, snapshot_of};
 pub use lastline_jobs::{BarrierReport, FirstFailure};
+pub use places::{Places, keeps_order};
 pub use rank::{LAST_LINE_BYTES, RankState, RankView, cut_line};
 pub use snapshot::{
     BarriersView, EndView, FailureView, GapSide, GapView, JobView, LedgerView, MAX_GAPS,
@@ -57,3 +59,8 @@ pub use snapshot::{
 };
 pub use socket::control_path;
 pub use source::{Next, Source};
+
+// The program of the README runs with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

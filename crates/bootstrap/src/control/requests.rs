@@ -102,7 +102,7 @@ pub(super) async fn answer(
     }
     match request.parse() {
         Ok(Request::Watch) => watching.watch(read, write).await,
-        Ok(Request::Entries) => entries::tell(driver, read, write).await,
+        Ok(Request::Entries) => entries::tell(driver, watching.turns(), read, write).await,
         Ok(other) => refuse(&mut write, format!("`{other}` is not answered here")).await,
         Err(error) => refuse(&mut write, error).await,
     }

@@ -13,6 +13,7 @@ use lastline_watch::protocol::{Hello, Message};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::watch;
 
+use super::entries::Turns;
 use super::slow::write_within;
 use crate::driver::DriverHandle;
 use crate::lock;
@@ -26,7 +27,10 @@ const LOOK_SHARE: u32 = 20;
 
 /// What is told to all watchers of a job.
 #[derive(Debug)]
-pub(super) struct Watching(Arc<Looking>);
+pub(super) struct Watching {
+    looking: Arc<Looking>,
+    turns: Turns,
+}
 
 #[derive(Debug)]
 struct Looking {
@@ -40,7 +44,13 @@ struct Looking {
 impl Watching {
     pub(super) fn new(driver: DriverHandle) -> Self {
         let looks = Mutex::new(false);
-        Self(Arc::new(Looking { driver, seen: watch::Sender::new(None), looks }))
+        let looking = Looking { driver, seen: watch::Sender::new(None), looks };
+        Self { looking: Arc::new(looking), turns: Turns::default() }
+    }
+
+    /// Who tells entries.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Tells one watcher, until the job is over, or it goes.
@@ -49,7 +59,7 @@ impl Watching {
         mut read: impl AsyncRead + Unpin,
         mut write: impl AsyncWrite + Unpin,
     ) -> io::Result<()> {
-        let mut seen = self.0.subscribe();
+        let mut seen = self.looking.subscribe();
         let mut told: Option<Arc<Snapshot>> = None;
         let mut ignored = [0; 64];
         loop {

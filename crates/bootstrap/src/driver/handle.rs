@@ -147,6 +147,11 @@ impl DriverHandle {
         if job.is_empty() { self.shared.about.job().to_owned() } else { job }
     }
 
+    /// What the fold is called that is used now.
+    pub(crate) fn fold(&self) -> &'static str {
+        *crate::lock(&self.shared.fold)
+    }
+
     /// Counts what is heard of hosts and ranks.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lastline_fold::{Ranks, RanksOptions};
 use lastline_jobs::FoundJob;
-use lastline_line::{Exit, Fold, Off, RankSet};
+use lastline_line::{Exit, Fold, Off, Offset, RankSet};
 use lastline_watch::{
     Archives, Change, Entry, EntrySource, LeftOut, Next, NextEntry, RankState, Snapshot, Source,
     snapshot_of,
@@ -286,10 +286,16 @@ fn entries_from_the_start_have_every_line_once() {
 #[track_caller]
 fn check_entries(place: &Place, entries: &[Entry], folded: bool) {
     let mut lines: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut ends: BTreeMap<u32, Offset> = BTreeMap::new();
     for entry in entries {
         for member in &entry.members {
             let seen = lines.entry(member.stream.rank).or_default();
             *seen += member.lines;
+            let end = ends.entry(member.stream.rank).or_default();
+            let span = member.span.expect("the order is kept");
+            assert_eq!(span.from, *end, "rank {}", member.stream.rank);
+            assert_eq!(span.len(), member.bytes);
+            *end = span.to;
             if !folded {
                 assert_eq!(entry.text, seen.to_string(), "rank {}", member.stream.rank);
             }

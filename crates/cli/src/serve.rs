@@ -13,10 +13,9 @@ use lastline_serve::{Control, Options, Server};
 
 use crate::{exit, jobs, notices, pages};
 
-/// How many threads answer viewers: what they ask for is read by others.
-const WORKERS: usize = 2;
-/// The most threads that read files.
-const READERS: usize = 8;
+/// The most threads that read files, beside the one that answers viewers: each of them has memory of its
+/// own from the allocator.
+const READERS: usize = 5;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -73,8 +72,7 @@ pub(crate) fn serve(options: &ServeOptions) -> anyhow::Result<u8> {
     if options.allow_control {
         served.control = Some(Box::new(Asking));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(READERS)
         .thread_name("lastline-serve")
         .enable_all()

@@ -88,15 +88,27 @@ pub(crate) fn wanted(options: &RunOptions) -> anyhow::Result<Option<Up>> {
     Ok(Some(up))
 }
 
+/// Gives the console back when it is dropped.
+struct GiveBack(Up);
+
+impl Drop for GiveBack {
+    fn drop(&mut self) {
+        self.0.set(false);
+        notices::release();
+    }
+}
+
 /// Shows a job that runs here until whoever looks leaves; on a thread of its own, which then lets the
 /// receiver know.
 pub(crate) fn show(job: String, mesh: LoggingMesh, up: Up) -> io::Result<oneshot::Receiver<()>> {
     notices::hold();
     let (done, is_done) = oneshot::channel();
     let shown = std::thread::Builder::new().name("lastline-view".into()).spawn(move || {
-        let left = top::inside(&job);
-        up.set(false);
-        notices::release();
+        let left = {
+            // Also when the view panics.
+            let _console = GiveBack(up);
+            top::inside(&job)
+        };
         match left {
             Ok(Leaving::StopJob) => mesh.stop(StopCause::Signal(libc::SIGINT)),
             Ok(Leaving::GoOn) => {}

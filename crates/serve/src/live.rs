@@ -23,6 +23,8 @@ use crate::told::Teller;
 
 /// How often a job whose socket does not answer is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// How long a viewer may take nothing of the past while others wait to be told theirs.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How many columns the page's activity has.
 pub(crate) const COLUMNS: usize = 240;
 
@@ -102,6 +104,8 @@ async fn tell_past(
         let (found, files) = shared.files(&job)?;
         Ok(Past::new(&found, files, up_to.as_ref()))
     });
+    // Held while it is told: what it takes is there for few viewers at once.
+    let turn = shared.pasts.acquire().await;
     let mut past = begun.await?;
     loop {
         // Nobody reads files while a viewer takes its time.
@@ -111,11 +115,15 @@ async fn tell_past(
         });
         let batch;
         (past, batch) = next.await?;
-        match batch {
-            Some(entries) => teller.tell("entries", &entries).await,
-            None => return Ok(()),
-        };
+        let Some(entries) = batch else { return Ok(()) };
+        if tokio::time::timeout(PATIENCE, teller.tell("entries", &entries)).await.is_err() {
+            break;
+        }
     }
+    drop((past, turn));
+    let words = "more of what was said before is left out: this page was too slow for it";
+    teller.tell("entries", &[past::Told::Note(words.into())]).await;
+    Ok(())
 }
 
 /// Tells of a running job until its socket says no more; whether what its console shows was told, too.

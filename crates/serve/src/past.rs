@@ -20,7 +20,7 @@ const MOST_BYTES: u64 = 2 << 20;
 const MOST_OPEN: usize = 64 << 10;
 /// How much the fold is given until it has to give out what it holds, in bytes: there is a fold for each
 /// viewer that begins.
-const MOST_HELD: usize = 128 << 10;
+const MOST_HELD: usize = 64 << 10;
 /// How many entries are told at once.
 const BATCH: usize = 200;
 

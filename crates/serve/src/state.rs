@@ -14,7 +14,9 @@ use crate::{Control, Options};
 /// How many jobs' files stay open.
 const OPEN_JOBS: usize = 3;
 /// How many requests read files at once; others wait.
-const READERS: usize = 4;
+const READERS: usize = 2;
+/// How many viewers are told the past at once.
+const PASTS: usize = 3;
 /// How many searches there may be at once.
 const SEARCHES: usize = 2;
 /// How many viewers are told what happens.
@@ -32,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) readers: Arc<Semaphore>,
     pub(crate) searches: Arc<Semaphore>,
     pub(crate) viewers: Arc<Semaphore>,
+    pub(crate) pasts: Semaphore,
 }
 
 impl Shared {
@@ -45,6 +48,7 @@ impl Shared {
             readers: Arc::new(Semaphore::new(READERS)),
             searches: Arc::new(Semaphore::new(SEARCHES)),
             viewers: Arc::new(Semaphore::new(VIEWERS)),
+            pasts: Semaphore::new(PASTS),
         }
     }
 

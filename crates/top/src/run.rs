@@ -78,7 +78,12 @@ fn show(
             if let Some(leaving) = app.leaving() {
                 return Ok(leaving);
             }
-            next = told.recv_timeout(FRAME.saturating_sub(drawn.elapsed()));
+            // However much more there is, a frame is due.
+            let left = FRAME.saturating_sub(drawn.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            next = told.recv_timeout(left);
         }
         app.handle_event(Happening::Now(now()));
         taken.terminal.draw(|frame| app.draw(frame))?;
@@ -103,9 +108,9 @@ fn happens(app: &mut App, taken: &mut Taken, happening: Happening) -> io::Result
         Happening::Key(key)
             if key.code == KeyCode::Char('l') && key.modifiers.contains(KeyModifiers::CONTROL) =>
         {
-            taken.terminal.clear()
+            taken.draw_anew()
         }
-        Happening::Resized => taken.terminal.autoresize(),
+        Happening::Resized => taken.draw_anew(),
         happening => {
             app.handle_event(happening);
             Ok(())

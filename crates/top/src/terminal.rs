@@ -6,14 +6,18 @@ use std::sync::Once;
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use crossterm::execute;
 use crossterm::terminal::{
-    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+    Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode, size,
 };
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
+
+type Drawn = Terminal<CrosstermBackend<Stdout>>;
 
 /// The terminal shows a view as long as this lives.
 pub(crate) struct Taken {
-    pub(crate) terminal: Terminal<CrosstermBackend<Stdout>>,
+    pub(crate) terminal: Drawn,
 }
 
 impl Taken {
@@ -38,7 +42,13 @@ impl Taken {
         give_back();
         stop();
         enter()?;
-        self.terminal.clear()
+        self.draw_anew()
+    }
+
+    /// All of it is to be drawn again, at the size that the terminal has now.
+    pub(crate) fn draw_anew(&mut self) -> io::Result<()> {
+        self.terminal = blank()?;
+        Ok(())
     }
 }
 
@@ -46,6 +56,15 @@ impl Drop for Taken {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// A terminal that shows nothing. Its size is ours to follow: otherwise each change of it would have
+/// the terminal asked where its cursor is, whose answer comes among the keys, or never.
+fn blank() -> io::Result<Drawn> {
+    execute!(stdout(), Clear(ClearType::All))?;
+    let (width, height) = size()?;
+    let viewport = Viewport::Fixed(Rect { x: 0, y: 0, width, height });
+    Terminal::with_options(CrosstermBackend::new(stdout()), TerminalOptions { viewport })
 }
 
 fn enter() -> io::Result<()> {

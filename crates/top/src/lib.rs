@@ -2,7 +2,7 @@
 //!
 //! [`App`] is all of it but the terminal: it takes [`Happening`]s (keys, what is seen of the job, the
 //! time) and draws itself into a frame. It knows no clock, no file and no socket, so that a test
-//! draws it into a buffer. [`run`] is the rim: the terminal's modes, keys, signals, and the threads
+//! draws it into a buffer. [`run()`] is the rim: the terminal's modes, keys, signals, and the threads
 //! that wait for them.
 //!
 //! ```

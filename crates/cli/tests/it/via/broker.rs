@@ -79,6 +79,9 @@ fn a_driver_at_a_broker_goes_on_where_one_was_killed() {
     let first = job.start_attach(&[]);
     let tasks = job.tasks(&halves(2_000));
     let mut seen: BTreeSet<String> = (0..500).map(|_| first.line()).collect();
+    // Its last write may be shown twice, and that may have been its first.
+    let noted = || fs::metadata(job.dir().join("seen")).is_ok_and(|file| file.len() > 0);
+    wait_until("it is noted what was shown", noted);
     first.signal(Signal::KILL);
     seen.extend(first.wait().out().lines().map(str::to_owned));
     job.open("gate");

@@ -62,7 +62,6 @@ class Page {
     this.failure ??= new Failure(this.source, this.openPlace);
     this.failure.source = this.source;
     this.failure.known = null;
-    reading.line = this.source.lines && (async (what) => (await this.source.lines(what)).items[0]?.text ?? "");
     if (this.source.lines) {
       this.rank ??= new RankLog(this.source);
       this.rank.source = this.source;

@@ -37,10 +37,6 @@ function chip(entry, row, open) {
 }
 
 const MOST_MEMBERS = 200;
-/** How many lines are asked for at once. */
-const READ_AT_ONCE = 6;
-/** How a rank's own line is read, where there is a server to ask. */
-const reading = { line: null };
 
 function whoSaidWhat(entry, open) {
   const box = el("div", "who");
@@ -58,36 +54,16 @@ function whoSaidWhat(entry, open) {
   const known = values.some((map) => map.size > 0);
   const table = el("table");
   const members = entry.members.slice(0, MOST_MEMBERS);
-  const own = members.map(() => el("td", "words"));
-  fillTable(table, ["Rank", "Stream", "Lines", ...(known ? names : []), "What it said", ""], members.map((member, at) => [
-    String(member.rank), member.stream, member.lines, ...(known ? values.map((map) => map.get(member.rank) ?? "") : []), own[at],
+  fillTable(table, ["Rank", "Stream", "Lines", ...(known ? names : []), ""], members.map((member) => [
+    String(member.rank), member.stream, member.lines, ...(known ? values.map((map) => map.get(member.rank) ?? "") : []),
     member.span || member.rank === entry.first.rank
-      ? button("", "its log here", () => open({ ...member, start: startOf(member, entry) }))
+      ? button("", "its log here", () => open({ ...member, start: member.span ? member.span.from : entry.first.start }))
       : button("", "its log then", () => open({ ...member, time: entry.time })),
   ]));
   const more = el("details", "", el("summary", "", known ? "Each rank's values" : "Each rank"), table);
-  more.addEventListener("toggle", () => readOwn(members, entry, own), { once: true });
   if (entry.members.length > members.length) more.append(el("p", "muted", `${count(entry.members.length - members.length, "stream")} more are not listed here.`));
   box.append(more);
   return box;
-}
-
-const startOf = (member, entry) => (member.span ? member.span.from : entry.first.start);
-
-/** Fills in each rank's own line, the first of those that it has in the entry. */
-async function readOwn(members, entry, cells) {
-  const wanted = members.map((member, at) => [member, cells[at]]).filter(([member]) => reading.line && (member.span || member.rank === entry.first.rank));
-  const work = async () => {
-    for (let next; (next = wanted.shift()); ) {
-      const [member, cell] = next;
-      try {
-        paintLine(cell, await reading.line({ rank: member.rank, stream: member.stream, launch: member.launch, after: startOf(member, entry), most: 1 }));
-      } catch (error) {
-        cell.textContent = `cannot be read: ${error.message}`;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: READ_AT_ONCE }, work));
 }
 
 function range(field) {

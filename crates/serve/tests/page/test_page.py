@@ -79,9 +79,7 @@ def test_the_log_is_folded_filtered_and_says_who_said_what(place: Place, page: P
     expect(chip).to_have_attribute("aria-expanded", "true")
     expect(page.locator(".who")).to_contain_text("8 lines of 8 ranks: 0-7")
     page.locator(".who summary").click()
-    said = page.locator(".who details tbody tr").filter(has_text="stdout")
-    expect(said).to_have_count(8)
-    expect(said.locator(".words").last).to_have_text("ready")
+    expect(page.locator(".who tbody tr").filter(has_text="stdout")).to_have_count(8)
 
 
 def test_a_rank_log_is_reached_from_a_search_and_by_keys(place: Place, page: Page) -> None:

@@ -74,14 +74,14 @@ pub(crate) struct Shared {
     pub(crate) data: Wire,
 }
 
-/// So often in a row a broker has to say that there is no stream: one that starts may say it once.
-pub(crate) const SURELY_GONE: u32 = 3;
-/// After how long it is asked again.
+/// So often in a row a broker has to say that there is no stream.
+const SURELY_GONE: u32 = 3;
+/// After how long it is asked again, for the first time; then twice as long each time.
 pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// Whether the job has its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
+enum Presence {
     There,
     /// The broker says that there is none.
     Gone,
@@ -130,7 +130,7 @@ impl Shared {
     }
 
     /// Asks whether the stream is there.
-    pub(crate) async fn presence(&self) -> Presence {
+    async fn presence(&self) -> Presence {
         match self.control.context.get_stream(self.names.stream()).await {
             Ok(_) => Presence::There,
             Err(error) if is_missing(&error.kind()) => Presence::Gone,
@@ -138,15 +138,19 @@ impl Shared {
         }
     }
 
-    /// Whether the broker says, and says again, that the job has no stream.
+    /// Whether the broker says, and says again, that the job has no stream: one that starts may say it
+    /// once.
     pub(crate) async fn is_surely_gone(&self) -> bool {
-        for asked in 0..SURELY_GONE {
-            if asked > 0 {
-                tokio::time::sleep(ASK_AGAIN_AFTER).await;
-            }
+        let mut ask_again_after = ASK_AGAIN_AFTER;
+        for asked in 1.. {
             if self.presence().await != Presence::Gone {
                 return false;
             }
+            if asked == SURELY_GONE {
+                break;
+            }
+            tokio::time::sleep(ask_again_after).await;
+            ask_again_after *= 2;
         }
         true
     }

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use lastline_line::HostId;
 
 use crate::attempt::{Outcome, try_once};
-use crate::broker::{Presence, SURELY_GONE, Shared};
+use crate::broker::Shared;
 use crate::claim;
 use crate::wire::{Wire, header, host_in};
 
@@ -83,7 +83,7 @@ impl Publisher {
         row.number += 1;
         let id = format!("{}.{}.{}", self.host, row.subject, row.number);
         headers.insert(header::HOST, self.host.to_string());
-        let (mut retry_after, mut missing) = (FIRST_RETRY_AFTER, 0);
+        let mut retry_after = FIRST_RETRY_AFTER;
         loop {
             let times = wire.up().await.ok_or(Unstored::Closed)?;
             let last = match row.last {
@@ -96,7 +96,7 @@ impl Publisher {
                         last
                     }
                     None => {
-                        self.pause(&mut retry_after, wire, &mut missing).await?;
+                        self.pause(&mut retry_after, wire).await?;
                         continue;
                     }
                 },
@@ -120,30 +120,20 @@ impl Publisher {
                         self.check_claim(row).await?;
                         row.last = Some(last);
                     }
-                    None => self.pause(&mut retry_after, wire, &mut missing).await?,
+                    None => self.pause(&mut retry_after, wire).await?,
                 },
                 Outcome::NotNow(why) => {
                     self.takes_nothing(&why);
-                    missing = 0;
-                    self.pause(&mut retry_after, wire, &mut missing).await?;
+                    self.pause(&mut retry_after, wire).await?;
                 }
-                Outcome::NoStream => self.pause(&mut retry_after, wire, &mut missing).await?,
+                Outcome::NoStream => self.pause(&mut retry_after, wire).await?,
             }
         }
     }
 
     /// Waits a little, and finds out whether there is a stream at all.
-    async fn pause(
-        &self,
-        retry_after: &mut Duration,
-        wire: &Wire,
-        missing: &mut u32,
-    ) -> Result<(), Unstored> {
-        match self.shared.presence().await {
-            Presence::Gone => *missing += 1,
-            Presence::There | Presence::Unknown => *missing = 0,
-        }
-        if *missing >= SURELY_GONE {
+    async fn pause(&self, retry_after: &mut Duration, wire: &Wire) -> Result<(), Unstored> {
+        if self.shared.is_surely_gone().await {
             return Err(Unstored::Gone);
         }
         let times = wire.link.borrow().times;

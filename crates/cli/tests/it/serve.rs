@@ -166,16 +166,10 @@ fn a_job_is_told_from_its_files() {
     assert_eq!((&lines["start"], &lines["end"]), (&true.into(), &true.into()));
     let path = format!("/api/jobs/a/around?time={time}&seconds=30&except=1");
     let around = served.json(&path);
-    // The others may have said it before the failure or after it.
-    let sides = ["before", "after"].map(|side| around[side].as_array().unwrap().clone());
-    let entries: Vec<Value> = sides.into_iter().flatten().collect();
-    let text = Value::from(entries.clone()).to_string();
-    assert!(text.contains("alert(") && !text.contains("out of luck"), "{text}");
-    let ranks = entries.iter().map(|entry| entry["ranks"].as_str().unwrap());
-    let ranks: lastline_line::RankSet = ranks
-        .flat_map(|set| set.parse::<lastline_line::RankSet>().unwrap().iter().collect::<Vec<_>>())
-        .collect();
-    assert_eq!(ranks.to_string(), "0,2", "{text}");
+    let before = around["before"].to_string();
+    assert!(before.contains("alert(") && !before.contains("out of luck"), "{before}");
+    let mut entries = around["before"].as_array().unwrap().iter();
+    assert!(entries.any(|entry| entry["ranks"] == "0,2"), "{before}");
     assert_eq!(served.get("/api/jobs/b/live").status, 404);
     assert_eq!(served.get("/api/jobs/..%2f..%2fa/lines?rank=0").status, 404);
 }

@@ -9,7 +9,7 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use crate::broker::{Presence, SURELY_GONE, Shared};
+use crate::broker::Shared;
 use crate::wire::Wire;
 
 /// A consumer that nobody asks for so long is removed by the broker; it is made again.
@@ -142,17 +142,13 @@ impl Feed {
     }
 
     async fn open_again(&mut self) -> bool {
-        let (mut retry_after, mut missing) = (FIRST_RETRY_AFTER, 0);
+        let mut retry_after = FIRST_RETRY_AFTER;
         loop {
             let Err(why) = self.open().await else {
                 return true;
             };
             tracing::debug!("a consumer cannot be made: {why}");
-            match self.shared.presence().await {
-                Presence::Gone => missing += 1,
-                Presence::There | Presence::Unknown => missing = 0,
-            }
-            if missing >= SURELY_GONE || self.wire.up().await.is_none() {
+            if self.shared.is_surely_gone().await || self.wire.up().await.is_none() {
                 return false;
             }
             tokio::time::sleep(retry_after).await;

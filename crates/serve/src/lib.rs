@@ -24,7 +24,6 @@
 mod answer;
 mod around;
 mod assets;
-mod clock;
 mod files;
 mod finding;
 mod guard;

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use lastline_line::{Offset, StreamId, Timestamp};
 use lastline_watch::protocol::Request;
-use lastline_watch::{Activity, Snapshot, activity_of};
+use lastline_watch::{Activity, Snapshot, activity_of, now};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::answer::{Answer, next_of, places_of, refused, snapshot_of};
-use crate::clock::now;
 use crate::files::JobFiles;
 use crate::past::{self, Past};
 use crate::state::{Refusal, Shared, blocking, is_running};

@@ -8,10 +8,9 @@ use lastline_appender::Extent;
 use lastline_fold::{Ranks, RanksOptions};
 use lastline_jobs::FoundJob;
 use lastline_line::{Fold, Line, Offset, RankSet, Span, StreamId, Timestamp};
-use lastline_watch::{Activity, Entry, Snapshot, WatchError, activity_of, snapshot_of};
+use lastline_watch::{Activity, Entry, Snapshot, WatchError, activity_of, now, snapshot_of};
 use serde::Serialize;
 
-use crate::clock::now;
 use crate::files::{JobFiles, Part, read_span};
 
 /// How far back a page goes, in bytes of all streams: as much as anybody scrolls through.

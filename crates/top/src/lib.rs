@@ -33,6 +33,7 @@ mod grid;
 mod keys;
 mod log;
 mod own_log;
+mod rates;
 mod run;
 mod terminal;
 mod words;

@@ -66,22 +66,22 @@ pub struct Window {
 pub(crate) fn read(logs: &mut dyn OwnLogs, want: &Want) -> Window {
     let length = logs.length(want.rank, want.stream);
     let mut file = File { logs, rank: want.rank, stream: want.stream, length };
+    // One line more than has room says whether there is one.
+    let more = want.rows + 1;
     let read = match want.at {
         At::End => file.before(length, want.rows),
-        At::From(from) => file.from(from.min(length), want.rows),
+        At::From(from) => file.from(from.min(length), more),
         At::Before(end, lines) => file
             .before(end.min(length), lines)
-            .and_then(|above| file.from(above.first().map_or(0, |line| line.start), want.rows)),
+            .and_then(|above| file.from(above.first().map_or(0, |line| line.start), more)),
     };
-    let (lines, error) = match read {
+    let (mut lines, error) = match read {
         Ok(lines) => (lines, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
-    let below = match lines.last() {
-        Some(last) => file.from(last.start, 2).map_or(0, |lines| lines.len().saturating_sub(1)),
-        None => 0,
-    };
-    Window { rank: want.rank, stream: want.stream, lines, length, at_end: below == 0, error }
+    let at_end = lines.len() <= want.rows;
+    lines.truncate(want.rows);
+    Window { rank: want.rank, stream: want.stream, lines, length, at_end, error }
 }
 
 /// What there is from a byte on.

@@ -3,10 +3,10 @@
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread::Builder;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyModifiers, poll, read};
-use lastline_line::Timestamp;
+use lastline_watch::now;
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -17,12 +17,11 @@ use crate::terminal::Taken;
 
 /// The least time between two frames: twenty a second are enough.
 const FRAME: Duration = Duration::from_millis(50);
-/// How often the time is told where nothing else happens.
-const TICK: Duration = Duration::from_millis(250);
 /// How much may have happened that is not taken in yet; then whoever tells waits.
 const WAITING: usize = 256;
-/// How long keys are waited for before it is looked whether the view is over.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long keys are waited for before the time is told instead, which also says whether anybody
+/// listens still.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Shows a job on the terminal that stdout is, until whoever looks has seen enough, or a signal ends
 /// it; what is to become of the job.
@@ -67,7 +66,7 @@ fn show(
     app.handle_event(Happening::Now(now()));
     taken.terminal.draw(|frame| app.draw(frame))?;
     loop {
-        let mut next = told.recv_timeout(TICK);
+        let mut next = told.recv().map_err(RecvTimeoutError::from);
         // All that has happened, or as much as happens until the next frame.
         loop {
             match next {
@@ -121,14 +120,8 @@ fn happens(app: &mut App, taken: &mut Taken, happening: Happening) -> io::Result
 /// Tells keys until nobody listens.
 fn tell_keys(tell: &SyncSender<Happening>) {
     loop {
-        let happening = match poll(LOOK) {
-            Ok(false) => {
-                // Whether anybody listens is found out by telling.
-                if tell.send(Happening::Now(now())).is_err() {
-                    return;
-                }
-                continue;
-            }
+        let happening = match poll(TICK) {
+            Ok(false) => Happening::Now(now()),
             Ok(true) => match read() {
                 Ok(Event::Key(key)) => Happening::Key(key),
                 Ok(Event::Mouse(mouse)) => Happening::Mouse(mouse),
@@ -164,9 +157,4 @@ fn read_own_logs(
         }
     })?;
     Ok(wants)
-}
-
-#[expect(clippy::disallowed_methods, reason = "ranks' times are times of day")]
-fn now() -> Timestamp {
-    Timestamp::from_system(SystemTime::now())
 }

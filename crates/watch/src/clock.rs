@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use lastline_line::Timestamp;
 
-/// The time of day, as ranks' output has it.
+/// The time of day, as ranks' output has it: for whoever looks at a job.
 #[expect(clippy::disallowed_methods, reason = "the time that goes into a timestamp")]
-pub(crate) fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }

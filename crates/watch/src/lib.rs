@@ -46,6 +46,7 @@ pub use activity::{Activity, Cell, RankActivity};
 pub use archive_inbox::{ArchiveInbox, AskUntil, Unreadable, Until, Wanted};
 pub use archives::Archives;
 pub use change::{Change, Output};
+pub use clock::now;
 pub use entries::{EntrySource, MakeFold, NextEntry};
 pub use entry::{Entry, EntryField, EntryMember, LeftOut, Outlying, Place, RankValue};
 pub use error::WatchError;

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -33,6 +34,9 @@ pub(crate) struct ServeOptions {
     #[arg(long)]
     pub(crate) allow_control: bool,
 }
+
+/// How long a console may take to take a warning.
+const WARNING: Duration = Duration::from_secs(1);
 
 /// An address with or without a port, or a port alone, as in `:8080`.
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -86,6 +90,8 @@ pub(crate) fn serve(options: &ServeOptions) -> anyhow::Result<u8> {
                 "other machines reach this address, and nothing is encrypted: whoever can read the \
                  network sees the token, and all that ranks say",
             );
+            // Before anybody has the address.
+            notices::finish(WARNING);
         }
         pages::print(format!("{}\n", server.url()).as_bytes())?;
         server.serve().await.context("cannot answer any more")

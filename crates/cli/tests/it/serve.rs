@@ -91,8 +91,13 @@ impl Served {
     }
 }
 
-const FAILS: &str = "echo \"<script>alert($RANK)</script> ready\"; printf 'bad \\377 byte\\n' >&2; \
-                     [ $RANK != 1 ] || { echo out of luck >&2; exit 3; }; sleep 60";
+/// Rank 1 fails when what the others say is in their files: it came before that.
+const FAILS: &str = "echo \"<script>alert($RANK)</script> ready\"; printf 'bad \\377 byte\\n' >&2
+    [ $RANK = 1 ] || exec sleep 60
+    for rank in 0 2; do for stream in stdout stderr; do
+        until [ -s state/lastline/jobs/a/rank-$rank.$stream.log ]; do sleep 0.01; done
+    done; done
+    echo out of luck >&2; exit 3";
 
 fn failed_job(place: &Place) {
     let args = ["run", "-n", "3", "--job", "a", "--grace", "1s", "--", "sh", "-c", FAILS];

@@ -170,8 +170,11 @@ class Page {
   async openRank(place) {
     this.rank.shown = true;
     this.view("rank");
+    const focused = document.activeElement;
     const stream = place.stream ?? (await this.source.lines({ rank: place.rank, stream: "stdout", end: true, most: 1 })).likely;
     await this.rank.show({ ...place, stream });
+    // Who went elsewhere while it was read is not called back.
+    if (this.current !== "rank" || document.activeElement !== focused) return;
     byId("view-rank").scrollIntoView({ block: "nearest" });
     byId("rank-log").focus({ preventScroll: true });
   }

@@ -19,6 +19,13 @@ def wait_for(gate: str) -> None:
         time.sleep(0.01)
 
 
+def meet(place: str) -> None:
+    """Until all ranks are here."""
+    Path(f"{place}.{RANK}").touch()
+    for rank in range(int(os.environ["WORLD_SIZE"])):
+        wait_for(f"{place}.{rank}")
+
+
 def train(gate: str, bad: str) -> None:
     """Steps until the gate is open; then `bad` fails, and others say what they see of that."""
 
@@ -28,11 +35,10 @@ def train(gate: str, bad: str) -> None:
         os._exit(0)
 
     signal.signal(signal.SIGTERM, told_to_end)
-    # Nobody fails before all of them hear signals.
-    Path(f"{gate}.{RANK}").touch()
-    for rank in range(int(os.environ["WORLD_SIZE"])):
-        wait_for(f"{gate}.{rank}")
+    # Nobody fails before all of them hear signals, and have said something.
+    meet(f"{gate}.hears")
     say("ready")
+    meet(f"{gate}.ready")
     step = 0
     while not Path(gate).exists():
         step += 1
@@ -61,7 +67,8 @@ def hostile() -> None:
     say("last line")
 
 
-def flood(megabytes: str) -> None:
+def flood(gate: str, megabytes: str) -> None:
+    wait_for(gate)
     line = f"rank {RANK} floods the console with a line of usual length 0123456789\n".encode()
     block = line * (65536 // len(line))
     for _ in range((int(megabytes) << 20) // len(block)):

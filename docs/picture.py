@@ -83,26 +83,28 @@ def wrapped(line):
     yield row
 
 
-def draw(lines):
+def draw(lines, about="A run of eight ranks of which one fails"):
     rows = [row for line in lines for row in wrapped(line)]
     width = round(COLUMNS * CHARACTER + 2 * MARGIN)
     height = len(rows) * LINE_HEIGHT + 2 * MARGIN
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label="A run of eight ranks of which one fails">'
+        f'height="{height}" role="img" aria-label="{about}">'
     )
     yield f'<rect width="{width}" height="{height}" rx="8" fill="{BACKGROUND}"/>'
     font = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
-    yield f'<g font-family="{font}" font-size="{FONT_SIZE}" xml:space="preserve">'
+    yield f'<g font-family="{font}" font-size="{FONT_SIZE}">'
     for number, row in enumerate(rows):
         y, column = MARGIN + (number + 0.75) * LINE_HEIGHT, 0
         for text, color, bold in row:
+            # A browser draws one space for several, unless they do not break.
+            drawn = html.escape(text).replace(" ", "\N{NO-BREAK SPACE}")
             x = MARGIN + column * CHARACTER
             length = len(text) * CHARACTER
             weight = ' font-weight="bold"' if bold else ""
             yield (
                 f'<text x="{x:.1f}" y="{y:.1f}" textLength="{length:.1f}" fill="{color}"{weight}>'
-                f"{html.escape(text)}</text>"
+                f"{drawn}</text>"
             )
             column += len(text)
     yield "</g>"

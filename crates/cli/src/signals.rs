@@ -197,7 +197,7 @@ async fn suspend(mut heard: Signal, job: Steered) {
     while heard.recv().await.is_some() {
         job.suspend().await;
         notices::wipe();
-        own_terminal::restored_during(stop_here);
+        own_terminal::restored_during(|| lastline_top::given_back_during(stop_here));
         job.resume();
     }
 }

@@ -44,3 +44,4 @@ pub use filter::{Filter, FilterError};
 pub use log::LOG_BYTES;
 pub use own_log::{Line, Window};
 pub use run::run;
+pub use terminal::given_back_during;

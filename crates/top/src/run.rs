@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, KeyCode, KeyModifiers, poll, read};
 use lastline_watch::now;
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::{emulate_default_handler, raise};
 
 use crate::app::{App, Leaving};
 use crate::feed::{Feed, Happening, OwnLogs};
 use crate::own_log::{self, Want};
-use crate::terminal::Taken;
+use crate::terminal::{Taken, given_back_during};
 
 /// The least time between two frames: twenty a second are enough.
 const FRAME: Duration = Duration::from_millis(50);
@@ -26,6 +27,9 @@ const TICK: Duration = Duration::from_millis(250);
 /// Shows a job on the terminal that stdout is, until whoever looks has seen enough, or a signal ends
 /// it; what is to become of the job.
 ///
+/// SIGTSTP, which Ctrl-Z sends, pauses this process. Where the job runs inside it, that is left to whoever
+/// runs the job, with [`given_back_during`].
+///
 /// # Errors
 ///
 /// When the terminal cannot be used. It is as before by then.
@@ -33,11 +37,22 @@ pub fn run(mut app: App, mut feed: Box<dyn Feed>, logs: Box<dyn OwnLogs>) -> io:
     let (tell, told) = mpsc::sync_channel(WAITING);
     let wants = read_own_logs(logs, tell.clone())?;
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGCONT])?;
+    if !app.inside {
+        signals.add_signal(SIGTSTP)?;
+    }
     let handle = signals.handle();
     let stop = tell.clone();
     Builder::new().name("lastline-signals".into()).spawn(move || {
         for signal in signals.forever() {
-            let happened = if signal == SIGCONT { Happening::Resized } else { Happening::Stop };
+            let happened = match signal {
+                SIGTSTP => {
+                    // Until somebody continues this process.
+                    given_back_during(|| drop(emulate_default_handler(SIGTSTP)));
+                    continue;
+                }
+                SIGCONT => Happening::Resized,
+                _ => Happening::Stop,
+            };
             if stop.send(happened).is_err() {
                 return;
             }
@@ -64,7 +79,7 @@ fn show(
 ) -> io::Result<Leaving> {
     let mut drawn = Instant::now();
     app.handle_event(Happening::Now(now()));
-    taken.terminal.draw(|frame| app.draw(frame))?;
+    taken.draw(|frame| app.draw(frame))?;
     loop {
         let mut next = told.recv().map_err(RecvTimeoutError::from);
         // All that has happened, or as much as happens until the next frame.
@@ -85,7 +100,7 @@ fn show(
             next = told.recv_timeout(left);
         }
         app.handle_event(Happening::Now(now()));
-        taken.terminal.draw(|frame| app.draw(frame))?;
+        taken.draw(|frame| app.draw(frame))?;
         drawn = Instant::now();
         // Drawing says how much has room.
         if let Some(want) = app.take_want() {
@@ -99,10 +114,7 @@ fn happens(app: &mut App, taken: &mut Taken, happening: Happening) -> io::Result
         Happening::Key(key)
             if key.code == KeyCode::Char('z') && key.modifiers.contains(KeyModifiers::CONTROL) =>
         {
-            taken.given_back_during(|| {
-                // Until somebody continues this process.
-                drop(signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP));
-            })
+            raise(SIGTSTP)
         }
         Happening::Key(key)
             if key.code == KeyCode::Char('l') && key.modifiers.contains(KeyModifiers::CONTROL) =>

@@ -1,7 +1,7 @@
 //! The terminal's modes: taken when a view begins, and given back however it ends.
 
 use std::io::{self, Stdout, stdout};
-use std::sync::Once;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use crossterm::execute;
@@ -11,13 +11,16 @@ use crossterm::terminal::{
 };
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 
 type Drawn = Terminal<CrosstermBackend<Stdout>>;
 
+/// Whether a view has the terminal. Held while one draws, and while others have it for a while.
+static IS_TAKEN: Mutex<bool> = Mutex::new(false);
+
 /// The terminal shows a view as long as this lives.
 pub(crate) struct Taken {
-    pub(crate) terminal: Drawn,
+    terminal: Drawn,
 }
 
 impl Taken {
@@ -31,22 +34,21 @@ impl Taken {
                 before(panic);
             }));
         });
+        let mut is_taken = is_taken();
         enter()?;
-        let terminal =
-            Terminal::new(CrosstermBackend::new(stdout())).inspect_err(|_| give_back())?;
+        let terminal = blank().inspect_err(|_| give_back())?;
+        *is_taken = true;
         Ok(Self { terminal })
     }
 
-    /// Lets others have it while `stop` runs.
-    pub(crate) fn given_back_during(&mut self, stop: impl FnOnce()) -> io::Result<()> {
-        give_back();
-        stop();
-        enter()?;
-        self.draw_anew()
+    pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        let _held = is_taken();
+        self.terminal.draw(draw).map(drop)
     }
 
     /// All of it is to be drawn again, at the size that the terminal has now.
     pub(crate) fn draw_anew(&mut self) -> io::Result<()> {
+        let _held = is_taken();
         self.terminal = blank()?;
         Ok(())
     }
@@ -54,8 +56,28 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
+        let mut is_taken = is_taken();
+        give_back();
+        *is_taken = false;
+    }
+}
+
+/// Runs `stop`, in which this process stands still, and gives others the terminal meanwhile if a view
+/// has it. The view draws itself anew when it hears SIGCONT.
+pub fn given_back_during(stop: impl FnOnce()) {
+    let is_taken = is_taken();
+    if *is_taken {
         give_back();
     }
+    stop();
+    if *is_taken {
+        // Where it is not had again, drawing fails.
+        drop(enter());
+    }
+}
+
+fn is_taken() -> MutexGuard<'static, bool> {
+    IS_TAKEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A terminal that shows nothing. Its size is ours to follow: otherwise each change of it would have

@@ -120,6 +120,36 @@ fn the_terminal_is_as_it_was_when_a_signal_ends_the_view() {
 }
 
 #[test]
+fn who_pauses_it_has_the_terminal_meanwhile() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "over", "-n", "2", "--", "echo", "done"]);
+    let run =
+        ["run", "--view", "--job", "j", "-n", "2", "--", "sh", "-c", "echo done; exec sleep 600"];
+    for args in [&["top", "over"][..], &run[..]] {
+        let mut view = View::open(&place, SIZE, args);
+        view.wait_for("[0,1] done");
+        let raw = view.typed.modes();
+        for from_keys in [false, true] {
+            if from_keys {
+                view.typed.keys("\x1a");
+            } else {
+                view.typed.process.signal(libc::SIGTSTP);
+            }
+            wait_until("it stands still", || view.typed.is_stopped());
+            assert_eq!(view.typed.modes(), [true; 3]);
+            wait_until("the first screen is back", || !view.typed.screen(SIZE).1);
+            view.typed.process.signal(libc::SIGCONT);
+            view.wait_for("[0,1] done");
+            wait_until("the view has the terminal", || view.typed.screen(SIZE).1);
+            assert_eq!(view.typed.modes(), raw);
+        }
+        view.typed.process.signal(libc::SIGTERM);
+        view.is_left();
+    }
+    report(&place.job("j"));
+}
+
+#[test]
 fn a_thousand_ranks_a_flood_hostile_bytes_and_a_storm_of_sizes() {
     use std::os::fd::AsFd as _;
     let place = Place::new();

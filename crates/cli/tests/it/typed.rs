@@ -74,6 +74,11 @@ impl Typed {
         [LocalModes::ECHO, LocalModes::ICANON, LocalModes::ISIG].map(|mode| modes.contains(mode))
     }
 
+    /// Whether a signal has made it stand still.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.process.stopped_by().is_some()
+    }
+
     #[track_caller]
     pub(crate) fn wait(&self) -> Exit {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

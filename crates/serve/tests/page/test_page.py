@@ -184,7 +184,7 @@ def test_nobody_waits_for_who_never_reads(place: Place, page: Page) -> None:
     open_url = urlsplit(url)
     started = time.monotonic()
     gate = place.root / "gate"
-    job = place.job("flood", 8, "flood", str(gate), "40")
+    job = place.job("flood", 8, "flood", str(gate), "8")
     page.goto(url)
     cookie = page.context.cookies()[0]
     head = f"host: {open_url.netloc}\r\ncookie: {cookie['name']}={cookie['value']}\r\n\r\n"

@@ -35,6 +35,8 @@ pub(super) struct Families {
     alike: Alike,
     /// The number of the newest family.
     newest: u32,
+    /// What the statement at hand is looked for by, and what was found.
+    anchors: Vec<u64>,
     candidates: Vec<(u32, u32)>,
 }
 
@@ -45,6 +47,7 @@ impl Families {
             families: Generations::new(capacity),
             alike: Alike::new(capacity),
             newest: 0,
+            anchors: Vec::new(),
             candidates: Vec::new(),
         }
     }
@@ -63,8 +66,10 @@ impl Families {
     /// Takes in a new statement; `key` is its group if it makes a new one.
     pub(super) fn admit(&mut self, parts: &Parts, key: u64) -> Admitted {
         let parts = &parts.joined[..];
+        self.anchors.clear();
+        self.anchors.extend(anchors(parts));
         if let Some(family) = self.find(parts) {
-            self.keep_near(parts, family);
+            self.keep_near(family);
             if let Some(found) = self.families.get(u64::from(family)) {
                 return Admitted { family, joined: found.join(parts, key) };
             }
@@ -72,7 +77,7 @@ impl Families {
         self.newest = self.newest.checked_add(1).unwrap_or(1);
         let family = self.newest;
         self.families.insert(u64::from(family), Family::new(parts, key));
-        self.keep_near(parts, family);
+        self.keep_near(family);
         Admitted { family, joined: Joined { group: key, ..Joined::default() } }
     }
 
@@ -85,7 +90,7 @@ impl Families {
     /// The family that fits best.
     fn find(&mut self, parts: &[Part]) -> Option<u32> {
         self.candidates.clear();
-        for anchor in anchors(parts) {
+        for &anchor in &self.anchors {
             for family in self.alike.get(anchor) {
                 match self.candidates.iter_mut().find(|known| known.0 == family) {
                     Some(known) => known.1 += 1,
@@ -105,8 +110,8 @@ impl Families {
     }
 
     /// Makes the family the first one that is found by the words of the statement.
-    fn keep_near(&mut self, parts: &[Part], family: u32) {
-        for anchor in anchors(parts) {
+    fn keep_near(&mut self, family: u32) {
+        for &anchor in &self.anchors {
             self.alike.put_first(anchor, family);
         }
     }

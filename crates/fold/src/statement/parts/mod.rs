@@ -267,9 +267,15 @@ fn class(word: &[u8], draft: &Draft) -> Class {
         items if items == draft.variables => return Class::Variable,
         _ => return Class::Composite,
     }
-    let small = word.iter().any(u8::is_ascii_lowercase);
-    let capitals = word.iter().filter(|byte| byte.is_ascii_uppercase()).count();
-    let joined = word.iter().any(|byte| b"._/@$".contains(byte));
+    let (mut small, mut capitals, mut joined) = (false, 0, false);
+    for byte in word {
+        match byte {
+            b'a'..=b'z' => small = true,
+            b'A'..=b'Z' => capitals += 1,
+            b'.' | b'_' | b'/' | b'@' | b'$' => joined = true,
+            _ => {}
+        }
+    }
     match word.first() {
         _ if !small && capitals > 1 => Class::Upper,
         _ if joined => Class::Identifier,

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 mod batch;
 mod console;
 mod entries;
+mod filed;
 mod jobs;
 mod lines;
 mod mesh;
@@ -48,14 +49,19 @@ impl Raise for SpawnError {
     }
 }
 
-fn failed<E: Raise>(error: &dyn std::error::Error) -> PyErr {
+/// The error's own words and those of its causes.
+fn words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         words = format!("{words}: {cause}");
         source = cause.source();
     }
-    E::raise(words)
+    words
+}
+
+fn failed<E: Raise>(error: &dyn std::error::Error) -> PyErr {
+    E::raise(words(error))
 }
 
 /// For the end of the interpreter: nobody waits any more.
@@ -91,7 +97,7 @@ mod _native {
     #[pymodule_export]
     use super::entries::Entries;
     #[pymodule_export]
-    use super::jobs::{jobs, logs, report, timeline};
+    use super::jobs::{jobs, logs, prune, report, timeline};
     #[pymodule_export]
     use super::lines::{Batches, Lines};
     #[pymodule_export]

@@ -14,7 +14,7 @@ threads run, and has an `async` form for event loops.
 from __future__ import annotations
 
 from ._errors import RankException, RankFailed
-from ._jobs import Job, jobs, logs, report
+from ._jobs import Job, jobs, logs, prune, report
 from ._mesh import Mesh
 from ._native import (
     Batch,
@@ -24,6 +24,7 @@ from ._native import (
     SpawnError,
     __version__,
 )
+from ._output import Batches, Entries, Lines
 from ._report import BarrierReport, FirstFailure, Gap, RankReport, Report, StreamReport
 from ._spawn import spawn
 from ._status import Entry, Field, RankStatus, StreamVerdict, Verdicts
@@ -31,6 +32,8 @@ from ._status import Entry, Field, RankStatus, StreamVerdict, Verdicts
 __all__ = [
     "BarrierReport",
     "Batch",
+    "Batches",
+    "Entries",
     "Entry",
     "Field",
     "FirstFailure",
@@ -38,6 +41,7 @@ __all__ = [
     "Job",
     "LastlineError",
     "Line",
+    "Lines",
     "LinesLeftOut",
     "Mesh",
     "RankException",
@@ -52,6 +56,7 @@ __all__ = [
     "__version__",
     "jobs",
     "logs",
+    "prune",
     "report",
     "spawn",
 ]

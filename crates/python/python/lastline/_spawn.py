@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._mesh import Mesh
+from ._sizes import size_in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 importing_main = False
 """A rank imports the driver's script to find a function in it."""
-
-
-def _bytes(size: int | str | None) -> int | None:
-    return _native.size(size) if isinstance(size, str) else size
 
 
 def spawn(
@@ -116,10 +113,10 @@ def spawn(
                 "flush_timeout": flush_timeout,
                 "silent_after": silent_after,
                 "when_full": when_full,
-                "buffer": _bytes(buffer),
-                "min_free": _bytes(min_free),
-                "rotate": _bytes(rotate),
-                "max_size": _bytes(max_size),
+                "buffer": size_in_bytes(buffer),
+                "min_free": size_in_bytes(min_free),
+                "rotate": size_in_bytes(rotate),
+                "max_size": size_in_bytes(max_size),
                 "fsync": fsync,
                 "stdin": stdin,
                 "pty": pty,

@@ -20,6 +20,8 @@ pub(crate) enum Next {
     Batch(Chunk),
     /// Bytes that are not to be had, and why.
     Gap(StreamId, Span, String),
+    /// Nothing is to be had, and why.
+    Failed(String),
     /// Nothing yet.
     Nothing,
     /// They are being written to their file: ask again in a moment.

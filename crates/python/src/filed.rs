@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use lastline_line::{Inbox as _, Message, Received};
 use lastline_watch::{ArchiveInbox, Archives, Wanted, WatchError};
 use tokio::sync::Notify;
 
+use crate::lines::Closer;
 use crate::tap::Next;
 use crate::wait::lock;
 use crate::words;
@@ -55,8 +57,13 @@ impl Filed {
         let into = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("lastline-files".into());
         thread.spawn(move || {
-            if let Err(error) = read(job, wanted, &into) {
-                into.push(Next::Failed(words(&error)));
+            let found = catch_unwind(AssertUnwindSafe(|| read(job, wanted, &into)));
+            let failed = match found {
+                Ok(found) => found.err().map(|error| words(&error)),
+                Err(_) => Some(String::from("reading the job's files panicked")),
+            };
+            if let Some(why) = failed {
+                into.push(Next::Failed(why));
             }
             lock(&into.waiting).ended = true;
             into.ready.notify_one();
@@ -85,24 +92,29 @@ impl Filed {
         async move { shared.ready.notified().await }
     }
 
-    /// Nothing is wanted any more.
-    pub(crate) fn close(&self) {
-        let mut waiting = lock(&self.0.waiting);
-        (waiting.closed, waiting.ended) = (true, true);
-        waiting.items.clear();
-        drop(waiting);
-        self.0.room.notify_one();
-        self.0.ready.notify_one();
+    /// Wants nothing any more.
+    pub(crate) fn closer(&self) -> Closer {
+        let shared = Arc::clone(&self.0);
+        Box::new(move || shared.close())
     }
 }
 
 impl Drop for Filed {
     fn drop(&mut self) {
-        self.close();
+        self.0.close();
     }
 }
 
 impl Shared {
+    fn close(&self) {
+        let mut waiting = lock(&self.waiting);
+        (waiting.closed, waiting.ended) = (true, true);
+        waiting.items.clear();
+        drop(waiting);
+        self.room.notify_one();
+        self.ready.notify_one();
+    }
+
     /// Waits for room; false when nobody wants it any more.
     fn push(&self, next: Next) -> bool {
         let is_full = |waiting: &mut Waiting| waiting.bytes >= WAITING_BYTES && !waiting.closed;

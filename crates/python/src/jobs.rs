@@ -10,7 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::filed::Filed;
-use crate::lines::Lines;
+use crate::lines::{Batches, Lines};
 use crate::mesh::report_json;
 use crate::options::duration;
 use crate::{LastlineError, failed};
@@ -77,7 +77,7 @@ pub(crate) fn logs(
             && stream.as_ref().is_none_or(|name| id.stream.name() == name)
     };
     let wanted = Wanted { streams: Box::new(streams), tail, follow, ..Wanted::default() };
-    Ok(Lines::filed(Filed::open(found, wanted)?))
+    Batches::filed(Filed::open(found, wanted)?).map(Lines::new)
 }
 
 /// Whether a job has any of these ranks.

@@ -1,9 +1,11 @@
 //! Iterators over a job's output, while it runs and from its files.
 
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use lastline_line::{Span, StreamId};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
 use crate::batch::{Batch, Cutter, Line};
@@ -40,12 +42,36 @@ impl Source {
         })
     }
 
-    /// Nothing is wanted any more.
-    fn close(&self) -> PyResult<()> {
-        match self {
-            Self::Running(feed) => feed.get()?.close(),
-            Self::Filed(filed) => filed.get()?.close(),
+    fn closer(&self) -> PyResult<Closer> {
+        Ok(match self {
+            Self::Running(feed) => feed.get()?.closer(),
+            Self::Filed(filed) => filed.get()?.closer(),
+        })
+    }
+}
+
+/// Ends an iterator, also while another thread waits in it.
+pub(crate) type Closer = Box<dyn Fn() + Send + Sync>;
+
+/// An iterator's own, for one thread at a time.
+struct Given<T> {
+    inner: Mutex<T>,
+    close: OfThisProcess<Closer>,
+}
+
+impl<T> Given<T> {
+    fn get(&self) -> PyResult<MutexGuard<'_, T>> {
+        match self.inner.try_lock() {
+            Ok(inner) => Ok(inner),
+            Err(TryLockError::Poisoned(inner)) => Ok(inner.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(PyRuntimeError::new_err(
+                "another thread is waiting in this iterator: let each have its own",
+            )),
         }
+    }
+
+    fn close(&self) -> PyResult<()> {
+        self.close.get()?();
         Ok(())
     }
 }
@@ -59,19 +85,13 @@ fn left_out(stream: StreamId, span: Span, why: &str) -> PyErr {
     ))
 }
 
-/// Output of all ranks, in the order in which it was read; iterating waits for more until the job is
-/// over.
-#[pyclass(module = "lastline._native")]
-pub(crate) struct Batches {
+/// Batches as they come.
+struct Output {
     source: Source,
     soon: bool,
 }
 
-impl Batches {
-    pub(crate) fn running(feed: Feed) -> Self {
-        Self { source: Source::Running(Box::new(OfThisProcess::new(feed))), soon: false }
-    }
-
+impl Output {
     /// What is there: never `Failed`.
     fn look(&mut self) -> PyResult<Next> {
         let next = self.source.next()?;
@@ -82,6 +102,30 @@ impl Batches {
     fn wait(&self, py: Python<'_>) -> PyResult<()> {
         block_on(py, self.source.wait(self.soon)?)
     }
+
+    fn when_ready(&self, done: Py<PyAny>) -> PyResult<()> {
+        call_after(self.source.wait(self.soon)?, done)
+    }
+}
+
+/// Output of all ranks, in the order in which it was read; iterating waits for more until the job is
+/// over.
+#[pyclass(frozen, module = "lastline._native")]
+pub(crate) struct Batches(Given<Output>);
+
+impl Batches {
+    pub(crate) fn running(feed: Feed) -> PyResult<Self> {
+        Self::of(Source::Running(Box::new(OfThisProcess::new(feed))))
+    }
+
+    pub(crate) fn filed(filed: Filed) -> PyResult<Self> {
+        Self::of(Source::Filed(OfThisProcess::new(filed)))
+    }
+
+    fn of(source: Source) -> PyResult<Self> {
+        let close = OfThisProcess::new(source.closer()?);
+        Ok(Self(Given { inner: Mutex::new(Output { source, soon: false }), close }))
+    }
 }
 
 #[pymethods]
@@ -90,21 +134,22 @@ impl Batches {
         slf
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Batch>> {
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        let mut output = self.0.get()?;
         loop {
             // What is queued is had without letting the lock go.
-            match self.look()? {
+            match output.look()? {
                 Next::Batch(chunk) => return Ok(Some(Batch { chunk })),
                 Next::End => return Ok(None),
                 Next::Gap(stream, span, why) => return Err(left_out(stream, span, &why)),
-                _ => self.wait(py)?,
+                _ => output.wait(py)?,
             }
         }
     }
 
     /// What is there: a batch, `False` when there is nothing yet, `None` at the end.
-    fn take(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self.look()? {
+    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.0.get()?.look()? {
             Next::Batch(chunk) => Ok(Py::new(py, Batch { chunk })?.into_any()),
             Next::End => Ok(py.None()),
             Next::Gap(stream, span, why) => Err(left_out(stream, span, &why)),
@@ -114,22 +159,13 @@ impl Batches {
 
     /// Calls `done` when `take` may have more.
     fn when_ready(&self, done: Py<PyAny>) -> PyResult<()> {
-        call_after(self.source.wait(self.soon)?, done)
+        self.0.get()?.when_ready(done)
     }
 
     /// Wants nothing any more.
     fn close(&self) -> PyResult<()> {
-        self.source.close()
+        self.0.close()
     }
-}
-
-/// Lines of all ranks, in the order in which they were read.
-#[pyclass(module = "lastline._native")]
-pub(crate) struct Lines {
-    batches: Batches,
-    cutter: Cutter,
-    /// What is raised next: before it stands the start of a line whose end is missing.
-    missed: Option<PyErr>,
 }
 
 /// What looking for lines has come to.
@@ -141,21 +177,21 @@ enum Looked {
     End,
 }
 
-impl Lines {
-    pub(crate) fn new(batches: Batches) -> Self {
-        Self { batches, cutter: Cutter::default(), missed: None }
-    }
+/// Lines as they come.
+struct Cut {
+    output: Output,
+    cutter: Cutter,
+    /// What is raised next: before it stands the start of a line whose end is missing.
+    missed: Option<PyErr>,
+}
 
-    pub(crate) fn filed(filed: Filed) -> Self {
-        Self::new(Batches { source: Source::Filed(OfThisProcess::new(filed)), soon: false })
-    }
-
+impl Cut {
     /// Looks for more, when the last batch has been cut.
     fn look(&mut self) -> PyResult<Looked> {
         if let Some(missed) = self.missed.take() {
             return Err(missed);
         }
-        Ok(match self.batches.look()? {
+        Ok(match self.output.look()? {
             Next::Batch(chunk) => {
                 self.cutter.load(chunk);
                 Looked::Loaded
@@ -174,21 +210,34 @@ impl Lines {
     }
 }
 
+/// Lines of all ranks, in the order in which they were read.
+#[pyclass(frozen, module = "lastline._native")]
+pub(crate) struct Lines(Given<Cut>);
+
+impl Lines {
+    pub(crate) fn new(Batches(Given { inner, close }): Batches) -> Self {
+        let output = inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let cut = Cut { output, cutter: Cutter::default(), missed: None };
+        Self(Given { inner: Mutex::new(cut), close })
+    }
+}
+
 #[pymethods]
 impl Lines {
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Line>> {
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Line>> {
+        let mut cut = self.0.get()?;
         loop {
-            if let Some(line) = self.cutter.next() {
+            if let Some(line) = cut.cutter.next() {
                 return Ok(Some(line));
             }
-            match self.look()? {
+            match cut.look()? {
                 Looked::Line(line) => return Ok(Some(line)),
                 Looked::Loaded => {}
-                Looked::Nothing => self.batches.wait(py)?,
+                Looked::Nothing => cut.output.wait(py)?,
                 Looked::End => return Ok(None),
             }
         }
@@ -196,13 +245,14 @@ impl Lines {
 
     /// The lines that are there, at most those of one batch; none when there is nothing yet, `None`
     /// at the end.
-    fn take(&mut self) -> PyResult<Option<Vec<Line>>> {
+    fn take(&self) -> PyResult<Option<Vec<Line>>> {
+        let mut cut = self.0.get()?;
         loop {
-            let lines: Vec<Line> = std::iter::from_fn(|| self.cutter.next()).collect();
+            let lines: Vec<Line> = std::iter::from_fn(|| cut.cutter.next()).collect();
             if !lines.is_empty() {
                 return Ok(Some(lines));
             }
-            match self.look()? {
+            match cut.look()? {
                 Looked::Line(line) => return Ok(Some(vec![line])),
                 Looked::Loaded => {}
                 Looked::Nothing => return Ok(Some(Vec::new())),
@@ -212,10 +262,10 @@ impl Lines {
     }
 
     fn when_ready(&self, done: Py<PyAny>) -> PyResult<()> {
-        self.batches.when_ready(done)
+        self.0.get()?.output.when_ready(done)
     }
 
     fn close(&self) -> PyResult<()> {
-        self.batches.close()
+        self.0.close()
     }
 }

@@ -206,7 +206,7 @@ impl Mesh {
 
     /// Its output in batches.
     fn batches(&self, from_start: bool) -> PyResult<Batches> {
-        Ok(Batches::running(self.parts.get()?.tap.feed(from_start)))
+        Batches::running(self.parts.get()?.tap.feed(from_start))
     }
 
     /// Its lines.

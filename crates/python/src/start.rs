@@ -34,7 +34,8 @@ pub(crate) fn spawn(py: Python<'_>, options: SpawnOptions) -> PyResult<Mesh> {
     let console = console(py, &options, fold_of)?;
     // All that may be wrong is known before anything is made.
     options.plan(py, &job, None)?;
-    let dir = job_dir(&options, &job)?;
+    // A disk may keep it waiting.
+    let dir = py.detach(|| job_dir(&options, &job))?;
     let path = dir.as_ref().map(|dir| dir.path().to_owned());
     let plan = options.plan(py, &job, path.clone())?;
     let flush_timeout = plan.flush_timeout;

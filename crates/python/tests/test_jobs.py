@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import threading
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import lastline
 import pytest
-
 from conftest import wait_for
-
-Program = Callable[..., object]
 
 
 def paced(dir: Path) -> list[str]:
@@ -44,12 +37,12 @@ def test_what_is_not_followed_ends_with_what_is_there(tmp_path: Path) -> None:
 
 
 def test_one_job_is_followed_by_many_in_an_event_loop(tmp_path: Path) -> None:
-    async def texts(**options: int) -> list[str]:
-        return [line.text async for line in lastline.logs("shared", follow=True, **options)]
+    async def texts(rank: int) -> list[str]:
+        return [line.text async for line in lastline.logs("shared", rank=rank, follow=True)]
 
     async def follow() -> list[list[str]]:
         async with lastline.spawn(paced(tmp_path), procs=2, job="shared", console="none") as mesh:
-            seen = [asyncio.create_task(texts(rank=rank)) for rank in (0, 1)]
+            seen = [asyncio.create_task(texts(rank)) for rank in (0, 1)]
             heard = 0
             async for _ in mesh.lines():
                 heard += 1
@@ -97,40 +90,7 @@ def test_a_slow_reader_of_files_bounds_what_is_in_memory(tmp_path: Path) -> None
     lastline.spawn(["seq", str(count)], job="big", console="none").wait()
     lines = lastline.logs("big")
     next(lines)
-    time.sleep(0)
     assert sum(1 for _ in lines) == count - 1
-
-
-def test_a_disk_that_does_not_answer_keeps_neither_loop_nor_lock(tmp_path: Path) -> None:
-    """A rank's file that is a pipe: whoever opens or reads it waits, as for a disk that hangs."""
-    lastline.spawn(["echo", "hi"], job="hung", log_dir=tmp_path / "logs", console="none").wait()
-    file = tmp_path / "logs" / "rank-0.stdout.log"
-    file.unlink()
-    os.mkfifo(file)
-    beats = 0
-
-    async def look() -> None:
-        nonlocal beats
-        lines = lastline.logs("hung")
-        first = asyncio.ensure_future(lines.__aiter__().__anext__())
-        while beats < 100:
-            beats += 1
-            await asyncio.sleep(0.001)
-        assert not first.done()
-        lines.close()
-        with pytest.raises(StopAsyncIteration):
-            await first
-
-    asyncio.run(look())
-    lines, told = lastline.logs("hung"), threading.Event()
-    waiting = threading.Thread(target=lambda: [next(lines, None), told.set()], daemon=True)
-    waiting.start()
-    for _ in range(100):
-        assert not told.wait(0.001)
-    # Whoever writes to it at last lets the threads go.
-    with file.open("w") as written:
-        written.write("hi\n")
-    assert told.wait(30)
 
 
 def test_a_rank_or_number_that_cannot_be_is_refused(tmp_path: Path) -> None:
@@ -145,14 +105,14 @@ def test_a_rank_or_number_that_cannot_be_is_refused(tmp_path: Path) -> None:
         lastline.prune(keep=-1)
     with pytest.raises(ValueError, match="older_than=-1"):
         lastline.prune(older_than=-1)
-    with pytest.raises(ValueError, match="'much' is no size|\"much\" is no size"):
+    with pytest.raises(ValueError, match='"much" is no size'):
         lastline.prune(max_size="much")
 
 
 def test_jobs_are_pruned_oldest_first_and_never_one_that_runs(tmp_path: Path) -> None:
     for job in ("a", "b", "c"):
         lastline.spawn(["echo", job], job=job, console="none").wait()
-        wait_for(lambda job=job: job in [found.id for found in lastline.jobs()])
+        wait_for(lambda: [found.id for found in lastline.jobs()][-1:] == [job])  # noqa: B023
     elsewhere = tmp_path / "elsewhere"
     lastline.spawn(["echo", "d"], job="d", log_dir=elsewhere, console="none").wait()
     with lastline.spawn(["sleep", "600"], job="runs", console="none"):

@@ -8,6 +8,7 @@
 
 mod feed;
 mod queue;
+mod reader;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use lastline_line::{Accept, Chunk, Message, Offset, Sink, StreamId};
 
 pub(crate) use self::feed::{Feed, Next};
 use self::queue::Queue;
+use self::reader::Reader;
 use crate::wait::lock;
 
 #[derive(Debug, Default)]
@@ -75,7 +77,8 @@ impl Tap {
             queue
         });
         lock(&queue.queued).idle = false;
-        Feed { queue, tap: Arc::clone(self), next, archive: None }
+        let reader = self.dir.clone().map(|dir| Reader::new(dir, Arc::clone(&queue)));
+        Feed { queue, tap: Arc::clone(self), next, reader, reading: None }
     }
 
     /// Ranks wait for no consumer any more: the job's end is waited for.

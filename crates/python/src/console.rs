@@ -4,12 +4,12 @@ use std::io::{self, IsTerminal as _, Write};
 
 use lastline_bootstrap::Console;
 use lastline_client::{
-    Block, BoxWrite, Inherited, Labels, PrintError, Printer, TextOptions, TextPrinter,
+    Block, BoxWrite, Inherited, Labels, PrintError, Printer, Template, TextOptions, TextPrinter,
 };
 use lastline_line::{Entry, Fold};
 use pyo3::prelude::*;
 
-use crate::options::{SpawnOptions, wrong};
+use crate::options::wrong;
 use crate::wait::Inside;
 
 /// Gives text to a Python function of the output's name and the text.
@@ -75,23 +75,24 @@ fn wants_color(color: &str) -> PyResult<bool> {
 /// The console of a job: `console` is a function to print through, or `inherit` or `none`.
 pub(crate) fn console(
     py: Python<'_>,
-    options: &SpawnOptions,
+    console: &Py<PyAny>,
+    (prefix, color): (Template, &str),
     fold: Box<dyn Fold>,
 ) -> PyResult<Console> {
     let labels = Labels::default();
     let mut text = TextOptions::default();
-    text.prefix = options.template()?;
-    let (out, err): (BoxWrite, BoxWrite) = if options.console.bind(py).is_callable() {
-        text.color = options.color == "always";
+    text.prefix = prefix;
+    let (out, err): (BoxWrite, BoxWrite) = if console.bind(py).is_callable() {
+        text.color = color == "always";
         let writer = |output| {
-            let write = options.console.clone_ref(py);
+            let write = console.clone_ref(py);
             Box::new(PythonWriter { write, output, open: Vec::new() })
         };
         (writer("stdout"), writer("stderr"))
     } else {
-        match options.console.extract::<String>(py)?.as_str() {
+        match console.extract::<String>(py)?.as_str() {
             "inherit" => {
-                text.color = wants_color(&options.color)?;
+                text.color = wants_color(color)?;
                 (Box::new(Inherited::stdout()), Box::new(Inherited::stderr()))
             }
             "none" => {

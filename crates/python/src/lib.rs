@@ -10,6 +10,7 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
+mod attach;
 mod batch;
 mod console;
 mod entries;
@@ -92,6 +93,8 @@ fn size(text: &str) -> PyResult<u64> {
 mod _native {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use super::attach::attach;
     #[pymodule_export]
     use super::batch::{Batch, Line};
     #[pymodule_export]

@@ -8,7 +8,7 @@ use lastline_client::{Labels, PrintError, Printer};
 use lastline_line::{Accept, Cause, Entry, Message, Off, Resume, Sink, Withheld};
 use lastline_sender::{ChannelTransport, Reason, Transport as _};
 
-use super::rendezvous::Url;
+use super::Url;
 
 /// A console on which nothing appears.
 pub(crate) fn console() -> Console {

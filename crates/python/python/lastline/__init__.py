@@ -7,12 +7,13 @@
             ...
         report = mesh.wait()
 
-`spawn` starts a job and gives its `Mesh`. Everything that waits may be interrupted by Ctrl-C, lets other
-threads run, and has an `async` form for event loops.
+`spawn` starts a job and gives its `Mesh`; `attach` drives one whose ranks others run. Everything that waits
+may be interrupted by Ctrl-C, lets other threads run, and has an `async` form for event loops.
 """
 
 from __future__ import annotations
 
+from ._attach import AttachedMesh, attach
 from ._errors import RankException, RankFailed
 from ._jobs import Job, jobs, logs, prune, report
 from ._mesh import Mesh
@@ -30,6 +31,7 @@ from ._spawn import spawn
 from ._status import Entry, Field, RankStatus, StreamVerdict, Verdicts
 
 __all__ = [
+    "AttachedMesh",
     "BarrierReport",
     "Batch",
     "Batches",
@@ -54,6 +56,7 @@ __all__ = [
     "StreamVerdict",
     "Verdicts",
     "__version__",
+    "attach",
     "jobs",
     "logs",
     "prune",

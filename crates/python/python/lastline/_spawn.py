@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from . import _native
+from ._console import console_of
 from ._mesh import Mesh
 from ._sizes import size_in_bytes
 
@@ -103,7 +103,7 @@ def spawn(
                 "fold_window": fold_window,
                 "prefix": prefix,
                 "show": show,
-                "console": _console(console),
+                "console": console_of(console),
                 "color": color,
                 "on_failure": on_failure,
                 "grace": grace,
@@ -132,24 +132,3 @@ def spawn(
         raise
     control.serve(native)
     return Mesh(native, control, procs, on_failure == "stop")
-
-
-def _console(console: str) -> str | Callable[[str, str], object]:
-    if console == "auto":
-        from . import notebook
-
-        console = "python" if notebook.enable() else "inherit"
-    return _write if console == "python" else console
-
-
-def notebook_stream(stream: object) -> bool:
-    """A kernel's own stream goes out by itself, and to flush it takes a while."""
-    return hasattr(stream, "pub_thread")
-
-
-def _write(output: str, text: str) -> None:
-    """Prints ranks' lines where Python prints, whatever that is at the moment."""
-    stream = getattr(sys, output)
-    stream.write(text)
-    if not notebook_stream(stream):
-        stream.flush()

@@ -3,10 +3,8 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use lastline_bootstrap::Console;
-use lastline_client::{
-    Block, BoxWrite, Inherited, Labels, PrintError, Printer, Template, TextOptions, TextPrinter,
-};
-use lastline_line::{Entry, Fold};
+use lastline_client::{BoxWrite, Inherited, Labels, Silent, Template, TextOptions, TextPrinter};
+use lastline_line::Fold;
 use pyo3::prelude::*;
 
 use crate::options::wrong;
@@ -40,23 +38,6 @@ impl Write for PythonWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Prints nothing.
-struct Silent;
-
-impl Printer for Silent {
-    fn print(&mut self, _entry: &Entry<'_>) -> Result<(), PrintError> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), PrintError> {
-        Ok(())
-    }
-
-    fn print_block(&mut self, _block: &Block<'_>) -> Result<(), PrintError> {
         Ok(())
     }
 }

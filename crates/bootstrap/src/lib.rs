@@ -51,6 +51,8 @@
 //! *flush*, *abort*, *drop*, *print*. Host and driver each go through theirs; a stage that is not
 //! done in time is told in the report, and the next one runs.
 //!
+//! Where several processes meet, a [`Url`] says: a Unix socket, or, with the feature `nats`, a broker.
+//!
 //! # Laws
 //!
 //! Those of [`Spawner`], and: every byte read is in the report, shown, withheld, or lost with its
@@ -76,6 +78,7 @@ mod plan;
 mod running_time;
 mod shutdown;
 mod sizes;
+mod via;
 mod work;
 
 pub use control::{ControlSocket, FlushAnswer, Missing, request_flush, request_stop};
@@ -91,6 +94,7 @@ pub use lastline_spawn::{
 pub use lastline_watch::control_path;
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
+pub use via::{Claim, DriverEnd, HostEnd, HostWay, Listening, Url, UrlError, ViaError};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -180,6 +184,9 @@ pub enum SpawnError {
         /// Why, in words for whoever started it.
         why: String,
     },
+    /// The driver has left the job, which runs on.
+    #[error("this driver has left the job, which runs on without it")]
+    Detached,
     /// The job ended without a report: a task of it failed, or its runtime ended first.
     #[error("the job was interrupted: its runtime ended, or a task of it failed")]
     Interrupted,

@@ -196,6 +196,11 @@ impl LoggingMesh {
         Ok(program)
     }
 
+    /// What drives the job: as for one whose ranks are elsewhere.
+    pub fn driver(&self) -> DriverHandle {
+        self.driver.clone()
+    }
+
     /// A barrier: when it returns, everything that the ranks wrote before the call has been
     /// printed, or its verdict says which stream's was not, and why. Never hangs. Any number may
     /// run at once.

@@ -91,4 +91,8 @@ impl<P: Printer> Printer for NoteFirstFold<P> {
     fn output_of(&self, stream: Stream) -> Stream {
         self.printer.output_of(stream)
     }
+
+    fn shows(&self) -> bool {
+        self.printer.shows()
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use lastline_line::{Entry, Stream, StreamId};
+use lastline_line::{Entry, Stream, StreamId, Withheld};
 
-use crate::printer::{Block, Missing, OpenLines, PrintError, Printer};
+use crate::printer::{Block, Missing, OpenLines, PrintError, Printer, Silent};
 use crate::state::ClientState;
 
 /// Before a block of so many bytes is printed, what was printed before it is flushed: a block may be
@@ -26,6 +26,8 @@ pub(crate) struct Console {
     /// The printer is at work: what panics now is the printer.
     pub(crate) printing: bool,
     pub(crate) open_lines: OpenLines,
+    /// Somebody sees what is printed.
+    shows: bool,
     pub(crate) shared: Arc<ClientState>,
 }
 
@@ -33,6 +35,7 @@ impl Console {
     pub(crate) fn new(printer: Box<dyn Printer>, quiet: bool, shared: Arc<ClientState>) -> Self {
         Self {
             open_lines: printer.open_lines(),
+            shows: printer.shows(),
             printer,
             credits: Vec::new(),
             credit_bytes: 0,
@@ -57,7 +60,7 @@ impl Console {
         }
         drop(state);
         self.shared.subscribers.end_entries();
-        std::mem::replace(&mut self.printer, Box::new(Nowhere))
+        std::mem::replace(&mut self.printer, Box::new(Silent))
     }
 
     /// Has the printer do something.
@@ -186,7 +189,7 @@ impl Console {
         }
     }
 
-    /// What was printed so far counts as shown once it is flushed.
+    /// What was printed so far counts as shown once it is flushed, where somebody sees it.
     pub(crate) fn flush(&mut self) {
         if self.credits.is_empty() {
             return;
@@ -202,7 +205,12 @@ impl Console {
         }
         let mut state = self.shared.state();
         for (stream, bytes) in self.credits.drain(..) {
-            state.accounts.entry(stream).or_default().shown_bytes += bytes;
+            let account = state.accounts.entry(stream).or_default();
+            if self.shows {
+                account.shown_bytes += bytes;
+            } else {
+                account.withhold(Withheld::Show, bytes);
+            }
         }
         self.credit_bytes = 0;
     }
@@ -242,18 +250,6 @@ impl Console {
             // It may be the other output that has failed now; each fails for the first time once.
             self.check(noted);
         }
-    }
-}
-
-/// Stands where a printer was that has failed.
-struct Nowhere;
-
-impl Printer for Nowhere {
-    fn print(&mut self, _entry: &Entry<'_>) -> Result<(), PrintError> {
-        Ok(())
-    }
-    fn flush(&mut self) -> Result<(), PrintError> {
-        Ok(())
     }
 }
 

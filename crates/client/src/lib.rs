@@ -120,7 +120,7 @@ pub use json::JsonPrinter;
 pub use options::Options;
 pub use output::{BoxWrite, Inherited};
 pub use prefix::{Label, Template, TemplateError};
-pub use printer::{Block, Missing, OpenLines, PrintError, Printer};
+pub use printer::{Block, Missing, OpenLines, PrintError, Printer, Silent};
 pub use subscribe::{
     EntryStream, LineStream, SubscribeOptions, Subscribed, SubscribedEntry, SubscribedLine,
 };

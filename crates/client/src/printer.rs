@@ -150,6 +150,35 @@ pub trait Printer: Send {
     fn output_of(&self, stream: Stream) -> Stream {
         stream
     }
+
+    /// Whether anybody sees what is printed. Where nobody does it counts as withheld
+    /// ([`Withheld::Show`](lastline_line::Withheld::Show)) and not as shown. Asked once, before anything is
+    /// printed.
+    fn shows(&self) -> bool {
+        true
+    }
+}
+
+/// Prints nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Printer for Silent {
+    fn print(&mut self, _entry: &Entry<'_>) -> Result<(), PrintError> {
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), PrintError> {
+        Ok(())
+    }
+
+    fn print_block(&mut self, _block: &Block<'_>) -> Result<(), PrintError> {
+        Ok(())
+    }
+
+    fn shows(&self) -> bool {
+        false
+    }
 }
 
 impl<P: Printer + ?Sized> Printer for Box<P> {
@@ -176,5 +205,8 @@ impl<P: Printer + ?Sized> Printer for Box<P> {
     }
     fn output_of(&self, stream: Stream) -> Stream {
         (**self).output_of(stream)
+    }
+    fn shows(&self) -> bool {
+        (**self).shows()
     }
 }

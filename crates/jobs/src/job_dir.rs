@@ -175,6 +175,17 @@ pub struct JobDir {
     _lock: Locked,
 }
 
+/// Makes the directory of a job whose files others write, with mode 0700, where there is none. Gives
+/// its real path.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub fn make_dir(dir: &Path) -> Result<PathBuf, JobDirError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("make", dir))?;
+    std::fs::canonicalize(dir).map_err(failed("find", dir))
+}
+
 impl JobDir {
     /// Makes `dir` the directory of a new job: makes it if need be (mode 0700), refuses it when a
     /// job is running there, or a finished one unless `overwrite`, which removes that job's files.

@@ -65,7 +65,8 @@ mod report;
 mod report_file;
 
 pub use job_dir::{
-    JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id, new_job_id,
+    JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id, make_dir,
+    new_job_id,
 };
 pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
 pub use open_dir::OpenDir;

@@ -3,13 +3,11 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use lastline_bootstrap::Console;
-use lastline_client::{
-    Block, BoxWrite, Inherited, Labels, PrintError, Printer, TextOptions, TextPrinter,
-};
-use lastline_line::{Entry, Fold};
+use lastline_client::{BoxWrite, Inherited, Labels, Silent, Template, TextOptions, TextPrinter};
+use lastline_line::Fold;
 use pyo3::prelude::*;
 
-use crate::options::{SpawnOptions, wrong};
+use crate::options::wrong;
 use crate::wait::Inside;
 
 /// Gives text to a Python function of the output's name and the text.
@@ -44,23 +42,6 @@ impl Write for PythonWriter {
     }
 }
 
-/// Prints nothing.
-struct Silent;
-
-impl Printer for Silent {
-    fn print(&mut self, _entry: &Entry<'_>) -> Result<(), PrintError> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), PrintError> {
-        Ok(())
-    }
-
-    fn print_block(&mut self, _block: &Block<'_>) -> Result<(), PrintError> {
-        Ok(())
-    }
-}
-
 fn wants_color(color: &str) -> PyResult<bool> {
     let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
     Ok(match color {
@@ -75,23 +56,24 @@ fn wants_color(color: &str) -> PyResult<bool> {
 /// The console of a job: `console` is a function to print through, or `inherit` or `none`.
 pub(crate) fn console(
     py: Python<'_>,
-    options: &SpawnOptions,
+    console: &Py<PyAny>,
+    (prefix, color): (Template, &str),
     fold: Box<dyn Fold>,
 ) -> PyResult<Console> {
     let labels = Labels::default();
     let mut text = TextOptions::default();
-    text.prefix = options.template()?;
-    let (out, err): (BoxWrite, BoxWrite) = if options.console.bind(py).is_callable() {
-        text.color = options.color == "always";
+    text.prefix = prefix;
+    let (out, err): (BoxWrite, BoxWrite) = if console.bind(py).is_callable() {
+        text.color = color == "always";
         let writer = |output| {
-            let write = options.console.clone_ref(py);
+            let write = console.clone_ref(py);
             Box::new(PythonWriter { write, output, open: Vec::new() })
         };
         (writer("stdout"), writer("stderr"))
     } else {
-        match options.console.extract::<String>(py)?.as_str() {
+        match console.extract::<String>(py)?.as_str() {
             "inherit" => {
-                text.color = wants_color(&options.color)?;
+                text.color = wants_color(color)?;
                 (Box::new(Inherited::stdout()), Box::new(Inherited::stderr()))
             }
             "none" => {

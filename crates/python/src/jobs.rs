@@ -1,11 +1,18 @@
 //! Jobs that are on the disk.
 
-use lastline_appender::{Archive, Extent};
-use lastline_jobs::{FoundJob, JobState, JobsPlace, rebuild_report};
+use std::collections::BTreeMap;
+
+use lastline_appender::Extent;
+use lastline_jobs::{FoundJob, JobState, JobsPlace, Retention, rebuild_report};
+use lastline_line::{RankSet, StreamId};
+use lastline_watch::{Archives, Wanted};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::lines::{FiledOutput, Lines};
+use crate::filed::Filed;
+use crate::lines::{Batches, Lines};
 use crate::mesh::report_json;
+use crate::options::duration;
 use crate::{LastlineError, failed};
 
 /// Id, directory, command, ranks, start, state, bytes.
@@ -53,24 +60,61 @@ pub(crate) fn logs(
     job: Option<&str>,
     ranks: Option<&str>,
     stream: Option<&str>,
+    tail: Option<u64>,
+    follow: bool,
 ) -> PyResult<Lines> {
     let parsed = ranks.map(str::parse).transpose();
-    let ranks = parsed.map_err(|error: lastline_line::RankSetError| {
-        pyo3::exceptions::PyValueError::new_err(format!("rank: {error}"))
+    let ranks: Option<RankSet> = parsed.map_err(|error: lastline_line::RankSetError| {
+        PyValueError::new_err(format!("rank: {error}"))
     })?;
-    py.detach(|| Ok(Lines::filed(FiledOutput::open(find(job)?.dir, ranks.as_ref(), stream)?)))
+    let found = py.detach(|| find(job))?;
+    if let Some(ranks) = &ranks {
+        check_ranks(ranks, found.info.world_size)?;
+    }
+    let stream = stream.map(str::to_owned);
+    let streams = move |id: StreamId| {
+        ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
+            && stream.as_ref().is_none_or(|name| id.stream.name() == name)
+    };
+    let wanted = Wanted { streams: Box::new(streams), tail, follow, ..Wanted::default() };
+    Batches::filed(Filed::open(found, wanted)?).map(Lines::new)
+}
+
+/// Whether a job has any of these ranks.
+fn check_ranks(ranks: &RankSet, world_size: u32) -> PyResult<()> {
+    if ranks.is_empty() || ranks.difference(&RankSet::first(world_size)) != *ranks {
+        return Ok(());
+    }
+    let last = world_size.saturating_sub(1);
+    Err(PyValueError::new_err(format!("rank={ranks}: the job has ranks 0 to {last}")))
+}
+
+/// Removes finished jobs, oldest first, until the rest is within these bounds; the ids of those removed.
+#[pyfunction]
+pub(crate) fn prune(
+    py: Python<'_>,
+    keep: Option<usize>,
+    older_than: Option<f64>,
+    max_size: Option<u64>,
+) -> PyResult<Vec<String>> {
+    let mut retention = Retention::default();
+    retention.max_jobs = keep;
+    retention.max_age = older_than.map(|age| duration("older_than", age)).transpose()?;
+    retention.max_bytes = max_size;
+    let place = JobsPlace::of_user().map_err(|error| failed::<LastlineError>(&error))?;
+    Ok(py.detach(|| place.prune(&retention)))
 }
 
 /// When which rank wrote how much: rank, seconds since the epoch, bytes.
 #[pyfunction]
 pub(crate) fn timeline(py: Python<'_>, job: Option<&str>) -> PyResult<Vec<(u32, f64, u64)>> {
     py.detach(|| {
-        let archive = Archive::open(find(job)?.dir);
-        let archive = archive.map_err(|error| failed::<LastlineError>(&error))?;
+        let archives = Archives::open(&find(job)?);
+        let archives = archives.map_err(|error| failed::<LastlineError>(&error))?;
         let piece = |extent: Extent| {
             let time = std::time::Duration::from_micros(extent.time?.0).as_secs_f64();
             Some((extent.stream.rank, time, extent.span.len()))
         };
-        Ok(archive.extents().into_iter().filter_map(piece).collect())
+        Ok(archives.extents_after(&BTreeMap::new()).into_iter().filter_map(piece).collect())
     })
 }

@@ -10,9 +10,11 @@ use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 
+mod attach;
 mod batch;
 mod console;
 mod entries;
+mod filed;
 mod jobs;
 mod lines;
 mod mesh;
@@ -48,14 +50,19 @@ impl Raise for SpawnError {
     }
 }
 
-fn failed<E: Raise>(error: &dyn std::error::Error) -> PyErr {
+/// The error's own words and those of its causes.
+fn words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         words = format!("{words}: {cause}");
         source = cause.source();
     }
-    E::raise(words)
+    words
+}
+
+fn failed<E: Raise>(error: &dyn std::error::Error) -> PyErr {
+    E::raise(words(error))
 }
 
 /// For the end of the interpreter: nobody waits any more.
@@ -87,11 +94,13 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use super::attach::attach;
+    #[pymodule_export]
     use super::batch::{Batch, Line};
     #[pymodule_export]
     use super::entries::Entries;
     #[pymodule_export]
-    use super::jobs::{jobs, logs, report, timeline};
+    use super::jobs::{jobs, logs, prune, report, timeline};
     #[pymodule_export]
     use super::lines::{Batches, Lines};
     #[pymodule_export]

@@ -1,19 +1,18 @@
 //! Iterators over a job's output, while it runs and from its files.
 
-use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use lastline_appender::{Archive, Extent};
-use lastline_line::{
-    Chunk, Offset, RankSet, ReadBack as _, ReadOutcome, Span, StreamId, Timestamp,
-};
-use pyo3::exceptions::PyOSError;
+use lastline_line::{Span, StreamId};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 
-use crate::LinesLeftOut;
 use crate::batch::{Batch, Cutter, Line};
+use crate::filed::Filed;
 use crate::tap::{Feed, Next};
 use crate::wait::{OfThisProcess, block_on, call_after};
+use crate::{LastlineError, LinesLeftOut};
 
 /// How long a file is given that does not hold yet what it will.
 const SOON: Duration = Duration::from_millis(2);
@@ -21,29 +20,59 @@ const SOON: Duration = Duration::from_millis(2);
 /// Where batches come from.
 enum Source {
     Running(Box<OfThisProcess<Feed>>),
-    Filed(Box<FiledOutput>),
+    Filed(OfThisProcess<Filed>),
 }
 
 impl Source {
     fn next(&mut self) -> PyResult<Next> {
         Ok(match self {
             Self::Running(feed) => feed.get_mut()?.next(),
-            Self::Filed(filed) => filed.next(),
+            Self::Filed(filed) => filed.get()?.next(),
         })
     }
 
     /// Waits until there may be more.
-    fn wait(&self, soon: bool) -> PyResult<impl Future<Output = ()> + Send + use<>> {
-        let ready = match self {
-            Self::Running(feed) => Some(feed.get()?.ready()),
-            Self::Filed(_) => None,
-        };
-        Ok(async move {
-            match ready {
-                Some(ready) if !soon => ready.await,
-                _ => tokio::time::sleep(SOON).await,
-            }
+    fn wait(&self, soon: bool) -> PyResult<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        if soon {
+            return Ok(Box::pin(async { tokio::time::sleep(SOON).await }));
+        }
+        Ok(match self {
+            Self::Running(feed) => Box::pin(feed.get()?.ready()),
+            Self::Filed(filed) => Box::pin(filed.get()?.ready()),
         })
+    }
+
+    fn closer(&self) -> PyResult<Closer> {
+        Ok(match self {
+            Self::Running(feed) => feed.get()?.closer(),
+            Self::Filed(filed) => filed.get()?.closer(),
+        })
+    }
+}
+
+/// Ends an iterator, also while another thread waits in it.
+pub(crate) type Closer = Box<dyn Fn() + Send + Sync>;
+
+/// An iterator's own, for one thread at a time.
+struct Given<T> {
+    inner: Mutex<T>,
+    close: OfThisProcess<Closer>,
+}
+
+impl<T> Given<T> {
+    fn get(&self) -> PyResult<MutexGuard<'_, T>> {
+        match self.inner.try_lock() {
+            Ok(inner) => Ok(inner),
+            Err(TryLockError::Poisoned(inner)) => Ok(inner.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(PyRuntimeError::new_err(
+                "another thread is waiting in this iterator: let each have its own",
+            )),
+        }
+    }
+
+    fn close(&self) -> PyResult<()> {
+        self.close.get()?();
+        Ok(())
     }
 }
 
@@ -56,36 +85,46 @@ fn left_out(stream: StreamId, span: Span, why: &str) -> PyErr {
     ))
 }
 
-/// Output of all ranks, in the order in which it was read; iterating waits for more until the job is
-/// over.
-#[pyclass(module = "lastline._native")]
-pub(crate) struct Batches {
+/// Batches as they come.
+struct Output {
     source: Source,
     soon: bool,
 }
 
-impl Batches {
-    pub(crate) fn running(feed: Feed) -> Self {
-        Self { source: Source::Running(Box::new(OfThisProcess::new(feed))), soon: false }
-    }
-
-    /// The next batch that is there; `Nothing` and `Soon` are alike to who only looks.
+impl Output {
+    /// What is there: never `Failed`.
     fn look(&mut self) -> PyResult<Next> {
         let next = self.source.next()?;
         self.soon = matches!(next, Next::Soon);
-        Ok(next)
+        if let Next::Failed(why) = next { Err(LastlineError::new_err(why)) } else { Ok(next) }
     }
 
-    fn wait_for_next(&mut self, py: Python<'_>) -> PyResult<Option<Chunk>> {
-        loop {
-            // What is queued is had without letting the lock go.
-            match self.look()? {
-                Next::Batch(chunk) => return Ok(Some(chunk)),
-                Next::End => return Ok(None),
-                Next::Gap(stream, span, why) => return Err(left_out(stream, span, &why)),
-                Next::Nothing | Next::Soon => block_on(py, self.source.wait(self.soon)?)?,
-            }
-        }
+    fn wait(&self, py: Python<'_>) -> PyResult<()> {
+        block_on(py, self.source.wait(self.soon)?)
+    }
+
+    fn when_ready(&self, done: Py<PyAny>) -> PyResult<()> {
+        call_after(self.source.wait(self.soon)?, done)
+    }
+}
+
+/// Output of all ranks, in the order in which it was read; iterating waits for more until the job is
+/// over.
+#[pyclass(frozen, module = "lastline._native")]
+pub(crate) struct Batches(Given<Output>);
+
+impl Batches {
+    pub(crate) fn running(feed: Feed) -> PyResult<Self> {
+        Self::of(Source::Running(Box::new(OfThisProcess::new(feed))))
+    }
+
+    pub(crate) fn filed(filed: Filed) -> PyResult<Self> {
+        Self::of(Source::Filed(OfThisProcess::new(filed)))
+    }
+
+    fn of(source: Source) -> PyResult<Self> {
+        let close = OfThisProcess::new(source.closer()?);
+        Ok(Self(Given { inner: Mutex::new(Output { source, soon: false }), close }))
     }
 }
 
@@ -95,50 +134,91 @@ impl Batches {
         slf
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Batch>> {
-        Ok(self.wait_for_next(py)?.map(|chunk| Batch { chunk }))
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
+        let mut output = self.0.get()?;
+        loop {
+            // What is queued is had without letting the lock go.
+            match output.look()? {
+                Next::Batch(chunk) => return Ok(Some(Batch { chunk })),
+                Next::End => return Ok(None),
+                Next::Gap(stream, span, why) => return Err(left_out(stream, span, &why)),
+                _ => output.wait(py)?,
+            }
+        }
     }
 
     /// What is there: a batch, `False` when there is nothing yet, `None` at the end.
-    fn take(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        match self.look()? {
+    fn take(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.0.get()?.look()? {
             Next::Batch(chunk) => Ok(Py::new(py, Batch { chunk })?.into_any()),
             Next::End => Ok(py.None()),
             Next::Gap(stream, span, why) => Err(left_out(stream, span, &why)),
-            Next::Nothing | Next::Soon => {
-                Ok(false.into_pyobject(py)?.to_owned().into_any().unbind())
-            }
+            _ => Ok(false.into_pyobject(py)?.to_owned().into_any().unbind()),
         }
     }
 
     /// Calls `done` when `take` may have more.
     fn when_ready(&self, done: Py<PyAny>) -> PyResult<()> {
-        call_after(self.source.wait(self.soon)?, done)
+        self.0.get()?.when_ready(done)
     }
 
     /// Wants nothing any more.
     fn close(&self) -> PyResult<()> {
-        if let Source::Running(feed) = &self.source {
-            feed.get()?.close();
+        self.0.close()
+    }
+}
+
+/// What looking for lines has come to.
+enum Looked {
+    Line(Line),
+    /// There is a batch to be cut.
+    Loaded,
+    Nothing,
+    End,
+}
+
+/// Lines as they come.
+struct Cut {
+    output: Output,
+    cutter: Cutter,
+    /// What is raised next: before it stands the start of a line whose end is missing.
+    missed: Option<PyErr>,
+}
+
+impl Cut {
+    /// Looks for more, when the last batch has been cut.
+    fn look(&mut self) -> PyResult<Looked> {
+        if let Some(missed) = self.missed.take() {
+            return Err(missed);
         }
-        Ok(())
+        Ok(match self.output.look()? {
+            Next::Batch(chunk) => {
+                self.cutter.load(chunk);
+                Looked::Loaded
+            }
+            Next::Gap(stream, span, why) => {
+                let missed = left_out(stream, span, &why);
+                let Some(open) = self.cutter.end_of(stream) else {
+                    return Err(missed);
+                };
+                self.missed = Some(missed);
+                Looked::Line(open)
+            }
+            Next::End => self.cutter.end_any().map_or(Looked::End, Looked::Line),
+            _ => Looked::Nothing,
+        })
     }
 }
 
 /// Lines of all ranks, in the order in which they were read.
-#[pyclass(module = "lastline._native")]
-pub(crate) struct Lines {
-    batches: Batches,
-    cutter: Cutter,
-}
+#[pyclass(frozen, module = "lastline._native")]
+pub(crate) struct Lines(Given<Cut>);
 
 impl Lines {
-    pub(crate) fn new(batches: Batches) -> Self {
-        Self { batches, cutter: Cutter::default() }
-    }
-
-    pub(crate) fn filed(filed: FiledOutput) -> Self {
-        Self::new(Batches { source: Source::Filed(Box::new(filed)), soon: false })
+    pub(crate) fn new(Batches(Given { inner, close }): Batches) -> Self {
+        let output = inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let cut = Cut { output, cutter: Cutter::default(), missed: None };
+        Self(Given { inner: Mutex::new(cut), close })
     }
 }
 
@@ -148,100 +228,44 @@ impl Lines {
         slf
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Option<Line>> {
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Line>> {
+        let mut cut = self.0.get()?;
         loop {
-            if let Some(line) = self.cutter.next() {
+            if let Some(line) = cut.cutter.next() {
                 return Ok(Some(line));
             }
-            match self.batches.wait_for_next(py)? {
-                Some(chunk) => self.cutter.load(chunk),
-                None => return Ok(self.cutter.end_any()),
+            match cut.look()? {
+                Looked::Line(line) => return Ok(Some(line)),
+                Looked::Loaded => {}
+                Looked::Nothing => cut.output.wait(py)?,
+                Looked::End => return Ok(None),
             }
         }
     }
 
     /// The lines that are there, at most those of one batch; none when there is nothing yet, `None`
     /// at the end.
-    fn take(&mut self) -> PyResult<Option<Vec<Line>>> {
-        let rest: Vec<Line> = std::iter::from_fn(|| self.cutter.next()).collect();
-        if !rest.is_empty() {
-            return Ok(Some(rest));
-        }
-        match self.batches.look()? {
-            Next::Batch(chunk) => {
-                self.cutter.load(chunk);
-                Ok(Some(std::iter::from_fn(|| self.cutter.next()).collect()))
+    fn take(&self) -> PyResult<Option<Vec<Line>>> {
+        let mut cut = self.0.get()?;
+        loop {
+            let lines: Vec<Line> = std::iter::from_fn(|| cut.cutter.next()).collect();
+            if !lines.is_empty() {
+                return Ok(Some(lines));
             }
-            Next::End => {
-                let open: Vec<Line> = std::iter::from_fn(|| self.cutter.end_any()).collect();
-                Ok(Some(open).filter(|open| !open.is_empty()))
+            match cut.look()? {
+                Looked::Line(line) => return Ok(Some(vec![line])),
+                Looked::Loaded => {}
+                Looked::Nothing => return Ok(Some(Vec::new())),
+                Looked::End => return Ok(None),
             }
-            Next::Gap(stream, span, why) => Err(left_out(stream, span, &why)),
-            Next::Nothing | Next::Soon => Ok(Some(Vec::new())),
         }
     }
 
     fn when_ready(&self, done: Py<PyAny>) -> PyResult<()> {
-        self.batches.when_ready(done)
+        self.0.get()?.output.when_ready(done)
     }
 
     fn close(&self) -> PyResult<()> {
-        self.batches.close()
+        self.0.close()
     }
-}
-
-/// How much is read from a file at once, in bytes.
-const READ_BYTES: u64 = 256 << 10;
-
-/// What the files of a job hold, in the order of arrival.
-pub(crate) struct FiledOutput {
-    archive: Archive,
-    extents: std::vec::IntoIter<Extent>,
-    current: Option<Extent>,
-}
-
-impl FiledOutput {
-    /// Of the job in `dir`, these ranks and streams alone where that is said.
-    pub(crate) fn open(
-        dir: PathBuf,
-        ranks: Option<&RankSet>,
-        stream: Option<&str>,
-    ) -> PyResult<Self> {
-        let archive = Archive::open(dir).map_err(|error| PyOSError::new_err(error.to_string()))?;
-        let mut extents = archive.extents();
-        extents.retain(|extent| {
-            ranks.is_none_or(|ranks| ranks.contains(extent.stream.rank))
-                && stream.is_none_or(|name| extent.stream.stream.name() == name)
-        });
-        Ok(Self { archive, extents: extents.into_iter(), current: None })
-    }
-
-    fn next(&mut self) -> Next {
-        let Some(extent) = self.current.take().or_else(|| self.extents.next()) else {
-            return Next::End;
-        };
-        let (stream, span) = (extent.stream, extent.span);
-        let most = usize::try_from(span.len().min(READ_BYTES)).unwrap_or_default();
-        let mut buffer = vec![0; most];
-        let (end, next) = match self.archive.read_back(stream, span.from, &mut buffer) {
-            Ok(ReadOutcome::Read(bytes)) => {
-                buffer.truncate(bytes);
-                let time = extent.time.unwrap_or(Timestamp(0));
-                let chunk = Chunk::new(stream, span.from, time, buffer.into());
-                (chunk.end(), Next::Batch(chunk))
-            }
-            Ok(ReadOutcome::Gone { to, cause }) => gap(stream, span, to, cause),
-            Ok(ReadOutcome::NotYet) => gap(stream, span, span.to, "no file holds them".into()),
-            Err(error) => gap(stream, span, span.to, error.to_string()),
-        };
-        if end < span.to {
-            self.current = Some(Extent { span: Span::new(end, span.to), ..extent });
-        }
-        next
-    }
-}
-
-fn gap(stream: StreamId, span: Span, to: Offset, why: String) -> (Offset, Next) {
-    let to = to.min(span.to);
-    (to, Next::Gap(stream, Span::new(span.from, to), why))
 }

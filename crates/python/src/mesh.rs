@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lastline_bootstrap::{
-    EntryStream, LoggingMesh, RankChanges, Report, StopCause, SubscribeOptions,
+    DriverHandle, EntryStream, LoggingMesh, RankChanges, Report, StopCause, SubscribeOptions,
 };
 use lastline_client::Verdicts;
 use lastline_line::RankSet;
@@ -14,6 +14,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::sync::watch;
 
+use crate::attach::Meeting;
 use crate::entries::Entries;
 use crate::lines::{Batches, Lines};
 use crate::options::{duration, fold};
@@ -23,7 +24,23 @@ use crate::wait::{OfThisProcess, block_on, call_after, lock};
 use crate::{LastlineError, failed};
 
 /// The report of a job, or why there is none.
-pub(crate) type Outcome = Option<Result<Arc<Report>, String>>;
+pub(crate) type Outcome = Option<Result<Arc<Report>, NoReport>>;
+
+/// Why there is no report.
+#[derive(Clone, Debug)]
+pub(crate) enum NoReport {
+    /// The job runs on, driven by somebody else or nobody.
+    Detached,
+    Failed(String),
+}
+
+/// Who runs the ranks.
+pub(crate) enum Ranks {
+    /// This process.
+    Own(LoggingMesh),
+    /// Hosts that are met there.
+    Elsewhere(Arc<Meeting>),
+}
 
 /// A job that runs. Stopped and drained in the background when nobody has it any more.
 #[pyclass(frozen, module = "lastline._native")]
@@ -37,7 +54,8 @@ pub(crate) struct Mesh {
 
 /// What belongs to the process that started it.
 pub(crate) struct Parts {
-    mesh: LoggingMesh,
+    driver: DriverHandle,
+    ranks: Ranks,
     tap: Arc<Tap>,
     outcome: watch::Receiver<Outcome>,
     stopping: AtomicBool,
@@ -45,21 +63,49 @@ pub(crate) struct Parts {
     entries: Mutex<Option<EntryStream>>,
     changes: tokio::sync::Mutex<RankChanges>,
     flush_timeout: Duration,
-    procs: u32,
 }
 
 impl Parts {
     pub(crate) fn new(
-        mesh: LoggingMesh,
+        driver: DriverHandle,
+        ranks: Ranks,
         tap: Arc<Tap>,
         outcome: watch::Receiver<Outcome>,
         entries: Option<EntryStream>,
         flush_timeout: Duration,
-        procs: u32,
     ) -> Self {
-        let changes = tokio::sync::Mutex::new(mesh.watch());
+        let changes = tokio::sync::Mutex::new(driver.watch());
         let (stopping, entries) = (AtomicBool::new(false), Mutex::new(entries));
-        Self { mesh, tap, outcome, stopping, entries, changes, flush_timeout, procs }
+        Self { driver, ranks, tap, outcome, stopping, entries, changes, flush_timeout }
+    }
+
+    /// A barrier, and for how long. Nobody waits for consumers that there are not.
+    fn barrier(&self, timeout: Option<f64>) -> PyResult<Duration> {
+        if self.is_detached() {
+            return Err(detached());
+        }
+        self.tap.let_go();
+        self.within(timeout)
+    }
+
+    /// Leaves the ranks of others to them; everybody knows of it then.
+    fn leave(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.tap.unblock();
+        let meeting = match &self.ranks {
+            Ranks::Own(_) => None,
+            Ranks::Elsewhere(meeting) => Some(Arc::clone(meeting)),
+        };
+        let (driver, mut outcome) = (self.driver.clone(), self.outcome.clone());
+        async move {
+            if let Some(meeting) = meeting {
+                meeting.leave(&driver).await;
+                drop(outcome.wait_for(Option::is_some).await);
+            }
+        }
+    }
+
+    fn is_detached(&self) -> bool {
+        matches!(&*self.outcome.borrow(), Some(Err(NoReport::Detached)))
     }
 
     fn is_over(&self) -> bool {
@@ -86,18 +132,18 @@ impl Mesh {
         timeout: Option<f64>,
     ) -> PyResult<(u64, FlushedStreams, usize)> {
         let parts = self.parts.get()?;
-        let within = parts.within(timeout)?;
-        block_on(py, parts.mesh.flush_within(within)).map(|verdicts| flushed(&verdicts))
+        let within = parts.barrier(timeout)?;
+        block_on(py, parts.driver.flush_within(within)).map(|verdicts| flushed(&verdicts))
     }
 
     /// Begins a barrier; `done` is called when it has its verdicts.
     fn begin_flush(&self, timeout: Option<f64>, done: Py<PyAny>) -> PyResult<Flushing> {
         let parts = self.parts.get()?;
-        let (within, mesh) = (parts.within(timeout)?, parts.mesh.clone());
+        let (within, driver) = (parts.barrier(timeout)?, parts.driver.clone());
         let verdicts = Arc::new(Mutex::new(None));
         let into = Arc::clone(&verdicts);
         let flush = async move {
-            let verdicts = mesh.flush_within(within).await;
+            let verdicts = driver.flush_within(within).await;
             *lock(&into) = Some(verdicts);
         };
         call_after(flush, done)?;
@@ -110,7 +156,7 @@ impl Mesh {
         parts.tap.unblock();
         parts.stopping.store(true, Ordering::Release);
         if !parts.is_over() {
-            parts.mesh.stop(signal.map_or(StopCause::Owner, StopCause::Signal));
+            parts.driver.stop(signal.map_or(StopCause::Owner, StopCause::Signal));
         }
         Ok(())
     }
@@ -124,7 +170,7 @@ impl Mesh {
     /// Signals a rank, or all.
     fn signal(&self, rank: Option<u32>, signal: i32) -> PyResult<()> {
         let parts = self.parts.get()?;
-        parts.mesh.signal(rank, signal);
+        parts.driver.signal(rank, signal);
         Ok(())
     }
 
@@ -144,6 +190,9 @@ impl Mesh {
         if !block_on(py, over)? {
             return Ok(None);
         }
+        if parts.is_detached() {
+            return Err(detached());
+        }
         self.report()
     }
 
@@ -159,7 +208,8 @@ impl Mesh {
     fn report(&self) -> PyResult<Option<String>> {
         match &*self.parts.get()?.outcome.borrow() {
             None => Ok(None),
-            Some(Err(why)) => Err(LastlineError::new_err(why.clone())),
+            Some(Err(NoReport::Detached)) => Ok(None),
+            Some(Err(NoReport::Failed(why))) => Err(LastlineError::new_err(why.clone())),
             Some(Ok(report)) => report_json(report).map(Some),
         }
     }
@@ -167,20 +217,47 @@ impl Mesh {
     /// Whether output is shown, or filed alone.
     fn set_streaming(&self, on: bool) -> PyResult<()> {
         let parts = self.parts.get()?;
-        parts.mesh.set_mode(on);
+        parts.driver.set_mode(on);
         Ok(())
     }
 
     /// Folds otherwise from now on.
     fn set_fold(&self, mode: &str, window: Option<f64>) -> PyResult<()> {
         let parts = self.parts.get()?;
-        parts.mesh.set_fold(fold(mode, RankSet::first(parts.procs), window)?);
+        let ranks = parts.driver.world_size().map(RankSet::first);
+        parts.driver.set_fold(fold(mode, ranks, window)?);
         Ok(())
     }
 
     /// Every rank as it stands.
     fn ranks(&self) -> PyResult<Vec<RankTuple>> {
-        Ok(self.parts.get()?.mesh.ranks().into_iter().map(rank_tuple).collect())
+        let parts = self.parts.get()?;
+        let ranks = match &parts.ranks {
+            Ranks::Own(mesh) => mesh.ranks(),
+            Ranks::Elsewhere(_) => parts.driver.ranks(),
+        };
+        Ok(ranks.into_iter().map(rank_tuple).collect())
+    }
+
+    /// How many ranks the whole job has, once that is known.
+    fn world_size(&self) -> PyResult<Option<u32>> {
+        Ok(self.parts.get()?.driver.world_size())
+    }
+
+    /// Leaves the ranks of others to them, when what was received is shown.
+    fn detach(&self, py: Python<'_>) -> PyResult<()> {
+        block_on(py, self.parts.get()?.leave())
+    }
+
+    /// As `detach`; `done` is called when it has left.
+    fn begin_detach(&self, done: Py<PyAny>) -> PyResult<()> {
+        call_after(self.parts.get()?.leave(), done)
+    }
+
+    /// Whether it was left.
+    #[getter]
+    fn detached(&self) -> PyResult<bool> {
+        Ok(self.parts.get()?.is_detached())
     }
 
     /// Waits until something is heard of a rank; false when the job is over.
@@ -200,13 +277,18 @@ impl Mesh {
     /// A rank that is over is started again.
     fn restart(&self, py: Python<'_>, rank: u32) -> PyResult<()> {
         let parts = self.parts.get()?;
-        let restarted = block_on(py, parts.mesh.restart(rank))?;
+        let Ranks::Own(mesh) = &parts.ranks else {
+            return Err(LastlineError::new_err(
+                "the ranks of this job are others': only who started them starts them again",
+            ));
+        };
+        let restarted = block_on(py, mesh.restart(rank))?;
         restarted.map(drop).map_err(|error| failed::<LastlineError>(&error))
     }
 
     /// Its output in batches.
     fn batches(&self, from_start: bool) -> PyResult<Batches> {
-        Ok(Batches::running(self.parts.get()?.tap.feed(from_start)))
+        Batches::running(self.parts.get()?.tap.feed(from_start))
     }
 
     /// Its lines.
@@ -217,8 +299,10 @@ impl Mesh {
     /// Its entries: since the start where it folds and nobody had them, otherwise from now on.
     fn entries(&self) -> PyResult<Entries> {
         let parts = self.parts.get()?;
+        parts.tap.let_go();
         let since_start = lock(&parts.entries).take();
-        let stream = since_start.unwrap_or_else(|| parts.mesh.entries(SubscribeOptions::default()));
+        let stream =
+            since_start.unwrap_or_else(|| parts.driver.entries(SubscribeOptions::default()));
         Ok(Entries::new(stream))
     }
 }
@@ -226,10 +310,17 @@ impl Mesh {
 impl Drop for Parts {
     fn drop(&mut self) {
         self.tap.unblock();
-        if !self.is_over() && !self.stopping.load(Ordering::Acquire) {
-            self.mesh.stop(StopCause::Owner);
+        let goes_on = !self.is_over() && !self.stopping.load(Ordering::Acquire);
+        match &self.ranks {
+            Ranks::Own(_) if goes_on => self.driver.stop(StopCause::Owner),
+            Ranks::Elsewhere(meeting) if goes_on => meeting.leave_behind(&self.driver),
+            _ => {}
         }
     }
+}
+
+fn detached() -> PyErr {
+    LastlineError::new_err("this process has left the job, which runs on without it")
 }
 
 /// A barrier that was begun.

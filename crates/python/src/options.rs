@@ -60,19 +60,46 @@ pub(crate) fn duration(option: &str, seconds: f64) -> PyResult<Duration> {
         .map_err(|_| PyValueError::new_err(format!("{option}={seconds}: no number of seconds")))
 }
 
-fn ranks(option: &str, spec: &str) -> PyResult<RankSet> {
+pub(crate) fn ranks(option: &str, spec: &str) -> PyResult<RankSet> {
     spec.parse().map_err(|error| PyValueError::new_err(format!("{option}: {error}")))
 }
 
-/// The fold of this mode over these ranks.
-pub(crate) fn fold(mode: &str, ranks: RankSet, window: Option<f64>) -> PyResult<Box<dyn Fold>> {
+/// What becomes of the other ranks when one fails.
+pub(crate) fn on_failure(action: &str) -> PyResult<OnFailure> {
+    match action {
+        "stop" => Ok(OnFailure::Stop),
+        "continue" => Ok(OnFailure::Continue),
+        other => Err(wrong("on_failure", other, "'stop' or 'continue'")),
+    }
+}
+
+/// What stands before each line, where several ranks share a console or one has it.
+pub(crate) fn template(prefix: &str, several: bool) -> PyResult<Template> {
+    match prefix {
+        "auto" if several => Ok(Template::rank()),
+        "auto" | "never" => Ok(Template::empty()),
+        text => {
+            Template::parse(text).map_err(|error| PyValueError::new_err(format!("prefix: {error}")))
+        }
+    }
+}
+
+/// The fold of this mode over these ranks; over those that speak where it is not known which there are.
+pub(crate) fn fold(
+    mode: &str,
+    ranks: Option<RankSet>,
+    window: Option<f64>,
+) -> PyResult<Box<dyn Fold>> {
     let window = window.map(|window| duration("fold_window", window)).transpose()?;
     Ok(match mode {
         "off" => Box::new(Off),
         "ranks" => {
             let mut options = RanksOptions::default();
             options.window = window.unwrap_or(options.window);
-            Box::new(Ranks::new(ranks, options))
+            Box::new(match ranks {
+                Some(ranks) => Ranks::new(ranks, options),
+                None => Ranks::of_speakers(options),
+            })
         }
         "similar" => {
             let mut options = SimilarOptions::default();
@@ -88,16 +115,6 @@ impl SpawnOptions {
     pub(crate) fn shown(&self) -> PyResult<RankSet> {
         let show = self.show.as_deref().map(|show| ranks("show", show)).transpose()?;
         Ok(show.unwrap_or_else(|| RankSet::first(self.procs)))
-    }
-
-    /// What stands before each line.
-    pub(crate) fn template(&self) -> PyResult<Template> {
-        match self.prefix.as_str() {
-            "auto" if self.procs > 1 => Ok(Template::rank()),
-            "auto" | "never" => Ok(Template::empty()),
-            text => Template::parse(text)
-                .map_err(|error| PyValueError::new_err(format!("prefix: {error}"))),
-        }
     }
 
     /// Whether ranks wait for a driver that is slower than they are.
@@ -150,11 +167,7 @@ impl SpawnOptions {
         plan.when_full = self.when_full()?;
         plan.buffer_bytes = self.buffer;
         plan.show = self.show.is_some().then(|| self.shown()).transpose()?;
-        plan.on_failure = match self.on_failure.as_str() {
-            "stop" => OnFailure::Stop,
-            "continue" => OnFailure::Continue,
-            other => return Err(wrong("on_failure", other, "'stop' or 'continue'")),
-        };
+        plan.on_failure = on_failure(&self.on_failure)?;
         plan.stdin = match self.stdin.as_str() {
             "null" => StdinMode::Null,
             "rank0" => StdinMode::Rank0,

@@ -4,15 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_bootstrap::{LoggingMesh, SubscribeOptions};
+use lastline_bootstrap::{
+    DriverHandle, LoggingMesh, SpawnError as BootstrapError, SubscribeOptions,
+};
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, Retention, check_job_id, new_job_id};
 use lastline_sender::WhenFull;
 use pyo3::prelude::*;
 use tokio::sync::watch;
 
 use crate::console::console;
-use crate::mesh::{Mesh, Outcome, Parts};
-use crate::options::{SpawnOptions, fold};
+use crate::mesh::{Mesh, NoReport, Outcome, Parts, Ranks};
+use crate::options::{SpawnOptions, fold, template};
 use crate::tap::Tap;
 use crate::wait::handle;
 use crate::{LastlineError, SpawnError, failed};
@@ -29,12 +31,14 @@ pub(crate) fn spawn(py: Python<'_>, options: SpawnOptions) -> PyResult<Mesh> {
     LoggingMesh::check_command(command, options.procs, workdir, &options.env)
         .map_err(|error| failed::<SpawnError>(&error))?;
     let runtime = handle()?;
-    let fold_of = fold(&options.fold, options.shown()?, options.fold_window)?;
+    let fold_of = fold(&options.fold, Some(options.shown()?), options.fold_window)?;
     let folds = options.fold != "off";
-    let console = console(py, &options, fold_of)?;
+    let look = (template(&options.prefix, options.procs > 1)?, &*options.color);
+    let console = console(py, &options.console, look, fold_of)?;
     // All that may be wrong is known before anything is made.
     options.plan(py, &job, None)?;
-    let dir = job_dir(&options, &job)?;
+    // A disk may keep it waiting.
+    let dir = py.detach(|| job_dir(&options, &job))?;
     let path = dir.as_ref().map(|dir| dir.path().to_owned());
     let plan = options.plan(py, &job, path.clone())?;
     let flush_timeout = plan.flush_timeout;
@@ -54,13 +58,14 @@ pub(crate) fn spawn(py: Python<'_>, options: SpawnOptions) -> PyResult<Mesh> {
         }
     };
     let entries = folds.then(|| mesh.entries(SubscribeOptions::default()));
-    let outcome = await_end(&runtime, &mesh, &tap, dir);
-    let parts = Parts::new(mesh, tap, outcome, entries, flush_timeout, options.procs);
+    let driver = mesh.driver();
+    let outcome = await_end(&runtime, &driver, &tap, async move { drop(dir) });
+    let parts = Parts::new(driver, Ranks::Own(mesh), tap, outcome, entries, flush_timeout);
     Ok(Mesh::new(parts, job, path))
 }
 
 /// How much waits for each consumer of lines, in bytes.
-const FEED_BYTES: usize = 1 << 20;
+pub(crate) const FEED_BYTES: usize = 1 << 20;
 
 fn job_dir(options: &SpawnOptions, job: &str) -> PyResult<Option<JobDir>> {
     if options.no_files {
@@ -100,19 +105,23 @@ fn register(job: String, dir: PathBuf, tidy: bool) {
     }
 }
 
-/// Keeps the job's directory locked until its report is there.
-fn await_end(
+/// Waits for the report beside everything else; what is to be done at the job's end is done before
+/// anybody hears of it.
+pub(crate) fn await_end(
     runtime: &tokio::runtime::Handle,
-    mesh: &LoggingMesh,
+    driver: &DriverHandle,
     tap: &Arc<Tap>,
-    dir: Option<JobDir>,
+    at_end: impl Future<Output = ()> + Send + 'static,
 ) -> watch::Receiver<Outcome> {
     let (told, outcome) = watch::channel(None);
-    let (mesh, tap) = (mesh.clone(), Arc::clone(tap));
+    let (driver, tap) = (driver.clone(), Arc::clone(tap));
     runtime.spawn(async move {
-        let report = mesh.wait().await.map_err(|error| error.to_string());
+        let report = driver.wait().await.map_err(|error| match error {
+            BootstrapError::Detached => NoReport::Detached,
+            error => NoReport::Failed(error.to_string()),
+        });
         tap.end();
-        drop(dir);
+        at_end.await;
         told.send_replace(Some(report));
     });
     outcome

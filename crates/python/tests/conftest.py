@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,9 @@ import pytest
 
 DEADLINE = 30.0
 """How many seconds anything may take that a test waits for."""
+
+ROOT = Path(__file__).resolve().parents[3]
+"""The checkout."""
 
 pytest_plugins = ["pytester"]
 
@@ -54,11 +59,29 @@ class Program:
         path.write_text(text)
         self.process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", str(path)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=dir,
         )
+
+    def line(self) -> str:
+        """The next line that it says, without its newline."""
+        assert self.process.stdout is not None
+        said, out = b"", self.process.stdout.fileno()
+        while not said.endswith(b"\n"):
+            assert select.select([out], [], [], DEADLINE)[0], f"it says nothing after {said!r}"
+            byte = os.read(out, 1)
+            assert byte, f"it has ended after {said!r}"
+            said += byte
+        return said.decode().rstrip("\n")
+
+    def tell(self, line: str) -> None:
+        """Gives it a line of input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
 
     def finish(self) -> tuple[int, str, str]:
         """Exit code, stdout, stderr."""

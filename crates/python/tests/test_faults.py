@@ -128,7 +128,13 @@ def test_ctrl_c_in_wait_stops_the_job(program: Start, tmp_path: Path) -> None:
     text = (
         BEGIN
         + """
-print("waiting", flush=True)
+def tell(main=threading.get_ident()):
+    # Before it waits, the signal would not find it there.
+    while sys._current_frames()[main].f_code.co_name != "wait":
+        time.sleep(0.001)
+    print("waiting", flush=True)
+
+threading.Thread(target=tell).start()
 try:
     mesh.wait()
 except KeyboardInterrupt:

@@ -172,7 +172,7 @@ def test_options_of_output_change_while_the_job_runs(tmp_path: Path) -> None:
         mesh.logging_option(level="LOUD")
     (tmp_path / "go").touch()
     stdout = mesh.wait().ranks[0].streams["stdout"]
-    assert (stdout.shown_bytes, stdout.withheld["streaming_off"]) == (2, 7)
+    assert stdout.withheld == {"show": 2, "streaming_off": 7, "redrawn": 0}
 
 
 def test_similar_lines_are_gathered_when_that_is_asked_for(tmp_path: Path) -> None:
@@ -183,6 +183,18 @@ def test_similar_lines_are_gathered_when_that_is_asked_for(tmp_path: Path) -> No
     (tmp_path / "go").touch()
     assert sum(entry.lines for entry in entries) == 6
     assert mesh.wait().ok
+
+
+@pytest.mark.parametrize("fold", ["off", "ranks"])
+def test_what_no_console_shows_is_withheld_and_not_shown(fold: str) -> None:
+    script = "echo one; printf 'a\\rb\\n'; echo two >&2; printf open"
+    mesh = lastline.spawn(["sh", "-c", script], procs=2, fold=fold, console="none")
+    report = mesh.wait()
+    assert report.balanced and report.lost_bytes == 0
+    for rank in report.ranks:
+        for stream in rank.streams.values():
+            assert stream.read_bytes > 0 and stream.shown_bytes == 0
+            assert sum(stream.withheld.values()) == stream.read_bytes
 
 
 def test_the_report_is_that_of_the_files(tmp_path: Path) -> None:

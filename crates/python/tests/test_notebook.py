@@ -157,10 +157,10 @@ def test_a_barrier_that_is_not_reached_says_so(notebook: Notebook, tmp_path: Pat
     async def cells(n: Notebook) -> None:
         # A console that takes nothing for a while, so that nothing can have arrived.
         await n.run(
-            f"{IMPORT}\nimport threading, lastline.notebook, lastline._spawn as spawn_module\n"
-            "lastline.notebook.deadline = 0.2\ngo = threading.Event()\nwrite = spawn_module._write\n"
+            f"{IMPORT}\nimport threading, lastline.notebook, lastline._console as console_module\n"
+            "lastline.notebook.deadline = 0.2\ngo = threading.Event()\nwrite = console_module._write\n"
             "def slow(output, text):\n    go.wait()\n    write(output, text)\n"
-            "spawn_module._write = slow"
+            "console_module._write = slow"
         )
         found = await n.run(f"m = lastline.spawn({SLEEPS}, log_dir='logs')\nit = m.lines(); x = next(it)")
         assert "lastline: not everything that job" in found["stderr"]

@@ -20,6 +20,7 @@ pub(super) struct Gate {
     any_foreign: AtomicBool,
     foreign: Mutex<HashSet<Launch>>,
     closed: AtomicBool,
+    left: AtomicBool,
 }
 
 impl Gate {
@@ -32,6 +33,15 @@ impl Gate {
     /// What has come is all that there is.
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+    }
+
+    /// What has come and was not taken is for another driver.
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Release);
+    }
+
+    fn is_left(&self) -> bool {
+        self.left.load(Ordering::Acquire)
     }
 
     fn is_closed(&self) -> bool {
@@ -75,6 +85,9 @@ impl<I: Inbox> Inbox for Admitted<I> {
     fn next(&mut self, wait: Option<Duration>) -> Received {
         let deadline = wait.map(|wait| Instant::now() + wait);
         loop {
+            if self.gate.is_left() {
+                return Received::Closed;
+            }
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             let received = self.inbox.next(Some(left.unwrap_or(LOOK_EVERY).min(LOOK_EVERY)));
             match received {

@@ -1,6 +1,7 @@
 //! A driver at work, and what can be asked of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
@@ -90,6 +91,18 @@ impl DriverHandle {
     /// the grace.
     pub fn stop(&self, cause: StopCause) {
         self.shared.request(Request::Stop(cause));
+    }
+
+    /// Leaves a job of hosts at a distance, which runs on: they wait for another driver. What was received
+    /// is shown first, as far as the console takes it within the plan's `teardown_timeout`; then nothing
+    /// is any more, there is no report, and who waits for one gets [`SpawnError::Detached`]. Nothing
+    /// happens when there is a report, or the host is in this process.
+    pub async fn detach(&self) {
+        if self.shared.distant {
+            self.shared.left.store(true, Ordering::Release);
+            self.shared.request(Request::Leave);
+            self.ended().await;
+        }
     }
 
     /// As [`stop`](Self::stop), unless there is a report already or the job is being stopped.
@@ -189,11 +202,15 @@ impl DriverHandle {
     ///
     /// # Errors
     ///
-    /// When the driver ended without one: its loop panicked, or its runtime ended.
+    /// When the driver ended without one: it was detached, its loop panicked, or its runtime ended.
     pub async fn wait(&self) -> Result<Arc<Report>, SpawnError> {
         let mut report = self.report.clone();
         let found = report.wait_for(Option::is_some).await;
-        found.ok().and_then(|report| report.clone()).ok_or(SpawnError::Interrupted)
+        let without = || match self.shared.left.load(Ordering::Acquire) {
+            true => SpawnError::Detached,
+            false => SpawnError::Interrupted,
+        };
+        found.ok().and_then(|report| report.clone()).ok_or_else(without)
     }
 }
 

@@ -114,6 +114,7 @@ impl DriverBuilder {
             gate: Arc::default(),
             trips: Mutex::default(),
             stopping: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             barriers: Mutex::default(),
             about: About::of(&plan),
             fold: Mutex::new(console.fold.name()),
@@ -221,6 +222,8 @@ struct DriverState {
     trips: Mutex<Trips>,
     /// Hosts have been told to stop; those that come are told, too.
     stopping: AtomicBool,
+    /// This driver was told to leave the job.
+    left: AtomicBool,
     barriers: Mutex<Barriers>,
     /// What does not change of the job.
     about: About,

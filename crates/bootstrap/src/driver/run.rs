@@ -57,6 +57,8 @@ pub(super) struct Settings {
 #[derive(Debug)]
 pub(super) enum Request {
     Stop(StopCause),
+    /// The job runs on, without this driver.
+    Leave,
 }
 
 pub(super) struct DriverLoop {
@@ -75,6 +77,7 @@ pub(super) struct DriverLoop {
     /// The stage whose work goes on.
     entered: Option<Stage>,
     work: Option<Work<bool>>,
+    leaves: bool,
 }
 
 impl DriverLoop {
@@ -101,6 +104,7 @@ impl DriverLoop {
             late_until,
             entered,
             work,
+            leaves: false,
         }
     }
 
@@ -117,6 +121,9 @@ impl DriverLoop {
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.advance();
+            if self.leaves {
+                return self.leave().await;
+            }
             if self.shutdown.is_over() {
                 break;
             }
@@ -222,7 +229,16 @@ impl DriverLoop {
     fn handle_request(&mut self, request: Request) {
         match request {
             Request::Stop(cause) => self.stop(cause),
+            Request::Leave => self.leaves = true,
         }
+    }
+
+    /// What was received is shown, as far as the console takes it; there is no report.
+    async fn leave(self) {
+        self.shared.gate.leave();
+        let finished = self.shared.client().finished(ENDLESS);
+        let shown = self.clock.within(self.settings.limits.budget, finished).await;
+        tracing::debug!(?shown, "this driver has left the job");
     }
 
     fn stop(&mut self, cause: StopCause) {

@@ -11,3 +11,4 @@ mod handle;
 mod hosts;
 mod mesh;
 mod support;
+mod via;

@@ -1,8 +1,6 @@
 //! `lastline attach`: shows a job whose ranks run elsewhere.
 
-use std::fs::DirBuilder;
 use std::io::IsTerminal as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +9,7 @@ use lastline_bootstrap::{
     Console, ControlSocket, DriverBuilder, Files, Plan, Report, TerminalSize, control_path,
 };
 use lastline_client::Labels;
-use lastline_jobs::{JobsPlace, SEEN_FILE, check_job_id};
+use lastline_jobs::{JobsPlace, SEEN_FILE, check_job_id, make_dir};
 use lastline_line::{Fold, Resume};
 
 use super::args::{AttachOptions, From};
@@ -54,13 +52,7 @@ fn dir(options: &AttachOptions) -> anyhow::Result<Option<PathBuf>> {
             return Ok(None);
         }
     };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&path)
-        .with_context(|| format!("cannot make {}", path.display()))?;
-    let path = std::fs::canonicalize(&path);
-    Ok(Some(path.context("the directory of the job is gone")?))
+    Ok(Some(make_dir(&path)?))
 }
 
 async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc<Report>> {

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use lastline_bootstrap::{LoggingMesh, Placement, PlacementFlags, Report, SpawnError, new_host_id};
+use lastline_bootstrap::{
+    Claim, HostEnd, LoggingMesh, Placement, PlacementFlags, Report, SpawnError, Url, ViaError,
+    new_host_id,
+};
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, check_job_id, part_name};
-use lastline_nats::ClaimError;
 use lastline_sender::channel;
 
 use super::mirrored::{Mirrored, RefusedWhy};
-use super::rendezvous::{Claim, HostEnd, Url};
 use super::silent::{self, ToldHere};
 use crate::args::RunOptions;
 use crate::run::{DIR_PATIENCE, plan, ran, rank_size, register_within};
@@ -126,8 +127,8 @@ async fn drive(
     let stop_others = options.on_failure == OnFailure::Stop;
     let way = match url.reach(&Claim { id, job: &job, placement, stop_others }).await {
         Ok(way) => way,
-        Err(ClaimError::Broker(error)) => return Err(error.into()),
-        Err(refused) => return Ok(Driven::Refused(refused.to_string())),
+        Err(ViaError::Refused(refused)) => return Ok(Driven::Refused(refused.to_string())),
+        Err(error) => return Err(error.into()),
     };
     let mut plan = plan(options, job.clone(), place.dir.as_ref());
     // Who is asked of the whole job is its driver; who is silent is for that to say.

@@ -4,11 +4,9 @@ pub(crate) mod args;
 pub(crate) mod attach;
 mod hosting;
 mod mirrored;
-mod rendezvous;
 mod seen;
 mod silent;
 pub(crate) mod stop;
-mod trimmed;
 
 pub(crate) use hosting::run;
-pub(crate) use rendezvous::Url;
+pub(crate) use lastline_bootstrap::Url;

@@ -165,6 +165,10 @@ impl<P: Printer> Printer for Noted<P> {
     fn output_of(&self, stream: Stream) -> Stream {
         self.printer.output_of(stream)
     }
+
+    fn shows(&self) -> bool {
+        self.printer.shows()
+    }
 }
 
 #[cfg(test)]

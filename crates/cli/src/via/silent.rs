@@ -4,16 +4,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lastline_bootstrap::{Console, DriverBuilder, DriverHandle, OnFailure, Plan};
-use lastline_client::{Labels, PrintError, Printer};
-use lastline_line::{Accept, Cause, Entry, Message, Off, Resume, Sink, Withheld};
+use lastline_client::{Labels, Silent};
+use lastline_line::{Accept, Cause, Message, Off, Resume, Sink, Withheld};
 use lastline_sender::{ChannelTransport, Reason, Transport as _};
 
-use super::rendezvous::Url;
+use super::Url;
 
 /// A console on which nothing appears.
 pub(crate) fn console() -> Console {
     let labels = Labels::default();
-    Console { fold: Box::new(Off), printer: Box::new(Nothing), labels, raw_partials: false }
+    Console { fold: Box::new(Off), printer: Box::new(Silent), labels, raw_partials: false }
 }
 
 /// How long a host may be silent for somebody who only asks.
@@ -27,18 +27,6 @@ pub(crate) async fn driver(url: &Url, job: &str) -> anyhow::Result<DriverHandle>
     plan.silent_after = Duration::ZERO;
     let driver = DriverBuilder::new(plan, console()).lost_after(LOST_AFTER);
     Ok(driver.start(end.inbox)?.handle())
-}
-
-struct Nothing;
-
-impl Printer for Nothing {
-    fn print(&mut self, _entry: &Entry<'_>) -> Result<(), PrintError> {
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), PrintError> {
-        Ok(())
-    }
 }
 
 /// Tells the client here of a stream's marks and its end, and that its bytes are shown elsewhere: so

@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use lastline_bootstrap::{FlushAnswer, StopCause, request_flush, request_stop};
 use lastline_jobs::check_job_id;
 
+use super::Url;
 use super::args::StopOptions;
-use super::rendezvous::Url;
 use super::silent;
 use crate::{exit, jobs, runtime};
 

@@ -1,7 +1,9 @@
 //! What stands on the console.
 
 use insta::assert_snapshot;
-use lastline_client::{Area, Labels, Options, Template, TerminalPrinter, TextOptions};
+use lastline_client::{
+    Area, Labels, Options, Silent, SubscribeOptions, Template, TerminalPrinter, TextOptions,
+};
 use lastline_line::{
     Address, Cause, Emit, Entry, Field, Fold, Folded, Line, Member, Message, Offset, Outlier,
     RankSet, Span, Stream, Timestamp,
@@ -33,6 +35,18 @@ fn the_laws_hold_for_text_and_json() {
     laws::printer::all(|out, err| {
         Box::new(json_on([&out, &err])) as Box<dyn lastline_client::Printer>
     });
+}
+
+/// A printer that nobody sees prints all the same: subscribers have what it is given.
+#[tokio::test]
+async fn what_nobody_sees_is_withheld() {
+    let mut job = Job::new(Silent, Options::default());
+    let mut entries = job.client.entries(SubscribeOptions::default());
+    job.say(stdout(0), b"one\n10%\rdone\nopen");
+    assert!(entries.next().await.is_some());
+    let account = of(&job.finish().await, stdout(0));
+    assert_eq!((account.shown_bytes, account.withheld.total()), (0, 17));
+    assert_eq!((account.withheld.show, account.lost.bytes()), (13, 0));
 }
 
 /// Escapes and returns made visible.

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from . import _native
+from ._output import Lines
 from ._report import Report, parse
+from ._sizes import size_in_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -49,14 +50,40 @@ def logs(
     rank: int | str | None = None,
     stream: str | None = None,
     tail: int | None = None,
-) -> Iterator[_native.Line]:
-    """The lines in a job's files, merged by the time of their arrival.
+    follow: bool = False,
+) -> Lines:
+    """The lines in a job's files, merged by the time of their arrival; for `for` and `async for`.
 
     `job` is an id or a directory, the latest job when `None`; `rank` is one rank or several as in
-    `"0-3,8"`; `stream` is `stdout` or `stderr`; `tail` gives the last so many lines alone. What no file
-    holds raises `LinesLeftOut`, and iterating may go on behind it.
+    `"0-3,8"`; `stream` is `stdout` or `stderr`; `tail` gives the last so many lines alone. With `follow`
+    it goes on while the job runs, whoever runs it, and ends with it. What no file holds raises
+    `LinesLeftOut`, and iterating may go on behind it. A thread of its own reads the files; who wants no
+    more lines calls `close`, or lets the iterator go.
+
+    Raises `LastlineError` when there is no such job, `ValueError` when it has no such rank.
     """
     if stream not in (None, "stdout", "stderr"):
         raise ValueError(f"stream={stream!r}: write 'stdout' or 'stderr'")
-    lines = _native.logs(None if job is None else str(job), None if rank is None else str(rank), stream)
-    return iter(lines) if tail is None else iter(deque(lines, maxlen=tail))
+    if tail is not None and tail < 0:
+        raise ValueError(f"tail={tail}: write a number of lines")
+    name, ranks = None if job is None else str(job), None if rank is None else str(rank)
+    return Lines(_native.logs(name, ranks, stream, tail, follow))
+
+
+def prune(
+    *,
+    keep: int | None = None,
+    older_than: float | timedelta | None = None,
+    max_size: int | str | None = None,
+) -> list[str]:
+    """Removes jobs that are over, oldest first, until the rest is within all that is said here, and gives
+    the ids of those removed; as `lastline prune`.
+
+    `keep` is how many jobs stay; those that started more than `older_than` seconds ago go; `max_size` is
+    for all files together, in bytes or as in `"10GiB"`. A job that runs stays, and so do files in a
+    directory that was chosen with `log_dir`: only the list forgets them.
+    """
+    if keep is not None and keep < 0:
+        raise ValueError(f"keep={keep}: write a number of jobs")
+    seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
+    return _native.prune(keep, seconds, size_in_bytes(max_size))

@@ -35,7 +35,9 @@ class _Unchanged:
 UNCHANGED = _Unchanged()
 
 
-def _abandon(native: _native.Mesh, control: ControlChannel) -> None:
+def _abandon(native: _native.Mesh, control: ControlChannel | None) -> None:
+    if control is None:
+        return  # It leaves by itself when nobody has it.
     if native.report() is None and not native.stopping:
         native.stop(None)
     control.close()
@@ -50,7 +52,7 @@ class Mesh:
     """
 
     def __init__(
-        self, native: _native.Mesh, control: ControlChannel, procs: int, stops_on_failure: bool
+        self, native: _native.Mesh, control: ControlChannel | None, procs: int, stops_on_failure: bool
     ) -> None:
         self._native = native
         self._control = control
@@ -96,7 +98,7 @@ class Mesh:
         for status in self.ranks:
             if status.rank == rank:
                 return list(status.last_lines)
-        raise IndexError(f"the job has ranks 0 to {self._procs - 1}, not {rank}")
+        raise IndexError(f"the job has ranks 0 to {self.world_size - 1}, not {rank}")
 
     def lines(self, *, from_start: bool = True) -> Lines:
         """Every line as its rank wrote it, from the job's start or from now on.
@@ -155,7 +157,7 @@ class Mesh:
         if not isinstance(aggregate_window_sec, _Unchanged):
             mode = "off" if aggregate_window_sec is None else "similar"
             self._native.set_fold(mode, aggregate_window_sec)
-        if number is not None:
+        if number is not None and self._control is not None:
             self._control.set_level(number)
 
     def signal(self, signal: int, rank: int | None = None) -> None:
@@ -194,6 +196,7 @@ class Mesh:
         the rank's own traceback when it raised, `RankFailed` when a rank ended without returning."""
         from . import _functions
 
+        assert self._control is not None
         report = self.wait()
         found = []
         first = report.first_failure
@@ -246,7 +249,7 @@ class Mesh:
 
     def __repr__(self) -> str:
         state = "runs" if self.report is None else "is over"
-        return f"<Mesh {self.job}: {self._procs} ranks, {state}>"
+        return f"<Mesh {self.job}: {self.world_size} ranks, {state}>"
 
     def _repr_html_(self) -> str:
         from ._html import mesh_html
@@ -261,7 +264,9 @@ class Mesh:
 
     def _warn_if_missed(self, found: Verdicts) -> None:
         if not found:
-            missed = ", ".join(f"rank {s.rank} {s.stream}: {s.why}" for s in found.missed)
+            parts = [f"rank {s.rank} {s.stream}: {s.why}" for s in found.missed]
+            parts += ["a host did not answer"] * found.missing_hosts
+            missed = ", ".join(parts)
             warnings.warn(f"not everything was shown at the end of the block: {missed}", stacklevel=3)
 
     def _interrupt(self) -> None:

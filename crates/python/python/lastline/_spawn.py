@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from . import _native
+from ._console import console_of
 from ._mesh import Mesh
+from ._sizes import size_in_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 importing_main = False
 """A rank imports the driver's script to find a function in it."""
-
-
-def _bytes(size: int | str | None) -> int | None:
-    return _native.size(size) if isinstance(size, str) else size
 
 
 def spawn(
@@ -106,7 +103,7 @@ def spawn(
                 "fold_window": fold_window,
                 "prefix": prefix,
                 "show": show,
-                "console": _console(console),
+                "console": console_of(console),
                 "color": color,
                 "on_failure": on_failure,
                 "grace": grace,
@@ -116,10 +113,10 @@ def spawn(
                 "flush_timeout": flush_timeout,
                 "silent_after": silent_after,
                 "when_full": when_full,
-                "buffer": _bytes(buffer),
-                "min_free": _bytes(min_free),
-                "rotate": _bytes(rotate),
-                "max_size": _bytes(max_size),
+                "buffer": size_in_bytes(buffer),
+                "min_free": size_in_bytes(min_free),
+                "rotate": size_in_bytes(rotate),
+                "max_size": size_in_bytes(max_size),
                 "fsync": fsync,
                 "stdin": stdin,
                 "pty": pty,
@@ -135,24 +132,3 @@ def spawn(
         raise
     control.serve(native)
     return Mesh(native, control, procs, on_failure == "stop")
-
-
-def _console(console: str) -> str | Callable[[str, str], object]:
-    if console == "auto":
-        from . import notebook
-
-        console = "python" if notebook.enable() else "inherit"
-    return _write if console == "python" else console
-
-
-def notebook_stream(stream: object) -> bool:
-    """A kernel's own stream goes out by itself, and to flush it takes a while."""
-    return hasattr(stream, "pub_thread")
-
-
-def _write(output: str, text: str) -> None:
-    """Prints ranks' lines where Python prints, whatever that is at the moment."""
-    stream = getattr(sys, output)
-    stream.write(text)
-    if not notebook_stream(stream):
-        stream.flush()

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lastline_appender::Archive;
-use lastline_line::{Chunk, Offset, ReadBack as _, ReadOutcome, Span, StreamId, Timestamp};
+use lastline_line::{Chunk, Offset, Span, StreamId};
 
 use super::Tap;
-use super::queue::{BATCH_BYTES, Queue, Queued, Times};
+use super::queue::{BATCH_BYTES, Queue};
+use super::reader::{Outcome, Reader, Reading};
+use crate::lines::Closer;
 use crate::wait::lock;
-
-/// How much is read from a file at once, in bytes.
-const READ_BYTES: u64 = 256 << 10;
 
 /// What comes next to a consumer.
 #[derive(Debug)]
@@ -20,6 +18,8 @@ pub(crate) enum Next {
     Batch(Chunk),
     /// Bytes that are not to be had, and why.
     Gap(StreamId, Span, String),
+    /// Nothing is to be had, and why.
+    Failed(String),
     /// Nothing yet.
     Nothing,
     /// They are being written to their file: ask again in a moment.
@@ -35,12 +35,25 @@ pub(crate) struct Feed {
     pub(super) tap: Arc<Tap>,
     /// Up to where each stream was given out.
     pub(super) next: BTreeMap<StreamId, Offset>,
-    pub(super) archive: Option<Archive>,
+    /// Where there are files.
+    pub(super) reader: Option<Reader>,
+    pub(super) reading: Option<Reading>,
 }
 
 impl Feed {
-    /// What comes next. May read a file, and waits for nobody.
+    /// What comes next. Waits for nobody.
     pub(crate) fn next(&mut self) -> Next {
+        if lock(&self.queue.queued).closed {
+            return Next::End;
+        }
+        if let Some(reading) = &self.reading {
+            let Some(outcome) = reading.take() else {
+                return Next::Nothing;
+            };
+            let (stream, span) = (reading.stream, reading.span);
+            self.reading = None;
+            return self.filled(stream, span, outcome);
+        }
         let (front, ended) = {
             let queued = lock(&self.queue.queued);
             let front = queued.batches.front().map(|chunk| (chunk.stream, chunk.start));
@@ -99,10 +112,32 @@ impl Feed {
         Some((*stream, Span::new(next(stream), *head)))
     }
 
+    /// Begins to read what is missing.
     fn fill(&mut self, stream: StreamId, span: Span) -> Next {
-        match self.read(stream, span) {
-            Ok(next) => next,
-            Err(why) => self.gap(stream, span, why),
+        let Some(reader) = &mut self.reader else {
+            let why = String::from("there was no room for them, and no file has them");
+            return self.gap(stream, span, why);
+        };
+        match reader.begin(stream, span) {
+            Ok(reading) => {
+                self.reading = Some(reading);
+                Next::Nothing
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no thread to read files with: tried again");
+                Next::Soon
+            }
+        }
+    }
+
+    fn filled(&mut self, stream: StreamId, span: Span, outcome: Outcome) -> Next {
+        match outcome {
+            Outcome::Read(chunk) => {
+                self.next.insert(stream, chunk.end());
+                Next::Batch(chunk)
+            }
+            Outcome::Gone(to, why) => self.gap(stream, Span::new(span.from, to), why),
+            Outcome::NotYet => Next::Soon,
         }
     }
 
@@ -111,79 +146,24 @@ impl Feed {
         Next::Gap(stream, span, why)
     }
 
-    fn read(&mut self, stream: StreamId, span: Span) -> Result<Next, String> {
-        let dir =
-            self.tap.dir.as_ref().ok_or("there was no room for them, and no file has them")?;
-        let archive = match &self.archive {
-            Some(archive) => archive,
-            None => self.archive.insert(Archive::open(dir).map_err(|error| error.to_string())?),
-        };
-        let (time, until) = time_of(&self.queue, archive, stream, span.from);
-        let to = until.map_or(span.to, |until| until.min(span.to));
-        let len = Span::new(span.from, to).len().min(READ_BYTES);
-        let mut buffer = vec![0; usize::try_from(len).unwrap_or_default()];
-        let read = |buffer: &mut [u8]| archive.read_back(stream, span.from, buffer);
-        let mut outcome = read(&mut buffer);
-        if let Ok(ReadOutcome::NotYet) = outcome {
-            archive.refresh().map_err(|error| error.to_string())?;
-            outcome = read(&mut buffer);
-        }
-        match outcome.map_err(|error| error.to_string())? {
-            ReadOutcome::Read(bytes) => {
-                buffer.truncate(bytes);
-                let chunk = Chunk::new(stream, span.from, time, buffer.into());
-                self.next.insert(stream, chunk.end());
-                Ok(Next::Batch(chunk))
-            }
-            ReadOutcome::Gone { to, cause } => {
-                Ok(self.gap(stream, Span::new(span.from, to.min(span.to)), cause))
-            }
-            ReadOutcome::NotYet if lock(&self.queue.queued).ended => {
-                Err("its file does not hold them".into())
-            }
-            ReadOutcome::NotYet => Ok(Next::Soon),
-        }
-    }
-
-    /// Nothing is wanted any more.
-    pub(crate) fn close(&self) {
-        let mut queued = lock(&self.queue.queued);
-        (queued.closed, queued.ended) = (true, true);
-        queued.batches.clear();
-        drop(queued);
-        self.tap.wake();
-        self.queue.ready.notify_one();
+    /// Wants nothing any more.
+    pub(crate) fn closer(&self) -> Closer {
+        let (queue, tap) = (Arc::clone(&self.queue), Arc::clone(&self.tap));
+        Box::new(move || close(&queue, &tap))
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.close();
+        close(&self.queue, &self.tap);
     }
 }
 
-/// When the byte at `at` was read, and up to where that holds, as the queue or the index knows it; of
-/// what neither knows, the beginning of time.
-fn time_of(
-    queue: &Queue,
-    archive: &Archive,
-    stream: StreamId,
-    at: Offset,
-) -> (Timestamp, Option<Offset>) {
-    let known = |queued: &mut Queued| queued.missed.get_mut(&stream)?.find(at);
-    if let Some(known) = known(&mut lock(&queue.queued)) {
-        return known;
-    }
-    // A consumer that came late: nobody noted anything for it.
-    let mut times = Times::default();
-    for extent in archive.extents_after(&BTreeMap::from([(stream, at)])) {
-        if let (true, Some(time)) = (extent.stream == stream, extent.time) {
-            times.note(extent.span.from, time);
-        }
-    }
+fn close(queue: &Queue, tap: &Tap) {
     let mut queued = lock(&queue.queued);
-    let missed = queued.missed.entry(stream).or_default();
-    times.0.extend(missed.0.drain(..));
-    *missed = times;
-    missed.find(at).unwrap_or((Timestamp(0), None))
+    (queued.closed, queued.ended) = (true, true);
+    queued.batches.clear();
+    drop(queued);
+    tap.wake();
+    queue.ready.notify_one();
 }

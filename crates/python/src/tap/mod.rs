@@ -5,9 +5,15 @@
 //! consumer neither makes ranks wait nor misses a byte. Without files the rank waits, as it would for a
 //! pipe that nobody reads, until the job's end is waited for. What can be had neither way is a
 //! [`Next::Gap`]. Output of the time before the first consumer is kept, as far as a feed has room for it.
+//!
+//! Of a job whose ranks are elsewhere the driver's inbox feeds the tap ([`Tapped`]), and waits as a rank
+//! would: hosts have files. It waits for the first consumer, too, until something is asked of the job that
+//! all output has to be taken for.
 
 mod feed;
+mod inbox;
 mod queue;
+mod reader;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,7 +25,9 @@ use bytes::Bytes;
 use lastline_line::{Accept, Chunk, Message, Offset, Sink, StreamId};
 
 pub(crate) use self::feed::{Feed, Next};
+pub(crate) use self::inbox::Tapped;
 use self::queue::Queue;
+use self::reader::Reader;
 use crate::wait::lock;
 
 #[derive(Debug, Default)]
@@ -42,6 +50,8 @@ pub(crate) struct Tap {
     dir: Option<PathBuf>,
     /// Ranks wait for consumers that are full.
     blocks: AtomicBool,
+    /// The first consumer is waited for, too.
+    keeps_first: AtomicBool,
     limit: usize,
 }
 
@@ -55,8 +65,16 @@ impl Tap {
             first: Mutex::new(Some(first)),
             dir,
             blocks: AtomicBool::new(blocks),
+            keeps_first: AtomicBool::new(false),
             limit,
         })
+    }
+
+    /// A tap for which output waits: also until somebody has it, or [`let_go`](Self::let_go).
+    pub(crate) fn keeping(limit: usize) -> Arc<Self> {
+        let tap = Self::new(None, true, limit);
+        tap.keeps_first.store(true, Ordering::Release);
+        tap
     }
 
     /// A sink for one stream.
@@ -75,13 +93,21 @@ impl Tap {
             queue
         });
         lock(&queue.queued).idle = false;
-        Feed { queue, tap: Arc::clone(self), next, archive: None }
+        let reader = self.dir.clone().map(|dir| Reader::new(dir, Arc::clone(&queue)));
+        Feed { queue, tap: Arc::clone(self), next, reader, reading: None }
     }
 
     /// Ranks wait for no consumer any more: the job's end is waited for.
     pub(crate) fn unblock(&self) {
         self.blocks.store(false, Ordering::Release);
         self.wake();
+    }
+
+    /// The first consumer is not waited for any more.
+    pub(crate) fn let_go(&self) {
+        if self.keeps_first.swap(false, Ordering::AcqRel) {
+            self.wake();
+        }
     }
 
     fn wake(&self) {
@@ -100,7 +126,8 @@ impl Tap {
     }
 
     fn blocks(&self, known: &Known) -> bool {
-        self.blocks.load(Ordering::Acquire) && known.queues.iter().any(|queue| queue.is_full())
+        let idle = self.keeps_first.load(Ordering::Acquire);
+        self.blocks.load(Ordering::Acquire) && known.queues.iter().any(|queue| queue.is_full(idle))
     }
 
     fn take(&self, chunk: &Chunk) -> Accept {

@@ -62,9 +62,10 @@ impl Queue {
         Arc::new(Self { queued: Mutex::new(queued), ready: Notify::new() })
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether it has no room; one that nobody takes from is full only where `idle` ones count.
+    pub(super) fn is_full(&self, idle: bool) -> bool {
         let queued = lock(&self.queued);
-        queued.bytes >= queued.limit && !queued.idle && !queued.closed
+        queued.bytes >= queued.limit && (idle || !queued.idle) && !queued.closed
     }
 
     pub(super) fn has_room(&self) -> bool {

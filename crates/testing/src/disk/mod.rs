@@ -108,6 +108,11 @@ impl Disk {
         self.shared.changed.notify_all();
     }
 
+    /// Whether somebody waits for an answer.
+    pub fn is_waited_for(&self) -> bool {
+        self.shared.state().is_waited_for
+    }
+
     /// Waits until somebody waits for an answer. Blocks.
     pub fn wait_until_hanging(&self) {
         let mut state = self.shared.state();

@@ -9,7 +9,7 @@ use lastline_line::{
 };
 
 /// Leaves out what is not wanted of an inbox that gives everything, and says how much that was.
-pub(crate) struct Trimmed<I> {
+pub(super) struct Trimmed<I> {
     inbox: I,
     /// Up to where streams of which nothing came yet are not wanted.
     untold: HashMap<StreamId, Offset>,
@@ -18,7 +18,7 @@ pub(crate) struct Trimmed<I> {
 }
 
 impl<I: Inbox> Trimmed<I> {
-    pub(crate) fn new(inbox: I, resume: Resume) -> Self {
+    pub(super) fn new(inbox: I, resume: Resume) -> Self {
         let unwanted: HashMap<StreamId, Offset> = match resume {
             Resume::After(places) => places.into_iter().collect(),
             Resume::Start | Resume::Now => HashMap::new(),

@@ -1,0 +1,104 @@
+//! A host's side of where it meets its driver.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lastline_line::{HostId, ReadBack};
+use lastline_sender::Transport;
+use lastline_sender::framed::{ReconnectingOptions, connect_local, reconnecting};
+
+use super::{Url, ViaError, WINDOW_BYTES};
+use crate::Placement;
+
+/// What a host says of itself where others may claim its ranks.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// Which host it is.
+    pub id: HostId,
+    /// The job's id.
+    pub job: &'a str,
+    /// Its ranks.
+    pub placement: &'a Placement,
+    /// One that fails stops all others, also where no driver does.
+    pub stop_others: bool,
+}
+
+/// A host's place, before it has files.
+#[derive(Debug)]
+pub struct HostWay(Way);
+
+#[derive(Debug)]
+enum Way {
+    Unix(PathBuf),
+    #[cfg(feature = "nats")]
+    Nats(Box<lastline_nats::NatsTransport>),
+}
+
+/// The way of a host to whoever drives it.
+pub struct HostEnd {
+    /// For [`MeshBuilder::link_with`](crate::MeshBuilder::link_with).
+    pub transport: Box<dyn Transport>,
+    /// Ready when it has delivered all, after it was dropped.
+    pub ended: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl fmt::Debug for HostEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostEnd").finish_non_exhaustive()
+    }
+}
+
+impl HostWay {
+    /// The way itself; what drivers that come later want is read back from `read_back`. Must be called
+    /// on a tokio runtime.
+    pub fn open(self, read_back: Option<Arc<dyn ReadBack>>) -> HostEnd {
+        match self.0 {
+            Way::Unix(path) => {
+                let mut options = ReconnectingOptions::default();
+                options.window = WINDOW_BYTES;
+                options.read_back = read_back;
+                let transport = reconnecting(move || connect_local(path.clone()), options);
+                let ended = Box::pin(transport.ended());
+                HostEnd { transport: Box::new(transport), ended }
+            }
+            #[cfg(feature = "nats")]
+            Way::Nats(transport) => HostEnd { ended: Box::pin(transport.ended()), transport },
+        }
+    }
+}
+
+impl Url {
+    /// Takes a host's place there, where places are given: in a job of a broker.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be used, or another host has these ranks.
+    pub async fn reach(&self, claim: &Claim<'_>) -> Result<HostWay, ViaError> {
+        match self {
+            Self::Unix(path) => Ok(HostWay(Way::Unix(path.clone()))),
+            #[cfg(feature = "nats")]
+            Self::Nats(url) => {
+                Ok(HostWay(Way::Nats(Box::new(super::nats::reach(url, claim).await?))))
+            }
+            #[cfg(not(feature = "nats"))]
+            Self::Nats(_) => {
+                let _unused = claim;
+                Err(ViaError::WithoutNats)
+            }
+        }
+    }
+
+    /// How long a host waits for its end to be taken, beside its own deadlines.
+    pub fn linger(&self) -> Duration {
+        match self {
+            Self::Unix(_) => ReconnectingOptions::default().linger,
+            #[cfg(feature = "nats")]
+            Self::Nats(url) => super::nats::linger(url),
+            #[cfg(not(feature = "nats"))]
+            Self::Nats(_) => Duration::ZERO,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Where hosts and drivers of a job meet that are in several processes, by what it is called.
+
+mod host;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod trimmed;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use lastline_line::{Inbox, Resume};
+use lastline_sender::framed::{LocalError, LocalListener, shared_inbox};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub use self::host::{Claim, HostEnd, HostWay};
+
+/// How much output of one host waits for the driver, in bytes.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// Where the two sides of a job meet: `unix:PATH`, `nats://HOST:PORT`, `tls://HOST:PORT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Url {
+    /// A Unix socket of one machine, by its absolute path.
+    Unix(PathBuf),
+    /// A NATS server with JetStream. Who this is, is read from the variables
+    /// `LASTLINE_NATS_CREDENTIALS`, `LASTLINE_NATS_NKEY` (paths of files) or `LASTLINE_NATS_TOKEN`, and who
+    /// vouches for the server from `LASTLINE_NATS_CA`. Used with the feature `nats` alone.
+    Nats(String),
+}
+
+/// Why a text is no place to meet.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// It names no kind of place.
+    #[error("a place to meet is `unix:PATH` or `nats://HOST:PORT`")]
+    Unknown,
+    /// There is no path.
+    #[error("`unix:` needs a path, as in unix:/tmp/job.sock")]
+    NoPath,
+    /// The path cannot be made absolute.
+    #[error("the path of `unix:` cannot be used")]
+    Path {
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// Why two sides of a job do not meet.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViaError {
+    /// The socket cannot be listened on.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The broker cannot be used.
+    #[cfg(feature = "nats")]
+    #[error(transparent)]
+    Broker(#[from] lastline_nats::NatsError),
+    /// Another host has these ranks, or says otherwise of the job.
+    #[cfg(feature = "nats")]
+    #[error(transparent)]
+    Refused(lastline_nats::ClaimError),
+    /// A broker was asked for.
+    #[error("this was built without NATS (the feature `nats`)")]
+    WithoutNats,
+}
+
+impl FromStr for Url {
+    type Err = UrlError;
+
+    fn from_str(text: &str) -> Result<Self, UrlError> {
+        if text.starts_with("nats://") || text.starts_with("tls://") {
+            return Ok(Self::Nats(text.to_owned()));
+        }
+        match text.strip_prefix("unix:") {
+            Some("") => Err(UrlError::NoPath),
+            // Ranks may start elsewhere; the place stays the same.
+            Some(path) => std::path::absolute(path)
+                .map(Self::Unix)
+                .map_err(|source| UrlError::Path { source }),
+            None => Err(UrlError::Unknown),
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Nats(url) => f.write_str(url),
+        }
+    }
+}
+
+/// A socket on which hosts are met, as long as this lives.
+#[derive(Debug)]
+pub struct Listening {
+    owner: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Listening {
+    /// Meets nobody any more; the socket is gone when this returns.
+    pub async fn close(self) {
+        drop(self.owner);
+        if let Err(error) = self.task.await {
+            tracing::debug!("hosts were not met any more: {error}");
+        }
+    }
+}
+
+/// The driver's side. Whoever drops or closes `listens` is met by nobody any more.
+pub struct DriverEnd {
+    /// What hosts send; for [`DriverBuilder::start`](crate::DriverBuilder::start).
+    pub inbox: Box<dyn Inbox>,
+    /// The socket; none at a broker.
+    pub listens: Option<Listening>,
+}
+
+impl fmt::Debug for DriverEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DriverEnd").field("listens", &self.listens).finish_non_exhaustive()
+    }
+}
+
+impl Url {
+    /// Meets the hosts of `job` from now on, whose output is wanted from there; those of a broker of
+    /// which nothing is heard for so long are lost. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// When another driver listens there, or the place cannot be used.
+    pub async fn driver(
+        &self,
+        job: &str,
+        resume: Resume,
+        lost_after: Duration,
+    ) -> Result<DriverEnd, ViaError> {
+        match self {
+            Self::Unix(path) => {
+                let listener = LocalListener::bind(path)?;
+                let (handle, inbox) = shared_inbox(WINDOW_BYTES);
+                handle.resume_from(resume);
+                let (owner, until) = oneshot::channel::<()>();
+                let task = tokio::spawn(async move {
+                    tokio::select! {
+                        () = listener.serve(handle) => {}
+                        // Its owner is gone.
+                        _ = until => {}
+                    }
+                });
+                let listens = Some(Listening { owner, task });
+                Ok(DriverEnd { inbox: Box::new(inbox), listens })
+            }
+            #[cfg(feature = "nats")]
+            Self::Nats(url) => nats::driver(url, job, resume, lost_after).await,
+            #[cfg(not(feature = "nats"))]
+            Self::Nats(_) => {
+                drop((job, resume, lost_after));
+                Err(ViaError::WithoutNats)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_and_shown() {
+        let url: Url = "unix:/run/job.sock".parse().unwrap();
+        assert_eq!(url, Url::Unix("/run/job.sock".into()));
+        assert_eq!(url.to_string(), "unix:/run/job.sock");
+        let broker: Url = "nats://broker:4222".parse().unwrap();
+        assert_eq!(broker.to_string(), "nats://broker:4222");
+        let here: Url = "unix:job.sock".parse().unwrap();
+        assert_eq!(here, Url::Unix(std::env::current_dir().unwrap().join("job.sock")));
+        for bad in ["", "unix:", "/run/job.sock", "tcp://host:1"] {
+            assert!(bad.parse::<Url>().is_err(), "{bad}");
+        }
+    }
+}

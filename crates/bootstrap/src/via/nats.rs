@@ -1,0 +1,63 @@
+//! Meeting at a broker.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lastline_line::Resume;
+use lastline_nats::{Auth, ClaimError, HostClaim, NatsOptions, NatsTransport};
+
+use super::trimmed::Trimmed;
+use super::{Claim, DriverEnd, ViaError};
+use crate::Placement;
+
+pub(super) async fn driver(
+    url: &str,
+    job: &str,
+    resume: Resume,
+    lost_after: Duration,
+) -> Result<DriverEnd, ViaError> {
+    let mut options = options(url, job);
+    options.lost_after = Some(lost_after);
+    let from = match &resume {
+        Resume::Now => lastline_nats::From::Now,
+        _ => lastline_nats::From::Start,
+    };
+    let inbox = lastline_nats::connect(options).await?.driver(from).await?;
+    let inbox = Trimmed::new(inbox, resume);
+    Ok(DriverEnd { inbox: Box::new(inbox), listens: None })
+}
+
+/// Takes a host's place in a job of a broker.
+pub(super) async fn reach(url: &str, claim: &Claim<'_>) -> Result<NatsTransport, ViaError> {
+    let mut options = options(url, claim.job);
+    options.stop_others_on_failure = claim.stop_others;
+    let Placement { first_rank, procs, world_size, .. } = *claim.placement;
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let mut host = HostClaim::new(first_rank..first_rank + procs, world_size, name);
+    host.id = claim.id;
+    match lastline_nats::connect(options).await?.host(host).await {
+        Ok(transport) => Ok(transport),
+        Err(ClaimError::Broker(error)) => Err(ViaError::Broker(error)),
+        Err(refused) => Err(ViaError::Refused(refused)),
+    }
+}
+
+/// How long a host waits for its end to be taken.
+pub(super) fn linger(url: &str) -> Duration {
+    options(url, "").linger
+}
+
+/// A broker's options: the URL, and who this is, from variables.
+fn options(url: &str, job: &str) -> NatsOptions {
+    let mut options = NatsOptions::new(url, job);
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(file) = set("LASTLINE_NATS_CREDENTIALS") {
+        options.auth = Auth::CredentialsFile(file.into());
+    } else if let Some(file) = set("LASTLINE_NATS_NKEY") {
+        options.auth = Auth::NkeySeedFile(file.into());
+    } else if let Some(token) = set("LASTLINE_NATS_TOKEN") {
+        options.auth = Auth::Token(token.to_string_lossy().into_owned());
+    }
+    options.tls.ca = set("LASTLINE_NATS_CA").map(PathBuf::from);
+    options
+}

@@ -18,6 +18,7 @@ mod consequence;
 mod first;
 mod presence;
 
+use admission::Refused;
 pub(super) use consequence::{Consequence, GoneStreams, Refusal};
 pub(super) use first::First;
 
@@ -40,7 +41,7 @@ pub(super) struct Record {
     pub(super) started: Option<Timestamp>,
     pub(super) hosts: BTreeMap<HostId, HostRecord>,
     /// Those that are no part of the job, and why.
-    refused: BTreeMap<HostId, String>,
+    pub(super) refused: BTreeMap<HostId, Refused>,
     pub(super) runs: Runs,
     pub(super) stopping: Option<StopCause>,
     pub(super) not_synced: BTreeMap<String, String>,

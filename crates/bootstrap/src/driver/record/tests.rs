@@ -215,6 +215,9 @@ fn a_host_that_claims_what_another_has_is_refused_and_nothing_of_it_counts() {
     assert_eq!(said_by(&mut record, 2, HostEvent::Down), Consequence::ForeignDown);
     assert_eq!((record.hosts.len(), record.runs.in_order().len()), (1, 2));
     assert_eq!(first(&record), None);
+    let told = &record.refused[&HostId(2)];
+    assert_eq!(told.host, Some(("b".into(), 1)));
+    assert!(told.why.starts_with("rank 1 runs on a"), "{told:?}");
     // It may not have heard of it, and comes again.
     match said_by(&mut record, 2, part("b", 4, 1, 2)) {
         Consequence::Refused(Refusal { again: true, knows: false, .. }) => {}

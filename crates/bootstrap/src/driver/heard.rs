@@ -20,6 +20,7 @@ impl DriverState {
         match heard {
             Heard::Host(message) => self.handle_message(message),
             Heard::Heartbeat(heartbeat) => self.handle_heartbeat(&heartbeat),
+            Heard::Deaf => self.record().excuse(self.clock.now()),
             Heard::Closed => {
                 let present = self.record().close();
                 for host in present {

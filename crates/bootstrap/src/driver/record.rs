@@ -45,6 +45,8 @@ pub(super) struct Record {
     pub(super) runs: Runs,
     pub(super) stopping: Option<StopCause>,
     pub(super) not_synced: BTreeMap<String, String>,
+    /// Until when no host could be heard, by the driver's clock.
+    deaf_until: Duration,
     /// No host will say anything more.
     closed: bool,
     /// Hosts that have not come are not waited for.
@@ -67,6 +69,7 @@ impl Record {
             runs: Runs::default(),
             stopping: None,
             not_synced: BTreeMap::new(),
+            deaf_until: Duration::ZERO,
             closed: false,
             complete: false,
             barriers: HashMap::new(),

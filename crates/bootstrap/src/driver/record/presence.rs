@@ -41,14 +41,21 @@ impl Record {
         self.runs.of(id).filter_map(|run| run.launch).collect()
     }
 
-    /// Those of which nothing has been heard for longer than `patience`, and for how long.
+    /// No host can be heard at `now`: nobody is given up for the silence before.
+    pub(in crate::driver) fn excuse(&mut self, now: Duration) {
+        self.deaf_until = self.deaf_until.max(now);
+    }
+
+    /// Those of which nothing has been heard for longer than `patience`, and for how long, although
+    /// they could have been.
     pub(in crate::driver) fn silent(
         &self,
         now: Duration,
         patience: Duration,
     ) -> Vec<(HostId, Duration)> {
         let present = self.hosts.iter().filter(|(_, host)| !host.is_gone());
-        let silent = present.map(|(id, host)| (*id, now.saturating_sub(host.heard)));
+        let silent =
+            present.map(|(id, host)| (*id, now.saturating_sub(host.heard.max(self.deaf_until))));
         silent.filter(|(_, silent_for)| *silent_for >= patience).collect()
     }
 

@@ -294,6 +294,18 @@ fn who_is_silent_is_given_up_and_stays_lost() {
 }
 
 #[test]
+fn nobody_is_given_up_for_a_silence_in_which_nobody_could_be_heard() {
+    let mut record = Record::new(Expected::EveryRank);
+    let at = Duration::from_secs;
+    said_by(&mut record, 1, part("a", 1, 0, 1));
+    record.excuse(at(50));
+    assert_eq!(record.silent(at(109), at(60)), []);
+    // A barrier need not wait for it all the same.
+    assert_eq!(record.unreachable(at(50), at(6))[0].silent_for, at(50));
+    assert_eq!(record.silent(at(110), at(60)), [(HostId(1), at(60))]);
+}
+
+#[test]
 fn between_hosts_it_is_their_time_less_what_their_clocks_are_ahead() {
     let hour = 3_600_000_000_i64;
     let mut record = Record::new(Expected::EveryRank);

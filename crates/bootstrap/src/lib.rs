@@ -91,6 +91,7 @@ pub use lastline_spawn::{
 pub use lastline_watch::control_path;
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
+pub use sizes::transport_bytes;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -63,11 +63,13 @@ pub(crate) struct Claim<'a> {
     pub(crate) placement: &'a Placement,
     /// One that fails stops all others, also where no driver does.
     pub(crate) stop_others: bool,
+    /// How much output may be on the way.
+    pub(crate) window_bytes: usize,
 }
 
 /// A host's place, before it has files.
 pub(crate) enum HostWay {
-    Unix(PathBuf),
+    Unix { path: PathBuf, window_bytes: usize },
     Nats(Box<NatsTransport>),
 }
 
@@ -104,9 +106,9 @@ impl HostWay {
     /// The way itself. Must be called on a runtime.
     pub(crate) fn open(self, read_back: Option<Arc<dyn ReadBack>>) -> HostEnd {
         match self {
-            Self::Unix(path) => {
+            Self::Unix { path, window_bytes } => {
                 let mut options = ReconnectingOptions::default();
-                options.window = WINDOW_BYTES;
+                options.window = window_bytes;
                 options.read_back = read_back;
                 let transport = reconnecting(move || connect_local(path.clone()), options);
                 let ended = Box::pin(transport.ended());
@@ -121,10 +123,15 @@ impl Url {
     /// Takes a host's place there, where places are given: in a job of a broker.
     pub(crate) async fn reach(&self, claim: &Claim<'_>) -> Result<HostWay, ClaimError> {
         match self {
-            Self::Unix(path) => Ok(HostWay::Unix(path.clone())),
+            Self::Unix(path) => {
+                let window_bytes = claim.window_bytes.min(WINDOW_BYTES);
+                Ok(HostWay::Unix { path: path.clone(), window_bytes })
+            }
             Self::Nats(url) => {
                 let mut options = nats_options(url, claim.job);
                 options.stop_others_on_failure = claim.stop_others;
+                options.window_bytes = claim.window_bytes;
+                options.max_message_bytes = options.max_message_bytes.min(claim.window_bytes);
                 let Placement { first_rank, procs, world_size, .. } = *claim.placement;
                 let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
                 let ranks = first_rank..first_rank + procs;

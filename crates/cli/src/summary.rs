@@ -153,6 +153,14 @@ fn tell_hosts(report: &Report, lines: &mut Vec<String>) {
             lines.push(format!("host {} was lost: {why}", host.host));
         }
     }
+    let unheard: RankSet = report.not_heard_of.iter().copied().collect();
+    if !unheard.is_empty() {
+        let verb = if unheard.len() == 1 { "was" } else { "were" };
+        lines.push(format!(
+            "{} {verb} not heard of: ended before this driver was there, or never started",
+            ranks(&unheard)
+        ));
+    }
     let refused = report.refused.iter();
     lines.extend(
         refused.map(|host| format!("a host was refused, and is no part of this: {}", host.why)),

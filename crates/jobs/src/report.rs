@@ -54,6 +54,9 @@ pub struct Report {
     /// Hosts that wanted to take part and were not let in, by their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub refused: Vec<RefusedHost>,
+    /// Ranks of which no host has ever been heard: they had ended before, or never came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_heard_of: Vec<u32>,
     /// One per rank, in order.
     pub ranks: Vec<RankReport>,
     /// One per barrier, in order: the first hundred and the last.
@@ -447,6 +450,7 @@ impl Report {
             memory_kills: Vec::new(),
             hosts: Vec::new(),
             refused: Vec::new(),
+            not_heard_of: Vec::new(),
             ranks: Vec::new(),
             barriers: Vec::new(),
             barriers_left_out: BTreeMap::new(),

@@ -229,6 +229,14 @@ impl Record {
         }
     }
 
+    /// Ranks of which no host has been heard, where there is more than one to be heard of.
+    pub(super) fn not_heard_of(&self) -> Vec<u32> {
+        if !self.is_distant() || self.has_every_rank() {
+            return Vec::new();
+        }
+        (0..self.world_size).filter(|rank| self.runs.host_of(*rank).is_none()).collect()
+    }
+
     fn has_every_rank(&self) -> bool {
         self.world_size > 0 && self.runs.ranks() >= self.world_size as usize
     }

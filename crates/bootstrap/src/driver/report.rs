@@ -51,6 +51,7 @@ pub(super) fn put_together(
     report.teardown = teardown;
     report.hosts = host_reports(record);
     report.refused = refused(record);
+    report.not_heard_of = record.not_heard_of();
     report.check_balance();
     report
 }

@@ -59,6 +59,19 @@ impl Record {
         silent.filter(|(_, silent_for)| *silent_for >= patience).collect()
     }
 
+    /// Whether hosts that have not come are given up now: all that came are gone, and nothing was heard of
+    /// anybody for `patience`. They may have ended before this driver was there.
+    pub(in crate::driver) fn give_up_missing(&mut self, now: Duration, patience: Duration) -> bool {
+        let over = self.is_distant() && self.missing_hosts() > 0 && !self.hosts.is_empty();
+        if !over || !self.is_gone() {
+            return false;
+        }
+        let heard = self.hosts.values().map(|host| host.heard).max().unwrap_or_default();
+        let silent_for = now.saturating_sub(heard.max(self.deaf_until));
+        self.complete |= silent_for >= patience;
+        self.complete
+    }
+
     /// Hosts that cannot be reached at `now`: given up for their silence, or silent for so long.
     pub(in crate::driver) fn unreachable(
         &self,

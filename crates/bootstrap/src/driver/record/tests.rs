@@ -306,6 +306,23 @@ fn nobody_is_given_up_for_a_silence_in_which_nobody_could_be_heard() {
 }
 
 #[test]
+fn ranks_that_nobody_hears_of_are_given_up_when_all_others_are_gone_for_long() {
+    let mut record = Record::new(Expected::EveryRank);
+    let at = Duration::from_secs;
+    assert!(!record.give_up_missing(at(99), at(60)), "the first host is waited for");
+    said_by(&mut record, 1, part("a", 4, 2, 1));
+    said_by(&mut record, 1, started(2));
+    said_by(&mut record, 1, exited(2, 0, false));
+    assert!(!record.give_up_missing(at(99), at(60)), "one is there");
+    record.apply(HostMessage { host: HostId(1), event: HostEvent::Down }, at(100));
+    record.excuse(at(110));
+    assert!(!record.give_up_missing(at(169), at(60)) && !record.ranks_are_over());
+    assert!(record.give_up_missing(at(170), at(60)) && record.ranks_are_over());
+    assert_eq!(record.not_heard_of(), [0, 1, 3]);
+    assert_eq!(Record::new(Expected::Hosts(1)).not_heard_of(), []);
+}
+
+#[test]
 fn between_hosts_it_is_their_time_less_what_their_clocks_are_ahead() {
     let hour = 3_600_000_000_i64;
     let mut record = Record::new(Expected::EveryRank);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::console::{Consoles, Name};
 use super::run::Seen;
-use super::scenario::Scenario;
+use super::scenario::{Scenario, Way};
 use crate::soak::content;
 use crate::soak::diary::Said;
 use crate::soak::scenario::{End, RankPlan};
@@ -113,9 +113,18 @@ fn with_report(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec
         let rows: Vec<&Value> = ranks.iter().filter(|row| row["rank"] == rank).collect();
         match rows[..] {
             [row] => with_rank(scenario, seen, row, rank, &consoles, wrong),
+            [] if may_be_unheard(scenario, seen, report, rank) => {}
             _ => wrong.push(format!("rank {rank} has {} rows", rows.len())),
         }
     }
+}
+
+/// Whether it is said of a rank that it was not heard of, and that may be: its host had ended before the
+/// last driver was there, or was killed before it had said a word.
+fn may_be_unheard(scenario: &Scenario, seen: &Seen, report: &Value, rank: u32) -> bool {
+    let told = report["not_heard_of"].as_array().is_some_and(|ranks| ranks.contains(&rank.into()));
+    let later = scenario.way == Way::Socket && seen.consoles.len() > 1;
+    told && (later || seen.killed[scenario.host_of(rank)])
 }
 
 /// Who was killed is lost, and nobody else.
@@ -148,13 +157,14 @@ fn exit_code(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec<S
     };
     let hosts = report["hosts"].as_array().into_iter().flatten();
     let any_lost = hosts.into_iter().any(|host| !host["lost"].is_null());
-    let wanted = if of_ranks == 0 && any_lost { 1 } else { of_ranks };
+    let unheard = report["not_heard_of"].is_array();
+    let wanted = if of_ranks == 0 && (any_lost || unheard) { 1 } else { of_ranks };
     if i64::from(code) != wanted {
         wrong.push(format!("the driver ended with {code}, not {wanted}: {failure}"));
     }
     let lived = (0..scenario.hosts.len()).filter(|host| !seen.killed[*host]);
     let fails = lived.flat_map(|host| &scenario.hosts[host]).any(|rank| rank.end != End::Exit(0));
-    if fails && of_ranks == 0 {
+    if fails && of_ranks == 0 && !unheard {
         wrong.push("a rank failed, and the report has none".to_owned());
     }
 }
@@ -167,8 +177,7 @@ fn with_rank(
     consoles: &Consoles,
     wrong: &mut Vec<String>,
 ) {
-    let of = |host: &usize| rank >= scenario.first_rank(*host);
-    let host = (0..scenario.hosts.len()).rev().find(of).expect("BUG: the first has rank 0");
+    let host = scenario.host_of(rank);
     let plan = &scenario.hosts[host][(rank - scenario.first_rank(host)) as usize];
     if !seen.killed[host] {
         rank_ended(row, rank, plan, wrong);

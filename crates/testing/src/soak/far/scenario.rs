@@ -78,6 +78,12 @@ impl Scenario {
         u32::try_from(self.hosts.iter().map(Vec::len).sum::<usize>()).expect("BUG: a few")
     }
 
+    /// The host of a rank.
+    pub(super) fn host_of(&self, rank: u32) -> usize {
+        let begins = |host: &usize| self.first_rank(*host) <= rank;
+        (0..self.hosts.len()).rev().find(begins).expect("BUG: the first has rank 0")
+    }
+
     /// The first rank of a host.
     pub(super) fn first_rank(&self, host: usize) -> u32 {
         u32::try_from(self.hosts[..host].iter().map(Vec::len).sum::<usize>()).expect("BUG: a few")

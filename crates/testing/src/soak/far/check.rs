@@ -29,6 +29,9 @@ pub(super) fn differences(scenario: &Scenario, seen: &Seen) -> Vec<String> {
             }
         }
     }
+    if seen.unmet {
+        return wrong;
+    }
     if seen.status.is_none() {
         wrong.push("the last driver did not end in time".to_owned());
     }

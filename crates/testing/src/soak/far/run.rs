@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::broker::Broker;
-use super::scenario::{Event, Scenario};
+use super::scenario::{Event, Scenario, Way};
 use crate::soak::diary::{self, Said};
 use crate::soak::place::Place;
 use crate::soak::run::{Programs, clear_options};
@@ -20,6 +20,9 @@ const DEADLINE: Duration = Duration::from_secs(90);
 pub(super) const LOST_AFTER: &str = "6s";
 /// How often the runner looks.
 const LOOK_EVERY: Duration = Duration::from_millis(3);
+/// How long a driver that met any host may take to its end behind all of them: it may give up the others
+/// ([`LOST_AFTER`]), and tears down.
+const UNMET_AFTER: Duration = Duration::from_secs(15);
 
 /// What was seen of a run.
 #[derive(Debug)]
@@ -33,6 +36,9 @@ pub(super) struct Seen {
     /// The consoles of all drivers, in the order in which they were started.
     pub(super) consoles: Vec<PathBuf>,
     pub(super) said: Vec<Option<[Said; 2]>>,
+    /// All hosts had told an earlier driver all and were gone, so that the last one met nobody at the
+    /// socket: it waits, as one does that comes before the hosts, and was ended.
+    pub(super) unmet: bool,
     pub(super) left_over: Vec<String>,
     pub(super) logs: PathBuf,
 }
@@ -48,6 +54,7 @@ struct Stage<'a> {
     hosts: Vec<Child>,
     killed: Vec<bool>,
     drivers: Vec<Child>,
+    unmet: bool,
 }
 
 /// Runs it from its start to the end of all of its processes.
@@ -58,7 +65,8 @@ pub(super) fn run(scenario: &Scenario, programs: &Programs, place: &mut Place) -
     let url = broker.as_ref().map_or_else(socket, Broker::url);
     let killed = vec![false; scenario.hosts.len()];
     let (hosts, drivers, logs) = (Vec::new(), Vec::new(), place.logs());
-    let mut stage = Stage { scenario, programs, dir, logs, url, broker, hosts, killed, drivers };
+    let mut stage =
+        Stage { scenario, programs, dir, logs, url, broker, hosts, killed, drivers, unmet: false };
     let played = stage.play(started);
     let hosts = stage.hosts.iter_mut().map(Child::try_wait).collect::<io::Result<_>>();
     let status = stage.drivers.last_mut().map(Child::try_wait).transpose();
@@ -68,9 +76,9 @@ pub(super) fn run(scenario: &Scenario, programs: &Programs, place: &mut Place) -
     let consoles = (0..stage.drivers.len()).map(|at| console(&stage.dir, at)).collect();
     let left_over = left_over(place);
     place.release();
-    let Stage { killed, logs, .. } = stage;
+    let Stage { killed, logs, unmet, .. } = stage;
     let (status, hosts) = (status?.flatten(), hosts?);
-    Ok(Seen { status, hosts, killed, consoles, said, left_over, logs })
+    Ok(Seen { status, hosts, killed, consoles, said, unmet, left_over, logs })
 }
 
 fn console(dir: &Path, driver: usize) -> PathBuf {
@@ -90,7 +98,7 @@ impl Stage<'_> {
             self.attach("start")?;
         }
         let mut events = self.scenario.events.iter().peekable();
-        let mut all_run_since = None;
+        let (mut all_run_since, mut hosts_over_since) = (None, None);
         while started.elapsed() < DEADLINE {
             if all_run_since.is_none() && self.all_run() {
                 all_run_since = Some(Instant::now());
@@ -104,9 +112,29 @@ impl Stage<'_> {
             if events.peek().is_none() && self.is_over()? {
                 return Ok(());
             }
+            if hosts_over_since.is_none() && self.hosts_are_over()? {
+                hosts_over_since = Some(Instant::now());
+            }
+            let over = hosts_over_since.is_some_and(|since| since.elapsed() >= UNMET_AFTER);
+            if over && events.peek().is_none() && self.may_be_unmet() {
+                self.unmet = true;
+                return Ok(());
+            }
             std::thread::park_timeout(LOOK_EVERY);
         }
         Ok(())
+    }
+
+    fn hosts_are_over(&mut self) -> io::Result<bool> {
+        let ended = self.hosts.iter_mut().map(|host| Ok(host.try_wait()?.is_some()));
+        Ok(ended.collect::<io::Result<Vec<bool>>>()?.into_iter().all(|ended| ended))
+    }
+
+    /// Whether nobody may have been there for the last driver, so that it has nothing to show.
+    fn may_be_unmet(&self) -> bool {
+        let last = console(&self.dir, self.drivers.len() - 1);
+        let empty = std::fs::metadata(last).is_ok_and(|file| file.len() == 0);
+        empty && self.scenario.way == Way::Socket && self.drivers.len() > 1
     }
 
     fn all_run(&self) -> bool {

@@ -97,6 +97,10 @@ impl Record {
         if let Some(consequence) = self.refuse(id, &event) {
             return consequence;
         }
+        // Somebody else says that: it is no sign of life.
+        if let HostEvent::Lost { why } = &event {
+            return self.lose(id, why, None);
+        }
         if let Some(known) = self.hosts.get_mut(&id) {
             known.heard = now;
         }
@@ -142,7 +146,6 @@ impl Record {
                     return self.gone(id);
                 }
             }
-            HostEvent::Lost { why } => return self.lose(id, &why, None),
             event => self.apply_to_host(id, event),
         }
         Consequence::None

@@ -281,6 +281,8 @@ fn who_is_silent_is_given_up_and_stays_lost() {
     let Consequence::Gone(_, gone) = record.give_up(HostId(2), at(60)) else { panic!("it stays") };
     assert_eq!(gone.lost.as_deref(), Some("silent for 60 s"));
     assert_eq!(record.silent(at(99), at(60)), [], "the other one would be");
+    // The inbox may find so, too, which is no word of the host's.
+    assert_eq!(said_by(&mut record, 2, lost("silent for 60 s")), Consequence::None);
     match record.beat(&beat(2), None, at(70)) {
         Consequence::SpokeAgain { host, launches } => {
             assert_eq!((&host[..], launches), ("b (process 1)", vec![Launch(1)]));

@@ -198,7 +198,6 @@ def flood(options, root, broker):
     for _ in range(options.rounds):
         for way in ways:
             times[way.__name__].append(way())
-            shutil.rmtree(broker.place / "store/jetstream/$G/gone", ignore_errors=True)
     for way, taken in times.items():
         took = statistics.median(taken)
         print(f"{way:>7}: {RANKS * size / took / 1e6:6.0f} MB/s, {RANKS * lines / took / 1e6:5.2f} million lines/s "

@@ -1,4 +1,5 @@
-//! What the measuring programs share: a job whose console is a writer of theirs, and percentiles.
+//! What the measuring programs share: a job whose console is a writer of
+//! theirs, a driver without one, and percentiles.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -6,9 +7,13 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use lastline_bootstrap::{Console, LoggingMesh, Plan};
+use lastline_bootstrap::{Console, DriverBuilder, DriverHandle, LoggingMesh, Plan};
 use lastline_client::{BoxWrite, Labels, Template, TextOptions, TextPrinter};
 use lastline_line::Off;
+use lastline_nats::{From, NatsOptions};
+
+/// How long a host may be silent for a driver that measures.
+const LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// Whatever a measuring program fails with.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -40,6 +45,28 @@ pub fn start(procs: u32, command: Vec<OsString>, stdout: BoxWrite) -> Result<Log
     let printer = Box::new(printer);
     let console = Console { fold: Box::new(Off), printer, labels, raw_partials: false };
     Ok(LoggingMesh::spawn(plan, console)?)
+}
+
+/// A driver of the job at a broker that shows nothing of what comes from now on.
+///
+/// # Errors
+///
+/// When the broker cannot be used, or there is no thread for the driver.
+pub async fn silent_driver(url: &str, job: &str) -> Result<DriverHandle, Failure> {
+    let broker = lastline_nats::connect(NatsOptions::new(url, job)).await?;
+    let inbox = broker.driver(From::Now).await?;
+    let mut plan = Plan::new(job, Vec::new());
+    plan.silent_after = Duration::ZERO;
+    let labels = Labels::default();
+    let printer: Box<TextPrinter> = Box::new(TextPrinter::new(
+        Box::new(io::sink()),
+        Box::new(io::sink()),
+        labels.clone(),
+        TextOptions::default(),
+    ));
+    let console = Console { fold: Box::new(Off), printer, labels, raw_partials: false };
+    let driver = DriverBuilder::new(plan, console).lost_after(LOST_AFTER);
+    Ok(driver.start(inbox)?.handle())
 }
 
 /// Prints the 50th and the 99th of a hundred, and the greatest, in milliseconds, as a JSON object.

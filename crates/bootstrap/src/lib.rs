@@ -94,6 +94,7 @@ pub use lastline_spawn::{
 pub use lastline_watch::control_path;
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
+pub use sizes::transport_bytes;
 pub use via::{Claim, DriverEnd, HostEnd, HostWay, Listening, Url, UrlError, ViaError};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

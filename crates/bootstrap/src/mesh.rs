@@ -110,7 +110,7 @@ impl MeshBuilder {
         let (transport, inbox) = match link {
             Some(make) => make(host.read_back()),
             None => {
-                let (transport, inbox) = channel(sizes::channel_bytes(plan.buffer_bytes));
+                let (transport, inbox) = channel(sizes::transport_bytes(plan.buffer_bytes));
                 (Box::new(transport) as _, Box::new(inbox) as _)
             }
         };

@@ -38,8 +38,10 @@ pub(crate) fn memory(buffer_bytes: usize) -> usize {
     buffer_bytes.max(MIN_BUFFER_BYTES)
 }
 
-/// What may be on its way to the client.
-pub(crate) fn channel_bytes(buffer_bytes: usize) -> usize {
+/// How many bytes of output a transport may hold of a host whose plan has so many
+/// [`buffer_bytes`](crate::Plan::buffer_bytes): a quarter, of 256 KiB at least. It is what ranks' output
+/// is read into; a transport that held all of it while its far side is away would stop the reading.
+pub fn transport_bytes(buffer_bytes: usize) -> usize {
     memory(buffer_bytes) / 4
 }
 
@@ -69,6 +71,11 @@ fn per_stream(bytes: usize, procs: u32, least: usize, most: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_transport_leaves_memory_to_read_into() {
+        assert_eq!([1, 1 << 20, 8 << 20].map(transport_bytes), [64 << 10, 256 << 10, 2 << 20]);
+    }
 
     #[test]
     fn a_thousand_ranks_take_a_quarter_of_the_users_pipes() {

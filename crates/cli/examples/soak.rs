@@ -5,6 +5,7 @@
 //! target/debug/examples/soak --runs 2000          # the long part, some minutes
 //! target/debug/examples/soak --seed 4711          # one run again
 //! target/debug/examples/soak --seed 4711 --tell   # what happens in it
+//! target/debug/examples/soak --far --runs 200     # hosts, drivers and a broker that die
 //! ```
 //!
 //! A short part with fixed seeds is among this crate's tests.
@@ -19,7 +20,9 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Parser;
-use lastline_testing::soak::{Outcome, Programs, describe, programs_in, run_seed};
+use lastline_testing::soak::{
+    Outcome, Programs, describe, describe_far, programs_in, run_far_seed, run_seed,
+};
 
 /// Run lastline with random faults and check what it did against what its ranks wrote
 ///
@@ -40,6 +43,9 @@ struct Options {
     /// How many runs at a time
     #[arg(long, default_value = "6")]
     at_once: usize,
+    /// Runs of several processes, and a broker where there is a nats-server
+    #[arg(long)]
+    far: bool,
     /// Say what happens in the run, and do not run it
     #[arg(long, requires = "seed")]
     tell: bool,
@@ -54,7 +60,7 @@ struct Options {
 fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     if let (true, Some(seed)) = (options.tell, options.seed) {
-        println!("{}", describe(seed));
+        println!("{}", if options.far { describe_far(seed) } else { describe(seed) });
         return Ok(ExitCode::SUCCESS);
     }
     let programs = match &options.programs {
@@ -92,7 +98,9 @@ fn run(
                 return Ok(());
             }
             drop(state);
-            let outcome = run_seed(seed, programs).with_context(|| format!("seed {seed}"))?;
+            let outcome =
+                if options.far { run_far_seed(seed, programs) } else { run_seed(seed, programs) };
+            let outcome = outcome.with_context(|| format!("seed {seed}"))?;
             tell(&outcome);
             state = found.lock().expect("a worker panicked");
             state.1 += 1;
@@ -112,7 +120,9 @@ fn run(
     })?;
     let (failed, runs, skipped) = found.into_inner().expect("a worker panicked");
     let took = started.elapsed().as_secs();
-    println!("{runs} runs of {seeds:?} in {took} s, {skipped} skipped for want of root");
+    println!(
+        "{runs} runs of {seeds:?} in {took} s, {skipped} skipped for want of root or a broker"
+    );
     println!("{} with differences: {failed:?}", failed.len());
     Ok(failed.len())
 }

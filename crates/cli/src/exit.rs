@@ -43,7 +43,7 @@ pub(crate) fn of_report(report: &Report, filed: bool, strict: bool) -> u8 {
         let code = failure.signal.map_or(failure.code.unwrap_or(1), |signal| 128 + signal);
         return u8::try_from(code & 0xff).unwrap_or(u8::MAX).max(1);
     }
-    if report.hosts.iter().any(|host| host.lost.is_some()) {
+    if report.hosts.iter().any(|host| host.lost.is_some()) || !report.not_heard_of.is_empty() {
         return FAILURE;
     }
     if report.not_written.iter().any(|report| report.asked || strict) {

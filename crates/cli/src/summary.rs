@@ -51,7 +51,7 @@ pub(crate) fn text(report: &Report, dir: Option<&Path>, above: Above) -> String 
         let repeats = above.has_last_lines(report, failure);
         tell_failure(report, failure, dir, !repeats, &mut lines);
     }
-    tell_lost_hosts(report, &mut lines);
+    tell_hosts(report, &mut lines);
     tell_leaks(report, &mut lines);
     for stage in report.teardown.iter().filter(|stage| stage.timed_out) {
         lines.push(format!("{} was not done in time ({:.1} s)", stage.stage, stage.seconds));
@@ -92,6 +92,7 @@ fn tell_failure(
     if with_last_lines {
         tell_last_lines(failure, dir, lines);
     }
+    failures::tell_clocks(failure, lines);
     failures::tell_same(report, failure, &how, lines);
     failures::tell_others(report, failure, &how, lines);
     lines.extend(report.memory_kills.iter().filter_map(|kills| memory(report, failure, kills)));
@@ -146,12 +147,24 @@ fn ranks(set: &RankSet) -> String {
     format!("{} {set}", if set.len() == 1 { "rank" } else { "ranks" })
 }
 
-fn tell_lost_hosts(report: &Report, lines: &mut Vec<String>) {
+fn tell_hosts(report: &Report, lines: &mut Vec<String>) {
     for host in &report.hosts {
         if let Some(why) = &host.lost {
             lines.push(format!("host {} was lost: {why}", host.host));
         }
     }
+    let unheard: RankSet = report.not_heard_of.iter().copied().collect();
+    if !unheard.is_empty() {
+        let verb = if unheard.len() == 1 { "was" } else { "were" };
+        lines.push(format!(
+            "{} {verb} not heard of: ended before this driver was there, or never started",
+            ranks(&unheard)
+        ));
+    }
+    let refused = report.refused.iter();
+    lines.extend(
+        refused.map(|host| format!("a host was refused, and is no part of this: {}", host.why)),
+    );
 }
 
 fn tell_leaks(report: &Report, lines: &mut Vec<String>) {

@@ -73,8 +73,8 @@ pub use open_dir::OpenDir;
 pub use parts::part_name;
 pub use rebuild::rebuild_report;
 pub use report::{
-    BarrierReport, FirstFailure, HostReport, LeftOut, NotWritten, OtherFailure, RankReport, Report,
-    StreamReport, Totals, rfc3339,
+    BarrierReport, FirstFailure, HostReport, LeftOut, NotWritten, OtherFailure, RankReport,
+    RefusedHost, Report, StreamReport, Totals, rfc3339,
 };
 pub use report_file::{report_text, write_report};
 

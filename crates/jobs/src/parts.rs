@@ -119,6 +119,7 @@ pub(crate) fn joined(reports: Vec<Report>) -> Report {
         whole.not_synced.extend(part.not_synced);
         whole.memory_kills.extend(part.memory_kills);
         whole.hosts.extend(part.hosts);
+        whole.refused.extend(part.refused);
         whole.ranks.extend(part.ranks);
     }
     whole.ranks.sort_by_key(|rank| rank.rank);

@@ -51,6 +51,12 @@ pub struct Report {
     /// One per host, in order; empty when there was one, and it was not lost.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostReport>,
+    /// Hosts that wanted to take part and were not let in, by their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedHost>,
+    /// Ranks of which no host has ever been heard: they had ended before, or never came.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_heard_of: Vec<u32>,
     /// One per rank, in order.
     pub ranks: Vec<RankReport>,
     /// One per barrier, in order: the first hundred and the last.
@@ -137,6 +143,28 @@ impl HostReport {
             clock_offset_seconds: None,
             clock_offset_uncertainty_seconds: None,
         }
+    }
+}
+
+/// A host that is no part of the job: it claimed a rank that another one has, or another number of
+/// ranks. Nothing of it is in the report but this.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RefusedHost {
+    /// Its name, when it said that to this driver; otherwise `why` begins with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The process that wanted to run its ranks, when the name is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Why, as it was told itself.
+    pub why: String,
+}
+
+impl RefusedHost {
+    /// A host of which only that is known.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self { host: None, pid: None, why: why.into() }
     }
 }
 
@@ -421,6 +449,8 @@ impl Report {
             not_synced: BTreeMap::new(),
             memory_kills: Vec::new(),
             hosts: Vec::new(),
+            refused: Vec::new(),
+            not_heard_of: Vec::new(),
             ranks: Vec::new(),
             barriers: Vec::new(),
             barriers_left_out: BTreeMap::new(),

@@ -1,7 +1,7 @@
 //! The report's JSON.
 
 use lastline_jobs::{
-    BarrierReport, FirstFailure, HostReport, LeftOut, OtherFailure, RankReport, Report,
+    BarrierReport, FirstFailure, HostReport, LeftOut, OtherFailure, RankReport, RefusedHost, Report,
 };
 use lastline_line::{BarrierOutcome, Exit, Stage, StopCause, Stream};
 use serde_json::Value;
@@ -81,6 +81,22 @@ fn hosts_are_told_where_there_is_something_to_tell() {
     let older = r#"{"node_rank":1,"host":"b","lost":"silent for 60 s"}"#;
     let read: HostReport = serde_json::from_str(older).unwrap();
     assert_eq!((read.pid, read.procs, read.clock_offset_seconds), (None, 0, None));
+}
+
+#[test]
+fn hosts_that_were_refused_are_told_as_far_as_they_are_known() {
+    let mut report = Report::new("j", Vec::new(), 1);
+    assert_eq!(serde_json::to_value(&report).unwrap().get("refused"), None);
+    let mut known = RefusedHost::new("rank 0 is taken");
+    (known.host, known.pid) = (Some("a".into()), Some(7));
+    report.refused = vec![RefusedHost::new("b, process 8: rank 0 is taken"), known];
+    let written = serde_json::to_value(&report).unwrap();
+    let refused = r#"[
+        {"why": "b, process 8: rank 0 is taken"},
+        {"host": "a", "pid": 7, "why": "rank 0 is taken"}
+    ]"#;
+    assert_eq!(written["refused"], serde_json::from_str::<Value>(refused).unwrap());
+    assert_eq!(serde_json::from_value::<Report>(written).unwrap(), report);
 }
 
 #[test]

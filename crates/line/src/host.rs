@@ -188,6 +188,9 @@ pub enum Heard {
     /// A host is alive. It comes out of [`Inbox::next`](crate::Inbox::next), too, and wakes whoever
     /// waits there.
     Heartbeat(Heartbeat),
+    /// There is no way to hosts at present, so that their silence says nothing of them. It is said again
+    /// and again while that lasts.
+    Deaf,
     /// All hosts are gone: nothing more will come.
     Closed,
 }

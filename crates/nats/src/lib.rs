@@ -73,6 +73,7 @@
 //! |---|---|
 //! | many ranks that say little | nothing: a lone line costs one message |
 //! | a distant broker | a larger `max_message_bytes`, up to the server's `max_payload`, and a `window_bytes` of as many for each busy stream |
+//! | readers that have their memory from a pool | a `window_bytes` well below it: what the transport holds while the broker is away is not read into |
 //! | little memory | a smaller `window_bytes`, but not below `max_message_bytes` |
 //! | output may be lost with the broker | [`Storage::Memory`] |
 //! | a broker may be lost | [`replicas`](NatsOptions::replicas): 3 |

@@ -41,6 +41,14 @@ impl EventLane {
         }
     }
 
+    /// Tells the listener, if there is one, that no host can be heard at present.
+    pub fn deaf(&self) {
+        let mut lane = self.lane();
+        if lane.listener.is_some() {
+            lane.deliver(Heard::Deaf);
+        }
+    }
+
     /// All hosts are gone; the listener gets that once, and nothing after it.
     pub fn end(&self) {
         let mut lane = self.lane();

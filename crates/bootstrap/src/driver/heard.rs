@@ -20,6 +20,7 @@ impl DriverState {
         match heard {
             Heard::Host(message) => self.handle_message(message),
             Heard::Heartbeat(heartbeat) => self.handle_heartbeat(&heartbeat),
+            Heard::Deaf => self.record().excuse(self.clock.now()),
             Heard::Closed => {
                 let present = self.record().close();
                 for host in present {
@@ -52,6 +53,9 @@ impl DriverState {
     /// Gives up the hosts that have been silent for too long.
     pub(super) fn look_for_silent(&self, patience: Duration) {
         let now = self.clock.now();
+        if self.record().give_up_missing(now, patience) {
+            self.changed();
+        }
         let silent = self.record().silent(now, patience);
         for (host, silent_for) in silent {
             let consequence = self.record().give_up(host, silent_for);

@@ -18,6 +18,7 @@ mod consequence;
 mod first;
 mod presence;
 
+use admission::Refused;
 pub(super) use consequence::{Consequence, GoneStreams, Refusal};
 pub(super) use first::First;
 
@@ -40,10 +41,12 @@ pub(super) struct Record {
     pub(super) started: Option<Timestamp>,
     pub(super) hosts: BTreeMap<HostId, HostRecord>,
     /// Those that are no part of the job, and why.
-    refused: BTreeMap<HostId, String>,
+    pub(super) refused: BTreeMap<HostId, Refused>,
     pub(super) runs: Runs,
     pub(super) stopping: Option<StopCause>,
     pub(super) not_synced: BTreeMap<String, String>,
+    /// Until when no host could be heard, by the driver's clock.
+    deaf_until: Duration,
     /// No host will say anything more.
     closed: bool,
     /// Hosts that have not come are not waited for.
@@ -66,6 +69,7 @@ impl Record {
             runs: Runs::default(),
             stopping: None,
             not_synced: BTreeMap::new(),
+            deaf_until: Duration::ZERO,
             closed: false,
             complete: false,
             barriers: HashMap::new(),
@@ -92,6 +96,10 @@ impl Record {
         let HostMessage { host: id, event } = message;
         if let Some(consequence) = self.refuse(id, &event) {
             return consequence;
+        }
+        // Somebody else says that: it is no sign of life.
+        if let HostEvent::Lost { why } = &event {
+            return self.lose(id, why, None);
         }
         if let Some(known) = self.hosts.get_mut(&id) {
             known.heard = now;
@@ -138,7 +146,6 @@ impl Record {
                     return self.gone(id);
                 }
             }
-            HostEvent::Lost { why } => return self.lose(id, &why, None),
             event => self.apply_to_host(id, event),
         }
         Consequence::None
@@ -223,6 +230,14 @@ impl Record {
             Expected::EveryRank if self.complete => 0,
             Expected::EveryRank => usize::from(!self.has_every_rank()),
         }
+    }
+
+    /// Ranks of which no host has been heard, where there is more than one to be heard of.
+    pub(super) fn not_heard_of(&self) -> Vec<u32> {
+        if !self.is_distant() || self.has_every_rank() {
+            return Vec::new();
+        }
+        (0..self.world_size).filter(|rank| self.runs.host_of(*rank).is_none()).collect()
     }
 
     fn has_every_rank(&self) -> bool {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use lastline_client::Account;
-use lastline_jobs::{BarrierReport, HostReport, RankReport, Report, StreamReport, rfc3339};
+use lastline_jobs::{
+    BarrierReport, HostReport, RankReport, RefusedHost, Report, StreamReport, rfc3339,
+};
 use lastline_line::{
     BarrierOutcome, Offset, RankSet, StageReport, StopCause, Stream, StreamEnd, StreamId,
     StreamLedger,
@@ -48,6 +50,8 @@ pub(super) fn put_together(
     (report.barriers, report.barriers_left_out) = (barriers, barriers_left_out);
     report.teardown = teardown;
     report.hosts = host_reports(record);
+    report.refused = refused(record);
+    report.not_heard_of = record.not_heard_of();
     report.check_balance();
     report
 }
@@ -61,6 +65,21 @@ fn host_reports(record: &Record) -> Vec<HostReport> {
     let mut hosts: Vec<&HostRecord> = record.hosts.values().collect();
     hosts.sort_by_key(|host| (host.node_rank, host.first_rank));
     hosts.into_iter().map(host_report).collect()
+}
+
+fn refused(record: &Record) -> Vec<RefusedHost> {
+    let mut refused: Vec<RefusedHost> = record
+        .refused
+        .values()
+        .map(|refused| {
+            let mut told = RefusedHost::new(refused.why.clone());
+            (told.host, told.pid) = refused.host.clone().unzip();
+            told
+        })
+        .collect();
+    // Not in the order of random numbers.
+    refused.sort();
+    refused
 }
 
 fn host_report(host: &HostRecord) -> HostReport {

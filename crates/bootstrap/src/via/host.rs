@@ -24,6 +24,9 @@ pub struct Claim<'a> {
     pub placement: &'a Placement,
     /// One that fails stops all others, also where no driver does.
     pub stop_others: bool,
+    /// How many bytes of output may be on the way at most:
+    /// [`transport_bytes`](crate::transport_bytes) of what the host has.
+    pub window_bytes: usize,
 }
 
 /// A host's place, before it has files.
@@ -32,7 +35,7 @@ pub struct HostWay(Way);
 
 #[derive(Debug)]
 enum Way {
-    Unix(PathBuf),
+    Unix { path: PathBuf, window_bytes: usize },
     #[cfg(feature = "nats")]
     Nats(Box<lastline_nats::NatsTransport>),
 }
@@ -56,9 +59,9 @@ impl HostWay {
     /// on a tokio runtime.
     pub fn open(self, read_back: Option<Arc<dyn ReadBack>>) -> HostEnd {
         match self.0 {
-            Way::Unix(path) => {
+            Way::Unix { path, window_bytes } => {
                 let mut options = ReconnectingOptions::default();
-                options.window = WINDOW_BYTES;
+                options.window = window_bytes;
                 options.read_back = read_back;
                 let transport = reconnecting(move || connect_local(path.clone()), options);
                 let ended = Box::pin(transport.ended());
@@ -76,16 +79,19 @@ impl Url {
     /// # Errors
     ///
     /// When the broker cannot be used, or another host has these ranks.
+    #[cfg_attr(not(feature = "nats"), expect(clippy::unused_async, reason = "brokers are asked"))]
     pub async fn reach(&self, claim: &Claim<'_>) -> Result<HostWay, ViaError> {
         match self {
-            Self::Unix(path) => Ok(HostWay(Way::Unix(path.clone()))),
+            Self::Unix(path) => {
+                let window_bytes = claim.window_bytes.min(WINDOW_BYTES);
+                Ok(HostWay(Way::Unix { path: path.clone(), window_bytes }))
+            }
             #[cfg(feature = "nats")]
             Self::Nats(url) => {
                 Ok(HostWay(Way::Nats(Box::new(super::nats::reach(url, claim).await?))))
             }
             #[cfg(not(feature = "nats"))]
             Self::Nats(_) => {
-                let _unused = claim;
                 Err(ViaError::WithoutNats)
             }
         }

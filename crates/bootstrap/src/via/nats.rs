@@ -31,6 +31,8 @@ pub(super) async fn driver(
 pub(super) async fn reach(url: &str, claim: &Claim<'_>) -> Result<NatsTransport, ViaError> {
     let mut options = options(url, claim.job);
     options.stop_others_on_failure = claim.stop_others;
+    options.window_bytes = claim.window_bytes;
+    options.max_message_bytes = options.max_message_bytes.min(claim.window_bytes);
     let Placement { first_rank, procs, world_size, .. } = *claim.placement;
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut host = HostClaim::new(first_rank..first_rank + procs, world_size, name);

@@ -41,6 +41,23 @@ pub(super) fn tell_others(
     }
 }
 
+/// How sure it is that it was the first, where ranks of several hosts failed.
+pub(super) fn tell_clocks(failure: &FirstFailure, lines: &mut Vec<String>) {
+    if let Some(within) = failure.clock_uncertainty_seconds {
+        let millis = within * 1000.0;
+        lines.push(format!(
+            "a rank of another host failed within {millis:.1} ms of it, by which their clocks may differ: \
+             that may have been the first"
+        ));
+    }
+    if failure.clocks_unmeasured {
+        lines.push(String::from(
+            "ranks of several hosts failed, whose clocks were not all compared: another may have been the \
+             first",
+        ));
+    }
+}
+
 /// The line that says why. Older reports have only the words.
 fn statement(other: &OtherFailure) -> Option<&str> {
     let told = Some(other.statement.as_str()).filter(|words| !words.is_empty());
@@ -99,6 +116,26 @@ mod tests {
                 "ranks 1,2 failed with the same text",
                 "ranks 3,4 failed otherwise: what():  bad shard {3..4}",
                 "rank 5 failed, too, saying nothing",
+            ]
+        );
+    }
+
+    #[test]
+    fn clocks_that_may_change_the_order_are_told() {
+        let mut failure = FirstFailure::new(0, "a");
+        let mut lines = Vec::new();
+        tell_clocks(&failure, &mut lines);
+        assert_eq!(lines, <[String; 0]>::default());
+        failure.clock_uncertainty_seconds = Some(0.0123);
+        failure.clocks_unmeasured = true;
+        tell_clocks(&failure, &mut lines);
+        assert_eq!(
+            lines,
+            [
+                "a rank of another host failed within 12.3 ms of it, by which their clocks may differ: that \
+                 may have been the first",
+                "ranks of several hosts failed, whose clocks were not all compared: another may have been \
+                 the first",
             ]
         );
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lastline_bootstrap::{
     Claim, HostEnd, LoggingMesh, Placement, PlacementFlags, Report, SpawnError, Url, ViaError,
-    new_host_id,
+    new_host_id, transport_bytes,
 };
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, check_job_id, part_name};
 use lastline_sender::channel;
@@ -125,7 +125,9 @@ async fn drive(
     let report = report_beside(&options, placement, place);
     let id = new_host_id();
     let stop_others = options.on_failure == OnFailure::Stop;
-    let way = match url.reach(&Claim { id, job: &job, placement, stop_others }).await {
+    let window_bytes = transport_bytes(usize::try_from(options.buffer).unwrap_or(usize::MAX));
+    let claim = Claim { id, job: &job, placement, stop_others, window_bytes };
+    let way = match url.reach(&claim).await {
         Ok(way) => way,
         Err(ViaError::Refused(refused)) => return Ok(Driven::Refused(refused.to_string())),
         Err(error) => return Err(error.into()),

@@ -180,6 +180,8 @@ impl Events {
     async fn look(&mut self) {
         let now = self.started.elapsed();
         if !self.shared.control.link.borrow().up {
+            // Whoever else gives up hosts that are silent must not do so either.
+            self.arrivals.events.deaf();
             return self.attendance.excuse(now);
         }
         if let Some(after) = self.shared.options.lost_after {

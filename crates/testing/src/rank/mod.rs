@@ -56,7 +56,7 @@ pub fn main() -> u8 {
         "both" => talks::both(number(args, 0)),
         "prompt" => talks::prompt(),
         "on-command" => talks::on_command(Path::new(args[0])),
-        "soak" | "soak-hold" | "soak-copy" => return soak(behaviour, args),
+        "soak" | "soak-far" | "soak-hold" | "soak-copy" => return soak(behaviour, args),
         other => panic!("no behaviour `{other}`"),
     };
     match done {
@@ -74,6 +74,7 @@ fn soak(behaviour: &str, args: &[&str]) -> u8 {
     let place = |at: usize| Path::new(args[at]);
     let done = match behaviour {
         "soak" => child::rank(number(args, 0), place(1), rank),
+        "soak-far" => child::far_rank(number(args, 0), place(1), rank),
         "soak-hold" => child::holder(number(args, 0), place(1), rank),
         _ => child::copy(),
     };

@@ -13,6 +13,7 @@ use rustix::process::{Signal, getpid, kill_process};
 
 use super::content;
 use super::diary::Diary;
+use super::far;
 use super::scenario::{End, RankPlan, Scenario};
 
 /// The file that a run holds a lock of for as long as it lasts.
@@ -71,8 +72,15 @@ fn index(stream: Stream) -> usize {
 
 /// `soak SEED DIR`: a rank of the run of that seed, whose place is DIR.
 pub(crate) fn rank(seed: u64, dir: &Path, rank: u32) -> io::Result<u8> {
-    let scenario = Scenario::of(seed);
-    let plan = &scenario.ranks[rank as usize];
+    carry_out(&Scenario::of(seed).ranks[rank as usize], seed, dir, rank)
+}
+
+/// `soak-far SEED DIR`: a rank of a run with several processes.
+pub(crate) fn far_rank(seed: u64, dir: &Path, rank: u32) -> io::Result<u8> {
+    carry_out(&far::rank_plan(seed, rank), seed, dir, rank)
+}
+
+fn carry_out(plan: &RankPlan, seed: u64, dir: &Path, rank: u32) -> io::Result<u8> {
     let mut writer = Writer::new(dir, seed, rank, plan)?;
     if plan.end == End::Stubborn {
         crate::rank::ignore_signals();

@@ -20,6 +20,7 @@ mod check;
 pub(crate) mod child;
 mod content;
 mod diary;
+mod far;
 mod place;
 mod reader;
 mod run;
@@ -29,6 +30,7 @@ mod surroundings;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use far::{describe_far, has_broker, run_far_seed};
 pub use run::Programs;
 
 use place::Place;
@@ -74,10 +76,15 @@ pub fn run_seed(seed: u64, programs: &Programs) -> io::Result<Outcome> {
         }
         let took =
             format!("took {:?}\nsent {:?}\nanswers {:#?}", seen.took, seen.sent, seen.answers);
-        std::fs::write(place.path().join("seen"), took)?;
-        outcome.kept = Some(place.keep()?);
+        outcome.kept = Some(keep(place, &took)?);
     }
     Ok(outcome)
+}
+
+/// Leaves everything of a run to be looked at, with `notes` beside it.
+fn keep(place: Place, notes: &str) -> io::Result<PathBuf> {
+    std::fs::write(place.path().join("seen"), notes)?;
+    place.keep()
 }
 
 /// The programs in the directory where cargo puts them.

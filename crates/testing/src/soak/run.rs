@@ -101,15 +101,20 @@ fn command(scenario: &Scenario, programs: &Programs, place: &Place) -> Command {
     let mut command = Command::new(&programs.lastline);
     command.args(arguments(scenario, place)).arg("--").arg(&programs.rank);
     command.arg("soak").arg(scenario.seed.to_string()).arg(place.path());
+    clear_options(&mut command);
+    command.env("XDG_STATE_HOME", place.path().join("state"));
+    command.env("XDG_RUNTIME_DIR", place.path().join("run"));
+    command.stdin(Stdio::null()).current_dir(place.path()).process_group(0);
+    command
+}
+
+/// Options of whoever runs this are not for the run.
+pub(super) fn clear_options(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LASTLINE_") {
             command.env_remove(name);
         }
     }
-    command.env("XDG_STATE_HOME", place.path().join("state"));
-    command.env("XDG_RUNTIME_DIR", place.path().join("run"));
-    command.stdin(Stdio::null()).current_dir(place.path()).process_group(0);
-    command
 }
 
 /// Starts lastline with its outputs, and who reads them.

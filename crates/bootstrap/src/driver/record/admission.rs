@@ -5,6 +5,21 @@ use lastline_line::{HostEvent, HostId, MAX_RANK};
 use super::{Consequence, Record, Refusal};
 use crate::driver::hosts::HostRecord;
 
+/// A host that is no part of the job, as it is told in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::driver) struct Refused {
+    /// Its name and its process, when it has said that to this driver.
+    pub(in crate::driver) host: Option<(String, u32)>,
+    pub(in crate::driver) why: String,
+}
+
+impl Refused {
+    fn of(host: Option<&HostRecord>, why: &str) -> Self {
+        let host = host.map(|host| (host.host.clone(), host.pid));
+        Self { host, why: why.to_owned() }
+    }
+}
+
 impl Refusal {
     /// Of a host that has started nothing.
     fn of(host: HostId, why: String) -> Self {
@@ -16,7 +31,7 @@ impl Refusal {
 impl Record {
     /// What comes of an event of a host that is no part of the job; nothing when it is one.
     pub(super) fn refuse(&mut self, id: HostId, event: &HostEvent) -> Option<Consequence> {
-        if let Some(why) = self.refused.get(&id) {
+        if let Some(Refused { why, .. }) = self.refused.get(&id) {
             return Some(match event {
                 // It may not have heard of it.
                 HostEvent::Up { .. } => {
@@ -39,7 +54,7 @@ impl Record {
             None => (!known).then_some(Consequence::None),
             Some(host) => {
                 let why = self.why_not(&host, event)?;
-                self.refused.insert(id, why.clone());
+                self.refused.insert(id, Refused::of(Some(&host), &why));
                 Some(Consequence::Refused(Refusal::of(id, why)))
             }
         }
@@ -55,8 +70,8 @@ impl Record {
             ..Refusal::of(id, why.clone())
         };
         self.runs.forget(id);
-        self.hosts.remove(&id);
-        self.refused.insert(id, why);
+        let host = self.hosts.remove(&id);
+        self.refused.insert(id, Refused::of(host.as_ref(), &why));
         Consequence::Refused(refusal)
     }
 

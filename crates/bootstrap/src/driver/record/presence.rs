@@ -41,15 +41,35 @@ impl Record {
         self.runs.of(id).filter_map(|run| run.launch).collect()
     }
 
-    /// Those of which nothing has been heard for longer than `patience`, and for how long.
+    /// No host can be heard at `now`: nobody is given up for the silence before.
+    pub(in crate::driver) fn excuse(&mut self, now: Duration) {
+        self.deaf_until = self.deaf_until.max(now);
+    }
+
+    /// Those of which nothing has been heard for longer than `patience`, and for how long, although
+    /// they could have been.
     pub(in crate::driver) fn silent(
         &self,
         now: Duration,
         patience: Duration,
     ) -> Vec<(HostId, Duration)> {
         let present = self.hosts.iter().filter(|(_, host)| !host.is_gone());
-        let silent = present.map(|(id, host)| (*id, now.saturating_sub(host.heard)));
+        let silent =
+            present.map(|(id, host)| (*id, now.saturating_sub(host.heard.max(self.deaf_until))));
         silent.filter(|(_, silent_for)| *silent_for >= patience).collect()
+    }
+
+    /// Whether hosts that have not come are given up now: all that came are gone, and nothing was heard of
+    /// anybody for `patience`. They may have ended before this driver was there.
+    pub(in crate::driver) fn give_up_missing(&mut self, now: Duration, patience: Duration) -> bool {
+        let over = self.is_distant() && self.missing_hosts() > 0 && !self.hosts.is_empty();
+        if !over || !self.is_gone() {
+            return false;
+        }
+        let heard = self.hosts.values().map(|host| host.heard).max().unwrap_or_default();
+        let silent_for = now.saturating_sub(heard.max(self.deaf_until));
+        self.complete |= silent_for >= patience;
+        self.complete
     }
 
     /// Hosts that cannot be reached at `now`: given up for their silence, or silent for so long.

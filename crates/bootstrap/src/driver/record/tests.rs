@@ -215,6 +215,9 @@ fn a_host_that_claims_what_another_has_is_refused_and_nothing_of_it_counts() {
     assert_eq!(said_by(&mut record, 2, HostEvent::Down), Consequence::ForeignDown);
     assert_eq!((record.hosts.len(), record.runs.in_order().len()), (1, 2));
     assert_eq!(first(&record), None);
+    let told = &record.refused[&HostId(2)];
+    assert_eq!(told.host, Some(("b".into(), 1)));
+    assert!(told.why.starts_with("rank 1 runs on a"), "{told:?}");
     // It may not have heard of it, and comes again.
     match said_by(&mut record, 2, part("b", 4, 1, 2)) {
         Consequence::Refused(Refusal { again: true, knows: false, .. }) => {}
@@ -278,6 +281,8 @@ fn who_is_silent_is_given_up_and_stays_lost() {
     let Consequence::Gone(_, gone) = record.give_up(HostId(2), at(60)) else { panic!("it stays") };
     assert_eq!(gone.lost.as_deref(), Some("silent for 60 s"));
     assert_eq!(record.silent(at(99), at(60)), [], "the other one would be");
+    // The inbox may find so, too, which is no word of the host's.
+    assert_eq!(said_by(&mut record, 2, lost("silent for 60 s")), Consequence::None);
     match record.beat(&beat(2), None, at(70)) {
         Consequence::SpokeAgain { host, launches } => {
             assert_eq!((&host[..], launches), ("b (process 1)", vec![Launch(1)]));
@@ -288,6 +293,35 @@ fn who_is_silent_is_given_up_and_stays_lost() {
     assert_eq!(record.beat(&beat(2), None, at(71)), Consequence::None);
     assert_eq!(said_by(&mut record, 2, exited(1, 0, false)), Consequence::None);
     assert!(matches!(record.runs.last().nth(1).unwrap().state, RunState::Lost(_)));
+}
+
+#[test]
+fn nobody_is_given_up_for_a_silence_in_which_nobody_could_be_heard() {
+    let mut record = Record::new(Expected::EveryRank);
+    let at = Duration::from_secs;
+    said_by(&mut record, 1, part("a", 1, 0, 1));
+    record.excuse(at(50));
+    assert_eq!(record.silent(at(109), at(60)), []);
+    // A barrier need not wait for it all the same.
+    assert_eq!(record.unreachable(at(50), at(6))[0].silent_for, at(50));
+    assert_eq!(record.silent(at(110), at(60)), [(HostId(1), at(60))]);
+}
+
+#[test]
+fn ranks_that_nobody_hears_of_are_given_up_when_all_others_are_gone_for_long() {
+    let mut record = Record::new(Expected::EveryRank);
+    let at = Duration::from_secs;
+    assert!(!record.give_up_missing(at(99), at(60)), "the first host is waited for");
+    said_by(&mut record, 1, part("a", 4, 2, 1));
+    said_by(&mut record, 1, started(2));
+    said_by(&mut record, 1, exited(2, 0, false));
+    assert!(!record.give_up_missing(at(99), at(60)), "one is there");
+    record.apply(HostMessage { host: HostId(1), event: HostEvent::Down }, at(100));
+    record.excuse(at(110));
+    assert!(!record.give_up_missing(at(169), at(60)) && !record.ranks_are_over());
+    assert!(record.give_up_missing(at(170), at(60)) && record.ranks_are_over());
+    assert_eq!(record.not_heard_of(), [0, 1, 3]);
+    assert_eq!(Record::new(Expected::Hosts(1)).not_heard_of(), []);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
-use super::{Job, all_end_with, check_lines, halves, lines};
+use super::{Job, all_end_with, check_lines, check_refused, halves, lines};
 use crate::support::{Place, Running, not_run, report, wait_until};
 
 /// A server of this test alone, with its files in the place.
@@ -115,6 +115,31 @@ fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
 }
 
 #[test]
+fn ranks_do_not_wait_for_a_broker_that_is_away() {
+    let Some((job, mut broker)) = job() else { return };
+    let driver = job.start_attach(&[]);
+    // More than all that a host holds in memory, in both halves.
+    let script = halves(20_000).replace("line", &"x".repeat(100));
+    let task = |rank| job.task(rank, &["--buffer", "1MiB"], &["sh", "-c", &script]);
+    let tasks: Vec<Running> = (0..4).map(task).collect();
+    driver.line();
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    broker.kill();
+    job.open("gate");
+    for rank in 0..4 {
+        let file = job.dir().join(format!("node-{rank}/rank-{rank}.stdout.log"));
+        let goes_on = || fs::read(&file).is_ok_and(|text| text.ends_with(b" 40000\n"));
+        wait_until("ranks go on meanwhile", goes_on);
+    }
+    broker.up(&job.place);
+    all_end_with(tasks, 0);
+    let line = format!(" {} ", "x".repeat(100));
+    let wanted = lines(1, 40_000).into_iter().map(|text| text.replace(" line ", &line)).collect();
+    check_lines(&driver.wait().expect(0).out(), &wanted);
+    report(&job.dir());
+}
+
+#[test]
 fn a_job_at_a_broker_is_flushed_and_stopped_from_anywhere() {
     let Some((job, _broker)) = job() else { return };
     let driver = job.start_attach(&[]);
@@ -126,6 +151,23 @@ fn a_job_at_a_broker_is_flushed_and_stopped_from_anywhere() {
     tasks.into_iter().for_each(|task| drop(task.wait()));
     driver.wait();
     assert_eq!(report(&job.dir())["ranks"][3]["stopped_by_lastline"], true);
+}
+
+#[test]
+fn who_was_refused_at_a_broker_is_in_the_drivers_report() {
+    let Some((job, _broker)) = job() else { return };
+    let driver = job.start_attach(&[]);
+    let tasks = job.tasks(&halves(3));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    let other = job.place.path("other");
+    let again = job.task(2, &["--log-dir", other.to_str().unwrap()], &["echo", "mine"]);
+    let refused = again.wait().expect(2);
+    assert!(refused.err().contains("lastline: refused: rank 2 is taken by "), "{}", refused.err());
+    job.open("gate");
+    all_end_with(tasks, 0);
+    let done = driver.wait().expect(0);
+    check_lines(&done.out(), &lines(1, 6));
+    check_refused(&job, &done.err(), "rank 2 is taken by ");
 }
 
 /// Network namespaces on one bridge, as machines on one network. Removed when it is dropped.

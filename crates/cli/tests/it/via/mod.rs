@@ -99,6 +99,17 @@ fn all_end_with(tasks: Vec<Running>, code: i32) {
     }
 }
 
+/// Fails unless one host was refused with such words, as the driver's last words and its report say.
+#[track_caller]
+fn check_refused(job: &Job, err: &str, why: &str) {
+    let report = report(&job.dir());
+    let refused = report["refused"].as_array().unwrap();
+    let told = refused[0]["why"].as_str().unwrap();
+    assert!(refused.len() == 1 && told.contains(why), "{refused:?}");
+    let told = format!("lastline: a host was refused, and is no part of this: {told}\n");
+    assert!(err.contains(&told), "{err}");
+}
+
 #[test]
 fn a_driver_that_is_there_first_shows_the_job_as_if_it_were_here() {
     let job = Job::new();
@@ -277,7 +288,7 @@ fn a_second_task_of_a_rank_is_refused() {
     all_end_with(tasks, 0);
     let done = driver.wait().expect(0);
     check_lines(&done.out(), &lines(1, 6));
-    assert!(done.err().contains("rank 2"), "it is told here, too: {}", done.err());
+    check_refused(&job, &done.err(), "rank 2 runs on ");
 }
 
 #[test]
@@ -293,7 +304,9 @@ fn worlds_that_differ_are_not_mixed() {
     assert!(refused.err().contains("lastline: refused: "), "{}", refused.err());
     job.open("gate");
     all_end_with(tasks, 0);
-    check_lines(&driver.wait().expect(0).out(), &lines(1, 6));
+    let done = driver.wait().expect(0);
+    check_lines(&done.out(), &lines(1, 6));
+    check_refused(&job, &done.err(), "the job has 4 ranks in all");
 }
 
 #[test]

@@ -167,7 +167,7 @@ async fn drive(
     let note = format!("similar lines are folded; {place}");
     let printer = folding::NoteFirstFold::new(printer, note);
     let printer: Box<dyn Printer> = match up.clone() {
-        Some(up) => Box::new(BehindView { printer, up }),
+        Some(up) => Box::new(BehindView::new(printer, up)),
         None => Box::new(printer),
     };
     let ranks = options.show.clone().unwrap_or_else(|| RankSet::first(options.procs));

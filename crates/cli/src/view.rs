@@ -28,32 +28,54 @@ impl Up {
     }
 }
 
-/// A printer that prints nothing while a view is up. What it is given then counts as shown: it is in
-/// the view.
+/// A printer that prints nothing while a view is up. What it is given then counts as withheld: the view is
+/// told as any watcher is, which may be less.
 pub(crate) struct BehindView<P> {
-    pub(crate) printer: P,
-    pub(crate) up: Up,
+    printer: P,
+    up: Up,
+    /// Something was not printed since the last flush, or before it since the one before.
+    unprinted: bool,
+    unprinted_before: bool,
+}
+
+impl<P: Printer> BehindView<P> {
+    pub(crate) fn new(printer: P, up: Up) -> Self {
+        Self { printer, up, unprinted: false, unprinted_before: false }
+    }
+
+    /// Has it print something unless a view is up.
+    fn unless_up(
+        &mut self,
+        print: impl FnOnce(&mut P) -> Result<(), PrintError>,
+    ) -> Result<(), PrintError> {
+        if self.up.is() {
+            self.unprinted = true;
+            return Ok(());
+        }
+        print(&mut self.printer)
+    }
 }
 
 impl<P: Printer> Printer for BehindView<P> {
     fn print(&mut self, entry: &Entry<'_>) -> Result<(), PrintError> {
-        if self.up.is() { Ok(()) } else { self.printer.print(entry) }
+        self.unless_up(|printer| printer.print(entry))
     }
 
     fn flush(&mut self) -> Result<(), PrintError> {
+        self.unprinted_before = std::mem::take(&mut self.unprinted);
         if self.up.is() { Ok(()) } else { self.printer.flush() }
     }
 
     fn print_block(&mut self, block: &Block<'_>) -> Result<(), PrintError> {
-        if self.up.is() { Ok(()) } else { self.printer.print_block(block) }
+        self.unless_up(|printer| printer.print_block(block))
     }
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
-        if self.up.is() { Ok(()) } else { self.printer.note(text) }
+        self.unless_up(|printer| printer.note(text))
     }
 
     fn missing(&mut self, missing: &Missing<'_>) -> Result<(), PrintError> {
-        if self.up.is() { Ok(()) } else { self.printer.missing(missing) }
+        self.unless_up(|printer| printer.missing(missing))
     }
 
     /// What is drawn below lines would be drawn over the view.
@@ -63,6 +85,10 @@ impl<P: Printer> Printer for BehindView<P> {
 
     fn output_of(&self, stream: Stream) -> Stream {
         self.printer.output_of(stream)
+    }
+
+    fn shows(&self) -> bool {
+        !self.unprinted_before && self.printer.shows()
     }
 }
 

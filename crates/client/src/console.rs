@@ -26,8 +26,6 @@ pub(crate) struct Console {
     /// The printer is at work: what panics now is the printer.
     pub(crate) printing: bool,
     pub(crate) open_lines: OpenLines,
-    /// Somebody sees what is printed.
-    shows: bool,
     pub(crate) shared: Arc<ClientState>,
 }
 
@@ -35,7 +33,6 @@ impl Console {
     pub(crate) fn new(printer: Box<dyn Printer>, quiet: bool, shared: Arc<ClientState>) -> Self {
         Self {
             open_lines: printer.open_lines(),
-            shows: printer.shows(),
             printer,
             credits: Vec::new(),
             credit_bytes: 0,
@@ -203,10 +200,11 @@ impl Console {
                 break;
             }
         }
+        let is_shown = self.printer.shows();
         let mut state = self.shared.state();
         for (stream, bytes) in self.credits.drain(..) {
             let account = state.accounts.entry(stream).or_default();
-            if self.shows {
+            if is_shown {
                 account.shown_bytes += bytes;
             } else {
                 account.withhold(Withheld::Show, bytes);

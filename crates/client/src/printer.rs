@@ -151,9 +151,9 @@ pub trait Printer: Send {
         stream
     }
 
-    /// Whether anybody sees what is printed. Where nobody does it counts as withheld
-    /// ([`Withheld::Show`](lastline_line::Withheld::Show)) and not as shown. Asked once, before anything is
-    /// printed.
+    /// Whether somebody could see all that was printed between the last two flushes. Otherwise it counts
+    /// as withheld ([`Withheld::Show`](lastline_line::Withheld::Show)) and not as shown. Asked after each
+    /// flush.
     fn shows(&self) -> bool {
         true
     }

@@ -35,7 +35,10 @@ pub struct HostWay(Way);
 
 #[derive(Debug)]
 enum Way {
-    Unix { path: PathBuf, window_bytes: usize },
+    Unix {
+        path: PathBuf,
+        window_bytes: usize,
+    },
     #[cfg(feature = "nats")]
     Nats(Box<lastline_nats::NatsTransport>),
 }
@@ -91,9 +94,7 @@ impl Url {
                 Ok(HostWay(Way::Nats(Box::new(super::nats::reach(url, claim).await?))))
             }
             #[cfg(not(feature = "nats"))]
-            Self::Nats(_) => {
-                Err(ViaError::WithoutNats)
-            }
+            Self::Nats(_) => Err(ViaError::WithoutNats),
         }
     }
 

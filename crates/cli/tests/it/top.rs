@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use lastline_line::Exit;
 use lastline_spawn::TerminalSize;
 
-use crate::support::{PATIENCE, Place, Running, report, tell, wait_until};
+use crate::support::{PATIENCE, Place, Running, report, stream, tell, wait_until};
 use crate::typed::Typed;
 
 const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
@@ -204,7 +204,13 @@ fn a_job_inside_its_view_goes_on_without_it_or_is_stopped() {
     view.wait_for("failed first: exit code 4");
     assert_eq!(view.typed.wait(), Exit::Code(4));
     view.is_left();
-    report(&place.job("j"));
+    let report_of_all = report(&place.job("j"));
+    for rank in 0..2 {
+        let told = stream(&report_of_all, rank, "stdout");
+        let bytes = |value: &serde_json::Value| value.as_u64().unwrap();
+        let (withheld, shown) = (bytes(&told["withheld"]["show"]), bytes(&told["shown_bytes"]));
+        assert!(withheld >= 6 && withheld + shown == 11, "{told}");
+    }
 
     let place = Place::new();
     let run = ["run", "--view", "--job", "j", "-n", "2", "--", "sleep", "600"];

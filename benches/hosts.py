@@ -133,9 +133,10 @@ def write_source(path, size):
         while written < size:
             written += file.write(LINE.format(lines % 7, lines, lines * 7919 % 999983, lines))
             lines += 1
-        # Whole chunks, so that the raw way has the same bytes.
-        file.truncate(written - written % CHUNK)
-    return path.stat().st_size, lines
+        # Whole chunks, so that the raw way has the same bytes; and whole lines, so that a console without
+        # prefixes has them, too, and no newline of lastline's own.
+        file.write("x" * (-written % CHUNK - 1) + "\n")
+    return path.stat().st_size, lines + 1
 
 
 def flooding(place, source):
@@ -268,8 +269,8 @@ def outage(options, root, broker):
         raw.append(helper("raw", broker.url, RANKS, size // CHUNK)["seconds"])
         above = taken[-1] - raw[-1]
         mark = "" if above <= 10 else "  above 10 s"
-        print(f"{total / 1e6:.0f} MB were filed in {filed:.1f} s while the broker was away; {options.away} s later it "
-              f"came back, and the driver had all of it in {taken[-1]:.2f} s; raw takes {raw[-1]:.2f} s: "
+        print(f"{total / 1e6:.0f} MB were filed in {filed:.1f} s while the broker was away, for {options.away:.0f} s "
+              f"in all; once it was back the driver had all of it in {taken[-1]:.2f} s; raw takes {raw[-1]:.2f} s: "
               f"{above:.2f} s more{mark}", flush=True)
 
 

@@ -321,7 +321,7 @@ fn ranks_that_nobody_hears_of_are_given_up_when_all_others_are_gone_for_long() {
     assert!(!record.give_up_missing(at(169), at(60)) && !record.ranks_are_over());
     assert!(record.give_up_missing(at(170), at(60)) && record.ranks_are_over());
     assert_eq!(record.not_heard_of(), [0, 1, 3]);
-    assert_eq!(Record::new(Expected::Hosts(1)).not_heard_of(), []);
+    assert!(Record::new(Expected::Hosts(1)).not_heard_of().is_empty());
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! Exit codes.
 
-use lastline_bootstrap::{PlacementError, SpawnError};
+use lastline_bootstrap::{PlacementError, SpawnError, ViaError};
 use lastline_jobs::{JobDirError, Report};
 use lastline_line::StopCause;
-use lastline_sender::framed::LocalError;
 
 /// All went well.
 pub(crate) const SUCCESS: u8 = 0;
@@ -29,7 +28,8 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
 
 /// Whether it is about what was asked for.
 fn is_usage(error: &anyhow::Error) -> bool {
-    error.is::<JobDirError>() || error.is::<LocalError>() || error.is::<PlacementError>()
+    let is_place = matches!(error.downcast_ref(), Some(ViaError::Local(_)));
+    error.is::<JobDirError>() || is_place || error.is::<PlacementError>()
 }
 
 /// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 
+MOST_NAMED = 16
+"""How many ranks have a place in the legend; with more there is none."""
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,6 +30,7 @@ def plot(report: Report, dir: Path | None, ax: Any, bins: int) -> Any:
     sizes = [[size for r, _, size in pieces if r == rank] for rank in ranks]
     if ranks:
         ax.hist(times, bins, weights=sizes, stacked=True, label=[f"rank {rank}" for rank in ranks])
+    if 0 < len(ranks) <= MOST_NAMED:
         ax.legend()
     ax.set_xlabel("seconds since the first byte")
     ax.set_ylabel("bytes")

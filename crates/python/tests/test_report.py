@@ -1,0 +1,43 @@
+"""The report as a picture and as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lastline
+import pytest
+
+
+def test_bytes_over_time_are_drawn_for_each_rank(tmp_path: Path) -> None:
+    matplotlib = pytest.importorskip("matplotlib", reason="not run: there is no matplotlib")
+    matplotlib.use("agg")
+    script = "for i in 1 2 3 4; do echo rank $RANK says $i; sleep 0.05; done; echo end >&2"
+    report = lastline.spawn(["sh", "-c", script], procs=3, log_dir=tmp_path / "logs", console="none").wait()
+    axes = report.plot(bins=20)
+    drawn = [sum(bar.get_height() for bar in bars) for bars in axes.containers]
+    assert drawn == [4 * len("rank 0 says 1\n") + len("end\n")] * 3
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert sorted(named) == ["rank 0", "rank 1", "rank 2"]
+    # Over time, and not at once.
+    assert sum(bar.get_height() > 0 for bar in axes.containers[0]) > 1
+    axes.figure.savefig(tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 1000
+    again = report.plot(ax=axes)
+    assert again is axes
+
+
+def test_many_ranks_are_drawn_without_a_word_for_each(tmp_path: Path) -> None:
+    matplotlib = pytest.importorskip("matplotlib", reason="not run: there is no matplotlib")
+    matplotlib.use("agg")
+    report = lastline.spawn(["echo", "hello"], procs=40, log_dir=tmp_path / "logs", console="none").wait()
+    axes = report.plot()
+    assert len(axes.containers) == 40 and axes.get_legend() is None
+
+
+def test_a_report_is_a_table(tmp_path: Path) -> None:
+    script = "echo '<b>bold</b>'; exit $((RANK * 3))"
+    report = lastline.spawn(["sh", "-c", script], procs=2, log_dir=tmp_path / "logs", console="none").wait()
+    html = report._repr_html_()
+    assert "<table" in html and "<b>bold" not in html
+    first = report.first_failure
+    assert first is not None and first.rank == 1

@@ -236,6 +236,16 @@ def test_jobs_and_their_logs_are_found(tmp_path: Path) -> None:
         ({"job": "a/b"}, lastline.LastlineError, "a/b"),
         ({"workdir": "/no/such/place"}, lastline.SpawnError, "no such directory"),
         ({"args": [1]}, TypeError, "for functions"),
+        ({"procs": "8"}, TypeError, "procs='8': write a whole number"),
+        ({"procs": 2.0}, TypeError, "procs=2.0: write a whole number"),
+        ({"fold": True}, TypeError, "fold=True: write text"),
+        ({"log_dir": 5}, TypeError, "log_dir=5: write a path"),
+        ({"grace": "10 s"}, TypeError, "grace='10 s': write a number of seconds"),
+        ({"rotate": 1.5}, TypeError, "rotate=1.5: write a number of bytes, or text"),
+        ({"strict": "yes"}, TypeError, "strict='yes': write True or False"),
+        ({"show": [1, 2]}, TypeError, "write ranks as text, as in '0-3,8'"),
+        ({"env": {"A": 1}}, TypeError, "env: 'A' is 1: write both as text"),
+        ({"command": ["sleep", 0.1]}, TypeError, "the word 0.1 is no text: write '0.1'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(

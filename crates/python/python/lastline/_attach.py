@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._console import console_of
+from ._kinds import check_kinds
 from ._mesh import UNCHANGED, Mesh, _Unchanged
 from ._waiting import called, live
 
@@ -150,24 +151,24 @@ def attach(
     Raises `LastlineError` when the place cannot be used, or another driver is there; `ValueError` for an
     option that cannot be. Waits for a broker: an event loop uses `asyncio.to_thread(lastline.attach, …)`.
     """
-    native = _native.attach(
-        {
-            "job": job,
-            "via": via,
-            "from_start": from_start,
-            "lost_after": lost_after,
-            "log_dir": log_dir,
-            "fold": fold,
-            "fold_window": fold_window,
-            "prefix": prefix,
-            "show": show,
-            "console": console_of(console),
-            "color": color,
-            "on_failure": on_failure,
-            "silent_after": silent_after,
-            "teardown_timeout": teardown_timeout,
-            "flush_timeout": flush_timeout,
-            "report": report,
-        }
-    )
+    options = {
+        "job": job,
+        "via": via,
+        "from_start": from_start,
+        "lost_after": lost_after,
+        "log_dir": log_dir,
+        "fold": fold,
+        "fold_window": fold_window,
+        "prefix": prefix,
+        "show": show,
+        "console": console_of(console),
+        "color": color,
+        "on_failure": on_failure,
+        "silent_after": silent_after,
+        "teardown_timeout": teardown_timeout,
+        "flush_timeout": flush_timeout,
+        "report": report,
+    }
+    check_kinds(options)
+    native = _native.attach(options)
     return AttachedMesh(native, on_failure == "stop")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._console import console_of
+from ._kinds import check_kinds, ranks_of, variables_of, words_of
 from ._mesh import Mesh
 from ._sizes import size_in_bytes
 
@@ -73,10 +74,44 @@ def spawn(
             "a rank imports this script to find its function, and must not start a job by that: put"
             " the call of spawn under `if __name__ == '__main__':`"
         )
-    if not 1 <= procs <= 100_000:
-        raise ValueError(f"procs={procs}: write a number of ranks from 1 to 100000")
-    if isinstance(command, (str, bytes)):
-        raise TypeError(f"command={command!r}: write a list of words, as in ['python', 'train.py']")
+    words = [] if callable(command) else words_of(command)
+    variables = variables_of(env)
+    procs = ranks_of(procs)
+    options = {
+        "procs": procs,
+        "log_dir": log_dir,
+        "overwrite": overwrite,
+        "no_files": no_files,
+        "job": job,
+        "fold": fold,
+        "fold_window": fold_window,
+        "prefix": prefix,
+        "show": show,
+        "console": console_of(console),
+        "color": color,
+        "on_failure": on_failure,
+        "grace": grace,
+        "drain": drain,
+        "teardown_timeout": teardown_timeout,
+        "leave_background": leave_background,
+        "flush_timeout": flush_timeout,
+        "silent_after": silent_after,
+        "when_full": when_full,
+        "buffer": size_in_bytes(buffer),
+        "min_free": size_in_bytes(min_free),
+        "rotate": size_in_bytes(rotate),
+        "max_size": size_in_bytes(max_size),
+        "fsync": fsync,
+        "stdin": stdin,
+        "pty": pty,
+        "workdir": workdir,
+        "buffered": buffered,
+        "report": report,
+        "strict": strict,
+    }
+    check_kinds(options)
+    if not callable(command) and (args or kwargs):
+        raise TypeError("args and kwargs are for functions: put words into the command")
     from ._control import VARIABLE, ControlChannel
 
     control = ControlChannel()
@@ -85,48 +120,9 @@ def spawn(
             from . import _functions
 
             _functions.prepare(control.dir, command, tuple(args), dict(kwargs or {}))
-            words = _functions.command()
-        else:
-            if args or kwargs:
-                raise TypeError("args and kwargs are for functions: put words into the command")
-            words = [os.fspath(word) for word in command]
-        variables = {**(env or {}), VARIABLE: str(control.path)}
-        native = _native.spawn(
-            {
-                "command": words,
-                "procs": procs,
-                "log_dir": log_dir,
-                "overwrite": overwrite,
-                "no_files": no_files,
-                "job": job,
-                "fold": fold,
-                "fold_window": fold_window,
-                "prefix": prefix,
-                "show": show,
-                "console": console_of(console),
-                "color": color,
-                "on_failure": on_failure,
-                "grace": grace,
-                "drain": drain,
-                "teardown_timeout": teardown_timeout,
-                "leave_background": leave_background,
-                "flush_timeout": flush_timeout,
-                "silent_after": silent_after,
-                "when_full": when_full,
-                "buffer": size_in_bytes(buffer),
-                "min_free": size_in_bytes(min_free),
-                "rotate": size_in_bytes(rotate),
-                "max_size": size_in_bytes(max_size),
-                "fsync": fsync,
-                "stdin": stdin,
-                "pty": pty,
-                "env": list(variables.items()),
-                "workdir": workdir,
-                "buffered": buffered,
-                "report": report,
-                "strict": strict,
-            }
-        )
+            words = [*_functions.command()]
+        variables[VARIABLE] = str(control.path)
+        native = _native.spawn({**options, "command": words, "env": list(variables.items())})
     except BaseException:
         control.close()
         raise

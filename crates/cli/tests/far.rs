@@ -16,7 +16,6 @@ fn runs() -> u64 {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "runs that were skipped are told")]
 fn processes_that_die_and_a_broker_that_does_lose_nothing_in_silence() {
     if !has_broker() {
         println!("not run: there is no nats-server for the runs that need one");

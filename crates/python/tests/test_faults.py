@@ -130,7 +130,7 @@ def test_ctrl_c_in_wait_stops_the_job(program: Start, tmp_path: Path) -> None:
         + """
 def tell(main=threading.get_ident()):
     # Before it waits, the signal would not find it there.
-    while sys._current_frames()[main].f_code.co_name != "wait":
+    while sys._current_frames()[main].f_code is not type(mesh).wait.__code__:
         time.sleep(0.001)
     print("waiting", flush=True)
 

@@ -182,8 +182,13 @@ pub struct JobDir {
 ///
 /// When it cannot be made.
 pub fn make_dir(dir: &Path) -> Result<PathBuf, JobDirError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("make", dir))?;
+    ensure(dir)?;
     std::fs::canonicalize(dir).map_err(failed("find", dir))
+}
+
+/// Makes a directory of the owner's alone where there is none.
+fn ensure(dir: &Path) -> Result<(), JobDirError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("make", dir))
 }
 
 impl JobDir {
@@ -194,8 +199,7 @@ impl JobDir {
     ///
     /// As said, or when the system refuses.
     pub fn create(dir: &Path, overwrite: bool, info: &JobInfo) -> Result<Self, JobDirError> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700).create(dir).map_err(failed("make", dir))?;
+        ensure(dir)?;
         let dir = OpenDir::new(dir).map_err(failed("open", dir))?;
         let path = dir.path();
         let file = path.join(JOB_FILE);

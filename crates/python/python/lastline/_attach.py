@@ -12,8 +12,6 @@ from ._mesh import UNCHANGED, Mesh, _Unchanged
 from ._waiting import called, live
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     StrPath = str | os.PathLike[str]
 
 
@@ -65,36 +63,6 @@ class AttachedMesh(Mesh):
             raise ValueError("level reaches the ranks of spawn alone, and these are others'")
         super().logging_option(stream_to_client=stream_to_client, aggregate_window_sec=aggregate_window_sec)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.report is not None or self.detached:
-            return
-        if error is None and self.ranks:
-            self._warn_if_missed(self.flush())
-        if self._native.stopping:
-            self._await_end(quiet=error is not None)
-        else:
-            self.detach()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.report is not None or self.detached:
-            return
-        if error is None and self.ranks:
-            self._warn_if_missed(await self.flush_async())
-        if self._native.stopping:
-            await self.wait_async()
-        else:
-            await self.detach_async()
-
     def __enter__(self) -> AttachedMesh:
         return self
 
@@ -110,11 +78,30 @@ class AttachedMesh(Mesh):
             raise _native.LastlineError("this process has left the job, which runs on without it")
         return super()._over()
 
+    def _has_barrier(self) -> bool:
+        return not self.detached and super()._has_barrier() and bool(self.ranks)
+
+    def _goes_on(self) -> bool:
+        """Whether the job runs, nobody has stopped it, and it was not left."""
+        return self.report is None and not self._native.stopping and not self.detached
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._goes_on():
+            self.detach()
+        else:
+            self._await_end(quiet=error is not None)
+
+    async def _leave_async(self, error: BaseException | None) -> None:
+        if self._goes_on():
+            await self.detach_async()
+        elif not self.detached:
+            await self.wait_async()
+
     def _interrupt(self) -> None:
         """Ctrl-C leaves the ranks of others alone."""
 
     def _stop_unless_over(self, signal: int | None = None) -> None:
-        if self._pid == os.getpid() and self.report is None and not self._native.stopping:
+        if self._pid == os.getpid() and self._goes_on():
             self._native.detach()
 
     def _await_end(self, quiet: bool = True) -> None:

@@ -36,9 +36,11 @@ def check_kinds(options: Mapping[str, Any]) -> None:
     """Raises `TypeError` for the first option whose value is of a wrong kind. `None` is left to whoever
     takes it."""
     for name, value in options.items():
-        kinds, words = _KINDS.get(name, ((object,), ""))
-        is_flag_elsewhere = isinstance(value, bool) and kinds not in ((bool,), (object,))
-        if value is not None and (is_flag_elsewhere or not isinstance(value, kinds)):
+        if value is None or name not in _KINDS:
+            continue
+        kinds, words = _KINDS[name]
+        # A flag is a number to Python, and to nobody else.
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise TypeError(f"{name}={value!r}: write {words}")
 
 

@@ -227,10 +227,9 @@ class Mesh:
         traceback: TracebackType | None,
     ) -> None:
         if self._report is None:
-            if error is None and self.report is None:
+            if error is None and self._has_barrier():
                 self._warn_if_missed(self.flush())
-            self._stop_unless_over(_signal_of(error))
-            self._await_end(quiet=error is not None)
+            self._leave(error)
 
     async def __aenter__(self) -> Mesh:
         return self
@@ -242,10 +241,9 @@ class Mesh:
         traceback: TracebackType | None,
     ) -> None:
         if self._report is None:
-            if error is None and self.report is None:
+            if error is None and self._has_barrier():
                 self._warn_if_missed(await self.flush_async())
-            self._stop_unless_over(_signal_of(error))
-            await self.wait_async()
+            await self._leave_async(error)
 
     def __repr__(self) -> str:
         state = "runs" if self.report is None else "is over"
@@ -261,6 +259,20 @@ class Mesh:
         if report is None:
             raise _native.LastlineError("the job is over and has no report")
         return report
+
+    def _has_barrier(self) -> bool:
+        """Whether the end of a block waits for what was printed in it."""
+        return self.report is None
+
+    def _leave(self, error: BaseException | None) -> None:
+        """What the end of a block does with the job."""
+        self._stop_unless_over(_signal_of(error))
+        self._await_end(quiet=error is not None)
+
+    async def _leave_async(self, error: BaseException | None) -> None:
+        """As `_leave`, for event loops."""
+        self._stop_unless_over(_signal_of(error))
+        await self.wait_async()
 
     def _warn_if_missed(self, found: Verdicts) -> None:
         if not found:

@@ -93,22 +93,27 @@ fn a_driver_at_a_broker_goes_on_where_one_was_killed() {
     assert!(done.out().lines().count() < 16_000, "what was shown is not shown again");
 }
 
-#[test]
-fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
-    let Some((job, mut broker)) = job() else { return };
-    let driver = job.start_attach(&[]);
-    let tasks = job.tasks(&halves(2_000));
-    driver.line();
+/// The broker is away from when each rank has said its first half until all have filed their last line.
+fn ranks_go_on_without(job: &Job, broker: &mut Broker, last: &[u8]) {
     // Each has its place in the job.
     (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
     broker.kill();
     job.open("gate");
     for rank in 0..4 {
         let file = job.dir().join(format!("node-{rank}/rank-{rank}.stdout.log"));
-        let goes_on = || fs::read(&file).is_ok_and(|text| text.ends_with(b" 4000\n"));
+        let goes_on = || fs::read(&file).is_ok_and(|text| text.ends_with(last));
         wait_until("ranks go on meanwhile", goes_on);
     }
     broker.up(&job.place);
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_loses_nothing() {
+    let Some((job, mut broker)) = job() else { return };
+    let driver = job.start_attach(&[]);
+    let tasks = job.tasks(&halves(2_000));
+    driver.line();
+    ranks_go_on_without(&job, &mut broker, b" 4000\n");
     all_end_with(tasks, 0);
     check_lines(&driver.wait().expect(0).out(), &lines(1, 4_000));
     report(&job.dir());
@@ -123,15 +128,7 @@ fn ranks_do_not_wait_for_a_broker_that_is_away() {
     let task = |rank| job.task(rank, &["--buffer", "1MiB"], &["sh", "-c", &script]);
     let tasks: Vec<Running> = (0..4).map(task).collect();
     driver.line();
-    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
-    broker.kill();
-    job.open("gate");
-    for rank in 0..4 {
-        let file = job.dir().join(format!("node-{rank}/rank-{rank}.stdout.log"));
-        let goes_on = || fs::read(&file).is_ok_and(|text| text.ends_with(b" 40000\n"));
-        wait_until("ranks go on meanwhile", goes_on);
-    }
-    broker.up(&job.place);
+    ranks_go_on_without(&job, &mut broker, b" 40000\n");
     all_end_with(tasks, 0);
     let line = format!(" {} ", "x".repeat(100));
     let wanted = lines(1, 40_000).into_iter().map(|text| text.replace(" line ", &line)).collect();

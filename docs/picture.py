@@ -29,15 +29,21 @@ COLORS = {
 }  # fmt: skip
 
 
+def on_terminal(argv, rows, **options):
+    """Starts a program on a terminal of so many rows; the process, and what the terminal shows and takes."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", rows, COLUMNS, 0, 0))
+    process = subprocess.Popen(argv, stdin=side, stdout=side, stderr=side, **options)
+    os.close(side)
+    return process, main
+
+
 def run(binary, place):
     """What the command prints on a terminal, started in the directory `place`."""
-    main, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
     env = {**os.environ, "XDG_STATE_HOME": str(place / "state"), "TERM": "xterm-256color"}
     env.pop("NO_COLOR", None)
     argv = [binary, *COMMAND.split()[1:]]
-    job = subprocess.Popen(argv, cwd=place, env=env, stdin=side, stdout=side, stderr=side)
-    os.close(side)
+    job, main = on_terminal(argv, 50, cwd=place, env=env)
     printed = b""
     while True:
         try:

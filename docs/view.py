@@ -6,15 +6,11 @@ pip install pyte                  # a terminal, as data
 python3 docs/view.py
 """
 
-import fcntl
 import os
-import pty
 import select
 import shutil
-import struct
 import subprocess
 import tempfile
-import termios
 import time
 from pathlib import Path
 
@@ -32,10 +28,7 @@ class View:
     """`lastline top` in a terminal."""
 
     def __init__(self, argv, env):
-        self.main, side = pty.openpty()
-        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, picture.COLUMNS, 0, 0))
-        self.process = subprocess.Popen(argv, env=env, stdin=side, stdout=side, stderr=side)
-        os.close(side)
+        self.process, self.main = picture.on_terminal(argv, ROWS, env=env)
         self.screen = pyte.Screen(picture.COLUMNS, ROWS)
         self.stream = pyte.ByteStream(self.screen)
 

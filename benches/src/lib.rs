@@ -1,16 +1,15 @@
-//! What the measuring programs share: a job whose console is a writer of
-//! theirs, a driver without one, and percentiles.
+//! What the measuring programs share: a job whose console is a writer of theirs, a driver without one,
+//! barriers, and percentiles.
 
 use std::error::Error;
 use std::ffi::OsString;
 use std::future::Future;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use lastline_bootstrap::{Console, DriverBuilder, DriverHandle, LoggingMesh, Plan};
-use lastline_client::{BoxWrite, Labels, Template, TextOptions, TextPrinter};
-use lastline_line::Off;
-use lastline_nats::{From, NatsOptions};
+use lastline_bootstrap::{Console, DriverBuilder, DriverHandle, LoggingMesh, Plan, Url};
+use lastline_client::{BoxWrite, Labels, Template, TextOptions, TextPrinter, Verdicts};
+use lastline_line::{Off, Resume};
 
 /// How long a host may be silent for a driver that measures.
 const LOST_AFTER: Duration = Duration::from_secs(60);
@@ -53,20 +52,37 @@ pub fn start(procs: u32, command: Vec<OsString>, stdout: BoxWrite) -> Result<Log
 ///
 /// When the broker cannot be used, or there is no thread for the driver.
 pub async fn silent_driver(url: &str, job: &str) -> Result<DriverHandle, Failure> {
-    let broker = lastline_nats::connect(NatsOptions::new(url, job)).await?;
-    let inbox = broker.driver(From::Now).await?;
+    let end = url.parse::<Url>()?.driver(job, Resume::Now, LOST_AFTER).await?;
     let mut plan = Plan::new(job, Vec::new());
     plan.silent_after = Duration::ZERO;
-    let labels = Labels::default();
-    let printer: Box<TextPrinter> = Box::new(TextPrinter::new(
-        Box::new(io::sink()),
-        Box::new(io::sink()),
-        labels.clone(),
-        TextOptions::default(),
-    ));
-    let console = Console { fold: Box::new(Off), printer, labels, raw_partials: false };
-    let driver = DriverBuilder::new(plan, console).lost_after(LOST_AFTER);
-    Ok(driver.start(inbox)?.handle())
+    let driver = DriverBuilder::new(plan, Console::silent()).lost_after(LOST_AFTER);
+    Ok(driver.start(end.inbox)?.handle())
+}
+
+/// How long each of so many barriers takes, one after the other, from when they are over `streams`
+/// streams on.
+///
+/// # Errors
+///
+/// When one is not reached by all of them.
+pub async fn time_barriers(
+    times: usize,
+    streams: usize,
+    flush: impl AsyncFn() -> Verdicts,
+) -> Result<Vec<Duration>, Failure> {
+    while flush().await.streams.len() < streams {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut taken = Vec::with_capacity(times);
+    for _ in 0..times {
+        let asked = Instant::now();
+        let verdicts = flush().await;
+        taken.push(asked.elapsed());
+        if !verdicts.all_reached() || verdicts.streams.len() < streams {
+            return Err("a barrier was not reached by all streams".into());
+        }
+    }
+    Ok(taken)
 }
 
 /// Prints the 50th and the 99th of a hundred, and the greatest, in milliseconds, as a JSON object.

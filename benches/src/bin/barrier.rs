@@ -1,9 +1,9 @@
 //! How long a barrier over idle streams takes: `barrier STREAMS [TIMES]`, two streams a rank.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lastline_benches::{Failure, on_runtime, print_percentiles, start};
+use lastline_benches::{Failure, on_runtime, print_percentiles, start, time_barriers};
 use lastline_bootstrap::StopCause;
 
 fn main() -> Result<(), Failure> {
@@ -16,18 +16,7 @@ fn main() -> Result<(), Failure> {
 async fn measure(ranks: u32, times: usize) -> Result<Vec<Duration>, Failure> {
     let job = start(ranks, vec!["sleep".into(), "600".into()], Box::new(io::sink()))?;
     // Every rank has been started when a barrier is over all of their streams.
-    while job.flush().await.streams.len() < 2 * ranks as usize {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let mut taken = Vec::with_capacity(times);
-    for _ in 0..times {
-        let asked = Instant::now();
-        let verdicts = job.flush().await;
-        taken.push(asked.elapsed());
-        if !verdicts.all_reached() {
-            return Err("a barrier over idle streams was not reached".into());
-        }
-    }
+    let taken = time_barriers(times, 2 * ranks as usize, async || job.flush().await).await?;
     job.stop(StopCause::Owner);
     job.wait().await?;
     Ok(taken)

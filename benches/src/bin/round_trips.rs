@@ -1,9 +1,9 @@
 //! How long a barrier over a job at a broker takes: `round_trips URL JOB RANKS [TIMES]` is a driver of the
 //! job, which runs already, and asks for barriers one after the other.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lastline_benches::{Failure, on_runtime, print_percentiles, silent_driver};
+use lastline_benches::{Failure, on_runtime, print_percentiles, silent_driver, time_barriers};
 
 fn main() -> Result<(), Failure> {
     let mut args = std::env::args().skip(1);
@@ -22,17 +22,5 @@ async fn measure(
 ) -> Result<Vec<Duration>, Failure> {
     let driver = silent_driver(url, job).await?;
     // Every host is known when a barrier is over all streams.
-    while driver.flush().await.streams.len() < 2 * ranks {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let mut taken = Vec::with_capacity(times);
-    for _ in 0..times {
-        let asked = Instant::now();
-        let verdicts = driver.flush().await;
-        taken.push(asked.elapsed());
-        if !verdicts.all_reached() || verdicts.streams.len() < 2 * ranks {
-            return Err("a barrier was not reached by all streams".into());
-        }
-    }
-    Ok(taken)
+    time_barriers(times, 2 * ranks, async || driver.flush().await).await
 }

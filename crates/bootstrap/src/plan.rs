@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lastline_client::{Inherited, Labels, Printer, Template, TextOptions, TextPrinter};
+use lastline_client::{Inherited, Labels, Printer, Silent, Template, TextOptions, TextPrinter};
 use lastline_line::{Fold, Off, RankSet};
 use lastline_sender::WhenFull;
 use lastline_spawn::{Placement, StdinMode, TerminalSize};
@@ -189,6 +189,12 @@ impl Console {
         let (out, err) = (Inherited::stdout(), Inherited::stderr());
         let printer = TextPrinter::new(Box::new(out), Box::new(err), labels.clone(), options);
         Self { fold: Box::new(Off), printer: Box::new(printer), labels, raw_partials: false }
+    }
+
+    /// One on which nothing appears: what it is given counts as withheld.
+    pub fn silent() -> Self {
+        let (labels, printer) = (Labels::default(), Box::new(Silent));
+        Self { fold: Box::new(Off), printer, labels, raw_partials: false }
     }
 }
 

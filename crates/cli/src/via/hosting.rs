@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
-    Claim, HostEnd, LoggingMesh, Placement, PlacementFlags, Report, SpawnError, Url, ViaError,
-    new_host_id, transport_bytes,
+    Claim, Console, HostEnd, LoggingMesh, Placement, PlacementFlags, Report, SpawnError, Url,
+    ViaError, new_host_id, transport_bytes,
 };
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, check_job_id, part_name};
 use lastline_sender::channel;
 
 use super::mirrored::{Mirrored, RefusedWhy};
-use super::silent::{self, ToldHere};
+use super::silent::ToldHere;
 use crate::args::RunOptions;
 use crate::run::{DIR_PATIENCE, plan, ran, rank_size, register_within};
 use crate::signals::{Signals, Steered};
@@ -142,7 +142,7 @@ async fn drive(
     let (told, why, end) = (near.clone(), refused.clone(), Arc::clone(&ended));
     let mesh = LoggingMesh::builder(plan)
         .id(id)
-        .console(silent::console())
+        .console(Console::silent())
         .sink(move |_| Some(Box::new(ToldHere(told.clone()))))
         .link_with(move |read_back| {
             let HostEnd { transport, ended } = way.open(read_back);

@@ -4,17 +4,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use lastline_bootstrap::{Console, DriverBuilder, DriverHandle, OnFailure, Plan};
-use lastline_client::{Labels, Silent};
-use lastline_line::{Accept, Cause, Message, Off, Resume, Sink, Withheld};
+use lastline_line::{Accept, Cause, Message, Resume, Sink, Withheld};
 use lastline_sender::{ChannelTransport, Reason, Transport as _};
 
 use super::Url;
-
-/// A console on which nothing appears.
-pub(crate) fn console() -> Console {
-    let labels = Labels::default();
-    Console { fold: Box::new(Off), printer: Box::new(Silent), labels, raw_partials: false }
-}
 
 /// How long a host may be silent for somebody who only asks.
 const LOST_AFTER: Duration = Duration::from_secs(60);
@@ -25,7 +18,7 @@ pub(crate) async fn driver(url: &Url, job: &str) -> anyhow::Result<DriverHandle>
     let mut plan = Plan::new(job, Vec::new());
     plan.on_failure = OnFailure::Continue;
     plan.silent_after = Duration::ZERO;
-    let driver = DriverBuilder::new(plan, console()).lost_after(LOST_AFTER);
+    let driver = DriverBuilder::new(plan, Console::silent()).lost_after(LOST_AFTER);
     Ok(driver.start(end.inbox)?.handle())
 }
 

@@ -12,7 +12,10 @@ use lastline_appender::{Archive, INDEX_NAME, Storage};
 use lastline_fold::{
     EditDistance, EditDistanceOptions, Ranks, RanksOptions, Similar, SimilarOptions,
 };
-use lastline_line::wire::{Frame, decode, encode_control, encode_credit, encode_message};
+use lastline_line::wire::{
+    Frame, MAX_FOLDED_BYTES, decode, encode_control, encode_credit, encode_folded, encode_message,
+    window_bytes,
+};
 use lastline_line::{
     Chunk, Entry, Fold, Launch, Line, Message, Offset, RankSet, Stream, StreamId, Timestamp,
 };
@@ -28,6 +31,14 @@ pub fn wire(input: &[u8]) {
             Frame::Message(message) => encode_message(message, &mut again),
             Frame::Control(control) => encode_control(control, &mut again),
             Frame::Credit { bytes } => encode_credit(*bytes, &mut again),
+            // A short frame may have much to say.
+            Frame::Folded(chunks) => {
+                let taken = chunks.iter().map(|chunk| window_bytes(&Message::Data(chunk.clone())));
+                if taken.sum::<usize>() > MAX_FOLDED_BYTES {
+                    continue;
+                }
+                encode_folded(chunks, &mut again);
+            }
             other => panic!("no way back for {other:?}"),
         }
         assert_eq!(decode(&mut again), Ok(Some(frame)));

@@ -3,8 +3,11 @@
 //! A frame is its length (`u32`, little-endian, without these four bytes), the version byte, a
 //! kind byte, and the kind's fields, integers little-endian. A stream is its launch (8 bytes),
 //! rank (4) and descriptor (1). Data's bytes are the frame's rest, and are not copied when
-//! decoded. An event of a host is rare, and is JSON. A
+//! decoded. An event of a host is rare, and is JSON. What several streams say alike may be one frame
+//! ([`encode_folded`]), from which each one's bytes come out as they were written. A
 //! frame of another version, or one that is malformed, ends the connection that it came from.
+
+mod folded;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -12,6 +15,8 @@ use crate::{
     Cause, Chunk, Control, Heartbeat, HostId, Launch, Message, Offset, PingId, Resume, Span,
     Stream, StreamId, Timestamp, Version,
 };
+
+pub use self::folded::{MAX_FOLDED_BYTES, encode_output};
 
 /// The version byte of every frame.
 pub const WIRE_VERSION: u8 = 3;
@@ -59,6 +64,7 @@ mod kind {
     pub(super) const SKIP: u8 = 4;
     pub(super) const HEARTBEAT: u8 = 5;
     pub(super) const HOST: u8 = 6;
+    pub(super) const FOLDED: u8 = 7;
     pub(super) const ACKNOWLEDGE: u8 = 16;
     pub(super) const BARRIER: u8 = 17;
     pub(super) const SET_MODE: u8 = 18;
@@ -77,6 +83,8 @@ mod kind {
 pub enum Frame {
     /// From a host to the client.
     Message(Message),
+    /// Output of several streams, from a host to the client; see [`encode_folded`].
+    Folded(Vec<Chunk>),
     /// From the driver to a host.
     Control(Control),
     /// From the receiver of output to its sender: so many bytes more may be on the way. The first
@@ -144,6 +152,16 @@ pub fn encode_message(message: &Message, out: &mut BytesMut) {
             let text = serde_json::to_vec(event).expect("BUG: an event becomes JSON");
             out.put_slice(&text);
         }
+    });
+}
+
+/// Appends `chunks` as one frame, in which lines of theirs that are the same, or differ in numbers alone,
+/// are written once. They are decoded as they were, one by one and in their order. Together they take
+/// [`MAX_FOLDED_BYTES`] at most.
+pub fn encode_folded(chunks: &[Chunk], out: &mut BytesMut) {
+    framed(out, |out| {
+        out.put_u8(kind::FOLDED);
+        folded::put(out, chunks);
     });
 }
 
@@ -258,6 +276,7 @@ fn decode_body(mut body: Reader) -> Result<Frame, WireError> {
             let places = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
             return Ok(Frame::Resume(places));
         }
+        kind::FOLDED => return folded::take(body).map(Frame::Folded),
         kind::CREDIT => return Ok(Frame::Credit { bytes: body.u64()? }),
         _ => return decode_control(body).map(Frame::Control),
     };

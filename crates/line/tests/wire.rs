@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use lastline_line::wire::{
-    Frame, WIRE_VERSION, WireError, decode, encode_control, encode_credit, encode_message,
-    encode_resume,
+    Frame, MAX_FOLDED_BYTES, MAX_FRAME_BYTES, WIRE_VERSION, WireError, decode, encode_control,
+    encode_credit, encode_folded, encode_message, encode_output, encode_resume, window_bytes,
 };
 use lastline_line::{
     Cause, Chunk, Control, Exit, Heartbeat, HostEvent, HostId, HostMessage, Launch, Message,
@@ -53,7 +53,17 @@ fn frame() -> impl Strategy<Value = Frame> {
         }),
         any::<u64>().prop_map(|bytes| Frame::Credit { bytes }),
         resume().prop_map(Frame::Resume),
+        prop::collection::vec(alike(), 0..20).prop_map(Frame::Folded),
     ]
+}
+
+/// A chunk of lines that resemble those of others, of which the last one may not end.
+fn alike() -> impl Strategy<Value = Chunk> {
+    let text = "((step [0-9]{0,3}/9 loss 0\\.[0-9]{1,2}|rank [0-9]+|ready|7|)\n){0,4}(ready|7)?";
+    let text = text.prop_filter("a chunk is not empty", |text: &String| !text.is_empty());
+    (stream(), any::<u32>(), any::<u64>(), text).prop_map(|(id, at, time, text)| {
+        Chunk::new(id, Offset(u64::from(at)), Timestamp(time), Bytes::from(text))
+    })
 }
 
 fn resume() -> impl Strategy<Value = Resume> {
@@ -111,6 +121,7 @@ fn encode(frames: &[Frame]) -> BytesMut {
             Frame::Control(control) => encode_control(control, &mut out),
             Frame::Credit { bytes } => encode_credit(*bytes, &mut out),
             Frame::Resume(resume) => encode_resume(resume, &mut out),
+            Frame::Folded(chunks) => encode_folded(chunks, &mut out),
             other => panic!("{other:?} is a frame that is not tried here"),
         }
     }
@@ -154,4 +165,63 @@ fn another_version_an_unknown_kind_and_a_monstrous_length_are_told_apart() {
     let long = decode(&[255, 255, 255, 255]);
     assert_eq!(long, Err(WireError::TooLong { bytes: u32::MAX as usize }));
     assert_eq!(decode(&[5, 0, 0, 0, WIRE_VERSION]), Ok(None));
+}
+
+/// One chunk of each of so many ranks, which say `text` of themselves.
+fn of_ranks(ranks: u32, text: impl Fn(u32) -> String) -> Vec<Chunk> {
+    let chunk = |rank| {
+        let id = StreamId::new(Launch(u64::from(rank)), rank, Stream::Stdout);
+        Chunk::new(id, Offset(0), Timestamp(1), Bytes::from(text(rank)))
+    };
+    (0..ranks).map(chunk).collect()
+}
+
+#[test]
+fn what_many_say_is_written_once() {
+    let encoded = |chunks: &[Chunk]| {
+        let mut out = BytesMut::new();
+        encode_folded(chunks, &mut out);
+        out.len()
+    };
+    let statement = "epoch 3 of 90 begins, with the schedule that was read from the checkpoint\n";
+    let one = encoded(&of_ranks(1, |_| statement.into()));
+    assert_eq!(encoded(&of_ranks(1001, |_| statement.into())), one + 1000 * 18 + 1);
+    let with_loss = |rank: u32| format!("step 7 loss 0.{:04}\n", rank * 7919 % 10_000);
+    assert!(encoded(&of_ranks(1000, with_loss)) < 30 * 1000);
+}
+
+#[test]
+fn output_keeps_its_order_whatever_is_folded() {
+    let said = of_ranks(3, |rank| format!("rank {rank} of 3 is ready to train\n"));
+    let mark = Message::End { stream: said[1].stream, at: said[1].end() };
+    let mut messages: Vec<Message> = said.iter().cloned().map(Message::Data).collect();
+    messages.push(mark.clone());
+    messages.push(Message::Data(said[2].clone()));
+    let mut out = BytesMut::new();
+    encode_output(&messages, &mut out);
+    let last = Frame::Message(Message::Data(said[2].clone()));
+    let wanted = [Frame::Folded(said), Frame::Message(mark), last];
+    assert_eq!(std::array::from_fn(|_| decode(&mut out).unwrap().unwrap()), wanted);
+}
+
+#[test]
+fn the_worst_that_can_be_said_fits_into_a_frame() {
+    for text in ["\n\n\n", "1\n", "1", "1a1\n", "\n1\n2a\n"] {
+        let chunks = of_ranks(8000, |rank| text.replace('a', &rank.to_string()));
+        let taken = chunks.iter().map(|chunk| window_bytes(&Message::Data(chunk.clone())));
+        assert!(taken.sum::<usize>() <= MAX_FOLDED_BYTES, "the test gives no more than it may");
+        let mut out = BytesMut::new();
+        encode_folded(&chunks, &mut out);
+        assert!(out.len() <= MAX_FRAME_BYTES);
+        assert_eq!(decode(&mut out), Ok(Some(Frame::Folded(chunks))));
+    }
+}
+
+#[test]
+fn a_folded_frame_that_claims_too_much_is_refused() {
+    let statement = format!("{}\n", "x".repeat(1 << 20));
+    let mut out = BytesMut::new();
+    encode_folded(&of_ranks(5, |_| statement.clone()), &mut out);
+    assert!(out.len() < MAX_FRAME_BYTES);
+    assert_eq!(decode(&mut out), Err(WireError::Malformed { kind: 7 }), "it would become 5 MiB");
 }

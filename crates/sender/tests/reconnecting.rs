@@ -33,6 +33,15 @@ fn options(files: &Files) -> ReconnectingOptions {
 
 #[test]
 fn the_laws_hold_for_one_driver() {
+    the_laws_hold(false);
+}
+
+#[test]
+fn the_laws_hold_for_one_driver_where_output_is_folded() {
+    the_laws_hold(true);
+}
+
+fn the_laws_hold(fold: bool) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let _entered = runtime.enter();
     laws::transport::all(|| {
@@ -41,6 +50,7 @@ fn the_laws_hold_for_one_driver() {
         let mut near = Some(near);
         let mut options = options(&Files::new());
         options.give_up_after = Some(Duration::from_millis(50));
+        options.fold = fold;
         let connect = move || {
             let io = near.take();
             async move { io.ok_or_else(|| std::io::ErrorKind::NotFound.into()) }

@@ -33,6 +33,8 @@ pub struct ReconnectingOptions {
     /// Where to read again what was sent to a driver that is gone. Default: nowhere, that is then
     /// declared lost for the next one.
     pub read_back: Option<Arc<dyn ReadBack>>,
+    /// Send what waits together, and is alike, once; the driver gets all of it. Default: no.
+    pub fold: bool,
 }
 
 impl Default for ReconnectingOptions {
@@ -43,6 +45,7 @@ impl Default for ReconnectingOptions {
             linger: Duration::from_secs(5),
             give_up_after: None,
             read_back: None,
+            fold: false,
         }
     }
 }
@@ -54,6 +57,7 @@ impl std::fmt::Debug for ReconnectingOptions {
             .field("retry", &self.retry)
             .field("linger", &self.linger)
             .field("give_up_after", &self.give_up_after)
+            .field("fold", &self.fold)
             .finish_non_exhaustive()
     }
 }

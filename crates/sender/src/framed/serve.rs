@@ -94,9 +94,16 @@ impl Served {
     }
 
     fn take(&mut self, frame: Frame) -> io::Result<()> {
-        let Frame::Message(message) = frame else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame that no host sends"));
-        };
+        match frame {
+            Frame::Message(message) => self.take_message(message),
+            Frame::Folded(chunks) => {
+                chunks.into_iter().try_for_each(|chunk| self.take_message(Message::Data(chunk)))
+            }
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "a frame that no host sends")),
+        }
+    }
+
+    fn take_message(&mut self, message: Message) -> io::Result<()> {
         match &message {
             Message::Host(HostMessage { host, event: HostEvent::Down }) => {
                 self.hosts.remove(host);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use lastline_line::wire::{Frame, encode_message, window_bytes};
+use lastline_line::wire::{Frame, encode_message, encode_output, window_bytes};
 use lastline_line::{ReadBack, Resume, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
@@ -133,17 +133,18 @@ impl Session<'_> {
         while let Some(event) = queues.events.pop_front() {
             encode_message(&event, &mut io.out);
         }
-        let mut ready = None;
-        while io.out.len() < WRITE_BYTES
-            && let Some(message) = queues.data.front()
+        let (mut ready, mut output, mut output_bytes) = (None, Vec::new(), 0);
+        while io.out.len() + output_bytes < WRITE_BYTES
+            && let Some(message) = queues.data.pop_front()
         {
-            let bytes = window_bytes(message);
+            let bytes = window_bytes(&message);
             if !self.window.has_room(bytes as u64) {
+                queues.data.push_front(message);
                 break;
             }
             self.window.in_flight += bytes as u64;
-            encode_message(message, &mut io.out);
-            queues.data.pop_front();
+            output.push(message);
+            output_bytes += bytes;
             queues.data_bytes -= bytes;
             if queues.live {
                 ready = queues.ready.take().or(ready);
@@ -151,6 +152,10 @@ impl Session<'_> {
         }
         let done = queues.dropped && queues.live && queues.data.is_empty();
         drop(queues);
+        match self.options.fold {
+            true => encode_output(&output, &mut io.out),
+            false => output.iter().for_each(|message| encode_message(message, &mut io.out)),
+        }
         wake(ready);
         done
     }

@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(os.environ.get("LASTLINE_BIN", ROOT / "target/release"))
 NOTHING = subprocess.DEVNULL
 RANKS = 8
+FOLD_AFTER_MS = 100
+"""How long a host gathers with --pre-fold."""
 CHUNK = 64 << 10
 TICKS = os.sysconf("SC_CLK_TCK")
 LINE = "epoch {:06} step {:08} loss 0.{:06} lr 0.0003 tokens {:09} grad_norm 1.842 and a few more words more\n"
@@ -276,11 +278,11 @@ def outage(options, root, broker):
 
 def many(options, root, broker):
     """Hosts that one process plays, each of whose ranks says the same every second."""
-    for fold in ("ranks", "off"):
+    for fold, gathered in (("ranks", []), ("off", []), ("ranks", [FOLD_AFTER_MS])):
         with Place(root) as place:
-            job = f"many-{fold}"
+            job = f"many-{fold}-{len(gathered)}"
             driver = place.attach(broker.url, job, "--fold", fold, "--format", "text")
-            argv = [BIN / "many_hosts", broker.url, job, options.hosts, RANKS, options.seconds]
+            argv = [BIN / "many_hosts", broker.url, job, options.hosts, RANKS, options.seconds, *gathered]
             hosts = subprocess.Popen(list(map(str, argv)), stdin=NOTHING, stdout=subprocess.PIPE, text=True)
             assert hosts.stdout.readline() == "begun\n"
             looks = [(time.monotonic(), usage(driver.pid), usage(hosts.pid), usage(broker.server.pid))]
@@ -294,7 +296,8 @@ def many(options, root, broker):
             (start, *first), (end, *last) = looks[0], looks[-1]
             shares = [(b[0] - a[0]) / (end - start) for a, b in zip(first, last)]
             memory = ", ".join(f"{look[1][1]:.0f}" for look in looks)
-            print(f"{options.hosts} hosts of {RANKS} ranks, --fold {fold}, {said['lines']} lines in "
+            how = f"--fold {fold}{' and --pre-fold' if gathered else ''}"
+            print(f"{options.hosts} hosts of {RANKS} ranks, {how}, {said['lines']} lines in "
                   f"{said['seconds']:.0f} s (worst second {said['worst_ms']} ms late): driver {shares[0]:.0%} of a core, "
                   f"hosts {shares[1]:.0%}, broker {shares[2]:.0%}; driver's MiB every 15 s: {memory}", flush=True)
 

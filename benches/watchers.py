@@ -4,17 +4,22 @@
 Eight ranks flood, and nobody, one, ten who read, or one who never reads are told of the job over its
 control socket, each by `watch` and by `entries`; in turn, round after round. A ratio is the median of
 the ratios within each round. Then one snapshot of a job of 1,000 quiet ranks, and what its process
-takes with ten watchers. Needs Linux; builds the release binary unless `--binary` names one.
+takes with ten watchers. Then what `lastline top` takes itself, on a terminal of 80 columns and 24 rows, beside
+eight flooding and beside 1,000 quiet ranks. Needs Linux; builds the release binary unless `--binary` names one.
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import resource
 import socket
 import statistics
+import struct
 import subprocess
 import tempfile
+import termios
 import threading
 import time
 from pathlib import Path
@@ -53,10 +58,10 @@ def wait_for(predicate):
         time.sleep(0.005)
 
 
-def start(binary, place, ranks, command, fold):
+def start(binary, place, ranks, command, fold, *options):
     env = dict(os.environ, XDG_STATE_HOME=str(place / "state"), XDG_RUNTIME_DIR=str(place))
     argv = [binary, "run", "--job", "b", "-n", str(ranks), "--fold", fold, "--quiet"]
-    argv += ["--log-dir", str(place / "logs"), "--", *command]
+    argv += ["--log-dir", str(place / "logs"), *options, "--", *command]
     job = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     path = place / "lastline" / "b.sock"
     wait_for(path.exists)
@@ -130,6 +135,42 @@ def quiet(binary, shm, ranks):
             job.wait()
 
 
+def view(binary, shm, ranks, command):
+    """What `top` takes of a processor within ten seconds, and of memory at its peak."""
+    with tempfile.TemporaryDirectory(dir=shm) as place:
+        place = Path(place)
+        job, _ = start(binary, place, ranks, command, "ranks", "--rotate", "10MB", "--max-size", "50MB")
+        main, terminal = os.openpty()
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+        env = dict(os.environ, XDG_STATE_HOME=str(place / "state"), XDG_RUNTIME_DIR=str(place), TERM="xterm-256color")
+        top = subprocess.Popen([binary, "top", "b"], env=env, stdin=terminal, stdout=terminal, start_new_session=True)
+        os.close(terminal)
+        drawn = threading.Thread(target=drain, args=(main,))
+        drawn.start()
+        try:
+            time.sleep(5)
+            before, began = cpu_seconds(top.pid), time.monotonic()
+            time.sleep(10)
+            share = (cpu_seconds(top.pid) - before) / (time.monotonic() - began)
+            status = Path(f"/proc/{top.pid}/status").read_text()
+            peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+            mark = "" if peak <= 64 else "  above 64 MiB"
+            print(f"top beside {ranks} ranks: {share:.1%} of a core, peak {peak:.0f} MiB{mark}")
+        finally:
+            for process in (top, job):
+                process.terminate()
+                process.wait()
+            drawn.join()
+            os.close(main)
+
+
+def drain(terminal):
+    # It ends in an error when nobody has the other end any more.
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", help="the release binary; built when it is not named")
@@ -165,6 +206,8 @@ def main():
                 print(f"--fold {fold}, watched by {case}: {statistics.median(taken):.2f} s, {ratio:.3f}x "
                       f"({min(ratios):.3f}..{max(ratios):.3f}){mark}", flush=True)
     quiet(binary, shm, options.ranks)
+    view(binary, shm, RANKS, ["yes", line.format(7, 7, 7, 7).strip()])
+    view(binary, shm, options.ranks, ["sh", "-c", "echo ready; exec sleep 1000"])
     print("load", os.getloadavg())
 
 

@@ -1,6 +1,6 @@
-//! Plays many hosts of one job at a broker: `many_hosts URL JOB HOSTS RANKS SECONDS`. Each of a host's
-//! `RANKS` ranks says the same statement once a second, for so long; then all end, as hosts do that have
-//! run ranks. Hosts share two connections: what a broker takes for two of each is not in it.
+//! Plays many hosts of one job at a broker: `many_hosts URL JOB HOSTS RANKS SECONDS [FOLD_AFTER_MS]`. Each
+//! of a host's `RANKS` ranks says the same statement once a second, for so long; then all end, as hosts do
+//! that have run ranks. With the last word each host gathers for so long what its ranks say, and folds it. Hosts share two connections: what a broker takes for two of each is not in it.
 //!
 //! It prints `begun` when all hosts are in the job, and a JSON object in the end: lines, seconds from the
 //! first of them, and by how many milliseconds the worst of them was said and stored later than it should
@@ -30,10 +30,12 @@ const AT_ONCE: usize = 64;
 
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [url, job, hosts, ranks, seconds] = &args[..] else {
-        return Err("usage: many_hosts URL JOB HOSTS RANKS SECONDS".into());
+    let [url, job, hosts, ranks, seconds, fold_after @ ..] = &args[..] else {
+        return Err("usage: many_hosts URL JOB HOSTS RANKS SECONDS [FOLD_AFTER_MS]".into());
     };
     let mut options = NatsOptions::new(url, job);
+    let fold_after = fold_after.first().map(|text| text.parse()).transpose()?;
+    options.fold_after = fold_after.map(Duration::from_millis);
     options.linger = Duration::from_secs(60);
     on_runtime(play(options, hosts.parse()?, ranks.parse()?, seconds.parse()?))
 }

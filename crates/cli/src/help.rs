@@ -36,7 +36,7 @@ const HEADINGS: [(&str, &[&str]); 6] = [
     ),
     (
         "Ranks here, driver elsewhere",
-        &["via", "nnodes", "node_rank", "world_size", "rank", "master_addr"],
+        &["via", "nnodes", "node_rank", "world_size", "rank", "master_addr", "pre_fold"],
     ),
     ("Limits", &["buffer", "when_full", "flush_timeout"]),
 ];

@@ -93,7 +93,7 @@ pub(crate) async fn admit(
     wanted: HostClaim,
 ) -> Result<NatsTransport, ClaimError> {
     // It answers for itself before anybody can ask whether it is alive.
-    let transport = NatsTransport::start(shared, wanted.id).await?;
+    let transport = NatsTransport::start(shared, wanted.id, wanted.ranks.start).await?;
     let applicant = Applicant { shared, wanted };
     match applicant.apply().await {
         Ok(()) => Ok(transport),

@@ -96,6 +96,9 @@ pub struct NatsOptions {
     pub lost_after: Option<Duration>,
     /// A rank that fails by itself stops all other hosts' ranks, driver or not. Default: no.
     pub stop_others_on_failure: bool,
+    /// Gather what all ranks of a host write for so long, and store what is alike in it once; drivers get
+    /// all of it. Barriers and ends are not waited for. Default: each rank's output is stored as it comes.
+    pub fold_after: Option<Duration>,
     /// How long a host that ends tries to deliver what the broker has not acknowledged.
     /// Default: 10 s.
     pub linger: Duration,
@@ -129,6 +132,7 @@ impl NatsOptions {
             claim_patience: Duration::from_secs(5),
             lost_after: Some(Duration::from_secs(60)),
             stop_others_on_failure: false,
+            fold_after: None,
             linger: Duration::from_secs(10),
             create_stream: true,
             storage: Storage::default(),
@@ -157,6 +161,7 @@ mod tests {
         assert_eq!(options.lost_after, Some(Duration::from_secs(60)));
         assert_eq!(options.linger.as_secs(), 10);
         assert!(options.create_stream && !options.stop_others_on_failure);
+        assert_eq!(options.fold_after, None);
         assert_eq!((options.storage, options.replicas), (Storage::File, 1));
         assert_eq!(options.max_bytes, None);
         assert_eq!(options.max_age.as_secs(), 604_800);

@@ -24,6 +24,9 @@ pub struct Claim<'a> {
     pub placement: &'a Placement,
     /// One that fails stops all others, also where no driver does.
     pub stop_others: bool,
+    /// Say once what its ranks say alike; whoever drives gets all of it. At a broker their output is
+    /// gathered for 100 ms for that.
+    pub pre_fold: bool,
     /// How many bytes of output may be on the way at most:
     /// [`transport_bytes`](crate::transport_bytes) of what the host has.
     pub window_bytes: usize,
@@ -38,6 +41,7 @@ enum Way {
     Unix {
         path: PathBuf,
         window_bytes: usize,
+        pre_fold: bool,
     },
     #[cfg(feature = "nats")]
     Nats(Box<lastline_nats::NatsTransport>),
@@ -62,10 +66,11 @@ impl HostWay {
     /// on a tokio runtime.
     pub fn open(self, read_back: Option<Arc<dyn ReadBack>>) -> HostEnd {
         match self.0 {
-            Way::Unix { path, window_bytes } => {
+            Way::Unix { path, window_bytes, pre_fold } => {
                 let mut options = ReconnectingOptions::default();
                 options.window = window_bytes;
                 options.read_back = read_back;
+                options.fold = pre_fold;
                 let transport = reconnecting(move || connect_local(path.clone()), options);
                 let ended = Box::pin(transport.ended());
                 HostEnd { transport: Box::new(transport), ended }
@@ -87,7 +92,8 @@ impl Url {
         match self {
             Self::Unix(path) => {
                 let window_bytes = claim.window_bytes.min(WINDOW_BYTES);
-                Ok(HostWay(Way::Unix { path: path.clone(), window_bytes }))
+                let (path, pre_fold) = (path.clone(), claim.pre_fold);
+                Ok(HostWay(Way::Unix { path, window_bytes, pre_fold }))
             }
             #[cfg(feature = "nats")]
             Self::Nats(url) => {

@@ -10,6 +10,10 @@ use super::trimmed::Trimmed;
 use super::{Claim, DriverEnd, ViaError};
 use crate::Placement;
 
+/// How long the output of a host's ranks is gathered to be folded: short beside the windows in which
+/// drivers fold, and long enough for ranks in step.
+const FOLD_AFTER: Duration = Duration::from_millis(100);
+
 pub(super) async fn driver(
     url: &str,
     job: &str,
@@ -31,6 +35,7 @@ pub(super) async fn driver(
 pub(super) async fn reach(url: &str, claim: &Claim<'_>) -> Result<NatsTransport, ViaError> {
     let mut options = options(url, claim.job);
     options.stop_others_on_failure = claim.stop_others;
+    options.fold_after = claim.pre_fold.then_some(FOLD_AFTER);
     options.window_bytes = claim.window_bytes;
     options.max_message_bytes = options.max_message_bytes.min(claim.window_bytes);
     let Placement { first_rank, procs, world_size, .. } = *claim.placement;

@@ -32,8 +32,14 @@ async fn a_driver_leaves_a_job_that_runs_on_and_another_sees_its_end() {
     let dir = tempfile::Builder::new().prefix("ll").tempdir().unwrap();
     let url: Url = format!("unix:{}/socket", dir.path().display()).parse().unwrap();
     let (id, placement) = (new_host_id(), Placement::alone(1));
-    let claim =
-        Claim { id, job: "via", placement: &placement, stop_others: true, window_bytes: 1 << 20 };
+    let claim = Claim {
+        id,
+        job: "via",
+        placement: &placement,
+        stop_others: true,
+        pre_fold: true,
+        window_bytes: 1 << 20,
+    };
     let way = url.reach(&claim).await.unwrap().open(None);
     let spawner = SpawnerDouble::new();
     let host = HostBuilder::new(plan()).spawner(Box::new(spawner.clone())).id(id);

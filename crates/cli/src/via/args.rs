@@ -8,7 +8,7 @@ use lastline_line::RankSet;
 
 use super::Url;
 use crate::units::duration;
-use crate::values::{FoldMode, Format, OnFailure, Prefix, When, prefix};
+use crate::values::{FoldMode, Format, OnFailure, Prefix, When, flag, prefix};
 
 /// The place of a process among those that start the ranks of one job.
 #[derive(Debug, Args)]
@@ -35,6 +35,13 @@ pub(crate) struct PlaceOptions {
     /// Where ranks find rank 0, for MASTER_ADDR [default: what the launcher says]
     #[arg(long, value_name = "ADDRESS", env = "LASTLINE_RUN_MASTER_ADDR", requires = "via")]
     pub(crate) master_addr: Option<String>,
+    /// Fold here before sending: what these ranks say alike is sent once
+    ///
+    /// The driver gets every line, so that what it shows is the same; what it costs to bring them there
+    /// grows with the number of different statements and not with that of ranks. At a broker lines are gathered for 100 ms;
+    /// barriers are not delayed by that. Files are not touched.
+    #[arg(long, env = "LASTLINE_RUN_PRE_FOLD", value_parser = flag(), requires = "via")]
+    pub(crate) pre_fold: bool,
 }
 
 /// Which output a driver that comes later shows.

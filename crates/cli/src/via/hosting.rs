@@ -126,7 +126,8 @@ async fn drive(
     let id = new_host_id();
     let stop_others = options.on_failure == OnFailure::Stop;
     let window_bytes = transport_bytes(usize::try_from(options.buffer).unwrap_or(usize::MAX));
-    let claim = Claim { id, job: &job, placement, stop_others, window_bytes };
+    let pre_fold = options.place.pre_fold;
+    let claim = Claim { id, job: &job, placement, stop_others, pre_fold, window_bytes };
     let way = match url.reach(&claim).await {
         Ok(way) => way,
         Err(ViaError::Refused(refused)) => return Ok(Driven::Refused(refused.to_string())),

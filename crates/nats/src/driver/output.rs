@@ -52,9 +52,10 @@ impl Output {
         let mut frames = BytesMut::from(stored.payload);
         loop {
             match decode(&mut frames) {
-                Ok(Some(Frame::Message(message))) => {
-                    messages.extend(self.skip_before(&message));
-                    messages.push(message);
+                Ok(Some(Frame::Message(message))) => self.add(message, &mut messages),
+                Ok(Some(Frame::Folded(chunks))) => {
+                    let said = chunks.into_iter().map(Message::Data);
+                    said.for_each(|message| self.add(message, &mut messages));
                 }
                 Ok(Some(other)) => tracing::warn!("no output: {other:?}"),
                 Ok(None) => break,
@@ -65,6 +66,11 @@ impl Output {
             }
         }
         self.arrivals.push(messages, stored.sequence).await;
+    }
+
+    fn add(&mut self, message: Message, messages: &mut Vec<Message>) {
+        messages.extend(self.skip_before(&message));
+        messages.push(message);
     }
 
     /// Events that the host had said before it sent this come before it.

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use lastline_line::wire::{encode_message, window_bytes};
+use lastline_line::wire::{encode_message, encode_output, window_bytes};
 use lastline_line::{Chunk, HostEvent, Message, Offset, Stream, StreamId};
 
 use crate::publish::Row;
 
-/// A rank's stream, whichever launch of it: one subject.
+/// A rank's stream, whichever launch of it: one subject. Of a host that folds there is one, its first
+/// rank's.
 pub(super) type LaneKey = (u32, Stream);
 
 /// What a frame of data has beside its bytes, at most.
@@ -17,6 +18,8 @@ pub(super) const FRAME_BYTES: usize = 64;
 /// All that waits.
 #[derive(Debug, Default)]
 pub(super) struct Queues {
+    /// The lane of all output, where it is folded.
+    folded: Option<LaneKey>,
     lanes: HashMap<LaneKey, Lane>,
     /// Output that was taken and is not stored, as the window counts it.
     queued_bytes: usize,
@@ -74,12 +77,23 @@ impl Queues {
         self.queued_bytes == 0 || self.queued_bytes + bytes <= window
     }
 
-    /// Takes output; true when somebody has to begin to store its lane.
-    pub(super) fn push(&mut self, stream: StreamId, message: Message) -> bool {
+    /// All output goes the way of the standard output of `rank`, folded.
+    pub(super) fn folded(rank: u32) -> Self {
+        Self { folded: Some((rank, Stream::Stdout)), ..Self::default() }
+    }
+
+    /// Takes output; the lane that somebody has to begin to store, if so.
+    pub(super) fn push(&mut self, stream: StreamId, message: Message) -> Option<LaneKey> {
         self.queued_bytes += window_bytes(&message);
-        let lane = self.lanes.entry((stream.rank, stream.stream)).or_default();
+        let key = self.folded.unwrap_or((stream.rank, stream.stream));
+        let lane = self.lanes.entry(key).or_default();
         lane.waiting.push_back((message, self.events_taken));
-        !std::mem::replace(&mut lane.busy, true)
+        (!std::mem::replace(&mut lane.busy, true)).then_some(key)
+    }
+
+    /// How much waits, as the window counts it.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.queued_bytes
     }
 
     /// Takes an event; true when somebody has to begin to store events.
@@ -113,7 +127,7 @@ impl Queues {
             (lane.busy, lane.row) = (false, row.take());
             return None;
         }
-        let mut batch = Building::default();
+        let mut batch = Building { folds: self.folded.is_some(), ..Building::default() };
         while let Some((message, events_before)) = lane.waiting.pop_front() {
             if let Some((first, rest)) = split(&message, limit) {
                 lane.waiting.push_front((rest, events_before));
@@ -175,6 +189,9 @@ impl Queues {
 #[derive(Default)]
 struct Building {
     payload: BytesMut,
+    /// What is in the payload is to be folded.
+    folds: bool,
+    messages: Vec<Message>,
     window_bytes: usize,
     events_before: u64,
     settled: Vec<(StreamId, Offset)>,
@@ -188,6 +205,9 @@ impl Building {
     fn add(&mut self, message: &Message, events_before: u64) {
         self.payload.reserve(message_bytes(message));
         encode_message(message, &mut self.payload);
+        if self.folds {
+            self.messages.push(message.clone());
+        }
         self.window_bytes += window_bytes(message);
         self.events_before = events_before;
         if let (Some(stream), Some(end)) = (message.stream(), end_of(message)) {
@@ -198,7 +218,11 @@ impl Building {
         }
     }
 
-    fn done(self) -> Batch {
+    fn done(mut self) -> Batch {
+        if self.folds {
+            self.payload.clear();
+            encode_output(&self.messages, &mut self.payload);
+        }
         Batch {
             payload: self.payload.freeze(),
             window_bytes: self.window_bytes,

@@ -39,6 +39,8 @@ pub(super) struct Link {
     pub(super) work: Notify,
     /// A subject has nothing more to store.
     pub(super) idle: Notify,
+    /// What is gathered to be folded is not to wait any longer.
+    pub(super) gathered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -78,15 +80,19 @@ impl Failure {
 }
 
 impl Link {
-    pub(super) fn new(publisher: Publisher) -> Self {
+    /// For a host whose first rank is `first_rank`.
+    pub(super) fn new(publisher: Publisher, first_rank: u32) -> Self {
+        let folds = publisher.shared.options.fold_after.is_some();
+        let queues = if folds { Queues::folded(first_rank) } else { Queues::default() };
         Self {
             publisher,
             runtime: Handle::current(),
-            state: Mutex::default(),
+            state: Mutex::new(State { queues, ..State::default() }),
             stored_events: watch::Sender::new(StoredEvents::default()),
             gone: watch::Sender::new(false),
             work: Notify::new(),
             idle: Notify::new(),
+            gathered: Notify::new(),
         }
     }
 
@@ -126,6 +132,16 @@ impl Link {
         drop(ended);
     }
 
+    /// Waits while output is gathered to be folded. Cancel-safe.
+    async fn gather(&self) {
+        if let Some(after) = self.publisher.shared.options.fold_after {
+            tokio::select! {
+                () = tokio::time::sleep(after) => {}
+                () = self.gathered.notified() => {}
+            }
+        }
+    }
+
     /// How many bytes one message may have, without its headers.
     fn message_bytes(&self) -> usize {
         let shared = &self.publisher.shared;
@@ -157,6 +173,7 @@ async fn lane(link: &Link, key: LaneKey) -> Result<(), Unstored> {
     let make = || Row::of_output(names.output(rank, stream), rank);
     let mut row = Some(link.lock().queues.lend_row(key, make));
     loop {
+        link.gather().await;
         let limit = link.message_bytes();
         let Some(batch) = link.lock().queues.next_batch(key, &mut row, limit) else {
             link.idle.notify_one();

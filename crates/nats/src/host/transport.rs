@@ -31,6 +31,8 @@ pub struct NatsTransport {
     window: usize,
     /// What the message last refused would take.
     wanted_bytes: usize,
+    /// So much makes a message of the broker's.
+    message_bytes: usize,
     stop_others: bool,
     /// Closed with the host's task.
     ended: watch::Receiver<()>,
@@ -38,8 +40,13 @@ pub struct NatsTransport {
 
 impl NatsTransport {
     /// Starts to listen for controls, so that what is sent from now on is heard.
-    pub(crate) async fn start(shared: &Arc<Shared>, host: HostId) -> Result<Self, NatsError> {
-        let link = Arc::new(Link::new(Publisher::new(Arc::clone(shared), host)));
+    pub(crate) async fn start(
+        shared: &Arc<Shared>,
+        host: HostId,
+        first_rank: u32,
+    ) -> Result<Self, NatsError> {
+        let publisher = Publisher::new(Arc::clone(shared), host);
+        let link = Arc::new(Link::new(publisher, first_rank));
         let hearing = Hearing::start(&link).await?;
         let events = Row::of_events(shared.names.host(host));
         let events = Arc::new(tokio::sync::Mutex::new(events));
@@ -56,6 +63,7 @@ impl NatsTransport {
             events,
             window: shared.options.window_bytes,
             wanted_bytes: 0,
+            message_bytes: shared.options.max_message_bytes,
             stop_others: shared.options.stop_others_on_failure,
             ended,
         })
@@ -117,12 +125,17 @@ impl NatsTransport {
         let bytes = window_bytes(&message);
         if !state.queues.has_room(bytes, self.window) {
             self.wanted_bytes = bytes;
+            self.link.gathered.notify_one();
             return Err(Box::new(Refused { message, reason: Reason::Full }));
         }
+        let is_data = matches!(message, Message::Data(_));
         let begin = state.queues.push(stream, message);
+        let is_enough = state.queues.queued_bytes() >= self.message_bytes;
         drop(state);
-        if begin {
-            let key = (stream.rank, stream.stream);
+        if is_enough || !is_data {
+            self.link.gathered.notify_one();
+        }
+        if let Some(key) = begin {
             self.link.runtime.spawn(store_lane(Arc::clone(&self.link), key));
         }
         Ok(())
@@ -171,5 +184,6 @@ impl Drop for NatsTransport {
     fn drop(&mut self) {
         self.link.lock().dropped = true;
         self.link.work.notify_one();
+        self.link.gathered.notify_one();
     }
 }

@@ -46,12 +46,17 @@ impl Drop for FarSide {
     }
 }
 
-fn make(server: &Server, storage: Storage, runtime: &Handle) -> (NatsTransport, FarSide) {
+fn make(
+    server: &Server,
+    (storage, fold_after): (Storage, Option<Duration>),
+    runtime: &Handle,
+) -> (NatsTransport, FarSide) {
     static JOBS: AtomicU32 = AtomicU32::new(0);
     let job = format!("law-{}", JOBS.fetch_add(1, Ordering::Relaxed));
     let mut options = server.options(&job);
     (options.window_bytes, options.inbox_bytes) = (4 << 10, 4 << 10);
     (options.max_message_bytes, options.storage) = (2 << 10, storage);
+    options.fold_after = fold_after;
     let url = options.url.clone();
     runtime.block_on(async {
         let broker = connect(options).await.expect("the server is there");
@@ -68,22 +73,27 @@ fn make(server: &Server, storage: Storage, runtime: &Handle) -> (NatsTransport, 
     })
 }
 
-fn the_laws_hold_with(storage: Storage) {
+fn the_laws_hold_with(storage: Storage, fold_after: Option<Duration>) {
     if !is_there() {
         return;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
     let server = Arc::new(Server::start());
-    laws::transport::all(|| make(&server, storage, runtime.handle()));
+    laws::transport::all(|| make(&server, (storage, fold_after), runtime.handle()));
 }
 
 #[test]
 fn the_laws_hold_with_files() {
-    the_laws_hold_with(Storage::File);
+    the_laws_hold_with(Storage::File, None);
 }
 
 #[test]
 fn the_laws_hold_with_memory() {
-    the_laws_hold_with(Storage::Memory);
+    the_laws_hold_with(Storage::Memory, None);
+}
+
+#[test]
+fn the_laws_hold_where_output_is_folded() {
+    the_laws_hold_with(Storage::Memory, Some(Duration::from_millis(20)));
 }

@@ -12,7 +12,7 @@ use super::{Job, all_end_with, check_lines, check_refused, halves, lines};
 use crate::support::{Place, Running, not_run, report, wait_until};
 
 /// A server of this test alone, with its files in the place.
-struct Broker {
+pub(super) struct Broker {
     port: u16,
     server: Option<Running>,
 }
@@ -32,7 +32,7 @@ impl Broker {
         Some(broker)
     }
 
-    fn up(&mut self, place: &Place) {
+    pub(super) fn up(&mut self, place: &Place) {
         let (port, files) = (self.port.to_string(), place.path("broker"));
         let files = files.to_str().unwrap();
         let words = ["-js", "-sd", files, "-a", "127.0.0.1", "-p", &port];
@@ -40,7 +40,7 @@ impl Broker {
         wait_until("the broker listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         let server = self.server.take().unwrap();
         server.signal(Signal::KILL);
         drop(server);
@@ -48,7 +48,7 @@ impl Broker {
 }
 
 /// A job that meets at a broker; none where there is no broker.
-fn job() -> Option<(Job, Broker)> {
+pub(super) fn job() -> Option<(Job, Broker)> {
     let mut job = Job::new();
     let broker = Broker::start(&job.place)?;
     job.url = format!("nats://127.0.0.1:{}", broker.port);

@@ -1,6 +1,7 @@
 //! Ranks that several processes run, and a driver that is another.
 
 mod broker;
+mod folded;
 mod launchers;
 
 use std::collections::BTreeSet;

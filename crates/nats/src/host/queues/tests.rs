@@ -27,8 +27,8 @@ fn row() -> Option<Row> {
 #[test]
 fn what_waits_is_joined_up_to_the_limit() {
     let mut queues = Queues::default();
-    assert!(queues.push(stdout(0), data(0, &[b'a'; 1000])), "somebody has to begin");
-    assert!(!queues.push(stdout(0), data(1000, &[b'b'; 1000])), "somebody has begun");
+    assert_eq!(queues.push(stdout(0), data(0, &[b'a'; 1000])), Some(KEY), "somebody has to begin");
+    assert_eq!(queues.push(stdout(0), data(1000, &[b'b'; 1000])), None, "somebody has begun");
     queues.push(stdout(0), data(2000, &[b'c'; 1000]));
     let first = queues.next_batch(KEY, &mut row(), 2400).unwrap();
     assert_eq!(messages(&first), [data(0, &[b'a'; 1000]), data(1000, &[b'b'; 1000])]);

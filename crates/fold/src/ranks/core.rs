@@ -214,15 +214,18 @@ impl Core {
         }
     }
 
-    /// Nobody waits for the rank any more.
-    pub(super) fn ended(&mut self, rank: u32, emit: &mut Emit<'_>) {
+    /// Nobody waits for the rank any more. As long as others may still come, nothing counts as said by all.
+    pub(super) fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
+        self.now = now;
         if !self.live.remove(rank) {
             return;
         }
         self.waited_for = self.live.len();
         self.alignment.queue.each_of(rank, |open| open.live -= 1);
-        for at in self.alignment.queue.said_by(self.waited_for) {
-            self.release(at, emit);
+        if self.is_settled() {
+            for at in self.alignment.queue.said_by(self.waited_for) {
+                self.release(at, emit);
+            }
         }
     }
 }

@@ -98,7 +98,7 @@ impl Fold for Ranks {
 
     fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
         self.units.ended(rank, &mut |said| self.core.take(said, now, emit));
-        self.core.ended(rank, emit);
+        self.core.ended(rank, now, emit);
     }
 
     fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {

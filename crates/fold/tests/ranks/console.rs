@@ -35,6 +35,11 @@ impl Console {
         Self { fold, now: 0, shown: Vec::new() }
     }
 
+    /// It is not known which ranks there are.
+    pub(crate) fn of_speakers() -> Self {
+        Self { fold: Ranks::of_speakers(RanksOptions::default()), now: 0, shown: Vec::new() }
+    }
+
     pub(crate) fn say(&mut self, rank: u32, text: &str) {
         self.say_on(stdout(rank), text);
     }

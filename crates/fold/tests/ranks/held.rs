@@ -22,6 +22,24 @@ fn the_default_bounds_have_room_for_64_ranks() {
     assert_eq!(console.finish().len(), entries);
 }
 
+/// Ranks that end as soon as they have said something, one after the other, within a window.
+#[test]
+fn ranks_that_are_not_known_yet_are_waited_for_when_the_known_ones_have_ended() {
+    let mut console = Console::of_speakers();
+    for rank in 0..8 {
+        console.say(rank, "ready");
+        console.say(rank, &format!("loss 0.{rank}"));
+        console.wait(10);
+        console.end(rank);
+    }
+    assert!(console.shown().is_empty(), "others may still say it");
+    console.wait(500);
+    assert_eq!(console.shown(), ["[0-7] ready", "[0-7] loss {0.0..0.7}"]);
+    console.say(8, "ready");
+    console.end(8);
+    assert_eq!(console.finish(), ["[8] ready"]);
+}
+
 /// What is read of a rank at once has thousands of lines, none of which another rank has said yet.
 #[test]
 fn ranks_that_only_copy_files_fold_however_far_apart_they_are() {

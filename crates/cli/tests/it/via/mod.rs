@@ -127,6 +127,18 @@ fn a_driver_that_is_there_first_shows_the_job_as_if_it_were_here() {
 }
 
 #[test]
+fn ranks_that_end_at_once_fold_as_they_do_in_one_process() {
+    let job = Job::new();
+    let driver = job.attach(&["--fold", "ranks", "--fold-window", "20s"]);
+    let wait = "touch half$RANK; while ! [ -e gate ]; do sleep 0.02; done";
+    let tasks = job.tasks(&format!("{wait}; echo ready; echo loss 0.5$RANK"));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    job.open("gate");
+    all_end_with(tasks, 0);
+    assert_eq!(driver.wait().expect(0).out(), "[0-3] ready\n[0-3] loss {0.50..0.53}\n");
+}
+
+#[test]
 fn a_driver_that_comes_last_shows_everything() {
     let job = Job::new();
     let tasks = job.tasks(&halves(2_000));

@@ -12,8 +12,8 @@ use super::{Job, all_end_with, check_lines, check_refused, halves, lines};
 use crate::support::{Place, Running, not_run, report, wait_until};
 
 /// A server of this test alone, with its files in the place.
-struct Broker {
-    port: u16,
+pub(super) struct Broker {
+    pub(super) port: u16,
     server: Option<Running>,
 }
 
@@ -48,7 +48,7 @@ impl Broker {
 }
 
 /// A job that meets at a broker; none where there is no broker.
-fn job() -> Option<(Job, Broker)> {
+pub(super) fn job() -> Option<(Job, Broker)> {
     let mut job = Job::new();
     let broker = Broker::start(&job.place)?;
     job.url = format!("nats://127.0.0.1:{}", broker.port);

@@ -2,6 +2,7 @@
 
 mod broker;
 mod launchers;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -51,7 +51,8 @@
 //! *flush*, *abort*, *drop*, *print*. Host and driver each go through theirs; a stage that is not
 //! done in time is told in the report, and the next one runs.
 //!
-//! Where several processes meet, a [`Url`] says: a Unix socket, or, with the feature `nats`, a broker.
+//! Where several processes meet, a [`Url`] says: a Unix socket, or, with the feature `nats`, a broker. What a
+//! broker has stored of a job is read by `StoredJob`, without taking part in it.
 //!
 //! # Laws
 //!
@@ -96,6 +97,8 @@ pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
 pub use sizes::transport_bytes;
 pub use via::{Claim, DriverEnd, HostEnd, HostWay, Listening, Url, UrlError, ViaError};
+#[cfg(feature = "nats")]
+pub use via::{Reading, StoredInbox, StoredJob};
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use lastline_appender::Fsync;
-use lastline_line::{RankSet, Stream};
+use lastline_line::RankSet;
 
 use crate::filter::FilterOptions;
+use crate::logs::LogsOptions;
 use crate::serve::ServeOptions;
 use crate::units::{duration, size};
 use crate::values::{
     FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync, prefix,
-    procs, stream, total_size, variable,
+    procs, total_size, variable,
 };
 use crate::via::Url;
 use crate::via::args::{AttachOptions, PlaceOptions, StopOptions};
@@ -34,7 +35,7 @@ pub(crate) enum Command {
     Attach(Box<AttachOptions>),
     /// End a running job
     Stop(StopOptions),
-    /// Print a job's files, merged by the time of arrival
+    /// Print a job's files, merged by the time of arrival, or what a broker has of it
     Logs(LogsOptions),
     /// Fold lines that another tool has labelled, as `dshbak -c` does and more
     Fold(FilterOptions),
@@ -270,47 +271,6 @@ pub(crate) struct RunOptions {
     /// The command and its arguments; run directly, not through a shell
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  lastline logs                       the latest job
-  lastline logs --rank 3 --tail 20    the last lines of rank 3
-  lastline logs ./logs --stream stderr --follow")]
-pub(crate) struct LogsOptions {
-    /// The job's id, or a directory [default: the latest job]
-    pub(crate) job: Option<OsString>,
-    /// Where the job meets its driver; on one machine its files are here
-    #[arg(long, value_name = "URL")]
-    pub(crate) via: Option<Url>,
-    /// The ranks to print, as in `0` or `0-3,8`
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) rank: Option<RankSet>,
-    /// The stream to print [default: both]
-    #[arg(long, value_name = "STREAM", value_parser = stream)]
-    pub(crate) stream: Option<Stream>,
-    /// Only the last N lines
-    #[arg(long, value_name = "N")]
-    pub(crate) tail: Option<u64>,
-    /// Go on until the job is over
-    #[arg(long)]
-    pub(crate) follow: bool,
-    /// What becomes of similar lines [default: off]
-    #[arg(long, value_enum, value_name = "MODE")]
-    pub(crate) fold: Option<FoldMode>,
-    /// What stands before each line, as for `run`
-    #[arg(long, value_name = "TEMPLATE", default_value = "auto", value_parser = prefix)]
-    pub(crate) prefix: Prefix,
-    /// How lines are printed
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub(crate) format: Format,
-    /// Whether ranks and stderr are told apart by colours
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub(crate) color: When,
-    /// Show control sequences as `^[[2J` instead of sending them; colours pass
-    #[arg(long)]
-    pub(crate) sanitize: bool,
 }
 
 #[derive(Debug, Args)]

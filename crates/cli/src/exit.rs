@@ -28,7 +28,8 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
 
 /// Whether it is about what was asked for.
 fn is_usage(error: &anyhow::Error) -> bool {
-    let is_place = matches!(error.downcast_ref(), Some(ViaError::Local(_)));
+    let via = error.downcast_ref();
+    let is_place = matches!(via, Some(ViaError::Local(_) | ViaError::NoSuchJob { .. }));
     error.is::<JobDirError>() || is_place || error.is::<PlacementError>()
 }
 

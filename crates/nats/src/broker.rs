@@ -8,14 +8,15 @@ use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 
 use crate::claim::{self, HostClaim};
-use crate::driver::{From, NatsInbox};
+use crate::driver::{From, NatsInbox, Positions, Reading};
 use crate::error::{ClaimError, NatsError};
 use crate::host::NatsTransport;
 use crate::names::Names;
 use crate::options::{NatsOptions, Storage};
 use crate::wire::Wire;
 
-/// Connects to a broker, and makes the job's stream there if it is not there yet.
+/// Connects to a broker, and makes the job's stream there if it is not there yet, unless
+/// [`create_stream`](NatsOptions::create_stream) is false.
 ///
 /// Must be called on a tokio runtime, where the connections stay: one for output and one for all
 /// that must not wait behind it.
@@ -50,6 +51,42 @@ impl Broker {
     /// used.
     pub async fn host(&self, claim: HostClaim) -> Result<NatsTransport, ClaimError> {
         claim::admit(&self.shared, claim).await
+    }
+
+    /// Reads what the job has stored and stores, and takes no part in it: no host and no driver notices.
+    /// The inbox hands on what a driver's does, as far as it is read, and events of hosts from the start.
+    /// It closes at the end of the reading.
+    ///
+    /// # Errors
+    ///
+    /// When the broker cannot be used.
+    pub async fn read(&self, reading: Reading) -> Result<NatsInbox, NatsError> {
+        NatsInbox::read(&self.shared, reading).await
+    }
+
+    /// The place of the last output that is stored of what would be read, wherever that begins and ends:
+    /// for [`Reading::until`]. 0 when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the broker does not say.
+    pub async fn last_stored(&self, reading: &Reading) -> Result<Positions, NatsError> {
+        reading.last_stored(&self.shared).await
+    }
+
+    /// How many ranks the job has, as its first host has said; `None` when none has come yet, or the
+    /// broker does not keep its word any more.
+    ///
+    /// # Errors
+    ///
+    /// When the broker does not say.
+    pub async fn world_size(&self) -> Result<Option<u32>, NatsError> {
+        claim::world_size(&self.shared).await
+    }
+
+    /// Whether the broker says, and says again, that it has no stream of the job.
+    pub async fn is_gone(&self) -> bool {
+        self.shared.is_surely_gone().await
     }
 
     /// Takes part in the job as one of its drivers. Each gets all that the job has stored and stores,
@@ -96,8 +133,12 @@ impl Shared {
         let wire = &self.control;
         match wire.context.get_stream(&name).await {
             Ok(_) => return Ok(()),
-            Err(error) if self.options.create_stream && is_missing(&error.kind()) => {}
+            Err(error) if is_missing(&error.kind()) => {}
             Err(error) => return Err(failed(wire.words_for(&error))),
+        }
+        if !self.options.create_stream {
+            let gone = self.is_surely_gone().await;
+            return if gone { Err(NatsError::NoStream { stream: name }) } else { Ok(()) };
         }
         match wire.context.create_stream(self.stream_config()).await {
             Ok(_) => Ok(()),

@@ -87,6 +87,15 @@ pub(crate) async fn holder(shared: &Shared, rank: u32) -> Result<Option<HostId>,
     Ok(found.and_then(|message| Claim::parse(&message.payload)).and_then(|claim| claim.holder()))
 }
 
+/// How many ranks the job has, as its first host has said.
+pub(crate) async fn world_size(shared: &Shared) -> Result<Option<u32>, NatsError> {
+    let subject = shared.names.world();
+    let found = last_message(shared, &shared.control, &subject).await;
+    let found = found.map_err(|why| NatsError::Request { subject, why })?;
+    let claim = found.and_then(|message| Claim::parse(&message.payload));
+    Ok(claim.map(|claim| claim.world_size))
+}
+
 /// Lets a host in, or says why not, here and to the drivers.
 pub(crate) async fn admit(
     shared: &Arc<Shared>,

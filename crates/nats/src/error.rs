@@ -28,7 +28,13 @@ pub enum NatsError {
         /// Why.
         source: async_nats::ConnectError,
     },
-    /// The job's stream is not there and was not to be made, or could not be.
+    /// The job has no stream there, and none was to be made.
+    #[error("the broker has no stream {stream}")]
+    NoStream {
+        /// Its name.
+        stream: String,
+    },
+    /// The job's stream cannot be used, or could not be made.
     #[error("cannot use the stream {stream} of the broker: {why}")]
     Stream {
         /// Its name.

@@ -4,7 +4,8 @@
 //! [`connect`] gives a [`Broker`], which has one stream for each job. [`Broker::host`] claims ranks and
 //! gives a [`NatsTransport`] that stores what they print; [`Broker::driver`] gives a [`NatsInbox`] that
 //! receives all of it. Hosts and drivers need not be there at the same time, and of each there may
-//! be several: every driver gets everything.
+//! be several: every driver gets everything. [`Broker::read`] is for who takes no part in a job, and wants
+//! what is stored of it, or of some of it ([`Reading`]).
 //!
 //! ```no_run
 //! use lastline_line::{Inbox, Received};
@@ -53,6 +54,10 @@
 //! [`inbox_bytes`](NatsOptions::inbox_bytes) are asked for at a time. [`NatsInbox::position`] tells the
 //! place, from which [`From::After`] goes on in another process.
 //!
+//! **Who only reads** has consumers of its own, too, and has nobody hear of it: what it asks of hosts goes
+//! nowhere. It may want one subject's output alone, of which the broker then sends no other's; it is at the
+//! end when it has passed the last message that was stored there when it asked, or when the job was over.
+//!
 //! **Claims.** A rank belongs to the host whose claim is the last one on the rank's subject. Another one
 //! may have it when that host has left, or answers nobody for
 //! [`claim_patience`](NatsOptions::claim_patience). A host that finds that it was taken over stores
@@ -100,7 +105,7 @@ mod wire;
 
 pub use broker::{Broker, connect};
 pub use claim::HostClaim;
-pub use driver::{From, NatsInbox, Position, Positions};
+pub use driver::{From, NatsInbox, Position, Positions, Reading};
 pub use error::{ClaimError, NatsError};
 pub use host::NatsTransport;
 pub use names::Names;

@@ -4,6 +4,8 @@ mod host;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "nats")]
+mod stored;
+#[cfg(feature = "nats")]
 mod trimmed;
 
 use std::fmt;
@@ -17,6 +19,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use self::host::{Claim, HostEnd, HostWay};
+#[cfg(feature = "nats")]
+pub use self::stored::{Reading, StoredInbox, StoredJob};
 
 /// How much output of one host waits for the driver, in bytes.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -65,6 +69,13 @@ pub enum ViaError {
     #[cfg(feature = "nats")]
     #[error(transparent)]
     Refused(lastline_nats::ClaimError),
+    /// The broker has nothing of a job that was to be read.
+    #[cfg(feature = "nats")]
+    #[error("the broker has no job `{job}`")]
+    NoSuchJob {
+        /// Its id.
+        job: String,
+    },
     /// A broker was asked for.
     #[error("this was built without NATS (the feature `nats`)")]
     WithoutNats,

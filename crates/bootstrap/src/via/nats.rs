@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lastline_line::Resume;
-use lastline_nats::{Auth, ClaimError, HostClaim, NatsOptions, NatsTransport};
+use lastline_nats::{Auth, Broker, ClaimError, HostClaim, NatsError, NatsOptions, NatsTransport};
 
 use super::trimmed::Trimmed;
 use super::{Claim, DriverEnd, ViaError};
@@ -29,6 +29,13 @@ pub(super) async fn driver(
     let inbox = lastline_nats::connect(options).await?.driver(from).await?;
     let inbox = Trimmed::new(inbox, resume);
     Ok(DriverEnd { inbox: Box::new(inbox), listens: None })
+}
+
+/// A job that the broker has; none is made there.
+pub(super) async fn without_making_one(url: &str, job: &str) -> Result<Broker, NatsError> {
+    let mut options = options(url, job);
+    options.create_stream = false;
+    lastline_nats::connect(options).await
 }
 
 /// Takes a host's place in a job of a broker.

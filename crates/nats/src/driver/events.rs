@@ -15,6 +15,7 @@ use super::arrivals::Arrivals;
 use super::attendance::Attendance;
 use super::feed::{Feed, Stored, is_deleted};
 use super::inbox::Asking;
+use super::reading::Reading;
 use crate::broker::Shared;
 use crate::claim::{Claim, Refusal};
 use crate::names::{About, id_at_the_end, parse_id};
@@ -33,11 +34,17 @@ pub(super) struct Events {
     unfinished: HashMap<HostId, BytesMut>,
     /// All that was stored has been seen: ranks that are over may have been started again behind it.
     caught_up: bool,
+    reading: Reading,
     started: Instant,
 }
 
 impl Events {
-    pub(super) fn new(shared: &Arc<Shared>, arrivals: &Arc<Arrivals>, asking: Asking) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        arrivals: &Arc<Arrivals>,
+        asking: Asking,
+        reading: Reading,
+    ) -> Self {
         Self {
             shared: Arc::clone(shared),
             arrivals: Arc::clone(arrivals),
@@ -45,6 +52,7 @@ impl Events {
             attendance: Attendance::default(),
             unfinished: HashMap::new(),
             caught_up: false,
+            reading,
             started: Instant::now(),
         }
     }
@@ -81,8 +89,17 @@ impl Events {
         self.over_behind().is_some_and(|last| output_passed >= last)
     }
 
-    /// The sequence of the output that has to be here for the job to be over; `None` when it is not.
+    /// The sequence of the output that has to be here for all to be over; `None` when it is not.
     fn over_behind(&self) -> Option<u64> {
+        match self.reading.until {
+            Some(until) => Some(until.output),
+            // The job's last output may be of those that are left out.
+            None => self.job_over_behind().filter(|_| !self.reading.is_of_some()),
+        }
+    }
+
+    /// The sequence of the job's last output once it is over.
+    fn job_over_behind(&self) -> Option<u64> {
         self.attendance.over_behind().filter(|_| self.caught_up)
     }
 
@@ -175,8 +192,8 @@ impl Events {
         }
     }
 
-    /// Finds hosts that are silent; and whether the last output has been deleted, so that nobody
-    /// should wait for it.
+    /// Finds hosts that are silent; what the last output is where only some is read; and whether that has
+    /// been deleted, so that nobody should wait for it.
     async fn look(&mut self) {
         let now = self.started.elapsed();
         if !self.shared.control.link.borrow().up {
@@ -188,6 +205,12 @@ impl Events {
             for host in self.attendance.lose_silent(after, now) {
                 self.lose(host, format!("silent for {} s", after.as_secs()));
             }
+        }
+        let reading = self.reading;
+        let asks = reading.is_of_some() && reading.until.is_none();
+        if asks && self.job_over_behind().is_some() {
+            // Nothing more is stored. Where the broker does not say it now, it is asked again.
+            self.reading.until = reading.last_stored(&self.shared).await.ok();
         }
         if let Some(last) = self.over_behind()
             && *self.arrivals.output_passed.borrow() < last

@@ -14,6 +14,7 @@ use super::arrivals::Arrivals;
 use super::events::Events;
 use super::feed::Feed;
 use super::output::Output;
+use super::reading::Reading;
 use crate::broker::Shared;
 use crate::error::NatsError;
 use crate::wire::header;
@@ -47,7 +48,8 @@ pub struct Positions {
 }
 
 /// Receives a job's output and events from the broker; see
-/// [`Broker::driver`](crate::Broker::driver).
+/// [`Broker::driver`](crate::Broker::driver), and [`Broker::read`](crate::Broker::read) for who takes no
+/// part in it.
 ///
 /// It closes when each of the job's ranks was claimed, all their hosts have left or are lost, and
 /// what they stored has been received; or when the job's stream is gone from the broker. A broker
@@ -55,7 +57,7 @@ pub struct Positions {
 ///
 /// Controls reach every host that listens; one that stops the ranks is stored, and reaches a host
 /// that is cut off when it is back. [`Control::Acknowledge`] and [`Control::Dismiss`] go nowhere:
-/// both are between a host and the broker.
+/// both are between a host and the broker. Nothing that the inbox of a [`Reading`] is given goes anywhere.
 #[derive(Debug)]
 pub struct NatsInbox {
     arrivals: Arc<Arrivals>,
@@ -64,29 +66,45 @@ pub struct NatsInbox {
 
 impl NatsInbox {
     pub(crate) async fn start(shared: &Arc<Shared>, from: From) -> Result<Self, NatsError> {
-        let behind = match from {
+        let mut reading = Reading::default();
+        reading.after.output = match from {
             From::Start => 0,
             From::Now => shared.last_sequence().await?,
             From::After(positions) => positions.output,
         };
+        Self::open(shared, reading, Asking::start(shared), from == From::Start).await
+    }
+
+    /// Of somebody who takes no part in the job.
+    pub(crate) async fn read(shared: &Arc<Shared>, reading: Reading) -> Result<Self, NatsError> {
+        Self::open(shared, reading, Asking::nobody(), true).await
+    }
+
+    /// Where `all_is_told` is not so, what each stream has before its first message is declared withheld.
+    async fn open(
+        shared: &Arc<Shared>,
+        reading: Reading,
+        asking: Asking,
+        all_is_told: bool,
+    ) -> Result<Self, NatsError> {
         let (options, names) = (&shared.options, &shared.names);
+        let (subject, behind) = (reading.subject(names), reading.after.output);
         let batch =
             (options.inbox_bytes / options.max_message_bytes.max(1)).clamp(LEAST_BATCH, MOST_BATCH);
         let (data, control) = (&shared.data, &shared.control);
-        let mut output = Feed::new(shared, data, names.all_output(), behind, batch);
+        let mut output = Feed::new(shared, data, subject.clone(), behind, batch);
         let mut events = Feed::new(shared, control, names.all_events(), 0, EVENT_BATCH);
         let failed = |subject: String| |why: String| NatsError::Request { subject, why };
-        output.open().await.map_err(failed(names.all_output()))?;
+        output.open().await.map_err(failed(subject))?;
         events.open().await.map_err(failed(names.all_events()))?;
         let live = control.client.subscribe(names.all_live()).await;
         let live =
             live.map_err(|error| control.words_for(&error)).map_err(failed(names.all_live()))?;
 
         let arrivals = Arc::new(Arrivals::new(options.inbox_bytes, behind));
-        let asking = Asking::start(shared);
-        let hearing = Events::new(shared, &arrivals, asking.clone());
+        let hearing = Events::new(shared, &arrivals, asking.clone(), reading);
         tokio::spawn(hearing.run(events, live));
-        let taking = Output::new(shared, &arrivals, from == From::Start);
+        let taking = Output::new(shared, &arrivals, all_is_told);
         tokio::spawn(taking.run(output));
         Ok(Self { arrivals, asking })
     }
@@ -140,9 +158,9 @@ impl Drop for NatsInbox {
     }
 }
 
-/// Sends controls to hosts, in order and without blocking.
+/// Sends controls to hosts, in order and without blocking; nobody is asked anything where it has no way.
 #[derive(Clone, Debug)]
-pub(super) struct Asking(UnboundedSender<Asked>);
+pub(super) struct Asking(Option<UnboundedSender<Asked>>);
 
 #[derive(Debug)]
 struct Asked {
@@ -156,7 +174,11 @@ impl Asking {
     fn start(shared: &Arc<Shared>) -> Self {
         let (asked_in, asked) = unbounded_channel();
         tokio::spawn(ask(Arc::clone(shared), asked));
-        Self(asked_in)
+        Self(Some(asked_in))
+    }
+
+    fn nobody() -> Self {
+        Self(None)
     }
 
     fn send(&self, control: Control) {
@@ -174,7 +196,8 @@ impl Asking {
     }
 
     fn push(&self, asked: Asked) {
-        if self.0.send(asked).is_err() {
+        let Some(way) = &self.0 else { return };
+        if way.send(asked).is_err() {
             tracing::debug!("the runtime of an inbox is gone: nobody sends its controls");
         }
     }

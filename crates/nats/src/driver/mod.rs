@@ -6,5 +6,7 @@ mod events;
 mod feed;
 mod inbox;
 mod output;
+mod reading;
 
 pub use inbox::{From, NatsInbox, Position, Positions};
+pub use reading::Reading;

@@ -7,6 +7,7 @@ mod job;
 mod jwt;
 mod laws;
 mod proxy;
+mod reading;
 mod security;
 mod server;
 mod spool;

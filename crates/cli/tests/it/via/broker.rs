@@ -13,7 +13,7 @@ use crate::support::{Place, Running, not_run, report, wait_until};
 
 /// A server of this test alone, with its files in the place.
 pub(super) struct Broker {
-    port: u16,
+    pub(super) port: u16,
     server: Option<Running>,
 }
 

@@ -3,6 +3,7 @@
 mod broker;
 mod folded;
 mod launchers;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,0 +1,65 @@
+//! The options of `logs`.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::Args;
+use lastline_line::{RankSet, Stream};
+
+use crate::values::{FoldMode, Format, Prefix, When, prefix, stream};
+use crate::via::Url;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lastline logs                       the latest job
+  lastline logs --rank 3 --tail 20    the last lines of rank 3
+  lastline logs ./logs --stream stderr --follow
+  lastline logs --via nats://broker:4222 --job train --tail 100")]
+pub(crate) struct LogsOptions {
+    /// The job's id, or a directory [default: the latest job]
+    #[arg(value_name = "JOB")]
+    named: Option<OsString>,
+    /// The job's id
+    #[arg(long, value_name = "ID", conflicts_with = "named")]
+    job: Option<OsString>,
+    /// Where the job meets its driver: what a broker has of it is printed, wherever its files are
+    ///
+    /// Nobody who takes part in the job notices. At unix:PATH nothing is kept: the files of this machine are
+    /// printed.
+    #[arg(long, value_name = "URL")]
+    pub(crate) via: Option<Url>,
+    /// The ranks to print, as in `0` or `0-3,8`
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) rank: Option<RankSet>,
+    /// The stream to print [default: both]
+    #[arg(long, value_name = "STREAM", value_parser = stream)]
+    pub(crate) stream: Option<Stream>,
+    /// Only the last N lines
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u64>,
+    /// Go on until the job is over
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// What becomes of similar lines [default: off]
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub(crate) fold: Option<FoldMode>,
+    /// What stands before each line, as for `run`
+    #[arg(long, value_name = "TEMPLATE", default_value = "auto", value_parser = prefix)]
+    pub(crate) prefix: Prefix,
+    /// How lines are printed
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// Whether ranks and stderr are told apart by colours
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: When,
+    /// Show control sequences as `^[[2J` instead of sending them; colours pass
+    #[arg(long)]
+    pub(crate) sanitize: bool,
+}
+
+impl LogsOptions {
+    /// The job that was named, either way.
+    pub(super) fn job(&self) -> Option<&OsStr> {
+        self.named.as_deref().or(self.job.as_deref())
+    }
+}

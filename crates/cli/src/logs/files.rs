@@ -1,0 +1,50 @@
+//! A job's files.
+
+use anyhow::Context as _;
+use lastline_client::{Label, Labels};
+use lastline_jobs::{FoundJob, JobState};
+use lastline_line::StreamId;
+use lastline_watch::{ArchiveInbox, Archives, Wanted};
+
+use super::LogsOptions;
+use crate::{console, exit, jobs};
+
+/// Prints the job's files; the exit code.
+pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
+    let job = jobs::find(options.job())?;
+    if super::has_none_of_them(options, job.info.world_size) {
+        return Ok(exit::USAGE);
+    }
+    let archive = Archives::open(&job).context("cannot read the job's files")?;
+    let labels = Labels::default();
+    set_labels(&job, &labels);
+    let world_size = job.info.world_size;
+    let inbox = ArchiveInbox::new(archive, job, wanted(options))?;
+    let unreadable = inbox.unreadable();
+    console::finish(super::start(options, Some(world_size), labels, inbox)?)?;
+    unreadable.take().map_or(Ok(exit::SUCCESS), |error| Err(error.into()))
+}
+
+fn wanted(options: &LogsOptions) -> Wanted {
+    let (ranks, stream) = (options.rank.clone(), options.stream);
+    let streams = move |id: StreamId| {
+        ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
+            && stream.is_none_or(|stream| id.stream == stream)
+    };
+    let (tail, follow) = (options.tail, options.follow);
+    Wanted { streams: Box::new(streams), tail, follow, ..Wanted::default() }
+}
+
+fn set_labels(job: &FoundJob, labels: &Labels) {
+    for rank in 0..job.info.world_size {
+        let mut label =
+            Label { rank, local_rank: rank, job: job.info.job.clone(), ..Label::default() };
+        if let JobState::Finished(report) = &job.state
+            && let Some(found) = report.ranks.get(rank as usize)
+        {
+            label.host.clone_from(&found.host);
+            label.pid = found.pid.unwrap_or_default();
+        }
+        labels.set(label);
+    }
+}

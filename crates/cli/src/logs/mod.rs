@@ -1,0 +1,65 @@
+//! `lastline logs`: a job's output through the same client that shows a running job.
+
+mod args;
+mod broker;
+mod files;
+
+use anyhow::Context as _;
+use lastline_client::{Client, Labels, Options};
+use lastline_line::{Inbox, RankSet};
+
+pub(crate) use self::args::LogsOptions;
+use crate::console::Look;
+use crate::values::FoldMode;
+use crate::via::Url;
+use crate::{advice, console, folding, notices};
+
+/// As many ranks as a job is taken to have of which that is not known.
+const SEVERAL: u32 = 2;
+
+/// Prints a job's output; the exit code.
+pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
+    match &options.via {
+        Some(Url::Nats(url)) => broker::logs(options, url),
+        // On one machine its files are here.
+        Some(Url::Unix(_)) | None => files::logs(options),
+    }
+}
+
+/// Whether a job of so many ranks has none of those that are to be printed; says so.
+fn has_none_of_them(options: &LogsOptions, world_size: u32) -> bool {
+    let chosen = options.rank.as_ref();
+    let why = chosen.and_then(|ranks| advice::no_such_rank(ranks, world_size));
+    if let Some(why) = &why {
+        notices::say(why);
+    }
+    why.is_some()
+}
+
+/// Prints what an inbox gives of a job of so many ranks.
+fn start(
+    options: &LogsOptions,
+    world_size: Option<u32>,
+    labels: Labels,
+    inbox: impl Inbox + 'static,
+) -> anyhow::Result<Client> {
+    let look = Look {
+        format: options.format,
+        prefix: options.prefix.template(world_size.unwrap_or(SEVERAL)),
+        color: options.color,
+        sanitize: options.sanitize,
+        raw_partials: false,
+        draws: false,
+        names: None,
+        one_output: true,
+    };
+    let printer = console::printer(look, labels);
+    let mode = options.fold.unwrap_or(FoldMode::Off);
+    let fold = match options.rank.clone().or_else(|| world_size.map(RankSet::first)) {
+        Some(ranks) => folding::fold(mode, ranks, None),
+        None => folding::fold_of_speakers(mode, None),
+    };
+    let mut client = Options::default();
+    (client.print_only, client.tell_missing) = (true, true);
+    Client::start(inbox, fold, printer, client).context("cannot start the client")
+}

@@ -12,9 +12,11 @@ use crate::publish::last_message;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reading {
-    /// Output of this rank alone. Default: of all.
+    /// Output that is stored under this rank's name alone: its own, and where its host folds that of all
+    /// of the host's ranks, if it is the first of them. Default: of all.
     pub rank: Option<u32>,
-    /// This stream alone. Default: both.
+    /// What is stored under this stream's name alone, which is the standard output for all of a host that
+    /// folds. Default: both.
     pub stream: Option<Stream>,
     /// What is stored behind this place. Default: all.
     pub after: Positions,

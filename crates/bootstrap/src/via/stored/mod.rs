@@ -70,14 +70,15 @@ impl StoredJob {
     ///
     /// When the broker cannot be used.
     pub async fn read(&self, reading: Reading) -> Result<StoredInbox, ViaError> {
-        let mut asked = narrowed(&reading);
+        // All of it: the output of a host that folds stands under the name of its first rank.
+        let mut asked = lastline_nats::Reading::default();
         let stored = self.broker.last_stored(&asked).await?;
         let told = match reading.tail {
-            None => Told::from_the_start(reading.ranks),
+            None => Told::from_the_start(reading.ranks).of(reading.stream),
             Some(lines) => {
-                let tail = self.find_tail(asked, stored, lines, reading.ranks.as_ref()).await?;
+                let tail = self.find_tail(asked, stored, lines, &reading).await?;
                 asked.after = tail.after;
-                Told::from_places(reading.ranks, tail.places)
+                Told::from_places(reading.ranks, tail.places).of(reading.stream)
             }
         };
         asked.until = (!reading.follow).then_some(stored);
@@ -95,13 +96,13 @@ impl StoredJob {
         mut asked: lastline_nats::Reading,
         stored: Positions,
         lines: u64,
-        ranks: Option<&RankSet>,
+        reading: &Reading,
     ) -> Result<Tail, NatsError> {
         asked.until = Some(stored);
         let mut look = FIRST_LOOK;
         loop {
             asked.after.output = stored.output.saturating_sub(look);
-            let tail = self.tail_of(asked, stored, lines, ranks).await?;
+            let tail = self.tail_of(asked, stored, lines, reading).await?;
             if tail.is_whole || asked.after.output == 0 {
                 return Ok(tail);
             }
@@ -114,11 +115,12 @@ impl StoredJob {
         asked: lastline_nats::Reading,
         stored: Positions,
         lines: u64,
-        ranks: Option<&RankSet>,
+        reading: &Reading,
     ) -> Result<Tail, NatsError> {
         let mut inbox = self.broker.read(asked).await?;
         let (position, mut window) = (inbox.position(), Window::new(lines));
-        let mut told = Told::from_places(ranks.cloned(), BTreeMap::new());
+        let told = Told::from_places(reading.ranks.clone(), BTreeMap::new());
+        let mut told = told.of(reading.stream);
         while let Some(message) = inbox.recv().await {
             told.take(message);
             while let Some(message) = told.next() {
@@ -129,18 +131,6 @@ impl StoredJob {
         }
         Ok(window.tail(stored))
     }
-}
-
-/// What is asked of the broker: as little as names can say of what is wanted.
-fn narrowed(reading: &Reading) -> lastline_nats::Reading {
-    let mut asked = lastline_nats::Reading::default();
-    asked.stream = reading.stream;
-    let mut ranks = reading.ranks.iter().flat_map(RankSet::iter);
-    asked.rank = match (ranks.next(), ranks.next()) {
-        (Some(only), None) => Some(only),
-        _ => None,
-    };
-    asked
 }
 
 /// What is read of a job; see [`StoredJob::read`]. It closes when all that was stored has been given out, or

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use lastline_line::{Cause, Gaps, Message, Offset, RankSet, Span, StreamId};
+use lastline_line::{Cause, Gaps, Message, Offset, RankSet, Span, Stream, StreamId};
 
 const NOT_THERE: &str = "the broker does not have it";
 const NOT_STREAMED: &str = "its host was told not to send it";
 
-/// Hands on messages of the ranks that are wanted, and before them what is missing.
+/// Hands on messages of the ranks and the stream that are wanted, and before them what is missing.
 #[derive(Debug)]
 pub(super) struct Told {
     ranks: Option<RankSet>,
+    only: Option<Stream>,
     /// A stream that is not known begins where it begins; otherwise at its first byte.
     begins_anywhere: bool,
     /// Up to where each stream was given out, or told to be missing.
@@ -33,6 +34,7 @@ impl Told {
     pub(super) fn from_places(ranks: Option<RankSet>, places: BTreeMap<StreamId, Offset>) -> Self {
         Self {
             ranks,
+            only: None,
             begins_anywhere: true,
             given: places.into_iter().collect(),
             missing: BTreeMap::new(),
@@ -41,9 +43,17 @@ impl Told {
         }
     }
 
+    /// Nothing of the other stream.
+    pub(super) fn of(mut self, only: Option<Stream>) -> Self {
+        self.only = only;
+        self
+    }
+
     pub(super) fn take(&mut self, message: Message) {
-        let wanted =
-            |id: &StreamId| self.ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank));
+        let wanted = |id: &StreamId| {
+            self.only.is_none_or(|only| only == id.stream)
+                && self.ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
+        };
         let Some(stream) = message.stream().filter(wanted) else {
             return;
         };

@@ -73,6 +73,12 @@ fn what_is_folded_takes_less_of_a_broker_and_arrives_whole() {
     let written: usize = wanted.iter().map(|line| line.len() - "[0] ".len() + 1).sum();
     let stored = size(&job.place.path("broker"));
     assert!(stored < written as u64 / 3, "{stored} bytes are stored of {written}");
+    let words = ["logs", "--via", &job.url, "--job", "j", "--rank", "6", "--stream", "stdout"];
+    let of_one = job.place.lastline(&words).expect(0).out();
+    let of_one: BTreeSet<String> = of_one.lines().map(str::to_owned).collect();
+    let wanted: BTreeSet<String> =
+        wanted.into_iter().filter(|line| line.starts_with("[6] ")).collect();
+    assert!(of_one == wanted, "{} lines", of_one.len());
     report(&job.dir());
 }
 

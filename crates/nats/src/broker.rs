@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
+use tokio::time::Instant;
 
 use crate::claim::{self, HostClaim};
 use crate::driver::{From, NatsInbox, Positions, Reading};
@@ -127,7 +128,24 @@ enum Presence {
 }
 
 impl Shared {
+    /// A broker that does not answer is asked again, as long as one that is not there would be.
     async fn open_stream(&self) -> Result<(), NatsError> {
+        let deadline = Instant::now() + self.options.connect_timeout;
+        loop {
+            let asked = Instant::now();
+            match self.try_to_open_stream().await {
+                Err(error)
+                    if asked.elapsed() >= self.options.answer_timeout
+                        && Instant::now() < deadline =>
+                {
+                    tracing::debug!(%error, "the broker does not answer yet");
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn try_to_open_stream(&self) -> Result<(), NatsError> {
         let name = self.names.stream();
         let failed = |why: String| NatsError::Stream { stream: name.clone(), why };
         let wire = &self.control;

@@ -10,4 +10,5 @@ mod proxy;
 mod reading;
 mod security;
 mod server;
+mod silent;
 mod spool;

@@ -62,7 +62,8 @@ def start(binary, place, ranks, command, fold, *options):
     env = dict(os.environ, XDG_STATE_HOME=str(place / "state"), XDG_RUNTIME_DIR=str(place))
     argv = [binary, "run", "--job", "b", "-n", str(ranks), "--fold", fold, "--quiet"]
     argv += ["--log-dir", str(place / "logs"), *options, "--", *command]
-    job = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    nothing = subprocess.DEVNULL
+    job = subprocess.Popen(argv, env=env, stdin=nothing, stdout=nothing, stderr=nothing)
     path = place / "lastline" / "b.sock"
     wait_for(path.exists)
     return job, path

@@ -37,9 +37,8 @@ pub(crate) struct PlaceOptions {
     pub(crate) master_addr: Option<String>,
     /// Fold here before sending: what these ranks say alike is sent once
     ///
-    /// The driver gets every line, so that what it shows is the same; what it costs to bring them there
-    /// grows with the number of different statements and not with that of ranks. At a broker lines are gathered for 100 ms;
-    /// barriers are not delayed by that. Files are not touched.
+    /// The driver gets every line, so that what it shows is the same, in fewer messages. At a broker lines are
+    /// gathered for 100 ms; barriers are not delayed by that. Files are not touched.
     #[arg(long, env = "LASTLINE_RUN_PRE_FOLD", value_parser = flag(), requires = "via")]
     pub(crate) pre_fold: bool,
 }

@@ -10,10 +10,10 @@ use crate::typed::Typed;
 
 const SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 
-/// A job of so many ranks, each of which says what it is told, until nothing more is.
-fn job(place: &Place, ranks: &str, script: &str) -> (Running, std::process::ChildStdin) {
-    let args = ["run", "--job", "j", "-n", ranks, "--stdin", "all", "--on-failure", "continue"];
-    let mut command = place.command(&[&args[..], &["--", "sh", "-c", script]].concat());
+/// A job that is given a stdin.
+fn job(place: &Place, options: &[&str], script: &str) -> (Running, std::process::ChildStdin) {
+    let args = ["run", "--job", "j", "--stdin", "all", "--on-failure", "continue"];
+    let mut command = place.command(&[&args[..], options, &["--", "sh", "-c", script]].concat());
     command.stdin(std::process::Stdio::piped());
     let mut run = Running::start(command);
     let stdin = run.stdin();
@@ -69,7 +69,9 @@ impl View {
 #[test]
 fn a_job_is_followed_to_its_first_failure_and_its_end() {
     let place = Place::new();
-    let (run, mut stdin) = job(&place, "4", ECHO);
+    // Ranks may be far apart on a machine that has much to do.
+    let options = ["-n", "4", "--fold", "ranks", "--fold-window", "20s"];
+    let (run, mut stdin) = job(&place, &options, ECHO);
     tell(&mut stdin, "ready\n");
     run.line();
     let mut view = View::open(&place, SIZE, &["top", "j"]);
@@ -156,7 +158,7 @@ fn a_thousand_ranks_a_flood_hostile_bytes_and_a_storm_of_sizes() {
     let script = "printf '\\033[2J\\033]0;title\\007\\233hostile\\n'; i=0
         while [ $RANK -lt 8 ] && [ $i -lt 20000 ]; do i=$((i + 1)); echo \"line $i\"; done
         read -r line";
-    let (run, stdin) = job(&place, "1000", script);
+    let (run, stdin) = job(&place, &["-n", "1000"], script);
     run.line();
     let mut view = View::open(&place, SIZE, &["top", "j"]);
     view.wait_for("1000 run");

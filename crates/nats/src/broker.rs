@@ -65,14 +65,13 @@ impl Broker {
         NatsInbox::read(&self.shared, reading).await
     }
 
-    /// The place of the last output that is stored of what would be read, wherever that begins and ends:
-    /// for [`Reading::until`]. 0 when there is none.
+    /// The place of the last output that is stored, for [`Reading::until`]; 0 when there is none.
     ///
     /// # Errors
     ///
     /// When the broker does not say.
-    pub async fn last_stored(&self, reading: &Reading) -> Result<Positions, NatsError> {
-        reading.last_stored(&self.shared).await
+    pub async fn last_stored(&self) -> Result<Positions, NatsError> {
+        Positions::last_stored(&self.shared).await
     }
 
     /// How many ranks the job has, as its first host has said; `None` when none has come yet, or the

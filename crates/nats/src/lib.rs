@@ -5,7 +5,7 @@
 //! gives a [`NatsTransport`] that stores what they print; [`Broker::driver`] gives a [`NatsInbox`] that
 //! receives all of it. Hosts and drivers need not be there at the same time, and of each there may
 //! be several: every driver gets everything. [`Broker::read`] is for who takes no part in a job, and wants
-//! what is stored of it, or of some of it ([`Reading`]).
+//! what is stored of it ([`Reading`]).
 //!
 //! ```no_run
 //! use lastline_line::{Inbox, Received};

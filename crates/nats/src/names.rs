@@ -70,14 +70,6 @@ impl Names {
         self.subject("log.>")
     }
 
-    /// Output of one rank or of all, of one stream or of both.
-    pub(crate) fn output_of(&self, rank: Option<u32>, stream: Option<Stream>) -> String {
-        let any = || String::from("*");
-        let rank = rank.map_or_else(any, |rank| rank.to_string());
-        let stream = stream.map_or_else(any, |stream| stream.to_string());
-        self.subject(&format!("log.{rank}.{stream}"))
-    }
-
     pub(crate) fn all_events(&self) -> String {
         self.subject("ctl.>")
     }
@@ -187,9 +179,6 @@ mod tests {
         let names = Names::new("a.b").unwrap();
         assert_eq!(names.stream(), "LASTLINE_a_2Eb");
         assert_eq!(names.output(3, Stream::Stderr), "lastline.a_2Eb.log.3.stderr");
-        assert_eq!(names.output_of(Some(3), Some(Stream::Stderr)), names.output(3, Stream::Stderr));
-        assert_eq!(names.output_of(Some(3), None), "lastline.a_2Eb.log.3.*");
-        assert_eq!(names.output_of(None, Some(Stream::Stdout)), "lastline.a_2Eb.log.*.stdout");
         assert_eq!(names.about(&names.host(HostId(0xabc))), Some(About::Host(HostId(0xabc))));
         assert_eq!(names.about(&names.claim(17)), Some(About::Claim(17)));
         assert_eq!(names.about(&names.world()), Some(About::World));

@@ -93,14 +93,8 @@ impl Events {
     fn over_behind(&self) -> Option<u64> {
         match self.reading.until {
             Some(until) => Some(until.output),
-            // The job's last output may be of those that are left out.
-            None => self.job_over_behind().filter(|_| !self.reading.is_of_some()),
+            None => self.attendance.over_behind().filter(|_| self.caught_up),
         }
-    }
-
-    /// The sequence of the job's last output once it is over.
-    fn job_over_behind(&self) -> Option<u64> {
-        self.attendance.over_behind().filter(|_| self.caught_up)
     }
 
     fn take(&mut self, stored: &Stored) {
@@ -192,8 +186,8 @@ impl Events {
         }
     }
 
-    /// Finds hosts that are silent; what the last output is where only some is read; and whether that has
-    /// been deleted, so that nobody should wait for it.
+    /// Finds hosts that are silent, and whether the last output has been deleted, so that nobody should
+    /// wait for it.
     async fn look(&mut self) {
         let now = self.started.elapsed();
         if !self.shared.control.link.borrow().up {
@@ -205,12 +199,6 @@ impl Events {
             for host in self.attendance.lose_silent(after, now) {
                 self.lose(host, format!("silent for {} s", after.as_secs()));
             }
-        }
-        let reading = self.reading;
-        let asks = reading.is_of_some() && reading.until.is_none();
-        if asks && self.job_over_behind().is_some() {
-            // Nothing more is stored. Where the broker does not say it now, it is asked again.
-            self.reading.until = reading.last_stored(&self.shared).await.ok();
         }
         if let Some(last) = self.over_behind()
             && *self.arrivals.output_passed.borrow() < last

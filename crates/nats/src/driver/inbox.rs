@@ -88,7 +88,7 @@ impl NatsInbox {
         all_is_told: bool,
     ) -> Result<Self, NatsError> {
         let (options, names) = (&shared.options, &shared.names);
-        let (subject, behind) = (reading.subject(names), reading.after.output);
+        let (subject, behind) = (names.all_output(), reading.after.output);
         let batch =
             (options.inbox_bytes / options.max_message_bytes.max(1)).clamp(LEAST_BATCH, MOST_BATCH);
         let (data, control) = (&shared.data, &shared.control);

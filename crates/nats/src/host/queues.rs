@@ -127,7 +127,8 @@ impl Queues {
             (lane.busy, lane.row) = (false, row.take());
             return None;
         }
-        let mut batch = Building { folds: self.folded.is_some(), ..Building::default() };
+        let folds = self.folded.is_some();
+        let mut batch = Building::default();
         while let Some((message, events_before)) = lane.waiting.pop_front() {
             if let Some((first, rest)) = split(&message, limit) {
                 lane.waiting.push_front((rest, events_before));
@@ -141,7 +142,7 @@ impl Queues {
                 lane.waiting.push_front((message, events_before));
                 break;
             }
-            batch.add(&message, events_before);
+            batch.add(message, events_before, folds);
         }
         Some(batch.done())
     }
@@ -189,9 +190,10 @@ impl Queues {
 #[derive(Default)]
 struct Building {
     payload: BytesMut,
-    /// What is in the payload is to be folded.
-    folds: bool,
-    messages: Vec<Message>,
+    /// What is to be folded, and becomes the payload when all of it is there.
+    unfolded: Vec<Message>,
+    /// What all of it takes as frames, at most.
+    bytes: usize,
     window_bytes: usize,
     events_before: u64,
     settled: Vec<(StreamId, Offset)>,
@@ -199,30 +201,30 @@ struct Building {
 
 impl Building {
     fn has_room(&self, message: &Message, limit: usize) -> bool {
-        self.payload.is_empty() || self.payload.len() + message_bytes(message) <= limit
+        self.bytes == 0 || self.bytes + message_bytes(message) <= limit
     }
 
-    fn add(&mut self, message: &Message, events_before: u64) {
-        self.payload.reserve(message_bytes(message));
-        encode_message(message, &mut self.payload);
-        if self.folds {
-            self.messages.push(message.clone());
-        }
-        self.window_bytes += window_bytes(message);
+    fn add(&mut self, message: Message, events_before: u64, folds: bool) {
+        self.window_bytes += window_bytes(&message);
         self.events_before = events_before;
-        if let (Some(stream), Some(end)) = (message.stream(), end_of(message)) {
+        if let (Some(stream), Some(end)) = (message.stream(), end_of(&message)) {
             match self.settled.last_mut() {
                 Some((last, through)) if *last == stream => *through = end.max(*through),
                 _ => self.settled.push((stream, end)),
             }
         }
+        if folds {
+            self.bytes += message_bytes(&message);
+            self.unfolded.push(message);
+        } else {
+            self.payload.reserve(message_bytes(&message));
+            encode_message(&message, &mut self.payload);
+            self.bytes = self.payload.len();
+        }
     }
 
     fn done(mut self) -> Batch {
-        if self.folds {
-            self.payload.clear();
-            encode_output(&self.messages, &mut self.payload);
-        }
+        encode_output(&self.unfolded, &mut self.payload);
         Batch {
             payload: self.payload.freeze(),
             window_bytes: self.window_bytes,

@@ -70,9 +70,8 @@ impl StoredJob {
     ///
     /// When the broker cannot be used.
     pub async fn read(&self, reading: Reading) -> Result<StoredInbox, ViaError> {
-        // All of it: the output of a host that folds stands under the name of its first rank.
         let mut asked = lastline_nats::Reading::default();
-        let stored = self.broker.last_stored(&asked).await?;
+        let stored = self.broker.last_stored().await?;
         let told = match reading.tail {
             None => Told::from_the_start(reading.ranks).of(reading.stream),
             Some(lines) => {

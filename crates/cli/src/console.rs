@@ -6,6 +6,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
+use clap::Args;
 use lastline_client::{
     Area, Client, Inherited, JoinError, JsonPrinter, Labels, Printer, Template, TerminalPrinter,
     TextOptions, TextPrinter,
@@ -14,7 +15,10 @@ use lastline_client::{
 use lastline_line::RankNames;
 
 use crate::notices::{self, Lines};
-use crate::values::{Format, When};
+use crate::values::{Format, Prefix, When, prefix};
+
+/// As many ranks as a job is taken to have of which that is not known.
+const SEVERAL: u32 = 2;
 
 /// Whether to colour: as told, otherwise on a terminal unless `NO_COLOR` is set, or wherever
 /// `CLICOLOR_FORCE` is.
@@ -42,6 +46,39 @@ pub(crate) struct Look {
     pub(crate) draws: bool,
     /// What ranks are called, where that is not their number.
     pub(crate) names: Option<Arc<dyn RankNames>>,
+}
+
+/// What lines look like of a job that was started elsewhere.
+#[derive(Debug, Args)]
+pub(crate) struct LookOptions {
+    /// What stands before each line, as for `run`
+    #[arg(long, value_name = "TEMPLATE", default_value = "auto", value_parser = prefix)]
+    prefix: Prefix,
+    /// How lines are printed
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+    /// Whether ranks and stderr are told apart by colours
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    color: When,
+    /// Show control sequences of the ranks as `^[[2J` instead of sending them; colours pass
+    #[arg(long)]
+    sanitize: bool,
+}
+
+impl LookOptions {
+    /// As they say, for a job of so many ranks.
+    pub(crate) fn look(&self, ranks: Option<u32>) -> Look {
+        Look {
+            format: self.format,
+            prefix: self.prefix.template(ranks.unwrap_or(SEVERAL)),
+            color: self.color,
+            sanitize: self.sanitize,
+            one_output: false,
+            raw_partials: false,
+            draws: false,
+            names: None,
+        }
+    }
 }
 
 /// A printer on this process's own outputs.

@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use clap::Args;
 use lastline_line::{RankSet, Stream};
 
-use crate::values::{FoldMode, Format, Prefix, When, prefix, stream};
+use crate::console::LookOptions;
+use crate::values::{FoldMode, stream};
 use crate::via::Url;
 
 #[derive(Debug, Args)]
@@ -43,18 +44,8 @@ pub(crate) struct LogsOptions {
     /// What becomes of similar lines [default: off]
     #[arg(long, value_enum, value_name = "MODE")]
     pub(crate) fold: Option<FoldMode>,
-    /// What stands before each line, as for `run`
-    #[arg(long, value_name = "TEMPLATE", default_value = "auto", value_parser = prefix)]
-    pub(crate) prefix: Prefix,
-    /// How lines are printed
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub(crate) format: Format,
-    /// Whether ranks and stderr are told apart by colours
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub(crate) color: When,
-    /// Show control sequences as `^[[2J` instead of sending them; colours pass
-    #[arg(long)]
-    pub(crate) sanitize: bool,
+    #[command(flatten)]
+    pub(crate) look: LookOptions,
 }
 
 impl LogsOptions {

@@ -14,9 +14,6 @@ use crate::values::FoldMode;
 use crate::via::Url;
 use crate::{advice, console, folding, notices};
 
-/// As many ranks as a job is taken to have of which that is not known.
-const SEVERAL: u32 = 2;
-
 /// Prints a job's output; the exit code.
 pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     match &options.via {
@@ -43,16 +40,7 @@ fn start(
     labels: Labels,
     inbox: impl Inbox + 'static,
 ) -> anyhow::Result<Client> {
-    let look = Look {
-        format: options.format,
-        prefix: options.prefix.template(world_size.unwrap_or(SEVERAL)),
-        color: options.color,
-        sanitize: options.sanitize,
-        raw_partials: false,
-        draws: false,
-        names: None,
-        one_output: true,
-    };
+    let look = Look { one_output: true, ..options.look.look(world_size) };
     let printer = console::printer(look, labels);
     let mode = options.fold.unwrap_or(FoldMode::Off);
     let fold = match options.rank.clone().or_else(|| world_size.map(RankSet::first)) {

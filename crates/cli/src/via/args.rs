@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 use lastline_line::RankSet;
 
 use super::Url;
+use crate::console::LookOptions;
 use crate::units::duration;
-use crate::values::{FoldMode, Format, OnFailure, Prefix, When, flag, prefix};
+use crate::values::{FoldMode, OnFailure, flag};
 
 /// The place of a process among those that start the ranks of one job.
 #[derive(Debug, Args)]
@@ -82,21 +83,11 @@ pub(crate) struct AttachOptions {
     /// How long lines are held to be folded [default: 500ms for ranks, 3s for similar]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) fold_window: Option<Duration>,
-    /// What stands before each line, as for `run`
-    #[arg(long, value_name = "TEMPLATE", default_value = "auto", value_parser = prefix)]
-    pub(crate) prefix: Prefix,
+    #[command(flatten)]
+    pub(crate) look: LookOptions,
     /// The ranks whose lines are printed, as in `0` or `0-3,8`
     #[arg(long, value_name = "SPEC")]
     pub(crate) show: Option<RankSet>,
-    /// How lines are printed
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
-    pub(crate) format: Format,
-    /// Whether ranks and stderr are told apart by colours
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    pub(crate) color: When,
-    /// Show control sequences of the ranks as `^[[2J` instead of sending them; colours pass
-    #[arg(long)]
-    pub(crate) sanitize: bool,
     /// What happens to the others when a rank fails
     #[arg(long, value_enum, default_value_t, value_name = "ACTION")]
     pub(crate) on_failure: OnFailure,

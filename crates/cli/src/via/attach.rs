@@ -20,9 +20,6 @@ use crate::summary::Above;
 use crate::values::{FoldMode, OnFailure};
 use crate::{console, exit, folding, notices, runtime, summary};
 
-/// Several ranks are taken to share the console.
-const SEVERAL: u32 = 2;
-
 /// Shows the job to its end; its exit code.
 pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<u8> {
     check_job_id(&options.job)?;
@@ -101,16 +98,7 @@ fn resume(from: From, seen: Option<&Path>) -> anyhow::Result<Resume> {
 
 fn console(options: &AttachOptions, places: Option<Places>, dir: Option<&Path>) -> Console {
     let labels = Labels::default();
-    let look = Look {
-        format: options.format,
-        prefix: options.prefix.template(SEVERAL),
-        color: options.color,
-        sanitize: options.sanitize,
-        raw_partials: false,
-        draws: true,
-        names: None,
-        one_output: false,
-    };
+    let look = Look { draws: true, ..options.look.look(None) };
     let printer = Noted::new(console::printer(look, labels.clone()), places);
     let place = dir.map_or_else(
         || String::from("--fold off shows every line"),

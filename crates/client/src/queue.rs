@@ -1,12 +1,18 @@
 //! Queues of subscribers, each bounded in bytes. What finds no room is counted, stream by stream.
+//!
+//! All that is offered is counted once, for all queues: what a queue left out is the difference
+//! between now and when it became full. So those that are full cost next to nothing, however many.
 
-use std::collections::{BTreeMap, VecDeque};
+mod totals;
+
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use lastline_line::StreamId;
 
+use self::totals::Totals;
 use crate::subscribe::SubscribeOptions;
 
 /// What an item costs beside its text, in bytes.
@@ -30,8 +36,10 @@ pub(crate) trait Offered<T> {
     fn text_bytes(&mut self) -> Option<usize>;
     /// The next item, and how large it is without what every item takes.
     fn take(&mut self) -> (T, usize);
-    /// What is left, stream by stream, and how many items that is.
-    fn rest(&mut self, add: &mut dyn FnMut(Amount)) -> u64;
+    /// What was taken since [`begin`](Self::begin), stream by stream, and how many items that is.
+    fn taken(&self, add: &mut dyn FnMut(Amount)) -> u64;
+    /// The same of all of it.
+    fn all(&self, add: &mut dyn FnMut(Amount)) -> u64;
 }
 
 /// An item that can say what was left out.
@@ -45,12 +53,11 @@ struct Waiting<T> {
     items: VecDeque<(T, usize, u64)>,
     bytes: usize,
     limit: usize,
-    /// How many items found no room since the last item.
-    items_left_out: u64,
     /// How many of those that found no room were told of.
     told_left_out: u64,
-    /// What found no room since the last item; it goes before the next one.
-    left_out: BTreeMap<StreamId, Amount>,
+    /// Where the last item stands among all that was offered, when others behind it found no room. It
+    /// takes more when half of what waits has been given, so that it gives runs and not every hundredth.
+    full_since: Option<Totals>,
     waker: Option<Waker>,
     /// Nothing more comes.
     ended: bool,
@@ -60,52 +67,57 @@ struct Waiting<T> {
 
 /// A subscriber's queue.
 #[derive(Debug)]
-pub(crate) struct Queue<T>(Mutex<Waiting<T>>);
+pub(crate) struct Queue<T> {
+    waiting: Mutex<Waiting<T>>,
+    /// All that was offered; locked before what waits.
+    offered: Arc<Mutex<Totals>>,
+}
 
 impl<T: Item> Queue<T> {
-    fn new(limit: usize, ended: bool) -> Self {
-        Self(Mutex::new(Waiting {
+    fn new(limit: usize, ended: bool, offered: &Arc<Mutex<Totals>>) -> Self {
+        let waiting = Waiting {
             items: VecDeque::new(),
             bytes: 0,
             limit,
-            items_left_out: 0,
             told_left_out: 0,
-            left_out: BTreeMap::new(),
+            full_since: None,
             waker: None,
             ended,
             dropped: false,
-        }))
+        };
+        Self { waiting: Mutex::new(waiting), offered: Arc::clone(offered) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 
-    /// Queues what `offered` has, as far as there is room, and counts the rest. False when nobody
-    /// asks any more.
-    pub(crate) fn offer(&self, offered: &mut impl Offered<T>) -> bool {
+    /// Queues what `offered` has behind all that was offered `before`, as far as there is room. False
+    /// when nobody asks any more.
+    fn offer(&self, offered: &mut impl Offered<T>, before: &Totals) -> bool {
         let mut waiting = self.lock();
         if waiting.dropped {
             return false;
         }
+        if waiting.full_since.is_some() && waiting.bytes > waiting.limit / 2 {
+            return true;
+        }
+        waiting.say_left_out(before);
         offered.begin();
         while let Some(least) = offered.text_bytes() {
             let has_room = waiting.bytes + least + ITEM_BYTES <= waiting.limit;
-            if !has_room && !waiting.items.is_empty() {
+            if !has_room && waiting.bytes > 0 {
+                let mut since = before.clone();
+                let items = offered.taken(&mut |amount| since.add(amount));
+                since.items += items;
+                waiting.full_since = Some(since);
                 break;
             }
             let (item, text_bytes) = offered.take();
             let cost = text_bytes + ITEM_BYTES;
-            waiting.say_left_out();
             waiting.items.push_back((item, cost, 0));
             waiting.bytes += cost;
         }
-        waiting.items_left_out += offered.rest(&mut |Amount { stream, bytes, lines }| {
-            let sum = waiting.left_out.entry(stream);
-            let sum = sum.or_insert(Amount { stream, bytes: 0, lines: 0 });
-            sum.bytes += bytes;
-            sum.lines += lines;
-        });
         let waker = waiting.waker.take();
         drop(waiting);
         if let Some(waker) = waker {
@@ -126,8 +138,11 @@ impl<T: Item> Queue<T> {
 
     pub(crate) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<T>> {
         let mut waiting = self.lock();
-        if waiting.items.is_empty() {
-            waiting.say_left_out();
+        if waiting.items.is_empty() && waiting.full_since.is_some() {
+            drop(waiting);
+            let offered = lock(&self.offered);
+            waiting = self.lock();
+            waiting.say_left_out(&offered);
         }
         if let Some((item, cost, left_out)) = waiting.items.pop_front() {
             waiting.bytes -= cost;
@@ -149,20 +164,24 @@ impl<T: Item> Queue<T> {
         let mut waiting = self.lock();
         waiting.dropped = true;
         waiting.items.clear();
-        waiting.left_out.clear();
+        waiting.full_since = None;
     }
 }
 
 impl<T: Item> Waiting<T> {
-    fn say_left_out(&mut self) {
-        let left_out = std::mem::take(&mut self.left_out);
-        self.items.extend(left_out.into_values().map(|amount| (T::left_out(amount), 0, 0)));
+    /// Says what of all that was offered was left out, behind what waits.
+    fn say_left_out(&mut self, offered: &Totals) {
+        let Some(since) = self.full_since.take() else { return };
+        self.items.extend(offered.since(&since).map(|amount| (T::left_out(amount), 0, 0)));
         // The last of them tells of all.
-        let items = std::mem::take(&mut self.items_left_out);
         if let Some(last) = self.items.back_mut() {
-            last.2 += items;
+            last.2 += offered.items - since.items;
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The queues of all subscribers of one kind.
@@ -170,20 +189,22 @@ impl<T: Item> Waiting<T> {
 pub(crate) struct Queues<T> {
     /// Somebody has subscribed. What the client looks at when nobody has.
     any: AtomicBool,
+    /// All that was offered since somebody subscribed.
+    offered: Arc<Mutex<Totals>>,
     queues: Mutex<(Vec<Arc<Queue<T>>>, bool)>,
 }
 
 impl<T> Default for Queues<T> {
     fn default() -> Self {
-        Self { any: AtomicBool::new(false), queues: Mutex::default() }
+        Self { any: AtomicBool::new(false), offered: Arc::default(), queues: Mutex::default() }
     }
 }
 
 impl<T: Item> Queues<T> {
     pub(crate) fn add(&self, options: &SubscribeOptions) -> Arc<Queue<T>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = lock(&self.queues);
         let (all, ended) = &mut *queues;
-        let queue = Arc::new(Queue::new(options.bytes, *ended));
+        let queue = Arc::new(Queue::new(options.bytes, *ended, &self.offered));
         if !*ended {
             all.push(Arc::clone(&queue));
             self.any.store(true, Ordering::Relaxed);
@@ -197,13 +218,16 @@ impl<T: Item> Queues<T> {
 
     /// Offers items to each subscriber, and forgets those that are gone.
     pub(crate) fn offer(&self, offered: &mut impl Offered<T>) {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        queues.0.retain(|queue| queue.offer(offered));
+        let mut queues = lock(&self.queues);
+        let mut totals = lock(&self.offered);
+        queues.0.retain(|queue| queue.offer(offered, &totals));
         self.any.store(!queues.0.is_empty(), Ordering::Relaxed);
+        let items = offered.all(&mut |amount| totals.add(amount));
+        totals.items += items;
     }
 
     pub(crate) fn end(&self) {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = lock(&self.queues);
         queues.0.drain(..).for_each(|queue| queue.end());
         queues.1 = true;
         self.any.store(false, Ordering::Relaxed);

@@ -27,10 +27,11 @@ impl Offered<Subscribed> for OneLine<'_> {
         (Subscribed::Line(self.line.clone()), self.line.bytes.len())
     }
 
-    fn rest(&mut self, add: &mut dyn FnMut(Amount)) -> u64 {
-        if self.given {
-            return 0;
-        }
+    fn taken(&self, add: &mut dyn FnMut(Amount)) -> u64 {
+        if self.given { self.all(add) } else { 0 }
+    }
+
+    fn all(&self, add: &mut dyn FnMut(Amount)) -> u64 {
         let bytes = self.line.bytes.len() as u64 + u64::from(!self.line.partial);
         add(Amount { stream: self.line.stream, bytes, lines: 1 });
         1
@@ -69,10 +70,11 @@ impl Offered<SubscribedEntry> for OneEntry<'_> {
         (SubscribedEntry::Entry(owned.clone()), bytes)
     }
 
-    fn rest(&mut self, add: &mut dyn FnMut(Amount)) -> u64 {
-        if self.given {
-            return 0;
-        }
+    fn taken(&self, add: &mut dyn FnMut(Amount)) -> u64 {
+        if self.given { self.all(add) } else { 0 }
+    }
+
+    fn all(&self, add: &mut dyn FnMut(Amount)) -> u64 {
         match self.entry {
             Entry::Line(line) => add(Amount { stream: line.stream, bytes: line.bytes, lines: 1 }),
             Entry::Folded(folded) => {
@@ -91,6 +93,16 @@ pub(super) struct BlockLines<'a> {
     pub(super) rest: &'a [u8],
     /// The length of the first of them, once it is known, without its newline.
     pub(super) next: Option<usize>,
+}
+
+impl BlockLines<'_> {
+    fn amount(&self, of: &[u8], add: &mut dyn FnMut(Amount)) -> u64 {
+        let lines = memchr::memchr_iter(b'\n', of).count() as u64;
+        if lines > 0 {
+            add(Amount { stream: self.block.stream, bytes: of.len() as u64, lines });
+        }
+        lines
+    }
 }
 
 impl Offered<SubscribedEntry> for BlockLines<'_> {
@@ -124,11 +136,12 @@ impl Offered<SubscribedEntry> for BlockLines<'_> {
         (SubscribedEntry::Entry(owned), text.len())
     }
 
-    fn rest(&mut self, add: &mut dyn FnMut(Amount)) -> u64 {
-        let lines = memchr::memchr_iter(b'\n', self.rest).count() as u64;
-        if lines > 0 {
-            add(Amount { stream: self.block.stream, bytes: self.rest.len() as u64, lines });
-        }
-        lines
+    fn taken(&self, add: &mut dyn FnMut(Amount)) -> u64 {
+        let bytes = self.block.bytes.len() - self.rest.len();
+        self.amount(&self.block.bytes[..bytes], add)
+    }
+
+    fn all(&self, add: &mut dyn FnMut(Amount)) -> u64 {
+        self.amount(self.block.bytes, add)
     }
 }

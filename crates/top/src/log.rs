@@ -78,9 +78,9 @@ impl Log {
     pub(crate) fn push(&mut self, mut entry: Entry) {
         entry.text.truncate(entry.text.floor_char_boundary(TEXT_BYTES));
         let plain = clean(&entry.text);
-        entry.text.clear();
-        // Who said which value is for others to show.
-        entry.fields.clear();
+        // Who said which value is for others to show. What is empty takes no memory.
+        (entry.text, entry.fields) = (String::new(), Vec::new());
+        entry.members.shrink_to_fit();
         self.push_item(Item::Entry { entry: Box::new(entry), plain });
     }
 

@@ -34,12 +34,12 @@ impl Limited {
         Ok(group)
     }
 
-    /// Runs a job of shells, lastline and all, in this cgroup. Of these the kernel may kill ranks alone.
+    /// Runs a job of shells, lastline and all, in this cgroup. Of these the kernel kills ranks first.
     fn run(&self, place: &Place, options: &[&str], script: &str) -> Done {
         let procs = self.0.join("cgroup.procs");
-        let enter = "echo $$ >\"$0\" && echo -1000 >/proc/$$/oom_score_adj && exec \"$@\"";
+        let enter = "echo $$ >\"$0\" && exec \"$@\"";
         let lastline = [env!("CARGO_BIN_EXE_lastline"), "run", "--job", "j", "--grace", "1s"];
-        let script = format!("echo 0 >/proc/$$/oom_score_adj; {script}");
+        let script = format!("echo 1000 >/proc/$$/oom_score_adj; {script}");
         let ranks = ["--", "sh", "-c", &script, &rank(), MUCH_MIB];
         let before = ["-c", enter, procs.to_str().unwrap()];
         let args = [&before[..], &lastline, options, &ranks].concat();

@@ -38,11 +38,11 @@ fn time_in_which_lastline_was_stopped_with_its_ranks_is_not_of_their_grace() {
     wait_until("lastline stands", || run.stands());
     rustix::process::kill_process_group(group, Signal::STOP).unwrap();
     pass(Duration::from_millis(2500));
-    fs::write(place.path("go"), "").unwrap();
     run.signal(Signal::CONT);
     wait_until("lastline goes on", || !run.stands());
-    // It acts on what it takes for over before the rank goes on.
+    // It acts on what it takes for over before the rank goes on; which it may have told to do so just now.
     pass(Duration::from_millis(200));
+    fs::write(place.path("go"), "").unwrap();
     rustix::process::kill_process_group(group, Signal::CONT).unwrap();
     let done = run.wait();
     let report = report(&place.job("j"));

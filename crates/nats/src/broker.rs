@@ -14,6 +14,7 @@ use crate::error::{ClaimError, NatsError};
 use crate::host::NatsTransport;
 use crate::names::Names;
 use crate::options::{NatsOptions, Storage};
+use crate::publish::last_message;
 use crate::wire::Wire;
 
 /// Connects to a broker, and makes the job's stream there if it is not there yet, unless
@@ -71,7 +72,10 @@ impl Broker {
     ///
     /// When the broker does not say.
     pub async fn last_stored(&self) -> Result<Positions, NatsError> {
-        Positions::last_stored(&self.shared).await
+        let subject = self.shared.names.all_output();
+        let found = last_message(&self.shared, &self.shared.control, &subject).await;
+        let found = found.map_err(|why| NatsError::Request { subject, why })?;
+        Ok(Positions { output: found.map_or(0, |message| message.sequence) })
     }
 
     /// How many ranks the job has, as its first host has said; `None` when none has come yet, or the

@@ -234,3 +234,28 @@ fn rows_of(item: &Item) -> Vec<Row> {
         .map(|text| Row { prefix: prefix.clone(), text: text.to_owned(), kind })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use lastline_line::{Entry as Printed, Launch, Line, Offset, StreamId};
+
+    use super::*;
+
+    #[test]
+    fn the_text_of_an_entry_is_kept_once() {
+        let line = Line {
+            stream: StreamId::new(Launch(1), 0, Stream::Stdout),
+            start: Offset::ZERO,
+            bytes: 1_000,
+            time: Timestamp(0),
+            text: &[b'x'; 999],
+            continuation: false,
+            partial: false,
+            redrawn: false,
+        };
+        let mut log = Log::default();
+        log.push(Entry::from(&Printed::Line(line)));
+        let Some(Item::Entry { entry, plain }) = log.items.front() else { panic!("{log:?}") };
+        assert_eq!((entry.text.capacity(), plain.len()), (0, 999));
+    }
+}

@@ -19,7 +19,7 @@ use crate::subscribe::SubscribeOptions;
 const ITEM_BYTES: usize = 128;
 
 /// So much of a stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Amount {
     pub(crate) stream: StreamId,
     pub(crate) bytes: u64,
@@ -36,10 +36,13 @@ pub(crate) trait Offered<T> {
     fn text_bytes(&mut self) -> Option<usize>;
     /// The next item, and how large it is without what every item takes.
     fn take(&mut self) -> (T, usize);
-    /// What was taken since [`begin`](Self::begin), stream by stream, and how many items that is.
-    fn taken(&self, add: &mut dyn FnMut(Amount)) -> u64;
-    /// The same of all of it.
+    /// All of it, stream by stream, and how many items that is.
     fn all(&self, add: &mut dyn FnMut(Amount)) -> u64;
+    /// The same of what was taken since [`begin`](Self::begin), when more is left. Default: nothing, as
+    /// where there is one item.
+    fn taken(&self, _add: &mut dyn FnMut(Amount)) -> u64 {
+        0
+    }
 }
 
 /// An item that can say what was left out.
@@ -55,8 +58,8 @@ struct Waiting<T> {
     limit: usize,
     /// How many of those that found no room were told of.
     told_left_out: u64,
-    /// Where the last item stands among all that was offered, when others behind it found no room. It
-    /// takes more when half of what waits has been given, so that it gives runs and not every hundredth.
+    /// Where the last item stands among all that was offered, when one behind it found no room. Then
+    /// nothing is taken before half of the room is free: what is given are runs of items.
     full_since: Option<Totals>,
     waker: Option<Waker>,
     /// Nothing more comes.
@@ -233,3 +236,6 @@ impl<T: Item> Queues<T> {
         self.any.store(false, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,10 +27,6 @@ impl Offered<Subscribed> for OneLine<'_> {
         (Subscribed::Line(self.line.clone()), self.line.bytes.len())
     }
 
-    fn taken(&self, add: &mut dyn FnMut(Amount)) -> u64 {
-        if self.given { self.all(add) } else { 0 }
-    }
-
     fn all(&self, add: &mut dyn FnMut(Amount)) -> u64 {
         let bytes = self.line.bytes.len() as u64 + u64::from(!self.line.partial);
         add(Amount { stream: self.line.stream, bytes, lines: 1 });
@@ -68,10 +64,6 @@ impl Offered<SubscribedEntry> for OneEntry<'_> {
             }
         };
         (SubscribedEntry::Entry(owned.clone()), bytes)
-    }
-
-    fn taken(&self, add: &mut dyn FnMut(Amount)) -> u64 {
-        if self.given { self.all(add) } else { 0 }
     }
 
     fn all(&self, add: &mut dyn FnMut(Amount)) -> u64 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use tokio::time::Instant;
 
@@ -163,8 +163,9 @@ impl Shared {
         }
         match wire.context.create_stream(self.stream_config()).await {
             Ok(_) => Ok(()),
-            // Somebody else was faster.
-            Err(error) if is_there_already(&error.kind()) => Ok(()),
+            // Somebody else may have been faster. While that one makes it, its subjects are said to overlap
+            // with those of another stream.
+            Err(_) if self.presence().await == Presence::There => Ok(()),
             Err(error) => Err(failed(wire.words_for(&error))),
         }
     }
@@ -229,8 +230,4 @@ impl Shared {
 
 fn is_missing(kind: &GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
-}
-
-fn is_there_already(kind: &CreateStreamErrorKind) -> bool {
-    matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NAME_EXIST)
 }

@@ -58,6 +58,24 @@ async fn of_two_hosts_that_come_at_once_one_gets_the_ranks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_who_come_at_once_have_the_stream() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    for round in 0..100 {
+        let job = format!("at-once-{round}");
+        let mut coming = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            coming.spawn(lastline_nats::connect(server.options(&job)));
+        }
+        for come in coming.join_all().await {
+            come.expect("whoever was faster");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rank_whose_host_has_left_or_is_silent_may_be_taken() {
     if !is_there() {
         return;

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 /// How long it may take to listen.
 const STARTING: Duration = Duration::from_secs(20);
@@ -18,19 +20,25 @@ pub fn is_there() -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// A server with its stream's files in the run's place. It ends with this.
+/// Where a disk that others keep busy is not waited for: a broker may answer late, but not for longer than
+/// a host that ends waits for it.
+const MEMORY: &str = "/dev/shm";
+
+/// A server with its stream's files in memory, where there is such a place. It ends with this.
 pub(super) struct Broker {
     port: u16,
-    files: PathBuf,
+    files: TempDir,
     child: Option<Child>,
 }
 
 impl Broker {
-    pub(super) fn start(place: &Path) -> io::Result<Self> {
+    pub(super) fn start() -> io::Result<Self> {
+        let place = Path::new(MEMORY);
+        let files = if place.is_dir() { tempfile::tempdir_in(place) } else { tempfile::tempdir() }?;
         let free = TcpListener::bind("127.0.0.1:0")?;
         let port = free.local_addr()?.port();
         drop(free);
-        let mut broker = Self { port, files: place.join("broker"), child: None };
+        let mut broker = Self { port, files, child: None };
         broker.come()?;
         Ok(broker)
     }
@@ -43,7 +51,11 @@ impl Broker {
     pub(super) fn come(&mut self) -> io::Result<()> {
         let mut command = Command::new("nats-server");
         command.args(["-js", "-a", "127.0.0.1", "-p", &self.port.to_string(), "-sd"]);
-        command.arg(&self.files).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg(self.files.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         #[expect(clippy::disallowed_methods, reason = "the runner starts its broker")]
         let mut child = command.spawn()?;
         let deadline = Instant::now() + STARTING;

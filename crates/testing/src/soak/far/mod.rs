@@ -2,7 +2,7 @@
 //! between them, is killed or stands still.
 //!
 //! Two to four hosts with a few ranks each meet their driver at a Unix socket or at a broker with
-//! its files on a disk. The driver that is killed is followed by another one, which goes on where that
+//! its files, which outlive it. The driver that is killed is followed by another one, which goes on where that
 //! one was or begins at the start; the broker that is killed comes back after a while; a host that is
 //! killed stays away. After a run:
 //!

@@ -60,7 +60,7 @@ struct Stage<'a> {
 /// Runs it from its start to the end of all of its processes.
 pub(super) fn run(scenario: &Scenario, programs: &Programs, place: &mut Place) -> io::Result<Seen> {
     let (started, dir) = (Instant::now(), place.path().to_owned());
-    let broker = scenario.needs_broker().then(|| Broker::start(&dir)).transpose()?;
+    let broker = scenario.needs_broker().then(Broker::start).transpose()?;
     let socket = || format!("unix:{}", dir.join("meet").display());
     let url = broker.as_ref().map_or_else(socket, Broker::url);
     let killed = vec![false; scenario.hosts.len()];

@@ -15,6 +15,7 @@ use lastline_line::{Chunk, Message, Offset, Stream, StreamId, Timestamp};
 use lastline_nats::{From, HostClaim, Storage, connect};
 use lastline_testing::stdout;
 
+#[expect(dead_code, reason = "what tests do to a server")]
 #[path = "../tests/it/server.rs"]
 mod server;
 

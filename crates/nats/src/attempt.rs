@@ -10,10 +10,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::broker::{ASK_AGAIN_AFTER, Shared};
+use crate::error::NatsError;
 use crate::wire::Wire;
-
-/// How often a message is tried that several hosts may want to store.
-const TRIES: u32 = 3;
 
 /// What came of one try.
 pub(crate) enum Outcome {
@@ -81,40 +79,44 @@ pub(crate) enum Put {
 /// Stores a message on a subject where several hosts may write, if `last` is still the last sequence
 /// there. `id` tells it from all others.
 ///
-/// A stream that another client is making at this moment may not be there for a while.
+/// A stream that another client is making at this moment may not be there for a while, and a broker that
+/// is busy may not answer.
 pub(crate) async fn put(
     shared: &Shared,
     subject: &str,
     id: &str,
     last: u64,
     payload: Bytes,
-) -> Result<Put, String> {
-    let (wire, mut why, mut tries) = (&shared.control, String::new(), 0);
-    let given_up = Instant::now() + shared.options.answer_timeout;
-    while tries < TRIES && Instant::now() < given_up {
+) -> Result<Put, NatsError> {
+    let failed = |why| NatsError::Request { subject: subject.to_owned(), why };
+    let wire = &shared.control;
+    let given_up = Instant::now() + shared.options.busy_timeout;
+    loop {
+        let complaints = wire.complaints();
         let Some(times) = wire.up().await else {
-            return Err("the connection has ended".to_owned());
+            return Err(failed("the connection has ended".to_owned()));
         };
         let message = PublishMessage::build()
             .payload(payload.clone())
             .message_id(id)
             .expected_last_subject_sequence(last);
-        match try_once(wire, times, subject, message).await {
+        let (why, is_over) = match try_once(wire, times, subject, message).await {
             Outcome::Stored(sequence) => return Ok(Put::Stored(sequence)),
             Outcome::WrongLast => return Ok(Put::Conflict),
+            Outcome::NotNow(why) => (why, true),
             Outcome::Unknown => {
-                why = wire.words_for(&"no answer in time");
-                tries += 1;
+                let why = "no answer in time".to_owned();
+                shared.does_not_answer(&why);
+                (wire.words_for(&why), complaints != wire.complaints())
             }
-            Outcome::NotNow(words) => return Err(words),
             Outcome::NoStream => {
-                "there is no stream".clone_into(&mut why);
-                if shared.is_surely_gone().await {
-                    break;
-                }
+                let is_gone = shared.is_surely_gone().await;
                 tokio::time::sleep(ASK_AGAIN_AFTER).await;
+                ("there is no stream".to_owned(), is_gone)
             }
+        };
+        if is_over || Instant::now() >= given_up {
+            return Err(failed(why));
         }
     }
-    Err(why)
 }

@@ -1,10 +1,13 @@
 //! A broker, and the stream of a job there.
 
+use std::fmt::Display;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use tokio::time::Instant;
 
@@ -31,8 +34,8 @@ pub async fn connect(options: NatsOptions) -> Result<Broker, NatsError> {
     let names = Names::new(&options.job).ok_or(NatsError::JobId { bytes: options.job.len() })?;
     let control = Wire::connect(&options, &names).await?;
     let data = Wire::connect(&options, &names).await?;
-    let shared = Arc::new(Shared { options, names, control, data });
-    shared.open_stream().await?;
+    let shared = Arc::new(Shared { options, names, control, data, told: AtomicBool::new(false) });
+    shared.patiently(&shared.control, || shared.open_stream()).await?;
     Ok(Broker { shared })
 }
 
@@ -73,8 +76,7 @@ impl Broker {
     /// When the broker does not say.
     pub async fn last_stored(&self) -> Result<Positions, NatsError> {
         let subject = self.shared.names.all_output();
-        let found = last_message(&self.shared, &self.shared.control, &subject).await;
-        let found = found.map_err(|why| NatsError::Request { subject, why })?;
+        let found = self.shared.last_message(&subject).await?;
         Ok(Positions { output: found.map_or(0, |message| message.sequence) })
     }
 
@@ -113,6 +115,8 @@ pub(crate) struct Shared {
     pub(crate) control: Wire,
     /// For output.
     pub(crate) data: Wire,
+    /// It was told that the broker does not answer.
+    told: AtomicBool,
 }
 
 /// So often in a row a broker has to say that there is no stream.
@@ -131,24 +135,42 @@ enum Presence {
 }
 
 impl Shared {
-    /// A broker that does not answer is asked again, as long as one that is not there would be.
-    async fn open_stream(&self) -> Result<(), NatsError> {
-        let deadline = Instant::now() + self.options.connect_timeout;
+    /// What `ask` gets of the broker by `wire`. Where that is no answer it asks again, for as long as the
+    /// broker may be busy; unless that has complained, as of what this client may not ask.
+    pub(crate) async fn patiently<T, E: Display, Answer>(
+        &self,
+        wire: &Wire,
+        ask: impl Fn() -> Answer,
+    ) -> Result<T, E>
+    where
+        Answer: Future<Output = Result<T, E>>,
+    {
+        let given_up = Instant::now() + self.options.busy_timeout;
         loop {
-            let asked = Instant::now();
-            match self.try_to_open_stream().await {
+            let (asked, complaints) = (Instant::now(), wire.complaints());
+            match ask().await {
                 Err(error)
                     if asked.elapsed() >= self.options.answer_timeout
-                        && Instant::now() < deadline =>
+                        && complaints == wire.complaints()
+                        && Instant::now() < given_up =>
                 {
-                    tracing::debug!(%error, "the broker does not answer yet");
+                    self.does_not_answer(&error);
                 }
-                opened => return opened,
+                answer => return answer,
             }
         }
     }
 
-    async fn try_to_open_stream(&self) -> Result<(), NatsError> {
+    pub(crate) fn does_not_answer(&self, error: &dyn Display) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let within = self.options.busy_timeout;
+            tracing::warn!(
+                "the broker is there and does not answer ({error}); it is asked again for up to {within:?}"
+            );
+        }
+    }
+
+    async fn open_stream(&self) -> Result<(), NatsError> {
         let name = self.names.stream();
         let failed = |why: String| NatsError::Stream { stream: name.clone(), why };
         let wire = &self.control;
@@ -218,10 +240,20 @@ impl Shared {
         true
     }
 
+    /// The last message that is stored on a subject, if there is one, for who must know it to go on.
+    pub(crate) async fn last_message(
+        &self,
+        subject: &str,
+    ) -> Result<Option<StreamMessage>, NatsError> {
+        let wire = &self.control;
+        let found = self.patiently(wire, || last_message(self, wire, subject)).await;
+        found.map_err(|why| NatsError::Request { subject: subject.to_owned(), why })
+    }
+
     /// The last sequence of the stream.
     pub(crate) async fn last_sequence(&self) -> Result<u64, NatsError> {
-        let stream = self.names.stream();
-        match self.control.context.get_stream(&stream).await {
+        let (stream, wire) = (self.names.stream(), &self.control);
+        match self.patiently(wire, || wire.context.get_stream(&stream)).await {
             Ok(found) => Ok(found.cached_info().state.last_sequence),
             Err(error) => Err(NatsError::Stream { stream, why: self.control.words_for(&error) }),
         }

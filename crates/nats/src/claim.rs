@@ -18,7 +18,6 @@ use crate::broker::Shared;
 use crate::error::{ClaimError, NatsError};
 use crate::host::NatsTransport;
 use crate::names::parse_id;
-use crate::publish::last_message;
 use crate::wire::header;
 
 /// Between two questions to a host that does not answer.
@@ -81,17 +80,13 @@ pub(crate) struct Refusal {
 
 /// Who has `rank`, if anybody.
 pub(crate) async fn holder(shared: &Shared, rank: u32) -> Result<Option<HostId>, NatsError> {
-    let subject = shared.names.claim(rank);
-    let found = last_message(shared, &shared.control, &subject).await;
-    let found = found.map_err(|why| NatsError::Request { subject, why })?;
+    let found = shared.last_message(&shared.names.claim(rank)).await?;
     Ok(found.and_then(|message| Claim::parse(&message.payload)).and_then(|claim| claim.holder()))
 }
 
 /// How many ranks the job has, as its first host has said.
 pub(crate) async fn world_size(shared: &Shared) -> Result<Option<u32>, NatsError> {
-    let subject = shared.names.world();
-    let found = last_message(shared, &shared.control, &subject).await;
-    let found = found.map_err(|why| NatsError::Request { subject, why })?;
+    let found = shared.last_message(&shared.names.world()).await?;
     let claim = found.and_then(|message| Claim::parse(&message.payload));
     Ok(claim.map(|claim| claim.world_size))
 }
@@ -150,15 +145,11 @@ impl Applicant<'_> {
     /// The first host says how many ranks there are.
     async fn agree_on_the_world(&self) -> Result<(), ClaimError> {
         let subject = self.shared.names.world();
-        let failed = |why| NatsError::Request { subject: subject.clone(), why };
-        let wire = &self.shared.control;
         let id = format!("{}.world", self.wanted.id);
-        let stored =
-            put(self.shared, &subject, &id, 0, self.payload(true)).await.map_err(failed)?;
-        if stored != Put::Conflict {
+        if put(self.shared, &subject, &id, 0, self.payload(true)).await? != Put::Conflict {
             return Ok(());
         }
-        let found = last_message(self.shared, wire, &subject).await.map_err(failed)?;
+        let found = self.shared.last_message(&subject).await?;
         match found.and_then(|message| Claim::parse(&message.payload)) {
             Some(first) if first.world_size != self.wanted.world_size => {
                 Err(ClaimError::WorldSize {
@@ -174,16 +165,14 @@ impl Applicant<'_> {
     /// Claims one rank; the claim's sequence.
     async fn claim(&self, rank: u32) -> Result<u64, ClaimError> {
         let subject = self.shared.names.claim(rank);
-        let failed = |why| NatsError::Request { subject: subject.clone(), why };
-        let wire = &self.shared.control;
         let mut last = 0;
         loop {
             let id = format!("{}.claim.{rank}.{last}", self.wanted.id);
             let stored = put(self.shared, &subject, &id, last, self.payload(true)).await;
-            if let Put::Stored(sequence) = stored.map_err(failed)? {
+            if let Put::Stored(sequence) = stored? {
                 return Ok(sequence);
             }
-            let found = last_message(self.shared, wire, &subject).await.map_err(failed)?;
+            let found = self.shared.last_message(&subject).await?;
             let Some(found) = found else {
                 last = 0;
                 continue;
@@ -204,9 +193,7 @@ impl Applicant<'_> {
 
     /// Whether a host has left, or answers nobody for as long as patience lasts.
     async fn is_gone(&self, holder: HostId) -> Result<bool, NatsError> {
-        let subject = self.shared.names.host(holder);
-        let said = last_message(self.shared, &self.shared.control, &subject).await;
-        let said = said.map_err(|why| NatsError::Request { subject, why })?;
+        let said = self.shared.last_message(&self.shared.names.host(holder)).await?;
         if said.is_some_and(|message| message.headers.get(header::LEFT).is_some()) {
             return Ok(true);
         }

@@ -80,6 +80,9 @@ pub struct NatsOptions {
     pub connect_timeout: Duration,
     /// How long to wait for an answer of the broker's before asking again. Default: 5 s.
     pub answer_timeout: Duration,
+    /// How long a broker that was reached and does not answer, as one whose disk is busy, is asked again
+    /// what a client must know to take part. Default: 60 s.
+    pub busy_timeout: Duration,
     /// Output that was taken and is not acknowledged by the broker, of all streams together, in
     /// bytes. One message above it passes alone. Default: 8 MiB.
     pub window_bytes: usize,
@@ -126,6 +129,7 @@ impl NatsOptions {
             tls: Tls::default(),
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(5),
+            busy_timeout: Duration::from_secs(60),
             window_bytes: 8 << 20,
             max_message_bytes: 512 << 10,
             inbox_bytes: 8 << 20,
@@ -154,7 +158,7 @@ mod tests {
         assert!(matches!(options.auth, Auth::None));
         assert!(!options.tls.required && options.tls.ca.is_none());
         assert_eq!(options.connect_timeout.as_secs(), 10);
-        assert_eq!(options.answer_timeout.as_secs(), 5);
+        assert_eq!((options.answer_timeout.as_secs(), options.busy_timeout.as_secs()), (5, 60));
         assert_eq!((options.window_bytes, options.inbox_bytes), (8 << 20, 8 << 20));
         assert_eq!(options.max_message_bytes, 512 << 10);
         assert_eq!(options.claim_patience.as_secs(), 5);

@@ -59,33 +59,45 @@ pub(crate) struct Wire {
     pub(crate) client: Client,
     pub(crate) context: Context,
     pub(crate) link: watch::Receiver<Link>,
-    /// What the broker has complained of last.
-    complaint: Arc<Mutex<Option<String>>>,
+    complaints: Arc<Mutex<Complaints>>,
+}
+
+/// What the broker has complained of.
+#[derive(Debug, Default)]
+struct Complaints {
+    count: u64,
+    last: Option<String>,
 }
 
 impl Wire {
     pub(crate) async fn connect(options: &NatsOptions, names: &Names) -> Result<Self, NatsError> {
         let (link_in, link) = watch::channel(Link::default());
-        let complaint = Arc::new(Mutex::new(None));
-        let complaints = Arc::clone(&complaint);
+        let complaints = Arc::new(Mutex::new(Complaints::default()));
+        let noted = Arc::clone(&complaints);
         let link_in = Arc::new(link_in);
         let settings = settings(options, names).await?.event_callback(move |event| {
-            note(&link_in, &complaints, &event);
+            note(&link_in, &noted, &event);
             std::future::ready(())
         });
         let client = first_connection(options, settings).await?;
         let mut context = async_nats::jetstream::new(client.clone());
         context.set_timeout(options.answer_timeout);
-        Ok(Self { client, context, link, complaint })
+        Ok(Self { client, context, link, complaints })
     }
 
     /// What the broker has complained of last, if that may be why something failed.
     pub(crate) fn words_for(&self, error: &dyn std::fmt::Display) -> String {
-        let complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*complaint {
+        let complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        match &complaints.last {
             Some(complaint) => format!("{error}; the broker says: {complaint}"),
             None => error.to_string(),
         }
+    }
+
+    /// How often the broker has complained: who is refused something hears that beside the answer, which
+    /// never comes.
+    pub(crate) fn complaints(&self) -> u64 {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).count
     }
 
     /// Waits until the connection stands. Cancel-safe. Returns how often it has been made; `None`
@@ -113,7 +125,7 @@ impl Wire {
     }
 }
 
-fn note(link: &watch::Sender<Link>, complaint: &Mutex<Option<String>>, event: &Event) {
+fn note(link: &watch::Sender<Link>, complaints: &Mutex<Complaints>, event: &Event) {
     match event {
         Event::Connected => link.send_modify(|link| {
             *link = Link { up: true, times: link.times + 1 };
@@ -125,8 +137,9 @@ fn note(link: &watch::Sender<Link>, complaint: &Mutex<Option<String>>, event: &E
         Event::Closed => link.send_modify(|link| link.up = false),
         Event::ServerError(error) => {
             tracing::debug!("the broker says: {error}");
-            let mut last = complaint.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(error.to_string());
+            let mut complaints = complaints.lock().unwrap_or_else(PoisonError::into_inner);
+            complaints.count += 1;
+            complaints.last = Some(error.to_string());
         }
         other => tracing::debug!("the connection to the broker: {other}"),
     }

@@ -66,7 +66,14 @@ impl Feed {
     }
 
     /// Makes the consumer, so that it is known whether that can be done.
-    pub(super) async fn open(&mut self) -> Result<(), String> {
+    pub(super) async fn open_patiently(&mut self) -> Result<(), String> {
+        let feed = &*self;
+        let open = feed.shared.patiently(&feed.wire, || feed.make()).await?;
+        self.open = Some(open);
+        Ok(())
+    }
+
+    async fn make(&self) -> Result<Open, String> {
         let times = self.wire.up().await.ok_or("the connection has ended")?;
         let config = pull::Config {
             name: Some(format!("driver-{:016x}", fastrand::u64(..))),
@@ -84,8 +91,7 @@ impl Feed {
         let messages = consumer.stream().max_messages_per_batch(self.batch);
         let messages = messages.expires(EXPIRES).heartbeat(HEARTBEAT).messages().await;
         let messages = messages.map_err(|error| error.to_string())?;
-        self.open = Some(Open { messages, delivered: 0, times });
-        Ok(())
+        Ok(Open { messages, delivered: 0, times })
     }
 
     /// The next message; `None` when the stream is gone, or the connection for good. Cancel-safe.
@@ -144,8 +150,12 @@ impl Feed {
     async fn open_again(&mut self) -> bool {
         let mut retry_after = FIRST_RETRY_AFTER;
         loop {
-            let Err(why) = self.open().await else {
-                return true;
+            let why = match self.make().await {
+                Ok(open) => {
+                    self.open = Some(open);
+                    return true;
+                }
+                Err(why) => why,
             };
             tracing::debug!("a consumer cannot be made: {why}");
             if self.shared.is_surely_gone().await || self.wire.up().await.is_none() {

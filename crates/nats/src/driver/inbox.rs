@@ -95,8 +95,8 @@ impl NatsInbox {
         let mut output = Feed::new(shared, data, subject.clone(), behind, batch);
         let mut events = Feed::new(shared, control, names.all_events(), 0, EVENT_BATCH);
         let failed = |subject: String| |why: String| NatsError::Request { subject, why };
-        output.open().await.map_err(failed(subject))?;
-        events.open().await.map_err(failed(names.all_events()))?;
+        output.open_patiently().await.map_err(failed(subject))?;
+        events.open_patiently().await.map_err(failed(names.all_events()))?;
         let live = control.client.subscribe(names.all_live()).await;
         let live =
             live.map_err(|error| control.words_for(&error)).map_err(failed(names.all_live()))?;

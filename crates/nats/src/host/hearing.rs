@@ -92,7 +92,7 @@ impl Hearing {
         }
         let failed = |why| NatsError::Request { subject: names.ask_all(), why };
         wire.client.flush().await.map_err(|error| failed(wire.words_for(&error)))?;
-        let stop = last_message(shared, wire, &names.stop()).await.map_err(failed)?;
+        let stop = shared.last_message(&names.stop()).await?;
         let old_stop = stop.map_or(0, |stop| stop.sequence);
         let heard = Heard { host, numbers: VecDeque::new(), failure: false, old_stop };
         Ok(Self { asked: select_all(asked), heard })

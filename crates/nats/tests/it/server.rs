@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use lastline_nats::NatsOptions;
 use lastline_testing::PATIENCE;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Whether tests with a server can be run; says so when they cannot.
@@ -100,6 +101,20 @@ impl Server {
             child.kill().expect("it can be killed");
             child.wait().expect("it is dead");
         }
+    }
+
+    /// It stands still until [`go_on`](Self::go_on): its connections stay, and it answers nothing.
+    pub(crate) fn stand_still(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).expect("it is a child of this process");
     }
 
     pub(crate) fn port(&self) -> u16 {

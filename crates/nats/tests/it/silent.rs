@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use lastline_nats::{NatsError, NatsOptions, connect};
+use lastline_nats::{From, HostClaim, NatsError, NatsOptions, connect};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::job::broker;
+use crate::server::{Server, is_there};
 
 const INFO: &[u8] =
     b"INFO {\"server_id\":\"silent\",\"server_name\":\"silent\",\"version\":\"2.9.0\",\
@@ -29,7 +32,7 @@ async fn serve(client: TcpStream, asked: Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_does_not_answer_is_asked_again_until_the_time_to_connect_is_up() {
+async fn a_broker_that_does_not_answer_is_asked_again_until_it_has_been_busy_for_too_long() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -41,9 +44,35 @@ async fn a_broker_that_does_not_answer_is_asked_again_until_the_time_to_connect_
     });
     let mut options = NatsOptions::new(format!("nats://127.0.0.1:{port}"), "silent");
     options.answer_timeout = Duration::from_millis(100);
-    options.connect_timeout = Duration::from_millis(500);
+    options.busy_timeout = Duration::from_millis(500);
     let failed = connect(options).await.expect_err("nobody answers");
     assert!(matches!(failed, NatsError::Stream { .. }), "{failed}");
     let asked = asked.load(Ordering::SeqCst);
     assert!((2..=6).contains(&asked), "asked {asked} times");
+}
+
+/// Longer than `answer_timeout`, so that what was asked of a broker that stands still gets no answer.
+const STANDS_STILL: Duration = Duration::from_millis(700);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hosts_and_drivers_come_in_when_a_broker_that_stood_still_goes_on() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    let mut options = server.options("still");
+    options.answer_timeout = Duration::from_millis(200);
+    let broker = broker(options).await;
+    server.stand_still();
+    let going_on = async {
+        tokio::time::sleep(STANDS_STILL).await;
+        server.go_on();
+    };
+    let claim = HostClaim::new(0..2, 2, "patient");
+    let (host, driver, reader, ()) =
+        tokio::join!(broker.host(claim), broker.driver(From::Now), broker.last_stored(), going_on);
+    host.expect("the broker answers in the end");
+    driver.expect("the broker answers in the end");
+    assert_eq!(reader.expect("the broker answers in the end").output, 0);
+    assert_eq!(broker.world_size().await.expect("an answer"), Some(2));
 }

@@ -100,10 +100,16 @@ class Page {
     this.log.started = snapshot.job.started ?? 0;
     this.offset = now ? now - Date.now() * 1000 : 0;
     byId("control").hidden = !(live && this.control);
-    if (!live) this.says("from its files");
+    this.follows(live);
     clearInterval(this.ticks);
     if (live) this.ticks = setInterval(() => this.tick(), 1000);
     this.draw();
+  }
+
+  /** What is over has nothing more to follow. */
+  follows(live) {
+    if (!live) this.says("ended, shown from its files");
+    for (const id of ["log-follow", "rank-follow"]) byId(id).closest("label").hidden = !live;
   }
 
   change({ changes, now }) {
@@ -126,7 +132,7 @@ class Page {
     clearInterval(this.ticks);
     byId("control").hidden = true;
     if (this.snapshot) this.draw();
-    this.says("from its files");
+    this.follows(false);
     if (this.current === "rank") this.rank?.list.poke();
   }
 

@@ -1,4 +1,4 @@
-// The first failure: who, what it said, and what the others said in that second.
+// The first failure: who, what it said, and what the others said around then.
 
 const WINDOWS = [0.25, 1, 5, 30];
 
@@ -30,9 +30,11 @@ class Failure {
     this.time = failureTime(snapshot);
     const why = failure.signal !== null ? signal(failure.signal) : failure.code !== null ? `exit code ${failure.code}` : "it could not be started";
     byId("failure-title").textContent = `Rank ${failure.rank} failed first: ${why}${failure.killed_for_memory ? ", killed for want of memory" : ""}`;
-    byId("failure-facts").textContent = [failure.host && `on ${failure.host}`, this.time && `at ${clock(this.time)}`, `${span(failure.after_seconds * 1e6)} after its start`,
-      failure.same_text?.length && `then ${count(failure.same_text.length, "other rank")} (${rankList(failure.same_text)}) failed with the same text`,
-      ...(failure.others ?? []).map((other) => `ranks ${rankList(other.ranks)} failed otherwise: ${plain(other.statement || other.last_words.at(-1) || "they said nothing")}`)].filter(Boolean).join(", ");
+    byId("failure-facts").textContent = [failure.host && `on ${failure.host}`, this.time && `at ${clock(this.time)}`, `${span(failure.after_seconds * 1e6)} after its start`].filter(Boolean).join(", ");
+    const others = (ranks, how) => el("li", "", `${count(ranks.length, "other rank")} (${rankList(ranks)}) failed ${how}`);
+    byId("failure-others").replaceChildren(
+      ...(failure.same_text?.length ? [others(failure.same_text, "with the same text")] : []),
+      ...(failure.others ?? []).map((other) => others(other.ranks, `too, with: ${plain(other.statement || other.last_words.at(-1) || "no word")}`)));
     this.said(failure);
     this.others();
   }
@@ -44,8 +46,9 @@ class Failure {
     byId("said-title").textContent = `What rank ${failure.rank} said last${failure.last_lines_of ? ` (${failure.last_lines_of})` : ""}`;
     byId("said").replaceChildren(...rows);
     byId("said").scrollTop = byId("said").scrollHeight;
-    const stream = failure.last_lines_of ?? "stderr";
-    byId("said-more").replaceChildren(this.source.lines ? button("", `The whole log of rank ${failure.rank}`, () => this.open({ rank: failure.rank, stream, time: this.time ?? undefined })) : "");
+    const streams = failure.last_lines_of === "stdout" ? ["stdout", "stderr"] : ["stderr", "stdout"];
+    const log = (stream) => button("", `Its ${stream} around then`, () => this.open({ rank: failure.rank, stream, time: this.time ?? undefined }));
+    byId("said-more").replaceChildren(...(this.source.lines ? streams.map(log) : []));
   }
 
   async others() {
@@ -69,7 +72,7 @@ class Failure {
       ...rows(around.after), ...nothing(around.after, "Nobody said anything after it."));
     // What was said just before stands in the middle, and what came of it below.
     box.scrollTop = moment.offsetTop - box.offsetTop - box.clientHeight * 0.6;
-    const silent = around.silent ? `Said nothing from ${this.seconds} s before to the failure: ${count([...ranksOf(around.silent)].length, "rank")} (${around.silent}).` : "Every other rank said something before the failure.";
+    const silent = around.silent ? `Said nothing from ${this.seconds} s before to the failure: ${count([...ranksOf(around.silent)].length, "rank")} (${around.silent}).` : `All others said something in the ${this.seconds} s before the failure.`;
     byId("others-silent").textContent = silent;
   }
 }

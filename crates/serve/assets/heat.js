@@ -2,6 +2,8 @@
 
 const GUTTER = 44;
 const AXIS = 18;
+/** A job of a moment is not stretched without end. */
+const WIDEST_CELL = 80;
 
 class HeatMap {
   /** `open(rank, time)` is called for what somebody chooses. */
@@ -43,7 +45,7 @@ class HeatMap {
     const columns = Math.max(this.activity.columns, 1);
     const width = Math.max(this.box.clientWidth - 2, 240);
     this.rowHeight = Math.max(3, Math.min(16, Math.floor(380 / Math.max(ranks, 1))));
-    this.cellWidth = Math.min((width - GUTTER - 8) / columns, 28);
+    this.cellWidth = Math.min((width - GUTTER - 8) / columns, WIDEST_CELL);
     return { width, height: AXIS + this.rowHeight * ranks + 4 };
   }
 
@@ -68,20 +70,21 @@ class HeatMap {
     pen.fillRect(0, 0, width, height);
     this.drawAxis(pen, colours, width);
     this.drawCells(pen, colours);
-    this.drawFailure(pen, colours, height);
+    this.drawFailure(pen, colours, width, height);
     if (this.focused) this.drawCursor(pen, colours);
     this.describe();
     if (byId("heat-table-box").open) this.drawTable();
   }
 
   drawAxis(pen, colours, width) {
+    const failure = this.failureLabel(pen, width);
     pen.fillStyle = colours.muted;
     pen.font = "11px system-ui, sans-serif";
     pen.textBaseline = "middle";
     const step = Math.max(1, Math.ceil(90 / this.cellWidth));
     for (let column = 0; column < this.activity.columns; column += step) {
       const x = GUTTER + column * this.cellWidth;
-      if (x + 60 < width) pen.fillText(`+${span(column * this.activity.column_micros)}`, x, AXIS / 2);
+      if (x + 60 < width && !(failure && x < failure.right && x + 60 > failure.left)) pen.fillText(`+${span(column * this.activity.column_micros)}`, x, AXIS / 2);
     }
   }
 
@@ -91,15 +94,15 @@ class HeatMap {
     for (const row of Object.values(activity.rows)) for (const bytes of row.bytes) most = Math.max(most, bytes);
     const gap = rowHeight >= 6 ? 1 : 0;
     const label = Math.max(1, Math.ceil(13 / rowHeight));
-    const failures = snapshot.ranks.map((view) => standing(view)[1] === "failed");
-    const many = failures.filter(Boolean).length > snapshot.ranks.length / 4;
-    // A rank that failed is named whatever else there is no room for.
-    const near = (at) => !many && failures.slice(Math.max(0, at - label + 1), at + label).some(Boolean);
+    const failed = snapshot.ranks.map((view) => standing(view)[1] === "failed");
+    const many = failed.filter(Boolean).length > snapshot.ranks.length / 4;
+    // A rank that failed is named whatever else there is no room for; of many the first.
+    const named = snapshot.ranks.map((view, at) => (many ? view.rank === snapshot.first_failure?.rank : failed[at]));
+    const near = (at) => named.slice(Math.max(0, at - label + 1), at + label).some(Boolean);
     snapshot.ranks.forEach((view, at) => {
       const y = AXIS + at * rowHeight;
-      const failed = failures[at];
-      if (failed && (!many || at % label === 0)) this.drawLabel(pen, `✕ ${view.rank}`, y, colours.danger, "bold ");
-      else if (at % label === 0 && !near(at)) this.drawLabel(pen, String(view.rank), y, colours.muted, "");
+      if (named[at]) this.drawLabel(pen, `✕ ${view.rank}`, y, colours.danger, "bold ");
+      else if (at % label === 0 && !near(at)) this.drawLabel(pen, failed[at] ? `✕ ${view.rank}` : String(view.rank), y, failed[at] ? colours.danger : colours.muted, "");
       for (let column = 0; column < activity.columns; column++) {
         const [kind, bytes] = activity.cell(view.rank, column);
         if (kind === "not_yet") continue;
@@ -118,27 +121,31 @@ class HeatMap {
     pen.textAlign = "left";
   }
 
-  /** A line through all ranks at the moment of the first failure. */
-  drawFailure(pen, colours, height) {
+  /** Where on the axis the first failure is named; times there give way to it. */
+  failureLabel(pen, width) {
     const time = failureTime(this.snapshot);
-    if (!time) return;
+    if (!time) return null;
     const x = GUTTER + ((time - this.activity.start) / this.activity.column_micros) * this.cellWidth;
+    const text = `rank ${this.snapshot.first_failure.rank} failed`;
+    pen.font = "bold 11px system-ui, sans-serif";
+    const wide = pen.measureText(text).width;
+    const left = Math.max(GUTTER, Math.min(x - wide / 2, width - wide - 6));
+    return { x, text, left, right: left + wide + 6 };
+  }
+
+  /** A line through all ranks at the moment of the first failure. */
+  drawFailure(pen, colours, width, height) {
+    const failure = this.failureLabel(pen, width);
+    if (!failure) return;
     pen.strokeStyle = colours.danger;
     pen.setLineDash([4, 3]);
     pen.beginPath();
-    pen.moveTo(x, AXIS - 3);
-    pen.lineTo(x, height);
+    pen.moveTo(failure.x, AXIS - 3);
+    pen.lineTo(failure.x, height);
     pen.stroke();
     pen.setLineDash([]);
     pen.fillStyle = colours.danger;
-    pen.font = "bold 11px system-ui, sans-serif";
-    const text = `rank ${this.snapshot.first_failure.rank} failed`;
-    const wide = pen.measureText(text).width;
-    const left = Math.max(GUTTER, Math.min(x - wide / 2, this.canvas.clientWidth - wide - 6));
-    pen.fillStyle = colours.back;
-    pen.fillRect(left - 3, 0, wide + 6, AXIS - 4);
-    pen.fillStyle = colours.danger;
-    pen.fillText(text, left, AXIS / 2);
+    pen.fillText(failure.text, failure.left, AXIS / 2);
   }
 
   drawCursor(pen, colours) {

@@ -34,7 +34,7 @@ def test_a_failing_job_is_followed_to_its_end(place: Place, page: Page) -> None:
     expect(page.locator("#failure-title")).to_have_text("Rank 5 failed first: exit code 1")
     expect(page.locator("#said")).to_contain_text("RuntimeError: an illegal memory access")
     job.wait(DEADLINE)
-    expect(page.locator("#connection")).to_have_text("from its files")
+    expect(page.locator("#connection")).to_have_text("ended, shown from its files")
     expect(page.locator("#headline .badge")).to_have_text("failed")
     expect(page.locator("#states")).to_contain_text("7 ended")
     # What the others said before it, together; and after it.
@@ -213,7 +213,7 @@ def test_nobody_waits_for_who_never_reads(place: Place, page: Page) -> None:
     assert peak and int(peak[1]) < 64 << 10, peak
     wait_for(lambda: read_all() > told_before + 10_000)
     page.goto(url.split("?")[0] + "#flood")
-    expect(page.locator("#connection")).to_have_text("from its files")
+    expect(page.locator("#connection")).to_have_text("ended, shown from its files")
     assert job.returncode == 0 and time.monotonic() - started < DEADLINE
     stuck.close()
 

@@ -19,6 +19,7 @@ mod first;
 mod presence;
 
 use admission::Refused;
+use barriers::Waiting;
 pub(super) use consequence::{Consequence, GoneStreams, Refusal};
 pub(super) use first::First;
 
@@ -52,7 +53,7 @@ pub(super) struct Record {
     /// Hosts that have not come are not waited for.
     complete: bool,
     /// Barriers, and whose word each still waits for.
-    barriers: HashMap<Version, Vec<HostId>>,
+    barriers: HashMap<Version, Waiting>,
 }
 
 impl Record {
@@ -134,10 +135,9 @@ impl Record {
                 }
             }
             HostEvent::Barrier { version, streams } => {
-                if let Some(waiting) = self.barriers.get_mut(&version) {
-                    waiting.retain(|other| *other != id);
+                if self.barriers.get_mut(&version).is_some_and(|waiting| waiting.hear(id)) {
+                    return Consequence::Barrier(version, streams);
                 }
-                return Consequence::Barrier(version, streams);
             }
             HostEvent::Down => {
                 let known = self.hosts.entry(id).or_default();

@@ -154,6 +154,28 @@ fn the_first_failure_is_the_first_that_was_not_stopped() {
 }
 
 #[test]
+fn each_host_answers_a_barrier_once() {
+    let mut record = Record::new(Expected::EveryRank);
+    for rank in 0..3 {
+        said_by(&mut record, u64::from(rank) + 1, part("a", 3, rank, 1));
+        said_by(&mut record, u64::from(rank) + 1, started(rank));
+    }
+    said_by(&mut record, 1, HostEvent::Down);
+    let version = Version(1);
+    let (hosts, gone) = record.open_barrier(version);
+    assert_eq!((hosts, gone.len()), (3, 1));
+    let mut answer =
+        |host| said_by(&mut record, host, HostEvent::Barrier { version, streams: Vec::new() });
+    let counts = Consequence::Barrier(version, Vec::new());
+    assert_eq!(answer(1), Consequence::None, "its streams were listed when it was opened");
+    assert_eq!(answer(2), counts);
+    assert_eq!(answer(2), Consequence::None, "it comes twice");
+    assert_eq!(answer(3), counts);
+    let Consequence::Gone(versions, _) = said_by(&mut record, 2, HostEvent::Down) else { panic!() };
+    assert_eq!(versions, [], "it has answered");
+}
+
+#[test]
 fn a_lost_host_answers_barriers_with_what_is_known_of_it() {
     let mut record = Record::new(Expected::Hosts(1));
     said(&mut record, up(1));

@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use tokio::time::Instant;
 
-use crate::broker::{ASK_AGAIN_AFTER, Shared};
+use crate::asking::ASK_AGAIN_AFTER;
+use crate::broker::Shared;
 use crate::error::NatsError;
 use crate::wire::Wire;
 
@@ -90,7 +91,7 @@ pub(crate) async fn put(
 ) -> Result<Put, NatsError> {
     let failed = |why| NatsError::Request { subject: subject.to_owned(), why };
     let wire = &shared.control;
-    let given_up = Instant::now() + shared.options.busy_timeout;
+    let begun = Instant::now();
     loop {
         let complaints = wire.complaints();
         let Some(times) = wire.up().await else {
@@ -103,7 +104,10 @@ pub(crate) async fn put(
         let (why, is_over) = match try_once(wire, times, subject, message).await {
             Outcome::Stored(sequence) => return Ok(Put::Stored(sequence)),
             Outcome::WrongLast => return Ok(Put::Conflict),
-            Outcome::NotNow(why) => (why, true),
+            Outcome::NotNow(why) => {
+                tokio::time::sleep(ASK_AGAIN_AFTER).await;
+                (why, begun.elapsed() >= shared.options.answer_timeout)
+            }
             Outcome::Unknown => {
                 let why = "no answer in time".to_owned();
                 shared.does_not_answer(&why);
@@ -115,7 +119,7 @@ pub(crate) async fn put(
                 ("there is no stream".to_owned(), is_gone)
             }
         };
-        if is_over || Instant::now() >= given_up {
+        if is_over || begun.elapsed() >= shared.options.busy_timeout {
             return Err(failed(why));
         }
     }

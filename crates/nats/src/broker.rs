@@ -1,16 +1,15 @@
 //! A broker, and the stream of a job there.
 
-use std::fmt::Display;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
-use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
-use tokio::time::Instant;
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType, Stream};
+use async_nats::jetstream::{self, ErrorCode};
 
+use crate::asking::{ASK_AGAIN_AFTER, Failure};
 use crate::claim::{self, HostClaim};
 use crate::driver::{From, NatsInbox, Positions, Reading};
 use crate::error::{ClaimError, NatsError};
@@ -35,7 +34,7 @@ pub async fn connect(options: NatsOptions) -> Result<Broker, NatsError> {
     let control = Wire::connect(&options, &names).await?;
     let data = Wire::connect(&options, &names).await?;
     let shared = Arc::new(Shared { options, names, control, data, told: AtomicBool::new(false) });
-    shared.patiently(&shared.control, || shared.open_stream()).await?;
+    shared.open_stream().await?;
     Ok(Broker { shared })
 }
 
@@ -116,14 +115,11 @@ pub(crate) struct Shared {
     /// For output.
     pub(crate) data: Wire,
     /// It was told that the broker does not answer.
-    told: AtomicBool,
+    pub(crate) told: AtomicBool,
 }
 
 /// So often in a row a broker has to say that there is no stream.
 const SURELY_GONE: u32 = 3;
-/// After how long it is asked again, for the first time; then twice as long each time.
-pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-
 /// Whether the job has its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
@@ -135,61 +131,77 @@ enum Presence {
 }
 
 impl Shared {
-    /// What `ask` gets of the broker by `wire`. Where that is no answer it asks again, for as long as the
-    /// broker may be busy; unless that has complained, as of what this client may not ask.
-    pub(crate) async fn patiently<T, E: Display, Answer>(
-        &self,
-        wire: &Wire,
-        ask: impl Fn() -> Answer,
-    ) -> Result<T, E>
-    where
-        Answer: Future<Output = Result<T, E>>,
-    {
-        let given_up = Instant::now() + self.options.busy_timeout;
-        loop {
-            let (asked, complaints) = (Instant::now(), wire.complaints());
-            match ask().await {
-                Err(error)
-                    if asked.elapsed() >= self.options.answer_timeout
-                        && complaints == wire.complaints()
-                        && Instant::now() < given_up =>
-                {
-                    self.does_not_answer(&error);
-                }
-                answer => return answer,
+    async fn open_stream(&self) -> Result<(), NatsError> {
+        let stream = self.names.stream();
+        let failed = |Failure { why, .. }| NatsError::Stream { stream: stream.clone(), why };
+        let wire = &self.control;
+        match self.patiently(wire, || self.find_stream()).await.map_err(failed)? {
+            // Whoever has it made makes it before a client comes.
+            Some(_) if !self.options.create_stream => return Ok(()),
+            Some(found) if found.cached_info().state.last_sequence > 0 => return Ok(()),
+            Some(_) => {}
+            None if !self.options.create_stream => {
+                let is_gone = self.is_surely_gone().await;
+                return if is_gone { Err(NatsError::NoStream { stream }) } else { Ok(()) };
+            }
+            None => self.patiently(wire, || self.make_stream()).await.map_err(failed)?,
+        }
+        if let Err(failure) = self.patiently(wire, || self.try_stream()).await {
+            tracing::debug!("whether the stream is made is not known: {}", failure.why);
+        }
+        Ok(())
+    }
+
+    async fn find_stream(&self) -> Result<Option<Stream>, Failure> {
+        match self.look_up_stream().await {
+            Ok(found) => Ok(Some(found)),
+            Err((error, _)) if is_missing(&error) => Ok(None),
+            Err((_, failure)) => Err(failure),
+        }
+    }
+
+    async fn make_stream(&self) -> Result<(), Failure> {
+        let wire = &self.control;
+        match wire.context.create_stream(self.stream_config()).await {
+            Ok(_) => Ok(()),
+            // Somebody else may have been faster.
+            Err(_) if self.presence().await == Presence::There => Ok(()),
+            Err(error) => {
+                let kind = error.kind();
+                let answer = match &kind {
+                    CreateStreamErrorKind::JetStream(answer) => Some(answer),
+                    _ => None,
+                };
+                Err(Failure::new(wire, &error, answer))
             }
         }
     }
 
-    pub(crate) fn does_not_answer(&self, error: &dyn Display) {
-        if !self.told.swap(true, Ordering::Relaxed) {
-            let within = self.options.busy_timeout;
-            tracing::warn!(
-                "the broker is there and does not answer ({error}); it is asked again for up to {within:?}"
-            );
-        }
+    /// Makes a consumer, which the broker removes when nobody asks it for anything. A stream that another client is making at this moment is found
+    /// already, and said to be made, and takes none yet. (A `nats-server` 2.9 that is asked for a message
+    /// of it crashes.)
+    async fn try_stream(&self) -> Result<(), Failure> {
+        let (wire, stream) = (&self.control, self.names.stream());
+        let config = pull::Config {
+            name: Some(format!("try-{:016x}", fastrand::u64(..))),
+            ack_policy: AckPolicy::None,
+            inactive_threshold: self.options.answer_timeout,
+            num_replicas: 1,
+            memory_storage: true,
+            ..pull::Config::default()
+        };
+        let made = wire.context.create_consumer_on_stream(config, stream).await;
+        made.map(drop).map_err(|error| Failure::of_consumer(wire, &error))
     }
 
-    async fn open_stream(&self) -> Result<(), NatsError> {
-        let name = self.names.stream();
-        let failed = |why: String| NatsError::Stream { stream: name.clone(), why };
+    async fn look_up_stream(&self) -> Result<Stream, (GetStreamErrorKind, Failure)> {
         let wire = &self.control;
-        match wire.context.get_stream(&name).await {
-            Ok(_) => return Ok(()),
-            Err(error) if is_missing(&error.kind()) => {}
-            Err(error) => return Err(failed(wire.words_for(&error))),
-        }
-        if !self.options.create_stream {
-            let gone = self.is_surely_gone().await;
-            return if gone { Err(NatsError::NoStream { stream: name }) } else { Ok(()) };
-        }
-        match wire.context.create_stream(self.stream_config()).await {
-            Ok(_) => Ok(()),
-            // Somebody else may have been faster. While that one makes it, its subjects are said to overlap
-            // with those of another stream.
-            Err(_) if self.presence().await == Presence::There => Ok(()),
-            Err(error) => Err(failed(wire.words_for(&error))),
-        }
+        let found = wire.context.get_stream(self.names.stream()).await;
+        found.map_err(|error| {
+            let kind = error.kind();
+            let failure = Failure::new(wire, &error, answer_in(&kind));
+            (kind, failure)
+        })
     }
 
     fn stream_config(&self) -> Config {
@@ -216,9 +228,9 @@ impl Shared {
 
     /// Asks whether the stream is there.
     async fn presence(&self) -> Presence {
-        match self.control.context.get_stream(self.names.stream()).await {
-            Ok(_) => Presence::There,
-            Err(error) if is_missing(&error.kind()) => Presence::Gone,
+        match self.find_stream().await {
+            Ok(Some(_)) => Presence::There,
+            Ok(None) => Presence::Gone,
             Err(_) => Presence::Unknown,
         }
     }
@@ -247,19 +259,29 @@ impl Shared {
     ) -> Result<Option<StreamMessage>, NatsError> {
         let wire = &self.control;
         let found = self.patiently(wire, || last_message(self, wire, subject)).await;
-        found.map_err(|why| NatsError::Request { subject: subject.to_owned(), why })
+        found.map_err(|Failure { why, .. }| NatsError::Request { subject: subject.to_owned(), why })
     }
 
     /// The last sequence of the stream.
     pub(crate) async fn last_sequence(&self) -> Result<u64, NatsError> {
-        let (stream, wire) = (self.names.stream(), &self.control);
-        match self.patiently(wire, || wire.context.get_stream(&stream)).await {
+        let ask = async || self.look_up_stream().await.map_err(|(_, failure)| failure);
+        let found = self.patiently(&self.control, ask).await;
+        match found {
             Ok(found) => Ok(found.cached_info().state.last_sequence),
-            Err(error) => Err(NatsError::Stream { stream, why: self.control.words_for(&error) }),
+            Err(failure) => {
+                Err(NatsError::Stream { stream: self.names.stream(), why: failure.why })
+            }
         }
     }
 }
 
+fn answer_in(kind: &GetStreamErrorKind) -> Option<&jetstream::Error> {
+    match kind {
+        GetStreamErrorKind::JetStream(answer) => Some(answer),
+        _ => None,
+    }
+}
+
 fn is_missing(kind: &GetStreamErrorKind) -> bool {
-    matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+    answer_in(kind).is_some_and(|answer| answer.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }

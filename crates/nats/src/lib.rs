@@ -92,6 +92,7 @@
 //! broker that has lost what it had acknowledged (its files, its memory) has lost it: a driver
 //! sees the hole.
 
+mod asking;
 mod attempt;
 mod broker;
 mod claim;

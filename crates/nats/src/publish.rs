@@ -15,6 +15,7 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use bytes::Bytes;
 use lastline_line::HostId;
 
+use crate::asking::Failure;
 use crate::attempt::{Outcome, try_once};
 use crate::broker::Shared;
 use crate::claim;
@@ -178,7 +179,11 @@ impl Publisher {
                 })
             }
             Err(error) => {
-                tracing::debug!("the broker does not say what it has of {}: {error}", row.subject);
+                tracing::debug!(
+                    "the broker does not say what it has of {}: {}",
+                    row.subject,
+                    error.why
+                );
                 None
             }
         }
@@ -219,12 +224,15 @@ pub(crate) async fn last_message(
     shared: &Shared,
     wire: &Wire,
     subject: &str,
-) -> Result<Option<StreamMessage>, String> {
+) -> Result<Option<StreamMessage>, Failure> {
     let stream = wire.context.get_stream_no_info(shared.names.stream()).await;
-    let stream = stream.map_err(|error| error.to_string())?;
-    match stream.get_last_raw_message_by_subject(subject).await {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
-        Err(error) => Err(wire.words_for(&error)),
-    }
+    let stream = stream.map_err(|error| Failure::new(wire, &error, None))?;
+    let found = stream.get_last_raw_message_by_subject(subject).await;
+    found.map(Some).or_else(|error| match error.kind() {
+        LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        LastRawMessageErrorKind::JetStream(answer) => {
+            Err(Failure::new(wire, &error, Some(&answer)))
+        }
+        _ => Err(Failure::new(wire, &error, None)),
+    })
 }

@@ -256,12 +256,23 @@ impl Running {
 }
 
 impl Drop for Running {
+    #[expect(clippy::print_stdout, reason = "the words of a failed test")]
     fn drop(&mut self) {
         // It has usually ended.
+        let ended = self.child.try_wait();
         drop(self.child.kill());
         drop(self.child.wait());
+        // Why a test has failed is often said by a process that it did not ask yet.
+        if std::thread::panicking()
+            && let Ok(words) = self.stderr.recv_timeout(LAST_WORDS)
+        {
+            println!("a lastline ({ended:?}) had said: {}", String::from_utf8_lossy(&words));
+        }
     }
 }
+
+/// How long the last words of what a failed test leaves are waited for: its children may hold the pipe.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Waits until a pidfd says that its process has exited.
 #[track_caller]

@@ -9,6 +9,7 @@ use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt;
 
+use crate::asking::Failure;
 use crate::broker::Shared;
 use crate::wire::Wire;
 
@@ -66,14 +67,14 @@ impl Feed {
     }
 
     /// Makes the consumer, so that it is known whether that can be done.
-    pub(super) async fn open_patiently(&mut self) -> Result<(), String> {
+    pub(super) async fn open_patiently(&mut self) -> Result<(), Failure> {
         let feed = &*self;
         let open = feed.shared.patiently(&feed.wire, || feed.make()).await?;
         self.open = Some(open);
         Ok(())
     }
 
-    async fn make(&self) -> Result<Open, String> {
+    async fn make(&self) -> Result<Open, Failure> {
         let times = self.wire.up().await.ok_or("the connection has ended")?;
         let config = pull::Config {
             name: Some(format!("driver-{:016x}", fastrand::u64(..))),
@@ -87,10 +88,10 @@ impl Feed {
         };
         let stream = self.shared.names.stream();
         let made = self.wire.context.create_consumer_on_stream(config, stream).await;
-        let consumer = made.map_err(|error| self.wire.words_for(&error))?;
+        let consumer = made.map_err(|error| Failure::of_consumer(&self.wire, &error))?;
         let messages = consumer.stream().max_messages_per_batch(self.batch);
         let messages = messages.expires(EXPIRES).heartbeat(HEARTBEAT).messages().await;
-        let messages = messages.map_err(|error| error.to_string())?;
+        let messages = messages.map_err(|error| Failure::new(&self.wire, &error, None))?;
         Ok(Open { messages, delivered: 0, times })
     }
 
@@ -155,7 +156,7 @@ impl Feed {
                     self.open = Some(open);
                     return true;
                 }
-                Err(why) => why,
+                Err(failure) => failure.why,
             };
             tracing::debug!("a consumer cannot be made: {why}");
             if self.shared.is_surely_gone().await || self.wire.up().await.is_none() {

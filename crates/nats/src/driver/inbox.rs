@@ -15,6 +15,7 @@ use super::events::Events;
 use super::feed::Feed;
 use super::output::Output;
 use super::reading::Reading;
+use crate::asking::Failure;
 use crate::broker::Shared;
 use crate::error::NatsError;
 use crate::wire::header;
@@ -94,12 +95,12 @@ impl NatsInbox {
         let (data, control) = (&shared.data, &shared.control);
         let mut output = Feed::new(shared, data, subject.clone(), behind, batch);
         let mut events = Feed::new(shared, control, names.all_events(), 0, EVENT_BATCH);
-        let failed = |subject: String| |why: String| NatsError::Request { subject, why };
+        let failed = |subject: String| |Failure { why, .. }| NatsError::Request { subject, why };
         output.open_patiently().await.map_err(failed(subject))?;
         events.open_patiently().await.map_err(failed(names.all_events()))?;
         let live = control.client.subscribe(names.all_live()).await;
-        let live =
-            live.map_err(|error| control.words_for(&error)).map_err(failed(names.all_live()))?;
+        let live = live.map_err(|error| Failure::new(control, &error, None));
+        let live = live.map_err(failed(names.all_live()))?;
 
         let arrivals = Arc::new(Arrivals::new(options.inbox_bytes, behind));
         let hearing = Events::new(shared, &arrivals, asking.clone(), reading);

@@ -120,7 +120,9 @@ impl Hearing {
                 }
             }
             Ok(_) => {}
-            Err(why) => tracing::debug!("the broker does not say whether to stop: {why}"),
+            Err(failure) => {
+                tracing::debug!("the broker does not say whether to stop: {}", failure.why)
+            }
         }
     }
 }

@@ -66,12 +66,19 @@ async fn all_who_come_at_once_have_the_stream() {
     for round in 0..100 {
         let job = format!("at-once-{round}");
         let mut coming = tokio::task::JoinSet::new();
-        for _ in 0..16 {
-            coming.spawn(lastline_nats::connect(server.options(&job)));
+        for rank in 0..16 {
+            let options = server.options(&job);
+            coming.spawn(async move {
+                let broker = lastline_nats::connect(options).await.expect("whoever was faster");
+                if rank % 2 == 0 {
+                    drop(broker.driver(From::Start).await.expect("whoever was faster"));
+                } else {
+                    let claim = HostClaim::new(rank..rank + 1, 16, "any");
+                    drop(broker.host(claim).await.expect("whoever was faster"));
+                }
+            });
         }
-        for come in coming.join_all().await {
-            come.expect("whoever was faster");
-        }
+        coming.join_all().await;
     }
 }
 

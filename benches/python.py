@@ -97,7 +97,7 @@ def mesh_batches(ranks: int) -> int:
     count = 0
     with start(ranks) as mesh:
         for batch in mesh.batches():
-            count += batch.data.count(b"\n")
+            count += batch.newlines
     return count
 
 

@@ -102,6 +102,7 @@ mod host;
 mod names;
 mod options;
 mod publish;
+mod stream;
 mod wire;
 
 pub use broker::{Broker, connect};

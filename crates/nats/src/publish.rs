@@ -19,6 +19,7 @@ use crate::asking::Failure;
 use crate::attempt::{Outcome, try_once};
 use crate::broker::Shared;
 use crate::claim;
+use crate::error::NatsError;
 use crate::wire::{Wire, header, host_in};
 
 /// Between two tries of what the broker does not take now.
@@ -219,7 +220,19 @@ enum Found {
     Other(u64),
 }
 
-/// The last message that is stored on a subject, if there is one.
+impl Shared {
+    /// The last message that is stored on a subject, if there is one, for who must know it to go on.
+    pub(crate) async fn last_message(
+        &self,
+        subject: &str,
+    ) -> Result<Option<StreamMessage>, NatsError> {
+        let wire = &self.control;
+        let found = self.patiently(wire, || last_message(self, wire, subject)).await;
+        found.map_err(|Failure { why, .. }| NatsError::Request { subject: subject.to_owned(), why })
+    }
+}
+
+/// The same, asked once.
 pub(crate) async fn last_message(
     shared: &Shared,
     wire: &Wire,

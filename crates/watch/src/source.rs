@@ -1,6 +1,6 @@
 //! One job to look at, live while it runs, and from its files afterwards.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lastline_jobs::{FoundJob, JobDirError, JobState, JobsPlace, check_job_id};
@@ -28,11 +28,12 @@ const END_PATIENCE: Duration = Duration::from_secs(2);
 /// A job that is looked at: how it stands, and what happens to it.
 ///
 /// A job that runs is asked over its control socket. One that does not answer there, or is over,
-/// is read from its files; a live one goes over to them when it ends, so that what was not told in
-/// its last moment is seen all the same. There is one way to ask for both: [`next`](Self::next).
+/// is read from its files, and asked again as often as they are; a live one goes over to them when it
+/// ends, so that what was not told in its last moment is seen all the same. There is one way to ask for both: [`next`](Self::next).
 #[derive(Debug)]
 pub struct Source {
     job: Option<FoundJob>,
+    socket: PathBuf,
     snapshot: Snapshot,
     activity: Activity,
     from: From,
@@ -80,10 +81,11 @@ impl Source {
         };
         let is_unknown = matches!(error, JobDirError::NoSuchJob { .. });
         let id = name.filter(|id| is_unknown && check_job_id(id).is_ok());
-        match id.map(|id| connect(&control_path(id))).transpose()?.flatten() {
+        let Some(socket) = id.map(control_path) else { return Err(error.into()) };
+        match connect(&socket, FIRST_WORDS)? {
             Some((connection, snapshot)) => {
                 let activity = activity_of(&snapshot, None, max_columns, now());
-                Ok(Self { job: None, snapshot, activity, from: From::Socket(connection) })
+                Ok(Self { job: None, socket, snapshot, activity, from: From::Socket(connection) })
             }
             None => Err(error.into()),
         }
@@ -110,7 +112,7 @@ impl Source {
         max_columns: usize,
     ) -> Result<Self, WatchError> {
         let live = match job.state {
-            JobState::Running => connect(socket)?,
+            JobState::Running => connect(socket, FIRST_WORDS)?,
             _ => None,
         };
         let archives = Archives::open(&job)?;
@@ -123,7 +125,7 @@ impl Source {
             }
         };
         let activity = activity_of(&snapshot, Some(&archives), max_columns, now());
-        Ok(Self { job: Some(job), snapshot, activity, from })
+        Ok(Self { job: Some(job), socket: socket.to_owned(), snapshot, activity, from })
     }
 
     /// The job on the disk; none when it has no files.
@@ -221,16 +223,22 @@ impl Source {
             self.from = From::Over;
             return Ok(Vec::new());
         };
+        let begun = Instant::now();
         pause(LOOK_AGAIN.saturating_sub(looked.elapsed()).min(wait));
         if looked.elapsed() < LOOK_AGAIN {
             return Ok(Vec::new());
         }
         *looked = Instant::now();
         *job = FoundJob::open(&job.dir)?;
-        let later = snapshot_of(job, &Archives::open(job)?)?;
         if job.state != JobState::Running {
             self.from = From::Over;
+        } else if let Some((connection, told)) =
+            connect(&self.socket, wait.saturating_sub(begun.elapsed()))?
+        {
+            self.from = From::Socket(connection);
+            return Ok(self.snapshot.changes_to(&told));
         }
+        let later = snapshot_of(job, &Archives::open(job)?)?;
         Ok(self.snapshot.changes_to(&later))
     }
 
@@ -264,12 +272,15 @@ impl Source {
     }
 }
 
-/// Asks a job that runs; none when it does not answer.
-fn connect(socket: &Path) -> Result<Option<(Connection, Snapshot)>, WatchError> {
+/// Asks a job that runs; none when it does not answer within this time.
+fn connect(
+    socket: &Path,
+    patience: Duration,
+) -> Result<Option<(Connection, Snapshot)>, WatchError> {
     let Some(mut connection) = Connection::open(socket, &Request::Watch)? else {
         return Ok(None);
     };
-    let deadline = Instant::now() + FIRST_WORDS;
+    let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match connection.next(left)? {

@@ -180,6 +180,25 @@ fn a_job_that_does_not_answer_is_seen_from_its_files_while_it_runs() {
     check_activity(&source);
 }
 
+#[test]
+fn a_job_that_answers_late_tells_what_happens_from_then_on() {
+    let place = Place::new();
+    let run = place.start(&["run", "--job", "j", "-n", "2", "--", "sh", "-c", SCRIPT]);
+    drop(open(&place, "j"));
+    let found = FoundJob::open(&place.job("j")).unwrap();
+    let mut source = Source::with_socket(found, &place.path("late"), COLUMNS).unwrap();
+    follow(&mut source, |seen| seen.ranks.iter().all(|view| view.bytes == 6));
+    assert!(!source.is_told());
+    std::os::unix::fs::symlink(socket(&place, "j"), place.path("late")).unwrap();
+    follow(&mut source, |seen| seen.ledger.shown_bytes == 12);
+    assert!(source.is_told());
+    fs::write(place.path("go"), "").unwrap();
+    follow(&mut source, |_| false);
+    run.wait().expect(3);
+    assert_eq!(source.snapshot().ranks[1].state, RankState::Exited(Exit::Code(3)));
+    check_activity(&source);
+}
+
 /// The lines of an answer.
 fn ask(place: &Place, job: &str, request: &str) -> BufReader<UnixStream> {
     let path = socket(place, job);

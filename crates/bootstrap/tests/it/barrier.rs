@@ -1,7 +1,10 @@
 //! The barrier starts at the pipe: what was written before it was asked for has been printed when
-//! it returns. There is no sleep here: a line is written, then the barrier is asked for at once.
+//! it returns. A line is written, then the barrier is asked for at once.
+
+use std::time::Duration;
 
 use lastline_bootstrap::{Plan, StopCause};
+use lastline_testing::PATIENCE;
 use tokio::runtime::Builder;
 
 use crate::support::{Commander, Counter, spawn};
@@ -29,6 +32,13 @@ fn run_with(mut runtime: Builder, floods: u32, times: u64, change: fn(&mut Plan)
         let printer = Counter::default();
         let mesh = spawn(plan, printer.clone());
         let mut commands = commander.connect();
+        // The scheduler of a busy machine may let one wait for longer than all barriers take.
+        let all_flow = async {
+            while (1..=floods).any(|rank| printer.shown(rank) == 0) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, all_flow).await.expect("every flood flows");
         for time in 1..=times {
             commands.print();
             let verdicts = mesh.flush().await;
@@ -40,9 +50,6 @@ fn run_with(mut runtime: Builder, floods: u32, times: u64, change: fn(&mut Plan)
         drop(commands);
         let report = mesh.wait().await.unwrap();
         assert!(report.balanced, "{:?}", report.imbalances);
-        for rank in 1..=floods {
-            assert!(printer.shown(rank) > 0, "rank {rank} was no flood");
-        }
     });
 }
 

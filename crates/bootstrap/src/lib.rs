@@ -143,7 +143,9 @@ pub enum SpawnError {
     Files(#[from] lastline_appender::AppenderError),
     /// More open files are needed than this user may have.
     #[error(
-        "{procs} ranks need {needed} open files, and the limit is {limit}: raise it (`ulimit -n`), or start fewer"
+        "{}{needed} open files, and the limit is {limit}: raise it (`ulimit -n`){}",
+        if *procs == 1 { String::from("1 rank needs ") } else { format!("{procs} ranks need ") },
+        if *procs == 1 { "" } else { ", or start fewer" },
     )]
     TooFewFiles {
         /// How many ranks.

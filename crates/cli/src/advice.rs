@@ -1,8 +1,11 @@
 //! What holds although it may not be what was meant, and what to type instead. Pure.
 
+use std::ffi::OsStr;
+
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use lastline_bootstrap::{CommandError, SpawnError};
+use lastline_jobs::JobDirError;
 use lastline_line::RankSet;
 
 use crate::args::RunOptions;
@@ -10,7 +13,8 @@ use crate::values::FoldMode;
 
 /// What is to be said of options of `run` that do nothing, `fold` being what is used.
 pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
-    let mut said = Vec::new();
+    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
+    let mut said: Vec<String> = set.filter_map(|(name, _)| of_variable(&name)).collect();
     if let Some(show) = &options.show {
         said.extend(of_show(show, options.procs));
     }
@@ -20,6 +24,20 @@ pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
         ));
     }
     said
+}
+
+/// That a variable that looks like an option of `run` is none, with the one whose name begins most like it.
+fn of_variable(name: &OsStr) -> Option<String> {
+    let name = name.to_str().filter(|name| name.starts_with("LASTLINE_RUN_"))?;
+    let command = crate::help::command();
+    let run = command.find_subcommand("run")?;
+    let known: Vec<&str> = run.get_arguments().filter_map(|arg| arg.get_env()?.to_str()).collect();
+    if known.contains(&name) {
+        return None;
+    }
+    let alike = |other: &&&str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let nearest = known.iter().max_by_key(alike)?;
+    Some(format!("{name} is no option of `run`, and does nothing; is {nearest} meant?"))
 }
 
 fn of_show(show: &RankSet, ranks: u32) -> Option<String> {
@@ -45,8 +63,20 @@ fn there_are(ranks: u32) -> String {
     }
 }
 
-/// What to type where a command was not found because it is a line for a shell.
+/// What to type instead where something could not be done.
 pub(crate) fn of_error(error: &anyhow::Error) -> Option<String> {
+    match error.downcast_ref() {
+        Some(JobDirError::Io { action: "make" | "open" | "write" | "lock", .. }) => {
+            Some(String::from(
+                "`--log-dir DIR` keeps the job's files elsewhere, `--no-files` does without",
+            ))
+        }
+        _ => of_command(error),
+    }
+}
+
+/// What to type where a command was not found because it is a line for a shell.
+fn of_command(error: &anyhow::Error) -> Option<String> {
     let Some(SpawnError::Command(CommandError::NotFound { name })) = error.downcast_ref() else {
         return None;
     };

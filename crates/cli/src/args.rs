@@ -13,8 +13,8 @@ use crate::logs::LogsOptions;
 use crate::serve::ServeOptions;
 use crate::units::{duration, size};
 use crate::values::{
-    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync, prefix,
-    procs, total_size, variable,
+    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync,
+    output_file, prefix, procs, total_size, variable,
 };
 use crate::via::Url;
 use crate::via::args::{AttachOptions, PlaceOptions, StopOptions};
@@ -65,7 +65,7 @@ pub(crate) enum Command {
         /// The job's id, or a directory [default: the latest job]
         job: Option<OsString>,
         /// Write the job as one page, for a browser, to this file
-        #[arg(long, value_name = "FILE")]
+        #[arg(long, value_name = "FILE", value_parser = output_file())]
         html: Option<PathBuf>,
     },
     /// Show jobs in the browser, while they run and afterwards
@@ -258,8 +258,8 @@ pub(crate) struct RunOptions {
     /// Do not set PYTHONUNBUFFERED
     #[arg(long, env = "LASTLINE_RUN_BUFFERED", value_parser = flag())]
     pub(crate) buffered: bool,
-    /// Where the report is written [default: report.json in the log directory]
-    #[arg(long, value_name = "FILE", env = "LASTLINE_RUN_REPORT")]
+    /// Where the report is written; `-` is stdout [default: report.json in the log directory]
+    #[arg(long, value_name = "FILE", env = "LASTLINE_RUN_REPORT", value_parser = output_file())]
     pub(crate) report: Option<PathBuf>,
     /// Inside a view of the job, as `lastline top` has it; when it is left the job goes on to the
     /// console, or is stopped

@@ -3,6 +3,7 @@
 use lastline_bootstrap::{PlacementError, SpawnError, ViaError};
 use lastline_jobs::{JobDirError, Report};
 use lastline_line::StopCause;
+use lastline_watch::WatchError;
 
 /// All went well.
 pub(crate) const SUCCESS: u8 = 0;
@@ -30,7 +31,8 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
 fn is_usage(error: &anyhow::Error) -> bool {
     let via = error.downcast_ref();
     let is_place = matches!(via, Some(ViaError::Local(_) | ViaError::NoSuchJob { .. }));
-    error.is::<JobDirError>() || is_place || error.is::<PlacementError>()
+    let is_job = matches!(error.downcast_ref(), Some(WatchError::Job(_)));
+    error.is::<JobDirError>() || is_job || is_place || error.is::<PlacementError>()
 }
 
 /// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that

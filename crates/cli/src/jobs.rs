@@ -12,7 +12,7 @@ use crate::args::PruneOptions;
 use crate::summary::harmless;
 use crate::units::bytes;
 use crate::via::Url;
-use crate::{exit, pages, via};
+use crate::{exit, notices, pages, via};
 
 /// The width of a row where there is no terminal, in characters.
 const MAX_COLUMNS: usize = 1000;
@@ -29,9 +29,19 @@ pub(crate) fn find(job: Option<&OsStr>) -> anyhow::Result<FoundJob> {
     }
 }
 
+/// The id of the job that a word means: an id, or a directory that holds the job.
+pub(crate) fn id_of(job: &str) -> anyhow::Result<String> {
+    match check_job_id(job) {
+        Ok(()) => Ok(job.to_owned()),
+        Err(_) if Path::new(job).is_dir() => Ok(find(Some(OsStr::new(job)))?.info.job),
+        Err(bad) => Err(bad.into()),
+    }
+}
+
 /// Lists the jobs, oldest first: id, when, ranks, exit, size, command.
 pub(crate) fn jobs() -> anyhow::Result<u8> {
-    let found = JobsPlace::of_user()?.list();
+    let place = JobsPlace::of_user()?;
+    let (found, unreadable) = (place.list(), place.unreadable());
     let columns = columns();
     let mut rows = vec![["JOB", "STARTED", "RANKS", "EXIT", "SIZE", "COMMAND"].map(String::from)];
     rows.extend(found.iter().map(row));
@@ -48,7 +58,12 @@ pub(crate) fn jobs() -> anyhow::Result<u8> {
         )
         .expect("BUG: writing to a string cannot fail");
     }
-    pages::print(text.as_bytes())
+    let code = pages::print(text.as_bytes())?;
+    let is_whole = unreadable.is_empty();
+    for error in unreadable {
+        notices::say(&format!("a job is not listed: {:#}", anyhow::Error::new(error)));
+    }
+    Ok(if is_whole { code } else { exit::FAILURE })
 }
 
 fn row(job: &FoundJob) -> [String; 6] {
@@ -84,17 +99,28 @@ fn shortened(text: &str, most: usize) -> String {
     }
 }
 
-/// Prints the report of a job that is over.
+/// Prints the report of a job that is over; says where it is not the one that was written.
 pub(crate) fn report(job: Option<&OsStr>) -> anyhow::Result<u8> {
     let job = find(job)?;
+    match (&job.damage, &job.state) {
+        (Some(damage), JobState::Finished(_)) => notices::say(damage),
+        (Some(damage), _) => notices::say(&format!("{damage}; rebuilt from the job's files")),
+        (None, JobState::Broken) => {
+            notices::say("no report was written; rebuilt from the job's files");
+        }
+        (None, _) => {}
+    }
     let report = match &job.state {
-        JobState::Running => anyhow::bail!("the job still runs; its report comes at its end"),
+        JobState::Running => anyhow::bail!(
+            "the job still runs; its report comes at its end (`lastline top` shows how it does)"
+        ),
         JobState::Finished(report) => (**report).clone(),
         _ => rebuild_report(&job).context("cannot read the job's files")?,
     };
     let mut text = serde_json::to_vec_pretty(&report).context("cannot print the report")?;
     text.push(b'\n');
-    pages::print(&text)
+    let code = pages::print(&text)?;
+    Ok(if job.damage.is_some() { exit::FAILURE } else { code })
 }
 
 /// Removes jobs, and prints the ids of those that it removed.
@@ -117,14 +143,13 @@ pub(crate) fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
             "no running job `{job}` answers: it is over, and nothing more comes of it; `lastline logs \
              {job}` has what it printed"
         ),
-        Err(none) => none.context(format!("no running job `{job}` answers")),
+        Err(none) => none,
     }
 }
 
 /// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.
 pub(crate) fn flush(job: &str, via: Option<&Url>) -> anyhow::Result<u8> {
-    check_job_id(job)?;
-    let answer = via::stop::flush(job, via)?;
+    let answer = via::stop::flush(&id_of(job)?, via)?;
     let missing = answer.missing.iter();
     let missing = missing.map(|at| format!("rank {} {}: {}\n", at.rank, at.stream, at.why));
     let missing: String = missing.collect();

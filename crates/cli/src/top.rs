@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lastline_jobs::{FoundJob, JobState, JobsPlace};
-use lastline_line::{Emit, Fold, Line, Offset, RankSet, ReadOutcome, Stream, StreamId, Timestamp};
+use lastline_line::{
+    Emit, Fold, Line, Offset, RankSet, ReadBack as _, ReadOutcome, Stream, StreamId, Timestamp,
+};
 use lastline_top::{App, Feed, Happening, Leaving, OwnLogs, Part};
 use lastline_watch::protocol::{EntryMessage, Message, Refusal};
 use lastline_watch::{
@@ -29,12 +31,12 @@ const COLUMNS: usize = 2;
 
 /// Shows a job until whoever looks has seen enough; its exit code.
 pub(crate) fn top(job: Option<&str>) -> anyhow::Result<u8> {
+    let source = Source::open(&JobsPlace::of_user()?, job, COLUMNS)?;
     anyhow::ensure!(
         io::stdout().is_terminal() && io::stdin().is_terminal(),
         "the view needs a terminal; `lastline logs --follow` prints a job's lines anywhere, and `lastline \
          report` how it ended"
     );
-    let source = Source::open(&JobsPlace::of_user()?, job, COLUMNS)?;
     let logs = JobLogs::new(source.job().cloned());
     let (app, feed) = (app(false), Box::new(JobFeed { source }));
     lastline_top::run(app, feed, Box::new(logs)).context("the terminal cannot be used")?;
@@ -217,7 +219,7 @@ impl JobLogs {
 
     fn look(&mut self) {
         let is_old = self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_AGAIN);
-        if let (true, Some(job), Some(archives)) = (is_old, &self.job, &mut self.archives) {
+        if let (true, Some(job), Some(archives)) = (is_old, &self.job, &self.archives) {
             self.looked = Some(Instant::now());
             if let Err(error) = archives.refresh(job) {
                 tracing::debug!("the job's files cannot be looked at: {error}");

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser};
@@ -76,6 +77,25 @@ pub(crate) enum StdinMode {
     Rank0,
     /// Every rank gets all of it
     All,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Streams {
+    #[default]
+    Both,
+    Stdout,
+    Stderr,
+}
+
+impl Streams {
+    /// The one that is meant, where it is not both.
+    pub(crate) fn only(self) -> Option<Stream> {
+        match self {
+            Self::Both => None,
+            Self::Stdout => Some(Stream::Stdout),
+            Self::Stderr => Some(Stream::Stderr),
+        }
+    }
 }
 
 /// What stands before each line.
@@ -171,7 +191,15 @@ fn at_least(least: u64, text: &str) -> Result<u64, String> {
     }
 }
 
-pub(crate) fn stream(text: &str) -> Result<Stream, String> {
-    let named = |stream: &Stream| stream.name() == text;
-    Stream::ALL.into_iter().find(named).ok_or_else(|| "write `stdout` or `stderr`".into())
+/// A number of lines.
+pub(crate) fn lines(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| String::from("write a number of lines, as in `--tail 20`"))
+}
+
+/// A file to write to; `-` is stdout.
+pub(crate) fn output_file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(|text| match text == "-" {
+        true => PathBuf::from("/dev/stdout"),
+        false => PathBuf::from(text),
+    })
 }

@@ -59,7 +59,9 @@ pub enum JobDirError {
         dir: PathBuf,
     },
     /// There is no place for jobs.
-    #[error("no place for log files: neither XDG_STATE_HOME nor HOME is set; say --log-dir DIR")]
+    #[error(
+        "no place for jobs: neither XDG_STATE_HOME nor HOME is set (`run` can do with --log-dir DIR)"
+    )]
     NoHome,
     /// Its directory is another job's now, or is not there any more.
     #[error("the job `{id}` is gone: {} {}", dir.display(), Became(by.as_deref()))]
@@ -71,6 +73,18 @@ pub enum JobDirError {
         /// The job that is there now; none when no job is.
         by: Option<String>,
     },
+    /// There is a directory, and no job in it.
+    #[error("{} holds no job: neither job.json nor report.json is there", dir.display())]
+    NoJobIn {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// There is none at all.
+    #[error("there is no job yet in {}", place.display())]
+    NoJobs {
+        /// Where jobs are.
+        place: PathBuf,
+    },
     /// There is no such job.
     #[error("there is no job `{name}` in {}", place.display())]
     NoSuchJob {
@@ -78,6 +92,14 @@ pub enum JobDirError {
         name: String,
         /// Where jobs are.
         place: PathBuf,
+    },
+    /// There is a job, and what says of it is damaged.
+    #[error("{} cannot be understood", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// Where it is wrong.
+        source: serde_json::Error,
     },
     /// The system says no.
     #[error("cannot {action} {}", path.display())]
@@ -188,7 +210,12 @@ pub fn make_dir(dir: &Path) -> Result<PathBuf, JobDirError> {
 
 /// Makes a directory of the owner's alone where there is none.
 fn ensure(dir: &Path) -> Result<(), JobDirError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("make", dir))
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::Error::new(error.kind(), "it is no directory"),
+        _ => error,
+    })
+    .map_err(failed("make", dir))
 }
 
 impl JobDir {

@@ -10,9 +10,12 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 pub use self::found::{FoundJob, JobState};
+pub(crate) use self::found::{in_words, read_report};
 pub use self::prune::Retention;
 use self::prune::is_done;
-use crate::job_dir::{JobDirError, LATEST, check_job_id, failed};
+use crate::job_dir::{JOB_FILE, JobDirError, LATEST, check_job_id, failed};
+use crate::job_lock::is_locked;
+use crate::open_dir::open_regular;
 use crate::parts;
 
 /// The place where jobs are, each in a folder of its own or behind a link.
@@ -75,7 +78,12 @@ impl JobsPlace {
         }
         // A folder may have been given another name.
         let listed = self.list().into_iter().find(|job| job.info.job == name);
-        listed.ok_or_else(|| JobDirError::NoSuchJob { name: name.into(), place: self.0.clone() })
+        let place = self.0.clone();
+        listed.ok_or_else(|| match is_id {
+            true if name == LATEST => JobDirError::NoJobs { place },
+            false if dir.is_dir() => JobDirError::NoJobIn { dir },
+            _ => JobDirError::NoSuchJob { name: name.into(), place },
+        })
     }
 
     /// The job of an entry that there is.
@@ -100,8 +108,8 @@ impl JobsPlace {
         if is_another { Err(gone(Some(found.info.job))) } else { Ok(found) }
     }
 
-    /// All jobs, oldest first. What cannot be read is left out. A directory is one job, that which
-    /// was there last, however many links lead to it.
+    /// All jobs, oldest first, but those that [cannot be read](Self::unreadable). A directory is one job,
+    /// that which was there last, however many links lead to it.
     pub fn list(&self) -> Vec<FoundJob> {
         let mut found: Vec<FoundJob> =
             self.entries().filter_map(|dir| FoundJob::open(&dir).ok()).collect();
@@ -116,6 +124,16 @@ impl JobsPlace {
         let started = |job: &FoundJob| job.info.started.parse::<jiff::Timestamp>().ok();
         found.sort_by(|a, b| (started(a), &a.info.job).cmp(&(started(b), &b.info.job)));
         found
+    }
+
+    /// Why jobs that there are are not on the list.
+    pub fn unreadable(&self) -> Vec<JobDirError> {
+        // Whoever begins a job has its file locked before it says anything.
+        let begins =
+            |dir: &Path| open_regular(&dir.join(JOB_FILE)).and_then(|file| is_locked(&file));
+        let there = self.entries().filter(|dir| parts::holds_job(dir));
+        let there = there.filter(|dir| !begins(dir).unwrap_or(false));
+        there.filter_map(|dir| FoundJob::open(&dir).err()).collect()
     }
 
     /// What may be a job: neither `latest` nor a link that is just being made has a job's id.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::job_dir::{JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
-use crate::jobs::{FoundJob, JobState};
+use crate::jobs::{FoundJob, JobState, in_words, read_report};
 use crate::report::Report;
 
 const PREFIX: &str = "node-";
@@ -38,24 +38,19 @@ pub(crate) fn open(dir: &Path) -> Result<FoundJob, JobDirError> {
     let parts = part_dirs(dir);
     let found: Vec<FoundJob> =
         parts.iter().filter_map(|part| FoundJob::open_whole(part).ok()).collect();
-    let file = dir.join(REPORT_FILE);
-    let report = fs::read_to_string(&file).map_err(failed("read", &file));
-    let report = report.and_then(|text| {
-        serde_json::from_str::<Report>(&text)
-            .map_err(std::io::Error::from)
-            .map_err(failed("understand", &file))
-    });
+    let report = read_report(dir);
     let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
     let Some(info) = found.iter().map(|part| &part.info).min_by_key(|info| started(info)) else {
         let file = dir.join(JOB_FILE);
-        let none = |_| failed("read", &file)(std::io::ErrorKind::NotFound.into());
-        let report = report.map_err(none)?;
+        let none = || failed("read", &file)(std::io::ErrorKind::NotFound.into());
+        let report = report?.ok_or_else(none)?;
         let info = of_report(&report);
         let state = JobState::Finished(Box::new(report));
-        return Ok(FoundJob { dir: dir.to_owned(), info, state, linked, parts });
+        return Ok(FoundJob { dir: dir.to_owned(), info, state, linked, parts, damage: None });
     };
-    let state = state(&found, report.ok());
-    Ok(FoundJob { dir: dir.to_owned(), info: info.clone(), state, linked, parts })
+    let damage = report.as_ref().err().map(in_words);
+    let state = state(&found, report.ok().flatten());
+    Ok(FoundJob { dir: dir.to_owned(), info: info.clone(), state, linked, parts, damage })
 }
 
 fn started(info: &JobInfo) -> Option<jiff::Timestamp> {

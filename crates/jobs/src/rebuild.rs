@@ -1,4 +1,4 @@
-//! The ledger of a job that was interrupted, rebuilt from what it filed.
+//! The ledger of a job that has no report, rebuilt from what it filed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -14,7 +14,7 @@ use crate::parts::joined;
 use crate::report::{RankReport, Report, StreamReport};
 
 /// What a report rebuilt from files can say of the console.
-const UNKNOWN: &str = "unknown: lastline was killed, and what it had shown died with it";
+const UNKNOWN: &str = "unknown: there is no report that says what was shown";
 /// How much is read at once to count lines, in bytes.
 const READ_BYTES: usize = 256 << 10;
 

@@ -1,7 +1,7 @@
 //! The files of a job, wherever its ranks have theirs, for many viewers at once.
 
 use std::io;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lastline_appender::AppenderError;
@@ -16,7 +16,7 @@ const FILES_AGAIN: Duration = Duration::from_secs(1);
 
 /// The files of one job.
 pub(crate) struct JobFiles {
-    archives: RwLock<Archives>,
+    archives: Archives,
     /// When the index was read, and when files were looked at.
     looked: Mutex<(Instant, Instant)>,
 }
@@ -25,7 +25,7 @@ impl JobFiles {
     /// Opens what is there. Blocks for the disk.
     pub(crate) fn open(job: &FoundJob) -> Result<Self, AppenderError> {
         let now = Instant::now();
-        let archives = RwLock::new(Archives::open(job)?);
+        let archives = Archives::open(job)?;
         Ok(Self { archives, looked: Mutex::new((now, now)) })
     }
 
@@ -42,13 +42,12 @@ impl JobFiles {
         if !index && !files {
             return Ok(());
         }
-        let mut archives = self.archives.write().unwrap_or_else(PoisonError::into_inner);
-        if files { archives.refresh(job) } else { archives.refresh_recorded(job) }
+        if files { self.archives.refresh(job) } else { self.archives.refresh_recorded(job) }
     }
 
     /// All that there is, to be asked.
-    pub(crate) fn archives(&self) -> RwLockReadGuard<'_, Archives> {
-        self.archives.read().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn archives(&self) -> &Archives {
+        &self.archives
     }
 }
 

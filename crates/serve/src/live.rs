@@ -136,7 +136,7 @@ async fn follow(
     let snapshot = snapshot_of(&mut watch).await?;
     let files = Arc::clone(files);
     let with_activity = move || {
-        let activity = activity_of(&snapshot, Some(&files.archives()), COLUMNS, now());
+        let activity = activity_of(&snapshot, Some(files.archives()), COLUMNS, now());
         (snapshot, activity)
     };
     let done = tokio::task::spawn_blocking(with_activity).await;

@@ -40,8 +40,8 @@ pub(crate) fn stands(
     columns: usize,
 ) -> Result<(Snapshot, Activity), WatchError> {
     let archives = files.archives();
-    let snapshot = snapshot_of(job, &archives)?;
-    let activity = activity_of(&snapshot, Some(&archives), columns, now());
+    let snapshot = snapshot_of(job, archives)?;
+    let activity = activity_of(&snapshot, Some(archives), columns, now());
     Ok((snapshot, activity))
 }
 

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use lastline_appender::{AppenderError, Archive, Extent};
 use lastline_jobs::FoundJob;
-use lastline_line::{Gaps, Offset, ReadBack as _, ReadOutcome, StreamId, Timestamp};
+use lastline_line::{Gaps, Offset, ReadBack, ReadOutcome, StreamId, Timestamp};
 
 /// The files of a job, wherever its ranks have theirs: one archive for each process that started
 /// ranks of it; usually there is one.
-#[derive(Debug)]
-pub struct Archives(Vec<(PathBuf, Archive)>);
+#[derive(Debug, Default)]
+pub struct Archives(RwLock<Vec<(PathBuf, Arc<Archive>)>>);
 
 impl Archives {
     /// Opens all that there are.
@@ -20,16 +21,17 @@ impl Archives {
     ///
     /// When a directory or an index cannot be read.
     pub fn open(job: &FoundJob) -> Result<Self, AppenderError> {
-        let mut archives = Self(Vec::new());
+        let archives = Self::default();
         archives.add_new(job)?;
         Ok(archives)
     }
 
     /// Those whose process has come since.
-    fn add_new(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
+    fn add_new(&self, job: &FoundJob) -> Result<(), AppenderError> {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         for dir in job.file_dirs() {
-            if !self.0.iter().any(|(known, _)| known == dir) {
-                self.0.push((dir.clone(), Archive::open(dir)?));
+            if !known.iter().any(|(known, _)| known == dir) {
+                known.push((dir.clone(), Arc::new(Archive::open(dir)?)));
             }
         }
         Ok(())
@@ -40,9 +42,9 @@ impl Archives {
     /// # Errors
     ///
     /// When a directory or an index cannot be read.
-    pub fn refresh(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
+    pub fn refresh(&self, job: &FoundJob) -> Result<(), AppenderError> {
         self.add_new(job)?;
-        self.0.iter().try_for_each(|(_, archive)| archive.refresh())
+        self.all().iter().try_for_each(|archive| archive.refresh())
     }
 
     /// As [`refresh`](Self::refresh), of what indexes say alone: opens no file of a rank.
@@ -50,22 +52,17 @@ impl Archives {
     /// # Errors
     ///
     /// When a directory or an index cannot be read.
-    pub fn refresh_recorded(&mut self, job: &FoundJob) -> Result<(), AppenderError> {
+    pub fn refresh_recorded(&self, job: &FoundJob) -> Result<(), AppenderError> {
         self.add_new(job)?;
-        self.0.iter().try_for_each(|(_, archive)| archive.refresh_recorded())
+        self.all().iter().try_for_each(|archive| archive.refresh_recorded())
     }
 
     /// All streams that there are.
     pub fn streams(&self) -> Vec<StreamId> {
         let mut streams: Vec<StreamId> =
-            self.0.iter().flat_map(|(_, archive)| archive.streams()).collect();
+            self.all().iter().flat_map(|archive| archive.streams()).collect();
         streams.sort();
         streams
-    }
-
-    /// Up to where a stream is filed, or known to be missing.
-    pub fn filed(&self, stream: StreamId) -> Offset {
-        self.of(stream).map(|archive| archive.filed(stream)).unwrap_or_default()
     }
 
     /// When the byte of a stream at `offset` was read, where that is known.
@@ -86,16 +83,26 @@ impl Archives {
 
     /// What each stream has after these places, in the order of arrival as far as it is known.
     pub fn extents_after(&self, given: &BTreeMap<StreamId, Offset>) -> Vec<Extent> {
-        let queues = self.0.iter().map(|(_, archive)| archive.extents_after(given).into());
-        merge(queues.collect())
+        let all = self.all();
+        merge(all.iter().map(|archive| archive.extents_after(given).into()).collect())
     }
 
-    /// As [`ReadBack::read_back`](lastline_line::ReadBack::read_back).
-    ///
-    /// # Errors
-    ///
-    /// When the system refuses.
-    pub fn read_back(
+    fn all(&self) -> Vec<Arc<Archive>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().map(|(_, archive)| Arc::clone(archive)).collect()
+    }
+
+    fn of(&self, stream: StreamId) -> Option<Arc<Archive>> {
+        let mut all = self.all();
+        match all.len() {
+            1 => all.pop(),
+            _ => all.into_iter().find(|archive| archive.streams().contains(&stream)),
+        }
+    }
+}
+
+impl ReadBack for Archives {
+    fn read_back(
         &self,
         stream: StreamId,
         from: Offset,
@@ -107,12 +114,8 @@ impl Archives {
         }
     }
 
-    fn of(&self, stream: StreamId) -> Option<&Archive> {
-        let all: Vec<&Archive> = self.0.iter().map(|(_, archive)| archive).collect();
-        match all[..] {
-            [one] => Some(one),
-            _ => all.into_iter().find(|archive| archive.streams().contains(&stream)),
-        }
+    fn filed(&self, stream: StreamId) -> Offset {
+        self.of(stream).map(|archive| archive.filed(stream)).unwrap_or_default()
     }
 }
 

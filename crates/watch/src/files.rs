@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use lastline_appender::Extent;
 use lastline_jobs::{FoundJob, JobState, RankReport, Report, rebuild_report};
-use lastline_line::{Exit, Launch, Offset, ReadOutcome, Stream, StreamId, StreamLedger, Timestamp};
+use lastline_line::{
+    Exit, Launch, Offset, ReadBack as _, ReadOutcome, Stream, StreamId, StreamLedger, Timestamp,
+};
 
 use crate::activity::Activity;
 use crate::address::parse_launch;
@@ -14,7 +16,7 @@ use crate::rank::{LAST_LINE_BYTES, RankState, RankView, cut_line};
 use crate::snapshot::{BarriersView, EndView, FailureView, GapSide, GapView, Snapshot, StageView};
 
 /// Why it is not known how a rank ended.
-const NOT_KNOWN: &str = "lastline was killed, and how it ended is not known";
+const NOT_KNOWN: &str = "there is no report that says how it ended";
 /// Why a rank is not over although its job is.
 const NOT_ENDED: &str = "it had not ended when its job was over";
 

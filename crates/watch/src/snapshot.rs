@@ -219,7 +219,7 @@ pub struct EndView {
     /// When; none where that is not known.
     #[serde(default)]
     pub time: Option<Timestamp>,
-    /// Lastline was killed, and nobody wrote a report.
+    /// There is no report that can be read: lastline was killed, or could not write one.
     #[serde(default)]
     pub broken_off: bool,
     /// Every stream's ledger adds up.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -24,11 +25,17 @@ pub(crate) struct LabelledInput {
     input: File,
     lines: Lines,
     over: bool,
+    broken_off: Arc<OnceLock<io::Error>>,
 }
 
 impl LabelledInput {
     pub(crate) fn new(input: File, prefix: LabelPrefix, ranks: LabelRanks) -> Self {
-        Self { input, lines: Lines::new(prefix, ranks), over: false }
+        Self { input, lines: Lines::new(prefix, ranks), over: false, broken_off: Arc::default() }
+    }
+
+    /// Where it says why not all could be read, at the end.
+    pub(crate) fn broken_off(&self) -> Arc<OnceLock<io::Error>> {
+        Arc::clone(&self.broken_off)
     }
 
     /// Whether there is something to read, or the input is over, within `wait`.
@@ -48,9 +55,9 @@ impl LabelledInput {
         match self.input.read(&mut block) {
             Ok(0) => self.end(),
             Ok(bytes) => self.lines.take(&block[..bytes], now()),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                tracing::error!("cannot read on: {error}");
+                self.broken_off.get_or_init(|| error);
                 self.end();
             }
         }

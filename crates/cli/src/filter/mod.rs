@@ -49,8 +49,8 @@ pub(crate) struct FilterOptions {
     /// What to fold [default: stdin]
     pub(crate) file: Option<PathBuf>,
     /// What stands before each line, as a regular expression whose first group is the label
-    #[arg(long, value_name = "REGEX")]
-    pub(crate) prefix: Option<String>,
+    #[arg(long, value_name = "REGEX", value_parser = LabelPrefix::new)]
+    pub(crate) prefix: Option<LabelPrefix>,
     /// What becomes of similar lines
     #[arg(long, value_enum, value_name = "MODE", default_value_t)]
     pub(crate) mode: FilterMode,
@@ -76,13 +76,7 @@ pub(crate) struct FilterOptions {
 pub(crate) fn fold(options: &FilterOptions) -> anyhow::Result<u8> {
     let input = open(options.file.as_deref())?;
     let is_file = input.metadata().is_ok_and(|found| found.is_file());
-    let prefix = match &options.prefix {
-        Some(pattern) => match LabelPrefix::new(pattern) {
-            Ok(prefix) => prefix,
-            Err(why) => bail!("--prefix cannot tell labels: {why}"),
-        },
-        None => LabelPrefix::known(),
-    };
+    let prefix = options.prefix.clone().unwrap_or_else(LabelPrefix::known);
     let ranks = LabelRanks::default();
     let names: Arc<dyn RankNames> = Arc::new(ranks.clone());
     let window = options.fold_window.or(is_file.then_some(OF_A_FILE));
@@ -98,23 +92,31 @@ pub(crate) fn fold(options: &FilterOptions) -> anyhow::Result<u8> {
     };
     let printer = console::printer(look, Labels::default());
     let inbox = LabelledInput::new(input, prefix, ranks);
+    let broken_off = inbox.broken_off();
     let fold = fold_of(options.mode, names, window);
     let mut client = Options::default();
     client.print_only = true;
     let client = Client::start(inbox, fold, printer, client).context("cannot start the client")?;
     console::finish(client)?;
-    Ok(exit::SUCCESS)
+    match broken_off.get() {
+        Some(error) => bail!("cannot read {} on: {error}", name_of(options.file.as_deref())),
+        None => Ok(exit::SUCCESS),
+    }
+}
+
+fn name_of(file: Option<&Path>) -> std::path::Display<'_> {
+    file.unwrap_or(Path::new("stdin")).display()
 }
 
 fn open(file: Option<&Path>) -> anyhow::Result<File> {
-    if let Some(path) = file {
-        return File::open(path).with_context(|| format!("cannot read {}", path.display()));
-    }
-    let stdin = std::io::stdin();
-    if stdin.is_terminal() {
-        bail!("there is nothing to fold: pipe labelled lines into it, or name a file");
-    }
-    Ok(File::from(stdin.as_fd().try_clone_to_owned().context("cannot read stdin")?))
+    let opened = match file {
+        Some(path) => File::open(path),
+        None if std::io::stdin().is_terminal() => {
+            bail!("there is nothing to fold: pipe labelled lines into it, or name a file")
+        }
+        None => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
+    };
+    opened.with_context(|| format!("cannot read {}", name_of(file)))
 }
 
 fn fold_of(mode: FilterMode, names: Arc<dyn RankNames>, window: Option<Duration>) -> Box<dyn Fold> {

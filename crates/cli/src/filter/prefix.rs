@@ -18,7 +18,7 @@ const KNOWN: [&str; 5] = [
 ];
 
 /// Tells a line's label from its text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LabelPrefix {
     patterns: Vec<Regex>,
     /// The one that fitted last.

@@ -3,10 +3,10 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::Args;
-use lastline_line::{RankSet, Stream};
+use lastline_line::RankSet;
 
 use crate::console::LookOptions;
-use crate::values::{FoldMode, stream};
+use crate::values::{FoldMode, Streams, lines};
 use crate::via::Url;
 
 #[derive(Debug, Args)]
@@ -32,11 +32,11 @@ pub(crate) struct LogsOptions {
     /// The ranks to print, as in `0` or `0-3,8`
     #[arg(long, value_name = "SPEC")]
     pub(crate) rank: Option<RankSet>,
-    /// The stream to print [default: both]
-    #[arg(long, value_name = "STREAM", value_parser = stream)]
-    pub(crate) stream: Option<Stream>,
+    /// The stream to print
+    #[arg(long, value_enum, default_value_t, value_name = "STREAM")]
+    pub(crate) stream: Streams,
     /// Only the last N lines
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = lines, allow_negative_numbers = true)]
     pub(crate) tail: Option<u64>,
     /// Go on until the job is over
     #[arg(long)]

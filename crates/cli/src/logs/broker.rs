@@ -30,7 +30,7 @@ pub(super) fn logs(options: &LogsOptions, url: &str) -> anyhow::Result<u8> {
     let labels = Labels::default();
     let mut inbox = runtime.block_on(stored.read(reading(options)))?;
     inbox.listen(labeller(job.into_owned(), labels.clone()));
-    let client = super::start(options, world_size, labels, inbox)?;
+    let client = super::start(options, world_size, labels, None, inbox)?;
     // A runtime without threads of its own receives while this waits on it.
     runtime.block_on(client.finished(Duration::MAX));
     console::finish(client)?;
@@ -46,7 +46,8 @@ pub(super) fn logs(options: &LogsOptions, url: &str) -> anyhow::Result<u8> {
 fn reading(options: &LogsOptions) -> Reading {
     let mut reading = Reading::default();
     reading.ranks.clone_from(&options.rank);
-    (reading.stream, reading.tail, reading.follow) = (options.stream, options.tail, options.follow);
+    (reading.stream, reading.tail, reading.follow) =
+        (options.stream.only(), options.tail, options.follow);
     reading
 }
 

@@ -21,12 +21,13 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     let world_size = job.info.world_size;
     let inbox = ArchiveInbox::new(archive, job, wanted(options))?;
     let unreadable = inbox.unreadable();
-    console::finish(super::start(options, Some(world_size), labels, inbox)?)?;
+    let files = Some(inbox.files());
+    console::finish(super::start(options, Some(world_size), labels, files, inbox)?)?;
     unreadable.take().map_or(Ok(exit::SUCCESS), |error| Err(error.into()))
 }
 
 fn wanted(options: &LogsOptions) -> Wanted {
-    let (ranks, stream) = (options.rank.clone(), options.stream);
+    let (ranks, stream) = (options.rank.clone(), options.stream.only());
     let streams = move |id: StreamId| {
         ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
             && stream.is_none_or(|stream| id.stream == stream)

@@ -4,9 +4,11 @@ mod args;
 mod broker;
 mod files;
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use lastline_client::{Client, Labels, Options};
-use lastline_line::{Inbox, RankSet};
+use lastline_line::{Inbox, RankSet, ReadBack};
 
 pub(crate) use self::args::LogsOptions;
 use crate::console::Look;
@@ -33,11 +35,13 @@ fn has_none_of_them(options: &LogsOptions, world_size: u32) -> bool {
     why.is_some()
 }
 
-/// Prints what an inbox gives of a job of so many ranks.
+/// Prints what an inbox gives of a job of so many ranks. Lines that are too long to be held are read
+/// again from `files`; without those they are held.
 fn start(
     options: &LogsOptions,
     world_size: Option<u32>,
     labels: Labels,
+    files: Option<Arc<dyn ReadBack>>,
     inbox: impl Inbox + 'static,
 ) -> anyhow::Result<Client> {
     let look = Look { one_output: true, ..options.look.look(world_size) };
@@ -49,5 +53,9 @@ fn start(
     };
     let mut client = Options::default();
     (client.print_only, client.tell_missing) = (true, true);
+    if files.is_none() {
+        client.held_line_bytes = client.whole_line_bytes;
+    }
+    client.read_back = files;
     Client::start(inbox, fold, printer, client).context("cannot start the client")
 }

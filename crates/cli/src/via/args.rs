@@ -9,7 +9,7 @@ use lastline_line::RankSet;
 use super::Url;
 use crate::console::LookOptions;
 use crate::units::duration;
-use crate::values::{FoldMode, OnFailure, flag};
+use crate::values::{FoldMode, OnFailure, flag, output_file};
 
 /// The place of a process among those that start the ranks of one job.
 #[derive(Debug, Args)]
@@ -106,8 +106,8 @@ pub(crate) struct AttachOptions {
     /// Where the files of the job are, and its report goes [default: as for `run`]
     #[arg(long, value_name = "DIR")]
     pub(crate) log_dir: Option<PathBuf>,
-    /// Where the report is written, too
-    #[arg(long, value_name = "FILE")]
+    /// Where the report is written, too; `-` is stdout
+    #[arg(long, value_name = "FILE", value_parser = output_file())]
     pub(crate) report: Option<PathBuf>,
     /// No summary at the end
     #[arg(long)]

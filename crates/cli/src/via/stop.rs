@@ -5,7 +5,6 @@
 
 use anyhow::Context as _;
 use lastline_bootstrap::{FlushAnswer, StopCause, request_flush, request_stop};
-use lastline_jobs::check_job_id;
 
 use super::Url;
 use super::args::StopOptions;
@@ -15,11 +14,10 @@ use crate::{exit, jobs, runtime};
 /// Asks a running job to end; at a broker, waits until it has.
 pub(crate) fn stop(options: &StopOptions) -> anyhow::Result<u8> {
     let job = match (&options.job, &options.via) {
-        (Some(job), _) => job.clone(),
+        (Some(job), _) => jobs::id_of(job)?,
         (None, Some(Url::Nats(_))) => anyhow::bail!("which job of the broker is to be stopped?"),
         (None, _) => jobs::find(None)?.info.job,
     };
-    check_job_id(&job)?;
     match &options.via {
         Some(url @ Url::Nats(_)) => {
             let runtime = runtime::start().context("cannot start the runtime")?;

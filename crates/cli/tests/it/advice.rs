@@ -26,6 +26,49 @@ fn options_that_do_nothing_are_told() {
 }
 
 #[test]
+fn a_variable_that_is_nearly_an_option_is_told() {
+    let place = Place::new();
+    let mut command = place.command(&["run", "--no-files", "--quiet", "--", "true"]);
+    command
+        .env("LASTLINE_RUN_PROC", "4")
+        .env("LASTLINE_RUN_PTY", "")
+        .env("LASTLINE_RUN_GRACE", "1s");
+    let said = Running::start(command).wait().expect(0).err();
+    let proc =
+        "LASTLINE_RUN_PROC is no option of `run`, and does nothing; is LASTLINE_RUN_PROCS meant?";
+    assert_eq!(said, format!("lastline: {proc}\n"));
+}
+
+#[test]
+fn what_is_no_job_or_no_place_for_one_is_named_as_that() {
+    let place = Place::new();
+    let root = place.path("").display().to_string();
+    let holds_none = "holds no job: neither job.json nor report.json is there\n";
+    for command in ["logs", "report", "stop", "flush"] {
+        let said = place.lastline(&[command, &root]).expect(2).err();
+        assert!(said.ends_with(holds_none), "{said}");
+        let said = place.lastline(&[command, "none"]).expect(2).err();
+        assert_eq!(said.matches("`none`").count(), 1, "{said}");
+    }
+    std::fs::write(place.path("file"), "").unwrap();
+    let said = place.lastline(&["run", "--log-dir", "file", "--", "true"]).expect(2).err();
+    assert!(said.contains("file: it is no directory\nlastline: `--log-dir DIR` keeps"), "{said}");
+    for wrong in ["x", "-1", "99999999999999999999"] {
+        let said = place.lastline(&["logs", "--tail", wrong]).expect(2).err();
+        assert!(said.contains("write a number of lines, as in `--tail 20`"), "{said}");
+    }
+}
+
+#[test]
+fn a_report_goes_to_stdout_where_that_is_asked() {
+    let place = Place::new();
+    let done = place.lastline(&["run", "--no-files", "--report", "-", "--", "true"]).expect(0);
+    let report: serde_json::Value = serde_json::from_str(&done.out()).unwrap();
+    assert_eq!(report["balanced"], true);
+    assert!(!place.path("-").exists());
+}
+
+#[test]
 fn ranks_that_a_job_has_not_are_no_empty_logs() {
     let place = Place::new();
     place.lastline(&["run", "-n", "2", "--job", "j", "--", "echo", "x"]).expect(0);

@@ -253,7 +253,9 @@ fn a_disk_that_hangs_for_good_is_given_up_and_what_it_has_not_is_told() -> ExitC
         assert_eq!(stream["shown_bytes"], told.len());
         let err = done.err();
         assert!(err.contains("the disk hangs: gave up 1 of the threads"), "{err}");
-        assert!(err.contains("the report was not written: its disk does not answer"), "{err}");
+        let not_written =
+            format!("{}: its disk does not answer", place.path("disk/report.json").display());
+        assert!(err.contains(&format!("the report was not written to {not_written}")), "{err}");
         assert!(err.contains("NOT FILED"), "{err}");
     })
 }

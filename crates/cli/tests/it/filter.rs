@@ -56,6 +56,19 @@ fn json_has_the_labels() {
 }
 
 #[test]
+fn what_cannot_be_read_is_an_error() {
+    let place = Place::new();
+    let mut command = place.command(&["fold"]);
+    command.stdin(std::fs::File::open("/").unwrap());
+    let done = Running::start(command).wait().expect(1);
+    assert_eq!(done.err(), "lastline: cannot read stdin on: Is a directory (os error 21)\n");
+    let done = place.lastline(&["fold", "none"]).expect(1);
+    assert!(done.err().starts_with("lastline: cannot read none: No such file"), "{}", done.err());
+    let done = place.lastline(&["fold", "--prefix", "("]).expect(2);
+    assert!(done.err().contains("unclosed group"), "{}", done.err());
+}
+
+#[test]
 fn a_file_is_folded_whole_though_each_label_stands_alone() {
     let place = Place::new();
     // Sorted by label: the first one's lines are all over before the second one's begin.

@@ -24,6 +24,51 @@ fn jobs_lists_what_is_there() {
 }
 
 #[test]
+fn what_says_of_a_job_is_damaged_and_its_lines_are_there_still() {
+    let place = Place::new();
+    for job in ["a", "b"] {
+        let options = ["run", "--job", job, "-n", "2", "--on-failure", "continue"];
+        let script = ["--", "sh", "-c", "echo x; exit 3"];
+        place.lastline(&[&options[..], &script].concat()).expect(3);
+    }
+    fs::write(place.job("a").join("report.json"), "{").unwrap();
+    let done = place.lastline(&["report", "a"]).expect(1);
+    let said = done.err();
+    assert!(said.contains("report.json cannot be understood: EOF"), "{said}");
+    assert!(said.ends_with("; rebuilt from the job's files\n"), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&done.out()).unwrap();
+    assert_eq!((&report["broken_off"], &report["job"]), (&true.into(), &"a".into()));
+    let cause = &report["ranks"][0]["streams"]["stdout"]["lost"][0]["cause"];
+    assert_eq!(cause, "unknown: there is no report that says what was shown");
+
+    // Its report says all that `job.json` did.
+    fs::write(place.job("b").join("job.json"), "").unwrap();
+    let done = place.lastline(&["report", "b"]).expect(1);
+    assert!(done.err().contains("job.json cannot be understood: EOF"), "{}", done.err());
+    assert!(done.out().contains("\"code\": 3"), "{}", done.out());
+    let done = place.lastline(&["jobs"]).expect(0);
+    let rows: Vec<(String, String)> = done.out().lines().skip(1).map(first_and_exit).collect();
+    assert_eq!(rows, [("a", "broken"), ("b", "3")].map(|(a, b)| (a.into(), b.into())));
+
+    // Nothing does any more.
+    fs::write(place.job("b").join("report.json"), "").unwrap();
+    let done = place.lastline(&["jobs"]).expect(1);
+    assert_eq!(done.out().lines().count(), 2, "{}", done.out());
+    let said = "lastline: a job is not listed: ";
+    assert!(done.err().starts_with(said) && done.err().contains("/b/job.json"), "{}", done.err());
+    for job in ["a", "b"] {
+        let file = fs::read(place.job(job).join("rank-1.stdout.log")).unwrap();
+        assert_eq!(file, b"x\n", "{job}");
+    }
+    assert_eq!(place.lastline(&["logs", "a"]).expect(0).sorted(), ["[0] x", "[1] x"]);
+}
+
+fn first_and_exit(row: &str) -> (String, String) {
+    let words: Vec<&str> = row.split_whitespace().collect();
+    (words[0].into(), words[4].into())
+}
+
+#[test]
 fn a_command_of_several_lines_is_one_row() {
     let place = Place::new();
     place.lastline(&["run", "--job", "j", "--", "sh", "-c", "true\nfake  2026-01-01\n\x1b[2J"]);
@@ -90,11 +135,7 @@ fn flush_from_another_process_says_that_all_has_arrived() {
     assert!(gone.err().contains("no running job `j` answers: it is over"), "{}", gone.err());
     assert!(gone.err().contains("`lastline logs j` has what it printed"), "{}", gone.err());
     let none = place.lastline(&["flush", "none"]).expect(2);
-    assert!(
-        none.err().contains("no running job `none` answers: there is no job"),
-        "{}",
-        none.err()
-    );
+    assert!(none.err().starts_with("lastline: there is no job `none` in "), "{}", none.err());
     let left: Vec<_> = fs::read_dir(place.path("run/lastline")).unwrap().flatten().collect();
     assert!(left.is_empty(), "the socket is left: {left:?}");
 }

@@ -155,6 +155,37 @@ fn a_low_limit_of_open_files_leaves_nothing_out() {
 }
 
 #[test]
+fn a_line_that_is_longer_than_what_is_held_is_printed_whole() {
+    let place = Place::new();
+    let script = "head -c 3000000 /dev/zero | tr '\\0' $RANK; echo; echo end";
+    place
+        .lastline(&["run", "-n", "2", "--job", "j", "--quiet", "--", "sh", "-c", script])
+        .expect(0);
+    let done = place.lastline(&["logs"]).expect(0);
+    let mut lines: Vec<String> = done.out().lines().map(String::from).collect();
+    lines.sort();
+    let long = |rank: u32| format!("[{rank}] {}", rank.to_string().repeat(3_000_000));
+    let expected = [long(0), "[0] end".into(), long(1), "[1] end".into()];
+    assert!(lines == expected, "{:?}", lines.iter().map(String::len).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_somebody_cut_off_a_file_is_told_and_is_an_error() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--quiet", "--", "seq", "1000"]).expect(0);
+    let file = fs::OpenOptions::new().write(true).open(place.job("j").join("rank-0.stdout.log"));
+    file.unwrap().set_len(99).unwrap();
+    let done = place.lastline(&["logs"]).expect(1);
+    assert_eq!(done.stdout.len(), 99);
+    let said = done.err();
+    assert!(said.contains("rank 0 stdout: 3794 bytes are missing here, from byte 99 on"), "{said}");
+    assert!(
+        said.ends_with("rank 0 stdout cannot be read at byte 99: the file was cut\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_is_missing_is_told_where_it_is_missing() {
     let place = Place::new();
     let options = ["--job", "j", "--rotate", "64KiB", "--max-size", "256KiB", "--quiet"];
@@ -185,8 +216,8 @@ fn what_is_missing_is_told_where_it_is_missing() {
     assert_eq!(place.lastline(&["logs", "--tail", "1"]).expect(0).err(), "");
     // Somebody removes the newest file.
     fs::remove_file(place.job("j").join("rank-0.stdout.log")).unwrap();
-    let err = place.lastline(&["logs"]).expect(0).err();
-    assert_eq!(err.lines().count(), 2, "{err}");
+    let err = place.lastline(&["logs"]).expect(1).err();
+    assert_eq!(err.lines().count(), 3, "{err}");
     assert!(err.ends_with(": the file was removed\n"), "{err}");
 }
 

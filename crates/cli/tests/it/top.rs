@@ -180,6 +180,9 @@ fn a_thousand_ranks_a_flood_hostile_bytes_and_a_storm_of_sizes() {
 #[test]
 fn without_a_terminal_it_is_said_what_to_type() {
     let place = Place::new();
+    let none = place.lastline(&["top"]).expect(2);
+    assert!(none.err().starts_with("lastline: there is no job yet in "), "{}", none.err());
+    place.lastline(&["run", "--", "true"]).expect(0);
     let done = place.lastline(&["top"]).expect(1);
     assert!(done.err().contains("`lastline logs --follow`"), "{}", done.err());
     let done = place.lastline(&["run", "--view", "--", "true"]).expect(1);

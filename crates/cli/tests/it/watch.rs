@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use lastline_fold::{Ranks, RanksOptions};
 use lastline_jobs::FoundJob;
-use lastline_line::{Exit, Fold, Off, Offset, RankSet};
+use lastline_line::{Exit, Fold, Off, Offset, RankSet, ReadBack as _};
 use lastline_watch::{
     Archives, Change, Entry, EntrySource, LeftOut, Next, NextEntry, RankState, RankView, Snapshot,
     Source, snapshot_of,

@@ -1,15 +1,18 @@
 //! One job on the disk.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::error::Error as _;
+use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lastline_line::Timestamp;
+use serde::de::DeserializeOwned;
 
 use crate::clock::now;
 use crate::job_dir::{JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
 use crate::job_lock::is_locked;
+use crate::open_dir::open_regular;
 use crate::parts;
 use crate::report::Report;
 
@@ -21,7 +24,8 @@ pub enum JobState {
     Running,
     /// It is over, and this is its report.
     Finished(Box<Report>),
-    /// It was interrupted: nobody runs it, and there is no report.
+    /// Nobody runs it, and there is no report that can be read: it was interrupted, or could not write
+    /// one, or the one that there is is [damaged](FoundJob::damage).
     Broken,
 }
 
@@ -40,37 +44,70 @@ pub struct FoundJob {
     /// Where its files are, in the order of ranks, when several processes started those; none when they
     /// are in `dir` itself.
     pub parts: Vec<PathBuf>,
+    /// Which of `job.json` and `report.json` is there and cannot be understood, and why, in words; what
+    /// is known of the job is told by the other one, or by its files.
+    pub damage: Option<String>,
 }
 
 impl FoundJob {
-    /// Reads the job in `dir`, whole or in parts.
+    /// Reads the job in `dir`, whole or in parts. One whose `job.json` is damaged is told by its report.
     ///
     /// # Errors
     ///
     /// When there is no readable `job.json`, nor a report.
     pub fn open(dir: &Path) -> Result<Self, JobDirError> {
-        if dir.join(JOB_FILE).exists() { Self::open_whole(dir) } else { parts::open(dir) }
+        if !dir.join(JOB_FILE).exists() {
+            return parts::open(dir);
+        }
+        Self::open_whole(dir).or_else(|error| match error {
+            JobDirError::Damaged { .. } => match parts::open(dir) {
+                Ok(found) => Ok(Self { damage: Some(in_words(&error)), ..found }),
+                Err(_) => Err(error),
+            },
+            other => Err(other),
+        })
     }
 
     /// Reads the job, or the part of one, whose files are in `dir` itself.
     pub(crate) fn open_whole(dir: &Path) -> Result<Self, JobDirError> {
         let file = dir.join(JOB_FILE);
-        let mut lock = File::open(&file).map_err(failed("read", &file))?;
+        let mut lock = open_regular(&file).map_err(failed("read", &file))?;
         let running = is_locked(&lock).map_err(failed("look at", &file))?;
         let mut text = String::new();
         lock.read_to_string(&mut text).map_err(failed("read", &file))?;
-        let info = serde_json::from_str(&text).map_err(io::Error::from);
-        let info = info.map_err(failed("understand", &file))?;
-        let state = if running {
-            JobState::Running
-        } else {
-            let report = fs::read_to_string(dir.join(REPORT_FILE)).ok();
-            let report = report.and_then(|text| serde_json::from_str(&text).ok());
-            report.map_or(JobState::Broken, |report| JobState::Finished(Box::new(report)))
+        let info = understood(&file, &text)?;
+        let (state, damage) = match read_report(dir) {
+            _ if running => (JobState::Running, None),
+            Ok(Some(report)) => (JobState::Finished(Box::new(report)), None),
+            Ok(None) => (JobState::Broken, None),
+            Err(error) => (JobState::Broken, Some(in_words(&error))),
         };
         let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
-        Ok(Self { dir: dir.to_owned(), info, state, linked, parts: Vec::new() })
+        Ok(Self { dir: dir.to_owned(), info, state, linked, parts: Vec::new(), damage })
     }
+}
+
+/// The report in `dir`, when there is one.
+pub(crate) fn read_report(dir: &Path) -> Result<Option<Report>, JobDirError> {
+    let file = dir.join(REPORT_FILE);
+    let mut text = String::new();
+    match open_regular(&file).and_then(|mut report| report.read_to_string(&mut text)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => {
+            read.map_err(failed("read", &file)).and_then(|_| understood(&file, &text)).map(Some)
+        }
+    }
+}
+
+fn understood<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, JobDirError> {
+    let found = serde_json::from_str(text);
+    found.map_err(|source| JobDirError::Damaged { file: file.to_owned(), source })
+}
+
+/// What is wrong with one of a job's own files, and why.
+pub(crate) fn in_words(error: &JobDirError) -> String {
+    let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{why}")
 }
 
 impl FoundJob {

@@ -1,6 +1,8 @@
 use std::fs::File;
 use std::time::Duration;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 use super::*;
 use crate::JobDir;
 use crate::job_dir::{JOB_FILE, JobInfo, REPORT_FILE};
@@ -142,6 +144,58 @@ fn a_folder_among_the_jobs_that_another_job_took_is_that_job() {
     assert!(place.find(Some("b")).is_ok());
     assert_eq!(place.prune(&keep(0)), ["b"]);
     assert_eq!(fs::read_dir(root.path().join("jobs")).unwrap().count(), 0, "links and all");
+}
+
+#[test]
+fn what_is_damaged_is_named_and_the_rest_tells_of_the_job() {
+    let root = tempfile::tempdir().unwrap();
+    let place = JobsPlace::at(root.path().join("jobs"));
+    let all = ["fifo", "info", "none", "report", "whole", "worse"];
+    all.iter().for_each(|id| job(&place, id, &place.dir_of(id)));
+    let file = |id: &str, name: &str| place.dir_of(id).join(name);
+    fs::write(file("report", REPORT_FILE), "{}").unwrap();
+    fs::write(file("info", JOB_FILE), "").unwrap();
+    fs::write(file("worse", JOB_FILE), "[]").unwrap();
+    for id in ["fifo", "none", "worse"] {
+        fs::remove_file(file(id, REPORT_FILE)).unwrap();
+    }
+    let fifo = file("fifo", REPORT_FILE);
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+
+    let damage = |id: &str| {
+        let found = place.find(Some(id)).unwrap();
+        let damage = found.damage.unwrap_or_default();
+        (found.state == JobState::Broken, damage)
+    };
+    assert_eq!(damage("whole"), (false, String::new()));
+    assert_eq!(damage("none"), (true, String::new()));
+    let words = |id: &str, name: &str, why: &str| format!("{}{why}", file(id, name).display());
+    let (broken, said) = damage("report");
+    assert!(broken && said.starts_with(&words("report", REPORT_FILE, " cannot be understood: m")));
+    let (broken, said) = damage("info");
+    assert!(!broken && said.starts_with(&words("info", JOB_FILE, " cannot be understood: EOF")));
+    let (broken, said) = damage("fifo");
+    assert!(broken && said.ends_with(&words("fifo", REPORT_FILE, ": it is no regular file")));
+    assert!(matches!(place.find(Some("worse")), Err(JobDirError::Damaged { .. })));
+    let mut listed = ids(&place);
+    listed.sort();
+    assert_eq!(listed, all[..5]);
+    let unreadable: Vec<String> = place.unreadable().iter().map(ToString::to_string).collect();
+    assert_eq!(unreadable, [words("worse", JOB_FILE, " cannot be understood")]);
+}
+
+#[test]
+fn a_directory_without_a_job_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let place = JobsPlace::at(root.path().join("jobs"));
+    let dir = root.path().to_str().unwrap();
+    let error = place.find(Some(dir)).unwrap_err().to_string();
+    assert_eq!(error, format!("{dir} holds no job: neither job.json nor report.json is there"));
+    let file = root.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = JobDir::create(&file, false, &JobInfo::new("a", vec![], 1)).unwrap_err();
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(why, "it is no directory");
 }
 
 #[test]

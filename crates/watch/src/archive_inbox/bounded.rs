@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use lastline_appender::Extent;
-use lastline_line::{Offset, StreamId};
+use lastline_line::{Offset, ReadBack as _, StreamId};
 
 use super::{ArchiveInbox, LOOK_AGAIN, Until};
 

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use lastline_appender::Extent;
 use lastline_jobs::{FoundJob, JobState};
 use lastline_line::{
-    Cause, Chunk, Gap, Gaps, Inbox, Launch, Message, Offset, ReadOutcome, Received, Span, StreamId,
-    Timestamp,
+    Cause, Chunk, Gap, Gaps, Inbox, Launch, Message, Offset, ReadBack, ReadOutcome, Received, Span,
+    StreamId, Timestamp,
 };
 
 use self::bounded::Bound;
@@ -96,7 +96,7 @@ struct NotThere {
 
 /// Gives out what an archive holds, in the order of arrival, and says what is missing of it.
 pub struct ArchiveInbox {
-    archive: Archives,
+    archive: Arc<Archives>,
     job: FoundJob,
     wanted: Wanted,
     /// Up to where each stream has been given out.
@@ -139,7 +139,7 @@ impl ArchiveInbox {
     pub fn new(archive: Archives, job: FoundJob, mut wanted: Wanted) -> Result<Self, WatchError> {
         let given = std::mem::take(&mut wanted.from);
         let mut inbox = Self {
-            archive,
+            archive: Arc::new(archive),
             job,
             wanted,
             given,
@@ -162,6 +162,11 @@ impl ArchiveInbox {
             inbox.skip_to_tail(lines);
         }
         Ok(inbox)
+    }
+
+    /// What it gives out, by offset, for who must not hold all of a long line.
+    pub fn files(&self) -> Arc<dyn ReadBack> {
+        self.archive.clone()
     }
 
     /// Where it says that something could not be read.
@@ -200,19 +205,34 @@ impl ArchiveInbox {
                 Ok(buffer)
             }
             Ok(ReadOutcome::Gone { to, cause }) if to > span.from => {
-                Err(NotThere { to: to.min(span.to), cause })
+                let missing = NotThere { to: to.min(span.to), cause };
+                if !self.is_known_missing(stream, span.from) {
+                    let source = io::Error::other(missing.cause.clone());
+                    self.fail(stream, span.from, source);
+                }
+                Err(missing)
             }
             Ok(_) => {
-                Err(NotThere { to: span.to, cause: String::from("its file does not hold it") })
+                let cause = "its file does not hold it";
+                self.fail(stream, span.from, io::Error::other(cause));
+                Err(NotThere { to: span.to, cause: String::from(cause) })
             }
-            Err(error) => Err(self.failed(stream, span, error)),
+            Err(error) => {
+                let cause = format!("cannot be read: {error}");
+                self.fail(stream, span.from, error);
+                Err(NotThere { to: span.to, cause })
+            }
         }
     }
 
-    fn failed(&self, stream: StreamId, span: Span, error: io::Error) -> NotThere {
-        let cause = format!("cannot be read: {error}");
-        self.unreadable.set(WatchError::Unreadable { stream, at: span.from, source: error });
-        NotThere { to: span.to, cause }
+    /// Whether the job has said itself that it has this byte no more.
+    fn is_known_missing(&self, stream: StreamId, at: Offset) -> bool {
+        let gaps = self.archive.gaps(stream);
+        gaps.as_slice().iter().any(|gap| gap.span.from <= at && at < gap.span.to)
+    }
+
+    fn fail(&self, stream: StreamId, at: Offset, source: io::Error) {
+        self.unreadable.set(WatchError::Unreadable { stream, at, source });
     }
 
     /// The next chunk of what is queued, or what is missing before it.

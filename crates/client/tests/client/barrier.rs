@@ -118,7 +118,7 @@ async fn at_the_deadline_it_says_how_far_it_came() {
 #[tokio::test]
 async fn a_mark_that_came_is_what_was_wanted() {
     let (mut job, printer) = job();
-    let verdicts = job.client.barrier(Version(1), vec![stdout(0)], SOON);
+    let verdicts = job.client.barrier(Version(1), vec![stdout(0)], PATIENCE);
     let open = b"an open line is printed for the barrier";
     printer.gate.shut();
     job.say(stdout(0), open);

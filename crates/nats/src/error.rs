@@ -21,12 +21,12 @@ pub enum NatsError {
         source: io::Error,
     },
     /// The broker could not be reached, or did not let this client in.
-    #[error("cannot connect to the broker at {url}")]
+    #[error("cannot connect to the broker at {url}: {why}")]
     Connect {
         /// Where it was looked for, without user and password.
         url: String,
         /// Why.
-        source: async_nats::ConnectError,
+        why: String,
     },
     /// The job has no stream there, and none was to be made.
     #[error("the broker has no stream {stream}")]

@@ -21,6 +21,8 @@ const FIRST_RECONNECT_AFTER: Duration = Duration::from_millis(50);
 
 /// How often to look whether the connection stands, beside waiting to be told.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After so long without a broker it is said that one is looked for.
+const TELL_AFTER: Duration = Duration::from_secs(2);
 
 /// Headers that Lastline puts on messages.
 pub(crate) mod header {
@@ -206,21 +208,27 @@ async fn first_connection(
     settings: ConnectOptions,
 ) -> Result<Client, NatsError> {
     use ConnectErrorKind::{Dns, Io, TimedOut};
-    let deadline = Instant::now() + options.connect_timeout;
-    let failed = |source| NatsError::Connect { url: without_user(&options.url), source };
-    let servers = addresses(&options.url).map_err(|source| {
-        failed(async_nats::error::Error::with_source(ConnectErrorKind::ServerParse, source))
-    })?;
+    let (began, url) = (Instant::now(), without_user(&options.url));
+    let failed = |why: String| NatsError::Connect { url: url.clone(), why };
+    let servers = addresses(&options.url).map_err(|error| failed(error.to_string()))?;
+    let mut told = false;
     loop {
         match settings.clone().connect(servers.clone()).await {
             Ok(client) => return Ok(client),
             Err(error)
-                if matches!(error.kind(), Dns | Io | TimedOut) && Instant::now() < deadline =>
+                if matches!(error.kind(), Dns | Io | TimedOut)
+                    && began.elapsed() < options.connect_timeout =>
             {
-                tracing::debug!("the broker is not there yet: {error}");
+                if began.elapsed() >= TELL_AFTER && !told {
+                    let seconds = options.connect_timeout.as_secs();
+                    tracing::warn!(
+                        "the broker at {url} is not there yet ({error}); trying for {seconds} s"
+                    );
+                    told = true;
+                }
                 tokio::time::sleep(RECONNECT_AFTER / 4).await;
             }
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(failed(error.to_string())),
         }
     }
 }

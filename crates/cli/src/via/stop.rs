@@ -44,7 +44,13 @@ pub(crate) fn flush(job: &str, via: Option<&Url>) -> anyhow::Result<FlushAnswer>
             let runtime = runtime::start().context("cannot start the runtime")?;
             let verdicts = runtime.block_on(async {
                 let driver = silent::driver(url, job).await?;
-                anyhow::Ok(driver.flush().await)
+                tokio::select! {
+                    verdicts = driver.flush() => Ok(verdicts),
+                    _ = driver.wait() => anyhow::bail!(
+                        "the job `{job}` is over, and nothing more comes of it; `lastline logs --via {url} \
+                         --job {job}` has what it printed"
+                    ),
+                }
             });
             runtime.shutdown_background();
             Ok(FlushAnswer::of(&verdicts?))

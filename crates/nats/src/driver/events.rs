@@ -8,7 +8,7 @@ use async_nats::Subscriber;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use lastline_line::wire::{Frame, decode};
-use lastline_line::{HostEvent, HostId, HostMessage, Message};
+use lastline_line::{HostEvent, HostId, HostMessage, Message, Offset};
 use tokio::time::Instant;
 
 use super::arrivals::Arrivals;
@@ -35,6 +35,8 @@ pub(super) struct Events {
     /// All that was stored has been seen: ranks that are over may have been started again behind it.
     caught_up: bool,
     reading: Reading,
+    /// Each stream comes from its start.
+    all_is_told: bool,
     started: Instant,
 }
 
@@ -44,6 +46,7 @@ impl Events {
         arrivals: &Arc<Arrivals>,
         asking: Asking,
         reading: Reading,
+        all_is_told: bool,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
@@ -53,6 +56,7 @@ impl Events {
             unfinished: HashMap::new(),
             caught_up: false,
             reading,
+            all_is_told,
             started: Instant::now(),
         }
     }
@@ -86,7 +90,8 @@ impl Events {
     }
 
     fn is_over(&self, output_passed: u64) -> bool {
-        self.over_behind().is_some_and(|last| output_passed >= last)
+        let is_here = self.over_behind().is_some_and(|last| output_passed >= last);
+        is_here && self.arrivals.count_ended_before() == 0
     }
 
     /// The sequence of the output that has to be here for all to be over; `None` when it is not.
@@ -164,6 +169,12 @@ impl Events {
         loop {
             match decode(&mut frames) {
                 Ok(Some(Frame::Message(Message::Host(message)))) => {
+                    if let HostEvent::StreamEnded { stream, read_bytes, .. } = message.event
+                        && stored.sequence <= self.reading.after.output
+                        && !self.all_is_told
+                    {
+                        self.arrivals.add_ended_before(stream, Offset(read_bytes));
+                    }
                     self.arrivals.events.deliver(message);
                 }
                 Ok(Some(other)) => tracing::warn!("no event of a host: {other:?}"),

@@ -23,8 +23,12 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
     return f"<table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>"
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _left_out(rows: int) -> str:
-    return f"<p>… and {rows - MOST_ROWS} more ranks</p>" if rows > MOST_ROWS else ""
+    return f"<p>… and {_count(rows - MOST_ROWS, 'more rank')}</p>" if rows > MOST_ROWS else ""
 
 
 def mesh_html(mesh: Mesh) -> str:
@@ -37,13 +41,13 @@ def mesh_html(mesh: Mesh) -> str:
         for rank in ranks[:MOST_ROWS]
     ]
     head = ("rank", "state", "pid", "lines", "bytes", "last line")
-    title = f"<p><b>{escape(mesh.job)}</b>: {mesh.world_size} ranks run</p>"
+    title = f"<p><b>{escape(mesh.job)}</b>: {_count(mesh.world_size, 'rank')}, running</p>"
     return title + _table(head, rows) + _left_out(len(ranks))
 
 
 def report_html(report: Report) -> str:
     """How ranks ended, the ledger, and the first failure."""
-    lost = f"<b>{report.lost_bytes} bytes lost</b>" if report.lost_bytes else "nothing lost"
+    lost = f"<b>{_count(report.lost_bytes, 'byte')} lost</b>" if report.lost_bytes else "nothing lost"
     ledger = "the ledger balances" if report.balanced else "<b>the ledger does not balance</b>"
     rows = [
         (
@@ -55,8 +59,8 @@ def report_html(report: Report) -> str:
         for rank in report.ranks[:MOST_ROWS]
     ]
     html = (
-        f"<p><b>{escape(report.job)}</b>: {report.world_size} ranks, {report.lines} lines,"
-        f" {report.bytes} bytes, {lost}, {ledger}</p>"
+        f"<p><b>{escape(report.job)}</b>: {_count(report.world_size, 'rank')},"
+        f" {_count(report.lines, 'line')}, {_count(report.bytes, 'byte')}, {lost}, {ledger}</p>"
     )
     html += _table(("rank", "end", "lines", "bytes"), rows) + _left_out(len(report.ranks))
     failure = report.first_failure

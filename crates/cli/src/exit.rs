@@ -36,7 +36,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
 }
 
 /// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that
-/// failed first, 128 + n for a signal; 74 when a report is not where it was asked for, and when output
+/// failed first, 128 + n for a signal; 1 when ranks were stopped since others elsewhere had failed, and when
+/// hosts are lost; 74 when a report is not where it was asked for, and when output
 /// was lost, or was not filed where it is `filed`, and that counts.
 pub(crate) fn of_report(report: &Report, filed: bool, strict: bool) -> u8 {
     if let Some(StopCause::Signal(signal)) = report.stopped_by {
@@ -46,7 +47,11 @@ pub(crate) fn of_report(report: &Report, filed: bool, strict: bool) -> u8 {
         let code = failure.signal.map_or(failure.code.unwrap_or(1), |signal| 128 + signal);
         return u8::try_from(code & 0xff).unwrap_or(u8::MAX).max(1);
     }
-    if report.hosts.iter().any(|host| host.lost.is_some()) || !report.not_heard_of.is_empty() {
+    // Ranks were stopped, and neither somebody here nor a failure of theirs is the reason.
+    let for_others = report.stopped_by != Some(StopCause::Owner)
+        && report.ranks.iter().any(|rank| rank.stopped_by_lastline);
+    let is_lost = report.hosts.iter().any(|host| host.lost.is_some());
+    if for_others || is_lost || !report.not_heard_of.is_empty() {
         return FAILURE;
     }
     if report.not_written.iter().any(|report| report.asked || strict) {

@@ -118,6 +118,7 @@ fn instead_of(option: &str, in_run: bool) -> Option<&'static str> {
         (true, name) if LABELLED.contains(&name) => {
             Some("leave it out: lines are whole and labelled; `--prefix` says how")
         }
+        (_, "--json") => Some("a report is JSON without it; lines are with `--format json`"),
         (false, name) if name == "-n" || HOW_MANY.contains(&name) => {
             Some("write `lastline run -n 4 -- COMMAND`")
         }
@@ -175,5 +176,6 @@ mod tests {
         assert!(said("lastline run -n 4 --tag-output ./app").contains("leave it out"));
         assert!(said("lastline -n 4 ./app").contains("write `lastline run -n 4 -- COMMAND`"));
         assert!(said("lastline run --log-dri x ./app").contains("'--log-dir'"));
+        assert!(said("lastline report --json").contains("a report is JSON without it"));
     }
 }

@@ -13,7 +13,7 @@ use crate::logs::LogsOptions;
 use crate::serve::ServeOptions;
 use crate::units::{duration, size};
 use crate::values::{
-    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync,
+    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync, jobs,
     output_file, prefix, procs, total_size, variable,
 };
 use crate::via::Url;
@@ -281,7 +281,7 @@ Examples:
 #[group(required = true, multiple = true)]
 pub(crate) struct PruneOptions {
     /// Keep the newest N
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = jobs, allow_negative_numbers = true)]
     pub(crate) keep: Option<usize>,
     /// Remove those that started longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration)]

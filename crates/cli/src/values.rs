@@ -191,6 +191,11 @@ fn at_least(least: u64, text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of jobs.
+pub(crate) fn jobs(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| String::from("write a number of jobs, as in `--keep 20`"))
+}
+
 /// A number of lines.
 pub(crate) fn lines(text: &str) -> Result<u64, String> {
     text.parse().map_err(|_| String::from("write a number of lines, as in `--tail 20`"))

@@ -31,7 +31,14 @@ fn open(place: &Place, job: &str) -> Source {
         socket(place, job).exists() && FoundJob::open(&place.job(job)).is_ok()
     });
     let found = FoundJob::open(&place.job(job)).unwrap();
-    Source::with_socket(found, &socket(place, job), COLUMNS).unwrap()
+    let mut source = Source::with_socket(found, &socket(place, job), COLUMNS).unwrap();
+    // A job that does not answer at once, as on a busy machine, is seen from its files until it does.
+    let deadline = Instant::now() + PATIENCE;
+    while source.is_live() && !source.is_told() {
+        assert!(Instant::now() < deadline, "it does not answer");
+        source.next(Duration::from_millis(200)).unwrap();
+    }
+    source
 }
 
 /// Follows a job until `predicate` holds of it, or it is over; what happened meanwhile.

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use rustix::process::geteuid;
 
-/// Where the sockets of this user's jobs are: `$XDG_RUNTIME_DIR/lastline`, or, where there is no such
-/// directory, a folder of the user's own among the temporary files.
+/// Where the sockets of this user's jobs are: `$XDG_RUNTIME_DIR/lastline`, or a folder of the
+/// user's own among the temporary files.
 fn socket_dir() -> PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    match runtime.filter(|dir| dir.is_dir()) {
-        Some(dir) => dir.join("lastline"),
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+    match runtime {
+        Some(dir) => PathBuf::from(dir).join("lastline"),
         None => std::env::temp_dir().join(format!("lastline-{}", geteuid().as_raw())),
     }
 }

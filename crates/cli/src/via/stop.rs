@@ -3,6 +3,8 @@
 //! On one machine the driver answers, on the control socket of its job. At a broker whoever asks is a
 //! driver itself, for as long as that takes.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use lastline_bootstrap::{FlushAnswer, StopCause, request_flush, request_stop};
 
@@ -10,6 +12,9 @@ use super::Url;
 use super::args::StopOptions;
 use super::silent;
 use crate::{exit, jobs, runtime};
+
+/// How long after a barrier that was not reached the end of the job may be the reason.
+const END: Duration = Duration::from_secs(1);
 
 /// Asks a running job to end; at a broker, waits until it has.
 pub(crate) fn stop(options: &StopOptions) -> anyhow::Result<u8> {
@@ -44,9 +49,16 @@ pub(crate) fn flush(job: &str, via: Option<&Url>) -> anyhow::Result<FlushAnswer>
             let runtime = runtime::start().context("cannot start the runtime")?;
             let verdicts = runtime.block_on(async {
                 let driver = silent::driver(url, job).await?;
-                tokio::select! {
-                    verdicts = driver.flush() => Ok(verdicts),
-                    _ = driver.wait() => anyhow::bail!(
+                let verdicts = tokio::select! {
+                    biased;
+                    _ = driver.wait() => None,
+                    verdicts = driver.flush() => Some(verdicts),
+                };
+                match verdicts {
+                    Some(verdicts) if verdicts.all_reached() => Ok(verdicts),
+                    // The end of the job ends barriers, too.
+                    Some(verdicts) if tokio::time::timeout(END, driver.wait()).await.is_err() => Ok(verdicts),
+                    _ => anyhow::bail!(
                         "the job `{job}` is over, and nothing more comes of it; `lastline logs --via {url} \
                          --job {job}` has what it printed"
                     ),

@@ -148,31 +148,6 @@ fn a_job_at_a_broker_is_flushed_and_stopped_from_anywhere() {
     tasks.into_iter().for_each(|task| drop(task.wait()));
     driver.wait();
     assert_eq!(report(&job.dir())["ranks"][3]["stopped_by_lastline"], true);
-    let over = job.place.lastline(&["flush", "--via", &job.url, "j"]).expect(1);
-    assert!(over.err().contains("the job `j` is over"), "{}", over.err());
-}
-
-#[test]
-fn a_driver_that_wants_what_comes_now_does_not_wait_for_streams_that_have_ended() {
-    let Some((job, _broker)) = job() else { return };
-    let script = format!("[ $RANK != 0 ] || {{ echo early; exit; }}; {}", halves(3));
-    let mut tasks = job.tasks(&script);
-    tasks.remove(0).wait().expect(0);
-    (1..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
-    let flushed = job.place.lastline(&["flush", "--via", &job.url, "j"]).expect(0);
-    assert_eq!(flushed.out(), "reached\n");
-    let driver = job.attach(&["--from", "now", "--strict"]);
-    job.open("gate");
-    all_end_with(tasks, 0);
-    let done = driver.wait().expect(0);
-    let mut wanted = lines(4, 6);
-    wanted.retain(|line| !line.starts_with("[0]"));
-    check_lines(&done.out(), &wanted);
-    assert!(done.err().contains("nothing lost"), "{}", done.err());
-    // And when all of it is over, there is nothing to wait for.
-    let late = job.start_attach(&["--from", "now", "--strict"]).wait().expect(0);
-    assert_eq!(late.out(), "");
-    assert!(late.err().contains("nothing lost"), "{}", late.err());
 }
 
 #[test]

@@ -38,8 +38,7 @@ pub struct Report {
     /// Who told Lastline to stop, when somebody did: a signal or the owner of the job.
     #[serde(default, deserialize_with = "lenient::known")]
     pub stopped_by: Option<StopCause>,
-    /// There was no report that could be read, for lastline was killed, or could not write one: this was
-    /// rebuilt from the files, and reaches as far as they do.
+    /// No report could be read: this was rebuilt from the files, and reaches as far as they do.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub broken_off: bool,
     /// What beside the streams could not be forced to disk although that was wanted, `index` or

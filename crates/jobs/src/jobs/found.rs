@@ -76,8 +76,10 @@ impl FoundJob {
         let mut text = String::new();
         lock.read_to_string(&mut text).map_err(failed("read", &file))?;
         let info = understood(&file, &text)?;
-        let (state, damage) = match read_report(dir) {
-            _ if running => (JobState::Running, None),
+        // Of a job that runs nobody needs it, and who follows one looks often.
+        let report = if running { Ok(None) } else { read_report(dir) };
+        let (state, damage) = match report {
+            Ok(None) if running => (JobState::Running, None),
             Ok(Some(report)) => (JobState::Finished(Box::new(report)), None),
             Ok(None) => (JobState::Broken, None),
             Err(error) => (JobState::Broken, Some(in_words(&error))),

@@ -1,6 +1,6 @@
 //! What holds although it may not be what was meant, and what to type instead. Pure.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -13,8 +13,7 @@ use crate::values::FoldMode;
 
 /// What is to be said of options of `run` that do nothing, `fold` being what is used.
 pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
-    let set = std::env::vars_os().filter(|(_, value)| !value.is_empty());
-    let mut said: Vec<String> = set.filter_map(|(name, _)| of_variable(&name)).collect();
+    let mut said = Vec::new();
     if let Some(show) = &options.show {
         said.extend(of_show(show, options.procs));
     }
@@ -24,6 +23,13 @@ pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
         ));
     }
     said
+}
+
+/// What is to be said of variables of the environment, by name and value.
+pub(crate) fn of_variables(set: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+    // One that is empty is as one that is not set.
+    let set = set.filter(|(_, value)| !value.is_empty());
+    set.filter_map(|(name, _)| of_variable(&name)).collect()
 }
 
 /// That a variable that looks like an option of `run` is none, with the one whose name begins most like it.

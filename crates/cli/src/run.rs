@@ -43,7 +43,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let mpi = mpi::advice(Path::new(&program), options.procs);
     mpi.iter().for_each(|advice| notices::say(advice));
     let fold = options.fold.unwrap_or_else(|| default_fold(options.procs));
-    advice::of_run(&options, fold).iter().for_each(|advice| notices::say(advice));
+    let advice = advice::of_variables(std::env::vars_os()).into_iter();
+    advice.chain(advice::of_run(&options, fold)).for_each(|advice| notices::say(&advice));
     let mut info = JobInfo::new(&job, command.collect(), options.procs);
     info.strict = options.strict;
     let dir = job_dir(&options, &info)?;

@@ -97,6 +97,7 @@ mod attempt;
 mod broker;
 mod claim;
 mod driver;
+mod ended;
 mod error;
 mod host;
 mod names;

@@ -32,6 +32,8 @@ pub(crate) mod header {
     pub(crate) const AFTER: &str = "Lastline-After";
     /// The event goes on in the host's next message.
     pub(crate) const MORE: &str = "Lastline-More";
+    /// Ends of streams that are stored, as JSON, and no events.
+    pub(crate) const ENDED: &str = "Lastline-Ended";
     /// The host has left; its last output's sequence in the stream.
     pub(crate) const LEFT: &str = "Lastline-Left";
     /// The number of a control, so that one which comes twice is known.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use lastline_line::wire::window_bytes;
-use lastline_line::{Control, Heartbeat, HostId, Message, Offset, Received, StreamId};
+use lastline_line::{Control, Heartbeat, HostId, Message, Received};
 use lastline_sender::EventLane;
 use tokio::sync::{Notify, watch};
 
@@ -26,9 +26,6 @@ pub(super) struct Arrivals {
     pub(super) output_passed: watch::Sender<u64>,
     /// Nobody takes messages any more, or no message will come.
     over: watch::Sender<bool>,
-    /// Streams that had ended before this driver's place, and how long they were, of which nobody was told
-    /// yet.
-    ended_before: Mutex<Vec<(StreamId, Offset)>>,
 }
 
 #[derive(Debug, Default)]
@@ -67,27 +64,7 @@ impl Arrivals {
             events_passed: watch::Sender::new(0),
             output_passed: watch::Sender::new(behind),
             over: watch::Sender::new(false),
-            ended_before: Mutex::default(),
         }
-    }
-
-    fn ended_before(&self) -> MutexGuard<'_, Vec<(StreamId, Offset)>> {
-        self.ended_before.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A stream had ended there before this driver's place: its end may not come any more.
-    pub(super) fn add_ended_before(&self, stream: StreamId, at: Offset) {
-        self.ended_before().push((stream, at));
-    }
-
-    /// How many of those nobody was told of yet.
-    pub(super) fn count_ended_before(&self) -> usize {
-        self.ended_before().len()
-    }
-
-    /// The first `count` of those, to be told of.
-    pub(super) fn take_ended_before(&self, count: usize) -> Vec<(StreamId, Offset)> {
-        self.ended_before().drain(..count).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -103,6 +80,22 @@ impl Arrivals {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Takes what is known of streams that had ended before this driver's place: it is little, and waits for no
+    /// room.
+    pub(super) fn push_ended(&self, messages: impl IntoIterator<Item = Message>) {
+        self.update(|queue| {
+            for message in messages {
+                let bytes = window_bytes(&message);
+                queue.queued_bytes += bytes;
+                queue.messages.push_back(Arrived {
+                    message: Some(message),
+                    bytes,
+                    completes: None,
+                });
+            }
+        });
     }
 
     /// Takes what came in one message of the broker's; waits until there is room.

@@ -8,16 +8,18 @@ use async_nats::Subscriber;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use lastline_line::wire::{Frame, decode};
-use lastline_line::{HostEvent, HostId, HostMessage, Message, Offset};
+use lastline_line::{HostEvent, HostId, HostMessage, Message};
 use tokio::time::Instant;
 
 use super::arrivals::Arrivals;
 use super::attendance::Attendance;
 use super::feed::{Feed, Stored, is_deleted};
 use super::inbox::Asking;
+use super::output::withheld_before;
 use super::reading::Reading;
 use crate::broker::Shared;
 use crate::claim::{Claim, Refusal};
+use crate::ended::StoredEnd;
 use crate::names::{About, id_at_the_end, parse_id};
 use crate::wire::{header, number_in};
 
@@ -35,8 +37,6 @@ pub(super) struct Events {
     /// All that was stored has been seen: ranks that are over may have been started again behind it.
     caught_up: bool,
     reading: Reading,
-    /// Each stream comes from its start.
-    all_is_told: bool,
     started: Instant,
 }
 
@@ -46,7 +46,6 @@ impl Events {
         arrivals: &Arc<Arrivals>,
         asking: Asking,
         reading: Reading,
-        all_is_told: bool,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
@@ -56,7 +55,6 @@ impl Events {
             unfinished: HashMap::new(),
             caught_up: false,
             reading,
-            all_is_told,
             started: Instant::now(),
         }
     }
@@ -90,8 +88,7 @@ impl Events {
     }
 
     fn is_over(&self, output_passed: u64) -> bool {
-        let is_here = self.over_behind().is_some_and(|last| output_passed >= last);
-        is_here && self.arrivals.count_ended_before() == 0
+        self.over_behind().is_some_and(|last| output_passed >= last)
     }
 
     /// The sequence of the output that has to be here for all to be over; `None` when it is not.
@@ -160,6 +157,9 @@ impl Events {
         if let Some(last_output) = number_in(headers, header::LEFT) {
             return self.attendance.left(host, last_output);
         }
+        if headers.is_some_and(|headers| headers.get(header::ENDED).is_some()) {
+            return self.ended(&stored.payload);
+        }
         let mut frames = self.unfinished.remove(&host).unwrap_or_default();
         frames.extend_from_slice(&stored.payload);
         if headers.is_some_and(|headers| headers.get(header::MORE).is_some()) {
@@ -169,12 +169,6 @@ impl Events {
         loop {
             match decode(&mut frames) {
                 Ok(Some(Frame::Message(Message::Host(message)))) => {
-                    if let HostEvent::StreamEnded { stream, read_bytes, .. } = message.event
-                        && stored.sequence <= self.reading.after.output
-                        && !self.all_is_told
-                    {
-                        self.arrivals.add_ended_before(stream, Offset(read_bytes));
-                    }
                     self.arrivals.events.deliver(message);
                 }
                 Ok(Some(other)) => tracing::warn!("no event of a host: {other:?}"),
@@ -185,6 +179,18 @@ impl Events {
                 }
             }
         }
+    }
+
+    /// Streams whose end is stored: of those that ended before this driver's place nothing comes.
+    fn ended(&self, payload: &[u8]) {
+        let ends: Vec<StoredEnd> = match serde_json::from_slice(payload) {
+            Ok(ends) => ends,
+            Err(error) => return tracing::warn!("ends of streams that cannot be read: {error}"),
+        };
+        let before = ends.into_iter().filter(|end| end.sequence <= self.reading.after.output);
+        self.arrivals.push_ended(before.flat_map(|StoredEnd { stream, at, .. }| {
+            withheld_before(stream, at).into_iter().chain([Message::End { stream, at }])
+        }));
     }
 
     fn beat(&mut self, beat: &async_nats::Message) {

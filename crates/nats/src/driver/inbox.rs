@@ -81,8 +81,7 @@ impl NatsInbox {
         Self::open(shared, reading, Asking::nobody(), true).await
     }
 
-    /// Where `all_is_told` is not so, what each stream has before its first message is declared withheld, and
-    /// all of a stream of which none comes any more.
+    /// Where `all_is_told` is not so, what each stream has before its first message is declared withheld.
     async fn open(
         shared: &Arc<Shared>,
         reading: Reading,
@@ -104,7 +103,7 @@ impl NatsInbox {
         let live = live.map_err(failed(names.all_live()))?;
 
         let arrivals = Arc::new(Arrivals::new(options.inbox_bytes, behind));
-        let hearing = Events::new(shared, &arrivals, asking.clone(), reading, all_is_told);
+        let hearing = Events::new(shared, &arrivals, asking.clone(), reading);
         tokio::spawn(hearing.run(events, live));
         let taking = Output::new(shared, &arrivals, all_is_told);
         tokio::spawn(taking.run(output));

@@ -15,8 +15,6 @@ use crate::wire::{header, number_in};
 
 /// How often to look whether an event that is waited for was deleted.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long after the word of it a stream's end may still be on its way.
-const END_COMES_WITHIN: Duration = Duration::from_millis(250);
 
 /// Hands on what ranks have written.
 pub(super) struct Output {
@@ -24,15 +22,13 @@ pub(super) struct Output {
     arrivals: Arc<Arrivals>,
     /// What was stored before this driver's place is not for it: streams begin where they are.
     seen: Option<HashSet<StreamId>>,
-    /// How many streams had ended before it at the last look, and were not told of.
-    known_to_have_ended: usize,
 }
 
 impl Output {
     pub(super) fn new(shared: &Arc<Shared>, arrivals: &Arc<Arrivals>, from_start: bool) -> Self {
         let seen = (!from_start).then(HashSet::new);
         let (shared, arrivals) = (Arc::clone(shared), Arc::clone(arrivals));
-        Self { shared, arrivals, seen, known_to_have_ended: 0 }
+        Self { shared, arrivals, seen }
     }
 
     /// Until nobody wants more, or the stream is gone.
@@ -41,45 +37,12 @@ impl Output {
         tokio::select! {
             () = arrivals.over() => {}
             () = async {
-                self.take_all(&mut feed).await;
+                while let Some(stored) = feed.next().await {
+                    self.take(stored).await;
+                }
                 arrivals.end();
             } => {}
         }
-    }
-
-    async fn take_all(&mut self, feed: &mut Feed) {
-        let mut look = tokio::time::interval(END_COMES_WITHIN);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        look.reset();
-        loop {
-            tokio::select! {
-                stored = feed.next() => match stored {
-                    Some(stored) => self.take(stored).await,
-                    None => return,
-                },
-                _ = look.tick() => self.end_what_had_ended().await,
-            }
-        }
-    }
-
-    /// Ends streams that had ended before this driver's place, and of which nothing has come since the
-    /// last look.
-    async fn end_what_had_ended(&mut self) {
-        let known = std::mem::take(&mut self.known_to_have_ended);
-        let ended = self.arrivals.take_ended_before(known);
-        self.known_to_have_ended = self.arrivals.count_ended_before();
-        if ended.is_empty() {
-            return;
-        }
-        let mut messages = Vec::new();
-        for (stream, at) in ended {
-            let end = Message::End { stream, at };
-            if self.seen.as_ref().is_some_and(|seen| !seen.contains(&stream)) {
-                self.add(end, &mut messages);
-            }
-        }
-        let passed = *self.arrivals.output_passed.borrow();
-        self.arrivals.push(messages, passed).await;
     }
 
     async fn take(&mut self, stored: Stored) {
@@ -137,8 +100,13 @@ impl Output {
             Message::Skip { span, .. } => span.from,
             _ => return None,
         };
-        let span = Span::new(Offset::ZERO, from);
-        let cause = Cause::Withheld(Withheld::StreamingOff);
-        (!span.is_empty()).then_some(Message::Skip { stream, span, cause })
+        withheld_before(stream, from)
     }
+}
+
+/// Says that a stream is shown from an offset on, unless that is its start.
+pub(super) fn withheld_before(stream: StreamId, from: Offset) -> Option<Message> {
+    let span = Span::new(Offset::ZERO, from);
+    let cause = Cause::Withheld(Withheld::StreamingOff);
+    (!span.is_empty()).then_some(Message::Skip { stream, span, cause })
 }

@@ -128,11 +128,7 @@ impl Hearing {
 }
 
 /// Serves a transport until it was dropped, and what it took is stored.
-pub(super) async fn attend(
-    link: &Arc<Link>,
-    mut hearing: Hearing,
-    events: &tokio::sync::Mutex<Row>,
-) {
+pub(super) async fn attend(link: &Arc<Link>, mut hearing: Hearing) {
     let wire = &link.publisher.shared.control;
     let mut times = wire.link.borrow().times;
     let mut looks = tokio::time::interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
@@ -169,7 +165,7 @@ pub(super) async fn attend(
             }
         }
     }
-    let finished = finish(link, events);
+    let finished = finish(link);
     let linger = link.publisher.shared.options.linger;
     if tokio::time::timeout(linger, finished).await.is_err() {
         tracing::warn!("the broker did not take the last output within {linger:?}");
@@ -240,7 +236,7 @@ async fn tell_failure(link: &Link) {
 }
 
 /// Waits until all is stored, and says that the host has left.
-async fn finish(link: &Arc<Link>, events: &tokio::sync::Mutex<Row>) {
+async fn finish(link: &Arc<Link>) {
     loop {
         say(link, &link.publisher.shared.control).await;
         let (idle, gone) = {
@@ -257,7 +253,7 @@ async fn finish(link: &Arc<Link>, events: &tokio::sync::Mutex<Row>) {
     }
     let mut headers = HeaderMap::new();
     headers.insert(header::LEFT, link.lock().last_output.to_string());
-    let mut row = events.lock().await;
+    let mut row = link.events.lock().await;
     let wire = &link.publisher.shared.control;
     if let Err(why) = link.publisher.store(wire, &mut row, Bytes::new(), headers).await {
         tracing::debug!("it is not stored that the host has left: {why}");

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use lastline_line::wire::{encode_message, encode_output, window_bytes};
 use lastline_line::{Chunk, HostEvent, Message, Offset, Stream, StreamId};
 
+use crate::ended::StoredEnd;
 use crate::publish::Row;
 
 /// A rank's stream, whichever launch of it: one subject. Of a host that folds there is one, its first
@@ -14,6 +15,8 @@ pub(super) type LaneKey = (u32, Stream);
 
 /// What a frame of data has beside its bytes, at most.
 pub(super) const FRAME_BYTES: usize = 64;
+/// So many ends are told of in one message at most, which then has some 40 KiB.
+const MOST_ENDS: usize = 256;
 
 /// All that waits.
 #[derive(Debug, Default)]
@@ -27,7 +30,9 @@ pub(super) struct Queues {
     events: VecDeque<Event>,
     /// How many events have been taken.
     events_taken: u64,
-    /// Somebody stores events.
+    /// Ends of streams that are stored as output, and are still to be told of beside the events.
+    ends: VecDeque<StoredEnd>,
+    /// Somebody stores events, or ends.
     events_busy: bool,
 }
 
@@ -59,6 +64,8 @@ pub(super) struct Batch {
     pub(super) events_before: u64,
     /// Up to where its streams are stored with it.
     pub(super) settled: Vec<(StreamId, Offset)>,
+    /// The streams that end with it, and where.
+    ends: Vec<(StreamId, Offset)>,
 }
 
 /// Events that become one message.
@@ -147,13 +154,17 @@ impl Queues {
         Some(batch.done())
     }
 
-    /// A batch is stored; perhaps after all was given up.
-    pub(super) fn stored(&mut self, batch: &Batch) {
+    /// A batch is stored, and has this sequence; perhaps after all was given up. True when somebody has to begin
+    /// to store events.
+    pub(super) fn stored(&mut self, batch: &Batch, sequence: u64) -> bool {
         self.queued_bytes = self.queued_bytes.saturating_sub(batch.window_bytes);
+        let ends = batch.ends.iter();
+        self.ends.extend(ends.map(|&(stream, at)| StoredEnd { stream, at, sequence }));
+        !self.ends.is_empty() && !std::mem::replace(&mut self.events_busy, true)
     }
 
     /// What is next to be stored of events, whole ones, joined up to `limit` bytes; one above it comes
-    /// alone.
+    /// alone. Where there are none, ends are next ([`next_ends`](Self::next_ends)).
     pub(super) fn next_events(&mut self, limit: usize) -> Option<EventBatch> {
         let mut payload = BytesMut::new();
         let mut batch = EventBatch { payload: Bytes::new(), events: 0, has_down: false };
@@ -167,11 +178,16 @@ impl Queues {
             self.events.pop_front();
         }
         if batch.events == 0 {
-            self.events_busy = false;
+            self.events_busy = !self.ends.is_empty();
             return None;
         }
         batch.payload = payload.freeze();
         Some(batch)
+    }
+
+    /// Ends that become one message; none when whoever stores events is done.
+    pub(super) fn next_ends(&mut self) -> Vec<StoredEnd> {
+        self.ends.drain(..self.ends.len().min(MOST_ENDS)).collect()
     }
 
     /// Whether nothing waits and nobody stores.
@@ -183,6 +199,7 @@ impl Queues {
     pub(super) fn clear(&mut self) {
         self.lanes.clear();
         self.events.clear();
+        self.ends.clear();
         self.queued_bytes = 0;
     }
 }
@@ -197,6 +214,7 @@ struct Building {
     window_bytes: usize,
     events_before: u64,
     settled: Vec<(StreamId, Offset)>,
+    ends: Vec<(StreamId, Offset)>,
 }
 
 impl Building {
@@ -212,6 +230,9 @@ impl Building {
                 Some((last, through)) if *last == stream => *through = end.max(*through),
                 _ => self.settled.push((stream, end)),
             }
+        }
+        if let Message::End { stream, at } = message {
+            self.ends.push((stream, at));
         }
         if folds {
             self.bytes += message_bytes(&message);
@@ -230,6 +251,7 @@ impl Building {
             window_bytes: self.window_bytes,
             events_before: self.events_before,
             settled: self.settled,
+            ends: self.ends,
         }
     }
 }

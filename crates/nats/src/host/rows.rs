@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
 use super::queues::{Batch, FRAME_BYTES, LaneKey, Queues};
+use crate::ended;
 use crate::publish::{Publisher, Row, Unstored};
 use crate::wire::header;
 
@@ -31,6 +32,8 @@ pub(super) struct StoredEvents {
 pub(super) struct Link {
     pub(super) publisher: Publisher,
     pub(super) runtime: Handle,
+    /// Where events are stored.
+    pub(super) events: tokio::sync::Mutex<Row>,
     state: Mutex<State>,
     stored_events: watch::Sender<StoredEvents>,
     /// Nothing can be stored any more.
@@ -84,9 +87,11 @@ impl Link {
     pub(super) fn new(publisher: Publisher, first_rank: u32) -> Self {
         let folds = publisher.shared.options.fold_after.is_some();
         let queues = if folds { Queues::folded(first_rank) } else { Queues::default() };
+        let events = Row::of_events(publisher.shared.names.host(publisher.host));
         Self {
-            publisher,
             runtime: Handle::current(),
+            events: tokio::sync::Mutex::new(events),
+            publisher,
             state: Mutex::new(State { queues, ..State::default() }),
             stored_events: watch::Sender::new(StoredEvents::default()),
             gone: watch::Sender::new(false),
@@ -159,7 +164,7 @@ pub(super) fn wake(waker: Option<Waker>) {
 /// Stores what a lane has until it has nothing.
 pub(super) async fn store_lane(link: Arc<Link>, key: LaneKey) {
     let stored = tokio::select! {
-        stored = lane(&link, key) => stored,
+        stored = store_all_of(&link, key) => stored,
         () = link.lost() => return,
     };
     if let Err(why) = stored {
@@ -167,7 +172,7 @@ pub(super) async fn store_lane(link: Arc<Link>, key: LaneKey) {
     }
 }
 
-async fn lane(link: &Link, key: LaneKey) -> Result<(), Unstored> {
+async fn store_all_of(link: &Arc<Link>, key: LaneKey) -> Result<(), Unstored> {
     let names = &link.publisher.shared.names;
     let (rank, stream) = key;
     let make = || Row::of_output(names.output(rank, stream), rank);
@@ -181,13 +186,16 @@ async fn lane(link: &Link, key: LaneKey) -> Result<(), Unstored> {
         };
         let row = row.as_mut().expect("BUG: it is given back with the last batch");
         let sequence = store_batch(link, row, &batch).await?;
-        let waker = {
+        let (waker, begin) = {
             let mut state = link.lock();
-            state.queues.stored(&batch);
+            let begin = state.queues.stored(&batch, sequence);
             state.last_output = state.last_output.max(sequence);
-            state.ready.take()
+            (state.ready.take(), begin)
         };
         wake(waker);
+        if begin {
+            link.runtime.spawn(store_events(Arc::clone(link)));
+        }
         for (stream, through) in batch.settled {
             link.push_control(Control::Acknowledge { stream, through });
         }
@@ -204,10 +212,10 @@ async fn store_batch(link: &Link, row: &mut Row, batch: &Batch) -> Result<u64, U
     link.publisher.store(wire, row, batch.payload.clone(), headers).await
 }
 
-/// Stores events until there are none. There is one row of them, `row`.
-pub(super) async fn store_events(link: Arc<Link>, row: Arc<tokio::sync::Mutex<Row>>) {
+/// Stores events, and where ends are stored, until there are none.
+pub(super) async fn store_events(link: Arc<Link>) {
     let stored = tokio::select! {
-        stored = events(&link, &row) => stored,
+        stored = store_all_events(&link) => stored,
         () = link.lost() => return,
     };
     if let Err(why) = stored {
@@ -215,13 +223,27 @@ pub(super) async fn store_events(link: Arc<Link>, row: Arc<tokio::sync::Mutex<Ro
     }
 }
 
-async fn events(link: &Link, row: &tokio::sync::Mutex<Row>) -> Result<(), Unstored> {
-    let mut row = row.lock().await;
+async fn store_all_events(link: &Link) -> Result<(), Unstored> {
+    let mut row = link.events.lock().await;
     loop {
         let limit = link.message_bytes();
-        let Some(batch) = link.lock().queues.next_events(limit) else {
-            link.idle.notify_one();
-            return Ok(());
+        let (events, ends) = {
+            let queues = &mut link.lock().queues;
+            match queues.next_events(limit) {
+                Some(events) => (Some(events), Vec::new()),
+                None => (None, queues.next_ends()),
+            }
+        };
+        let Some(batch) = events else {
+            if ends.is_empty() {
+                link.idle.notify_one();
+                return Ok(());
+            }
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ENDED, ends.len().to_string());
+            let wire = &link.publisher.shared.control;
+            link.publisher.store(wire, &mut row, ended::encode(&ends).into(), headers).await?;
+            continue;
         };
         let sequence = store_in_pieces(link, &mut row, batch.payload, limit).await?;
         link.stored_events.send_modify(|stored| {

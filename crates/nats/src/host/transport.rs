@@ -12,7 +12,7 @@ use super::hearing::{Hearing, attend};
 use super::rows::{Failure, Link, store_events, store_lane};
 use crate::broker::Shared;
 use crate::error::NatsError;
-use crate::publish::{Publisher, Row, Unstored};
+use crate::publish::{Publisher, Unstored};
 
 /// Stores a host's output and events at the broker, and brings back the drivers' controls; see
 /// [`Broker::host`](crate::Broker::host).
@@ -27,7 +27,6 @@ use crate::publish::{Publisher, Row, Unstored};
 #[derive(Debug)]
 pub struct NatsTransport {
     link: Arc<Link>,
-    events: Arc<tokio::sync::Mutex<Row>>,
     window: usize,
     /// What the message last refused would take.
     wanted_bytes: usize,
@@ -48,19 +47,16 @@ impl NatsTransport {
         let publisher = Publisher::new(Arc::clone(shared), host);
         let link = Arc::new(Link::new(publisher, first_rank));
         let hearing = Hearing::start(&link).await?;
-        let events = Row::of_events(shared.names.host(host));
-        let events = Arc::new(tokio::sync::Mutex::new(events));
         let (over, ended) = watch::channel(());
         tokio::spawn({
-            let (link, events) = (Arc::clone(&link), Arc::clone(&events));
+            let link = Arc::clone(&link);
             async move {
-                attend(&link, hearing, &events).await;
+                attend(&link, hearing).await;
                 drop(over);
             }
         });
         Ok(Self {
             link,
-            events,
             window: shared.options.window_bytes,
             wanted_bytes: 0,
             message_bytes: shared.options.max_message_bytes,
@@ -91,8 +87,7 @@ impl NatsTransport {
             state.queues.push_event(message)
         };
         if begin {
-            let events = Arc::clone(&self.events);
-            self.link.runtime.spawn(store_events(Arc::clone(&self.link), events));
+            self.link.runtime.spawn(store_events(Arc::clone(&self.link)));
         }
         self.link.work.notify_one();
     }

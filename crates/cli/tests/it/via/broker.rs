@@ -151,6 +151,32 @@ fn a_job_at_a_broker_is_flushed_and_stopped_from_anywhere() {
 }
 
 #[test]
+fn a_driver_that_wants_what_comes_now_does_not_wait_for_streams_that_have_ended() {
+    let Some((job, _broker)) = job() else { return };
+    let first = job.task(0, &[], &["echo", "early"]);
+    let others: Vec<Running> =
+        (1..4).map(|rank| job.task(rank, &[], &["sh", "-c", &halves(3)])).collect();
+    (1..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    first.wait().expect(0);
+    let flush = || job.place.lastline(&["flush", "--via", &job.url, "j"]).expect(0);
+    assert_eq!(flush().out(), "reached\n");
+    let driver = job.start_attach(&["--from", "now", "--strict"]);
+    wait_until("the driver listens", || job.place.path("run/lastline/j.sock").exists());
+    job.place.lastline(&["flush", "j"]).expect(0);
+    job.open("gate");
+    all_end_with(others, 0);
+    let done = driver.wait().expect(0);
+    let wanted = lines(4, 6).into_iter().filter(|line| !line.starts_with("[0]")).collect();
+    check_lines(&done.out(), &wanted);
+    assert!(done.err().contains("nothing lost"), "{}", done.err());
+    // All streams have ended before this one, which is told so.
+    let dir = job.place.path("late");
+    let late = ["--from", "now", "--strict", "--log-dir", dir.to_str().unwrap()];
+    let late = job.start_attach(&late).wait().expect(0);
+    assert_eq!(late.out(), "");
+}
+
+#[test]
 fn who_was_refused_at_a_broker_is_in_the_drivers_report() {
     let Some((job, _broker)) = job() else { return };
     let driver = job.start_attach(&[]);

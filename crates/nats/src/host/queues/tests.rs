@@ -33,10 +33,10 @@ fn what_waits_is_joined_up_to_the_limit() {
     let first = queues.next_batch(KEY, &mut row(), 2400).unwrap();
     assert_eq!(messages(&first), [data(0, &[b'a'; 1000]), data(1000, &[b'b'; 1000])]);
     assert_eq!(first.settled, [(stdout(0), Offset(2000))]);
-    queues.stored(&first);
+    queues.stored(&first, 1);
     let second = queues.next_batch(KEY, &mut row(), 2400).unwrap();
     assert_eq!(messages(&second), [data(2000, &[b'c'; 1000])]);
-    queues.stored(&second);
+    queues.stored(&second, 2);
     let mut lent = row();
     assert!(queues.next_batch(KEY, &mut lent, 2400).is_none());
     assert!(lent.is_none() && queues.is_idle() && queues.queued_bytes == 0);
@@ -55,7 +55,7 @@ fn what_is_too_long_for_a_message_goes_in_pieces() {
             assert_eq!(chunk.start, Offset(whole.len() as u64));
             whole.extend_from_slice(&chunk.bytes);
         }
-        queues.stored(&batch);
+        queues.stored(&batch, 1);
     }
     assert_eq!(whole, text);
     assert_eq!(queues.queued_bytes, 0, "all of the window is given back");
@@ -75,4 +75,23 @@ fn output_waits_for_the_events_before_it() {
     let events = queues.next_events(1000).unwrap();
     assert!(events.has_down && events.events == 1);
     assert!(queues.next_events(1000).is_none());
+}
+
+#[test]
+fn where_ends_are_stored_is_told_behind_the_events() {
+    let mut queues = Queues::default();
+    let host = lastline_line::HostId(1);
+    queues.push(stdout(0), data(0, b"a\n"));
+    queues.push(stdout(0), Message::End { stream: stdout(0), at: Offset(2) });
+    let batch = queues.next_batch(KEY, &mut row(), 1000).unwrap();
+    assert!(queues.next_ends().is_empty(), "it is not stored yet");
+    assert!(queues.stored(&batch, 17), "somebody has to begin to store events");
+    let down = lastline_line::HostMessage { host, event: HostEvent::Down };
+    assert!(!queues.push_event(&Message::Host(down)), "somebody has begun");
+    assert!(queues.next_events(1000).is_some());
+    assert!(queues.next_events(1000).is_none());
+    assert_eq!(queues.next_ends(), [StoredEnd { stream: stdout(0), at: Offset(2), sequence: 17 }]);
+    assert!(!queues.is_idle(), "it is being stored");
+    assert!(queues.next_events(1000).is_none() && queues.next_ends().is_empty());
+    assert!(queues.next_batch(KEY, &mut row(), 1000).is_none() && queues.is_idle());
 }

@@ -44,6 +44,8 @@ pub enum HostEvent {
         local_first: u32,
         /// The ranks of all hosts on its machine.
         local_world_size: u32,
+        /// When one of its ranks fails, or it is lost, those of all hosts are to be stopped.
+        stops_all: bool,
         /// When the job started here.
         time: Timestamp,
     },

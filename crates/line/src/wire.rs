@@ -19,7 +19,7 @@ use crate::{
 pub use self::folded::{MAX_FOLDED_BYTES, encode_output};
 
 /// The version byte of every frame.
-pub const WIRE_VERSION: u8 = 3;
+pub const WIRE_VERSION: u8 = 4;
 
 /// The longest frame taken, in bytes: a chunk is never above 1 MiB.
 pub const MAX_FRAME_BYTES: usize = 4 << 20;
@@ -75,6 +75,7 @@ mod kind {
     pub(super) const REFUSE: u8 = 23;
     pub(super) const CREDIT: u8 = 32;
     pub(super) const RESUME: u8 = 33;
+    pub(super) const JOB: u8 = 34;
 }
 
 /// What a frame held.
@@ -96,6 +97,9 @@ pub enum Frame {
     /// From where the receiver wants output. It comes before the first credit; without it all is
     /// wanted.
     Resume(Resume),
+    /// Of which job the receiver is, by its id. Where it is said it is its first frame, and a host of another
+    /// job ends the connection.
+    Job(String),
 }
 
 /// What a message of a stream costs of the window beside its payload, in bytes.
@@ -179,6 +183,14 @@ pub fn encode_resume(resume: &Resume, out: &mut BytesMut) {
         out.put_u8(kind::RESUME);
         let text = serde_json::to_vec(resume).expect("BUG: places become JSON");
         out.put_slice(&text);
+    });
+}
+
+/// Appends the id of the receiver's job as one frame.
+pub fn encode_job(job: &str, out: &mut BytesMut) {
+    framed(out, |out| {
+        out.put_u8(kind::JOB);
+        out.put_slice(job.as_bytes());
     });
 }
 
@@ -276,6 +288,7 @@ fn decode_body(mut body: Reader) -> Result<Frame, WireError> {
             let places = serde_json::from_slice(&body.rest()?).map_err(|_| body.malformed())?;
             return Ok(Frame::Resume(places));
         }
+        kind::JOB => return Ok(Frame::Job(body.text()?)),
         kind::FOLDED => return folded::take(body).map(Frame::Folded),
         kind::CREDIT => return Ok(Frame::Credit { bytes: body.u64()? }),
         _ => return decode_control(body).map(Frame::Control),

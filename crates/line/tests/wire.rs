@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use lastline_line::wire::{
     Frame, MAX_FOLDED_BYTES, MAX_FRAME_BYTES, WIRE_VERSION, WireError, decode, encode_control,
-    encode_credit, encode_folded, encode_message, encode_output, encode_resume, window_bytes,
+    encode_credit, encode_folded, encode_job, encode_message, encode_output, encode_resume,
+    window_bytes,
 };
 use lastline_line::{
     Cause, Chunk, Control, Exit, Heartbeat, HostEvent, HostId, HostMessage, Launch, Message,
@@ -53,6 +54,7 @@ fn frame() -> impl Strategy<Value = Frame> {
         }),
         any::<u64>().prop_map(|bytes| Frame::Credit { bytes }),
         resume().prop_map(Frame::Resume),
+        ".+".prop_map(Frame::Job),
         prop::collection::vec(alike(), 0..20).prop_map(Frame::Folded),
     ]
 }
@@ -121,6 +123,7 @@ fn encode(frames: &[Frame]) -> BytesMut {
             Frame::Control(control) => encode_control(control, &mut out),
             Frame::Credit { bytes } => encode_credit(*bytes, &mut out),
             Frame::Resume(resume) => encode_resume(resume, &mut out),
+            Frame::Job(job) => encode_job(job, &mut out),
             Frame::Folded(chunks) => encode_folded(chunks, &mut out),
             other => panic!("{other:?} is a frame that is not tried here"),
         }

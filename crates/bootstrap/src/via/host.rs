@@ -40,6 +40,7 @@ pub struct HostWay(Way);
 enum Way {
     Unix {
         path: PathBuf,
+        job: String,
         window_bytes: usize,
         pre_fold: bool,
     },
@@ -66,10 +67,11 @@ impl HostWay {
     /// on a tokio runtime.
     pub fn open(self, read_back: Option<Arc<dyn ReadBack>>) -> HostEnd {
         match self.0 {
-            Way::Unix { path, window_bytes, pre_fold } => {
+            Way::Unix { path, job, window_bytes, pre_fold } => {
                 let mut options = ReconnectingOptions::default();
                 options.window = window_bytes;
                 options.read_back = read_back;
+                options.job = Some(job);
                 options.fold = pre_fold;
                 let transport = reconnecting(move || connect_local(path.clone()), options);
                 let ended = Box::pin(transport.ended());
@@ -92,8 +94,8 @@ impl Url {
         match self {
             Self::Unix(path) => {
                 let window_bytes = claim.window_bytes.min(WINDOW_BYTES);
-                let (path, pre_fold) = (path.clone(), claim.pre_fold);
-                Ok(HostWay(Way::Unix { path, window_bytes, pre_fold }))
+                let (path, job) = (path.clone(), claim.job.to_owned());
+                Ok(HostWay(Way::Unix { path, job, window_bytes, pre_fold: claim.pre_fold }))
             }
             #[cfg(feature = "nats")]
             Self::Nats(url) => {

@@ -156,6 +156,7 @@ impl Url {
             Self::Unix(path) => {
                 let listener = LocalListener::bind(path)?;
                 let (handle, inbox) = shared_inbox(WINDOW_BYTES);
+                handle.of_job(job);
                 handle.resume_from(resume);
                 let (owner, until) = oneshot::channel::<()>();
                 let task = tokio::spawn(async move {

@@ -13,7 +13,7 @@ use lastline_line::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::peer::Peer;
+use super::peer::{Greeting, Peer};
 use super::serve::serve;
 use crate::events::EventLane;
 
@@ -67,8 +67,8 @@ struct Queue {
     peers: Vec<Arc<Peer>>,
     /// Hosts that come later get it, too.
     mode: Option<Control>,
-    /// From where hosts that come send.
-    resume: Option<Resume>,
+    /// What hosts that come are told first.
+    greeting: Greeting,
     waker: Option<Waker>,
     /// No message will come.
     ended: bool,
@@ -94,7 +94,7 @@ impl Arrivals {
 
     pub(super) fn add(&self) -> Arc<Peer> {
         let mut queue = self.lock();
-        let peer = Arc::new(Peer::new(self.window, queue.resume.clone()));
+        let peer = Arc::new(Peer::new(self.window, queue.greeting.clone()));
         if let Some(mode) = &queue.mode {
             peer.send(mode.clone());
         }
@@ -154,7 +154,14 @@ impl InboxHandle {
     /// Hosts that come from now on are told from where their output is wanted. Default: they are
     /// told nothing, which means all of it.
     pub fn resume_from(&self, resume: Resume) {
-        self.0.lock().resume = Some(resume);
+        self.0.lock().greeting.resume = Some(resume);
+    }
+
+    /// Hosts that come from now on are told of which job this is. One of another job, which knows its own
+    /// ([`ReconnectingOptions::job`](super::ReconnectingOptions::job)), goes away again. Default: they are not
+    /// told.
+    pub fn of_job(&self, job: impl Into<String>) {
+        self.0.lock().greeting.job = Some(job.into());
     }
 }
 

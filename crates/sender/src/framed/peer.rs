@@ -4,9 +4,18 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
-use lastline_line::wire::{encode_control, encode_credit, encode_resume};
+use lastline_line::wire::{encode_control, encode_credit, encode_job, encode_resume};
 use lastline_line::{Control, Offset, Resume, StreamId};
 use tokio::sync::Notify;
+
+/// What each peer of an inbox is told first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Greeting {
+    /// Of which job the inbox is.
+    pub(super) job: Option<String>,
+    /// From where it is to send.
+    pub(super) resume: Option<Resume>,
+}
 
 /// One peer of an inbox.
 #[derive(Debug)]
@@ -21,8 +30,8 @@ pub(super) struct Peer {
 struct PeerState {
     /// Its output that nobody has taken yet, in bytes of the window.
     queued: u64,
-    /// From where it is to send, while it was not told.
-    resume: Option<Resume>,
+    /// What it is told first, while it was not.
+    greeting: Greeting,
     /// Bytes of the window to be given back.
     owed: u64,
     controls: VecDeque<Control>,
@@ -33,10 +42,10 @@ struct PeerState {
 }
 
 impl Peer {
-    /// A peer that is told first from where to send, and given its window.
-    pub(super) fn new(window: usize, resume: Option<Resume>) -> Self {
+    /// A peer that is greeted first, and given its window.
+    pub(super) fn new(window: usize, greeting: Greeting) -> Self {
         let window = window.max(1) as u64;
-        let state = PeerState { owed: window, resume, ..PeerState::default() };
+        let state = PeerState { owed: window, greeting, ..PeerState::default() };
         Self { window, state: Mutex::new(state), work: Notify::new() }
     }
 
@@ -85,7 +94,10 @@ impl Peer {
     /// Encodes all that is to be sent.
     pub(super) fn encode(&self, out: &mut BytesMut) {
         let mut state = self.lock();
-        if let Some(resume) = state.resume.take() {
+        if let Some(job) = state.greeting.job.take() {
+            encode_job(&job, out);
+        }
+        if let Some(resume) = state.greeting.resume.take() {
             encode_resume(&resume, out);
         }
         if state.is_credit_due(self.window) {

@@ -33,6 +33,9 @@ pub struct ReconnectingOptions {
     /// Where to read again what was sent to a driver that is gone. Default: nowhere, that is then
     /// declared lost for the next one.
     pub read_back: Option<Arc<dyn ReadBack>>,
+    /// The id of the job. A driver of another one gets nothing but the events, and is left; the ranks go on,
+    /// and are looked for as if there were no driver. Default, `None`: any driver will do.
+    pub job: Option<String>,
     /// Send what waits together, and is alike, once; the driver gets all of it. Default: no.
     pub fold: bool,
 }
@@ -45,6 +48,7 @@ impl Default for ReconnectingOptions {
             linger: Duration::from_secs(5),
             give_up_after: None,
             read_back: None,
+            job: None,
             fold: false,
         }
     }
@@ -57,6 +61,7 @@ impl std::fmt::Debug for ReconnectingOptions {
             .field("retry", &self.retry)
             .field("linger", &self.linger)
             .field("give_up_after", &self.give_up_after)
+            .field("job", &self.job)
             .field("fold", &self.fold)
             .finish_non_exhaustive()
     }
@@ -185,8 +190,8 @@ async fn work_on<C, F>(
     C: AsyncRead + AsyncWrite + Send,
     F: Future<Output = io::Result<C>> + Send,
 {
+    let (mut alone_since, mut told) = (Instant::now(), false);
     loop {
-        let alone_since = Instant::now();
         let io = tokio::select! {
             biased;
             io = connected(&mut connect, options.retry) => io,
@@ -204,6 +209,19 @@ async fn work_on<C, F>(
             return;
         }
         link.disconnected();
+        match ended {
+            Ok(session::Ended::OtherJob(theirs)) => {
+                if !std::mem::replace(&mut told, true) {
+                    let ours = options.job.as_deref().unwrap_or_default();
+                    tracing::warn!(
+                        "the driver that is there is of job `{theirs}`, and this is job `{ours}`: it goes on \
+                         without one"
+                    );
+                }
+                tokio::time::sleep(options.retry).await;
+            }
+            _ => alone_since = Instant::now(),
+        }
     }
 }
 

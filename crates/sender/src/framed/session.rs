@@ -25,12 +25,14 @@ const ASK_AGAIN: Duration = Duration::from_millis(5);
 const NO_FILES: &str = "it was sent to a driver that is gone, and is in no file";
 
 /// Why a session has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     /// The transport was dropped, and all of it is with the driver.
     Delivered,
     /// The driver has gone.
     Gone,
+    /// It is the driver of this other job.
+    OtherJob(String),
 }
 
 /// Gives a driver what it is owed and what comes, until one of the sides has ended.
@@ -56,7 +58,14 @@ pub(super) async fn run<C: AsyncRead + AsyncWrite>(
         match progress {
             Progress::Read => {
                 while let Some(frame) = io.frame()? {
-                    session.take(frame);
+                    match frame {
+                        Frame::Job(job)
+                            if options.job.as_ref().is_some_and(|ours| *ours != job) =>
+                        {
+                            return Ok(Ended::OtherJob(job));
+                        }
+                        frame => session.take(frame),
+                    }
                 }
             }
             Progress::Wrote => {}

@@ -11,12 +11,14 @@ pub(in crate::driver) struct Refused {
     /// Its name and its process, when it has said that to this driver.
     pub(in crate::driver) host: Option<(String, u32)>,
     pub(in crate::driver) why: String,
+    /// It is of another job, finds that out by itself, and goes on.
+    other_job: bool,
 }
 
 impl Refused {
     fn of(host: Option<&HostRecord>, why: &str) -> Self {
         let host = host.map(|host| (host.host.clone(), host.pid));
-        Self { host, why: why.to_owned() }
+        Self { host, why: why.to_owned(), other_job: false }
     }
 }
 
@@ -31,12 +33,14 @@ impl Refusal {
 impl Record {
     /// What comes of an event of a host that is no part of the job; nothing when it is one.
     pub(super) fn refuse(&mut self, id: HostId, event: &HostEvent) -> Option<Consequence> {
-        if let Some(Refused { why, .. }) = self.refused.get(&id) {
+        if let Some(Refused { why, other_job, .. }) = self.refused.get(&id) {
             return Some(match event {
                 // It may not have heard of it.
-                HostEvent::Up { .. } => {
-                    Consequence::Refused(Refusal { again: true, ..Refusal::of(id, why.clone()) })
-                }
+                HostEvent::Up { .. } => Consequence::Refused(Refusal {
+                    again: true,
+                    knows: *other_job,
+                    ..Refusal::of(id, why.clone())
+                }),
                 HostEvent::Started { launch, .. } => Consequence::Foreign(*launch),
                 HostEvent::Down => Consequence::ForeignDown,
                 _ => Consequence::None,
@@ -53,9 +57,12 @@ impl Record {
             // Nothing is known of it: its first word was not for this driver.
             None => (!known).then_some(Consequence::None),
             Some(host) => {
-                let why = self.why_not(&host, event)?;
-                self.refused.insert(id, Refused::of(Some(&host), &why));
-                Some(Consequence::Refused(Refusal::of(id, why)))
+                let other = self.other_job(&host, event);
+                let other_job = other.is_some();
+                let why = other.or_else(|| self.why_not(&host, event))?;
+                let refused = Refused { other_job, ..Refused::of(Some(&host), &why) };
+                self.refused.insert(id, refused);
+                Some(Consequence::Refused(Refusal { knows: other_job, ..Refusal::of(id, why) }))
             }
         }
     }
@@ -75,15 +82,23 @@ impl Record {
         Consequence::Refused(refusal)
     }
 
-    /// Why a host that has just come is no part of the job.
+    /// That a host which has just come is of another job.
+    fn other_job(&self, new: &HostRecord, up: &HostEvent) -> Option<String> {
+        let HostEvent::Up { job, .. } = up else {
+            return None;
+        };
+        let other = !self.job.is_empty() && *job != self.job;
+        other.then(|| {
+            format!("this driver is for job {}, and {} is of job {job}", self.job, new.named())
+        })
+    }
+
+    /// Why a host of the job that has just come is no part of it.
     fn why_not(&self, new: &HostRecord, up: &HostEvent) -> Option<String> {
-        let HostEvent::Up { job, world_size, .. } = up else {
+        let HostEvent::Up { world_size, .. } = up else {
             return None;
         };
         let (named, end) = (new.named(), new.first_rank.saturating_add(new.procs));
-        if !self.job.is_empty() && *job != self.job {
-            return Some(format!("this is job {}, and {named} is of job {job}", self.job));
-        }
         if self.world_size > 0 && *world_size != self.world_size {
             let first = self.hosts.values().map(HostRecord::named).next().unwrap_or_default();
             let known = self.world_size;

@@ -89,6 +89,7 @@ async fn admit(
         node_rank: node,
         local_first: 0,
         local_world_size: ranks,
+        stops_all: false,
         time: now(),
     };
     host.say(up).await?;

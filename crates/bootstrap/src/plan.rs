@@ -76,7 +76,7 @@ pub struct Plan {
     pub echo: bool,
     /// Do not set `PYTHONUNBUFFERED`. Default: false.
     pub buffered: bool,
-    /// Whether one failure ends all. Default: it does.
+    /// Whether the failure of a rank here ends all. Default: it does.
     pub on_failure: OnFailure,
     /// From SIGTERM to SIGKILL; at most half of the whole shutdown. Default: 10 s.
     pub grace: Duration,

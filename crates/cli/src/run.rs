@@ -18,7 +18,7 @@ use crate::console::Look;
 use crate::own_terminal::Raw;
 use crate::signals::{Signals, Steered};
 use crate::summary::Above;
-use crate::values::{FoldMode, Format, OnFailure, StdinMode, WhenFull};
+use crate::values::{FoldMode, Format, StdinMode, WhenFull};
 use crate::view::{BehindView, Up};
 use crate::{
     advice, console, exit, folding, mpi, notices, own_terminal, runtime, summary, via, view,
@@ -251,10 +251,7 @@ pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Pl
     plan.silent_after = options.silent_after;
     plan.buffer_bytes = usize::try_from(options.buffer).unwrap_or(usize::MAX);
     plan.show = options.show;
-    plan.on_failure = match options.on_failure {
-        OnFailure::Stop => lastline_bootstrap::OnFailure::Stop,
-        OnFailure::Continue => lastline_bootstrap::OnFailure::Continue,
-    };
+    plan.on_failure = options.on_failure.into();
     plan.stdin = match options.stdin {
         StdinMode::Null => lastline_bootstrap::StdinMode::Null,
         StdinMode::Rank0 => lastline_bootstrap::StdinMode::Rank0,

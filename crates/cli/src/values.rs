@@ -58,6 +58,15 @@ pub(crate) enum OnFailure {
     Continue,
 }
 
+impl From<OnFailure> for lastline_bootstrap::OnFailure {
+    fn from(action: OnFailure) -> Self {
+        match action {
+            OnFailure::Stop => Self::Stop,
+            OnFailure::Continue => Self::Continue,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WhenFull {
     /// Read it back from the file later

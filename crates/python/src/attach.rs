@@ -36,7 +36,7 @@ pub(crate) struct AttachOptions {
     show: Option<String>,
     console: Py<PyAny>,
     color: String,
-    on_failure: String,
+    on_failure: Option<String>,
     silent_after: f64,
     teardown_timeout: f64,
     flush_timeout: f64,
@@ -48,7 +48,6 @@ impl AttachOptions {
         let mut plan = Plan::new(&self.job, Vec::new());
         plan.report.clone_from(&self.report);
         plan.show = self.show.as_deref().map(|show| ranks("show", show)).transpose()?;
-        plan.on_failure = on_failure(&self.on_failure)?;
         plan.silent_after = duration("silent_after", self.silent_after)?;
         plan.teardown_timeout = duration("teardown_timeout", self.teardown_timeout)?;
         plan.flush_timeout = duration("flush_timeout", self.flush_timeout)?;
@@ -118,7 +117,10 @@ pub(crate) fn attach(py: Python<'_>, options: AttachOptions) -> PyResult<Mesh> {
     let DriverEnd { inbox, listens } = end.map_err(|error| failed::<LastlineError>(&error))?;
     let tap = Tap::keeping(FEED_BYTES);
     let flush_timeout: Duration = plan.flush_timeout;
-    let builder = DriverBuilder::new(plan, console).lost_after(lost_after);
+    let mut builder = DriverBuilder::new(plan, console).lost_after(lost_after);
+    if let Some(action) = &options.on_failure {
+        builder = builder.on_failure(on_failure(action)?);
+    }
     let started = {
         let _on_runtime = runtime.enter();
         builder.start(Tapped::new(inbox, tap.sink()))

@@ -17,6 +17,8 @@ pub(super) struct HostRecord {
     pub(super) procs: u32,
     /// The number of its first rank among those of its machine.
     pub(super) local_first: u32,
+    /// Its failure is that of all.
+    pub(super) stops_all: bool,
     /// It has said its last.
     pub(super) down: bool,
     /// It cannot be reached any more, and why.
@@ -38,7 +40,10 @@ pub(super) struct HostRecord {
 impl HostRecord {
     /// A host that says this of itself first; `None` when it says something else.
     pub(super) fn of(up: &HostEvent) -> Option<Self> {
-        let HostEvent::Up { host, pid, node_rank, first_rank, procs, local_first, .. } = up else {
+        let HostEvent::Up {
+            host, pid, node_rank, first_rank, procs, local_first, stops_all, ..
+        } = up
+        else {
             return None;
         };
         Some(Self {
@@ -48,6 +53,7 @@ impl HostRecord {
             first_rank: *first_rank,
             procs: *procs,
             local_first: *local_first,
+            stops_all: *stops_all,
             ..Self::default()
         })
     }

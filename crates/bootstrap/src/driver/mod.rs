@@ -45,7 +45,7 @@ pub(crate) use self::view::Glimpse;
 use self::view::{About, Look};
 use self::writers::ReportWriters;
 use crate::clock::Clock;
-use crate::plan::{Console, Plan};
+use crate::plan::{Console, OnFailure, Plan};
 use crate::shutdown::Limits;
 use crate::{SpawnError, lock, sizes};
 
@@ -61,12 +61,14 @@ pub struct DriverBuilder {
     console: Console,
     read_back: Option<Arc<dyn ReadBack>>,
     lost_after: Option<Duration>,
+    on_failure: Option<OnFailure>,
 }
 
 impl DriverBuilder {
     /// A driver of one host, which shows on `console` and keeps to the limits of `plan`.
     pub fn new(plan: impl Into<Arc<Plan>>, console: Console) -> Self {
-        Self { plan: plan.into(), console, read_back: None, lost_after: None }
+        let (read_back, lost_after, on_failure) = (None, None, None);
+        Self { plan: plan.into(), console, read_back, lost_after, on_failure }
     }
 
     /// A driver of hosts at a distance, as many as it takes to have every rank of the job. One of
@@ -77,6 +79,14 @@ impl DriverBuilder {
     /// may be claimed by another one.
     pub fn lost_after(mut self, lost_after: Duration) -> Self {
         self.lost_after = Some(lost_after);
+        self
+    }
+
+    /// Whether the ranks of all hosts are stopped when one fails, or a host is lost, whatever that one was told.
+    /// Hosts at a broker that were told to stop all do so by themselves. Default: as each host was told
+    /// ([`Plan::on_failure`]).
+    pub fn on_failure(mut self, on_failure: OnFailure) -> Self {
+        self.on_failure = Some(on_failure);
         self
     }
 
@@ -93,8 +103,8 @@ impl DriverBuilder {
     /// When there is no runtime, or no thread to be had.
     pub fn start(self, inbox: impl Inbox + 'static) -> Result<Driver, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        let Self { plan, console, read_back, lost_after } = self;
-        let settings = settings(&plan, lost_after)?;
+        let Self { plan, console, read_back, lost_after, on_failure } = self;
+        let settings = settings(&plan, lost_after, on_failure)?;
         let writers = ReportWriters::start(&settings)?;
         let (requests, requested) = unbounded_channel();
         let shared = Arc::new(DriverState {
@@ -175,7 +185,11 @@ fn record(plan: &Plan, lost_after: Option<Duration>) -> Record {
     }
 }
 
-fn settings(plan: &Plan, lost_after: Option<Duration>) -> Result<Settings, SpawnError> {
+fn settings(
+    plan: &Plan,
+    lost_after: Option<Duration>,
+    on_failure: Option<OnFailure>,
+) -> Result<Settings, SpawnError> {
     let dir = plan.files.as_ref().map(|files| {
         let refused = |source| AppenderError::Directory { path: files.dir.clone(), source };
         OpenDir::new(&files.dir).map(Arc::new).map_err(refused)
@@ -184,7 +198,7 @@ fn settings(plan: &Plan, lost_after: Option<Duration>) -> Result<Settings, Spawn
     let beside_files = dir.as_ref().map(|dir| dir.path().join(REPORT_FILE));
     let asked = plan.report.clone().filter(|path| Some(path) != beside_files.as_ref());
     Ok(Settings {
-        on_failure: plan.on_failure,
+        on_failure,
         lost_after,
         limits: Limits {
             grace: plan.grace,

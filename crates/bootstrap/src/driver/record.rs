@@ -11,6 +11,7 @@ use lastline_line::{HostEvent, HostId, HostMessage, StageReport, StopCause, Time
 use super::hosts::{HostRecord, merge_stages};
 use super::runs::{RunRecord, RunState, Runs};
 use super::streams::FiledRecord;
+use crate::plan::OnFailure;
 
 mod admission;
 mod barriers;
@@ -207,6 +208,23 @@ impl Record {
             }
             other => tracing::debug!(?other, "a host says what this driver does not know"),
         }
+    }
+
+    /// Why the ranks of all hosts are to be stopped; none when they are not. Whether a failure is a reason is for
+    /// the host to say where it was, unless `on_failure` says it for all.
+    pub(super) fn stop_cause(&self, on_failure: Option<OnFailure>) -> Option<StopCause> {
+        let stops_all = |host: &HostRecord| match on_failure {
+            Some(action) => action == OnFailure::Stop,
+            None => host.stops_all,
+        };
+        let mut lost = self.hosts.values().filter(|host| host.lost.is_some());
+        let mut failed = self.runs.first_failures().filter_map(|run| self.hosts.get(&run.host));
+        let fails = lost.any(stops_all) || failed.any(stops_all);
+        // A host that stops its own ranks for one that failed has decided that for itself alone.
+        let asked = self.stopping.filter(|cause| {
+            *cause != StopCause::Failure || on_failure != Some(OnFailure::Continue)
+        });
+        asked.or(fails.then_some(StopCause::Failure))
     }
 
     fn streams_of(&self, id: HostId) -> GoneStreams {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lastline_client::Inherited;
-use lastline_jobs::{OpenDir, Report};
+use lastline_jobs::{NotWritten, OpenDir, Report};
 use lastline_line::{Control, RankSet, Stage, StopCause};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
@@ -41,7 +41,8 @@ const ENDLESS: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// What a driver is told beforehand.
 pub(super) struct Settings {
-    pub(super) on_failure: OnFailure,
+    /// As each host was told when `None`.
+    pub(super) on_failure: Option<OnFailure>,
     /// After how much silence a host at a distance is lost; none where the host is here.
     pub(super) lost_after: Option<Duration>,
     pub(super) limits: Limits,
@@ -198,7 +199,7 @@ impl DriverLoop {
             })),
             Some(Stage::Print) => {
                 self.shared.give_up_present();
-                let writing = self.writers.write(&self.report(), false, &self.clock);
+                let writing = self.write(&self.report(), false);
                 Some(Box::pin(async move { writing.await.1 }))
             }
             _ => None,
@@ -207,18 +208,15 @@ impl DriverLoop {
 
     /// Something was heard of a host.
     fn look(&mut self) {
-        let (down, lost, failed, stopping) = {
+        let (down, cause) = {
             let record = self.shared.record();
-            let lost = record.hosts.values().any(|host| host.lost.is_some());
-            let down = record.hosts.values().filter(|host| host.down).count();
-            (down, lost, record.first_failure().is_some(), record.stopping)
+            let down = record.hosts.values().any(|host| host.down);
+            (down, record.stop_cause(self.settings.on_failure))
         };
-        if down > 0 {
+        if down {
             // Those that have said their last may go; others do not feel spoken to.
             self.shared.control.send(Control::Dismiss);
         }
-        let fails = (failed || lost) && self.settings.on_failure == OnFailure::Stop;
-        let cause = stopping.or(fails.then_some(StopCause::Failure));
         if let Some(cause) = cause.filter(|_| !self.shutdown.is_stopping()) {
             // Hosts that stop already are not hurried by a failure.
             self.shared.control.send(Control::Stop { cause: StopCause::Failure });
@@ -325,12 +323,29 @@ impl DriverLoop {
         put_together(&record, &self.settings, accounts, barriers, requested, stages)
     }
 
+    /// Writes a report, unless there is none to be made: of a job of which nobody was heard there may be one of
+    /// an earlier driver's.
+    fn write(
+        &self,
+        report: &Report,
+        everywhere: bool,
+    ) -> impl Future<Output = (Vec<NotWritten>, bool)> + use<> + Send + 'static {
+        let heard = !self.shared.distant || !self.shared.record().hosts.is_empty();
+        let writing = heard.then(|| self.writers.write(report, everywhere, &self.clock));
+        async move {
+            match writing {
+                Some(writing) => writing.await,
+                None => (Vec::new(), true),
+            }
+        }
+    }
+
     /// Writes the report as it is at the end, wherever it is wanted.
     async fn finish(self) {
         // Whatever is late is not waited for.
         self.shared.gate.close();
         let mut report = self.report();
-        let writing = self.writers.write(&report, true, &self.clock);
+        let writing = self.write(&report, true);
         (report.not_written, _) = writing.await;
         self.finished.send_replace(Some(Arc::new(report)));
     }

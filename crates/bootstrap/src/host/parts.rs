@@ -19,7 +19,7 @@ use super::watch::{Event, Events};
 use super::{ChangeSpec, MakeSink, Way, spawning};
 use crate::SpawnError;
 use crate::clock::now;
-use crate::plan::Plan;
+use crate::plan::{OnFailure, Plan};
 use crate::shutdown::Limits;
 use crate::sizes::{self, PIPE_GROWTH_BYTES};
 
@@ -81,6 +81,7 @@ pub(super) fn up(plan: &Plan, placement: &Placement) -> HostEvent {
         node_rank: placement.node_rank,
         local_first: placement.local_first,
         local_world_size: placement.local_world_size,
+        stops_all: plan.on_failure == OnFailure::Stop,
         time: now(),
     }
 }

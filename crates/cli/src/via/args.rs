@@ -88,9 +88,11 @@ pub(crate) struct AttachOptions {
     /// The ranks whose lines are printed, as in `0` or `0-3,8`
     #[arg(long, value_name = "SPEC")]
     pub(crate) show: Option<RankSet>,
-    /// What happens to the others when a rank fails
-    #[arg(long, value_enum, default_value_t, value_name = "ACTION")]
-    pub(crate) on_failure: OnFailure,
+    /// What happens to the others when a rank fails [default: as `run` was told where it failed]
+    ///
+    /// Ranks at a broker that were told to stop when one fails do so with or without a driver.
+    #[arg(long, value_enum, value_name = "ACTION")]
+    pub(crate) on_failure: Option<OnFailure>,
     /// Say which ranks have written nothing for so long while others wrote; 0: never
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
     pub(crate) silent_after: Duration,

@@ -17,13 +17,14 @@ use super::seen::{self, Noted, Places};
 use crate::console::Look;
 use crate::signals::{Signals, Steered};
 use crate::summary::Above;
-use crate::values::{FoldMode, OnFailure};
+use crate::values::FoldMode;
 use crate::{console, exit, folding, notices, runtime, summary};
 
 /// Shows the job to its end; its exit code.
 pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<u8> {
     check_job_id(&options.job)?;
     let dir = dir(&options)?;
+    let _emptied = dir.clone().filter(|_| options.log_dir.is_none()).map(RemovedIfEmpty);
     let runtime = runtime::start().context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
     let report = runtime.block_on(drive(options, dir.as_deref()));
@@ -52,20 +53,28 @@ fn dir(options: &AttachOptions) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(make_dir(&path)?))
 }
 
+/// A directory that was made for a job, which may turn out not to be one: nothing may come of it.
+struct RemovedIfEmpty(PathBuf);
+
+impl Drop for RemovedIfEmpty {
+    fn drop(&mut self) {
+        // One that has something in it stays.
+        std::fs::remove_dir(&self.0).unwrap_or_default();
+    }
+}
+
 async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc<Report>> {
     let seen = dir.map(|dir| dir.join(SEEN_FILE));
     let resume = resume(options.from, seen.as_deref())?;
     let end = options.via.driver(&options.job, resume.clone(), options.lost_after).await?;
-    // One that came and was refused has changed nothing.
-    let places = seen.map(|path| Places::open(&path, &resume)).transpose();
-    let places = places.unwrap_or_else(|error| {
-        tracing::warn!("--from last-seen will not find what is shown now: {error}");
-        None
-    });
+    let places = seen.map(|path| Places::new(path, &resume));
     let signals = Signals::register_without_hangup()?;
     let console = console(&options, places, dir);
     let plan = plan(&options, dir);
-    let driver = DriverBuilder::new(plan, console).lost_after(options.lost_after);
+    let mut driver = DriverBuilder::new(plan, console).lost_after(options.lost_after);
+    if let Some(action) = options.on_failure {
+        driver = driver.on_failure(action.into());
+    }
     let driver = driver.start(end.inbox)?.handle();
     let control = ControlSocket::open(&control_path(&options.job), driver.clone());
     let grace = options.teardown_timeout / 2;
@@ -124,9 +133,5 @@ fn plan(options: &AttachOptions, dir: Option<&Path>) -> Plan {
     plan.teardown_timeout = options.teardown_timeout;
     plan.flush_timeout = options.flush_timeout;
     plan.silent_after = options.silent_after;
-    plan.on_failure = match options.on_failure {
-        OnFailure::Stop => lastline_bootstrap::OnFailure::Stop,
-        OnFailure::Continue => lastline_bootstrap::OnFailure::Continue,
-    };
     plan
 }

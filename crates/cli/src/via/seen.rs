@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lastline_client::{Block, Missing, OpenLines, PrintError, Printer};
 use lastline_line::{Entry, Launch, Offset, Resume, Stream, StreamId};
@@ -40,9 +40,12 @@ fn records(bytes: &[u8]) -> Vec<(StreamId, Offset)> {
     bytes.chunks_exact(RECORD_BYTES as usize).filter_map(record).collect()
 }
 
-/// Where each stream was shown up to, as it is written down.
+/// Where each stream was shown up to, as it is written down once there is something to.
 pub(crate) struct Places {
-    file: File,
+    path: PathBuf,
+    /// What was there before goes on.
+    goes_on: bool,
+    file: Option<File>,
     slots: HashMap<StreamId, (u64, Offset)>,
     /// Streams whose place has changed.
     changed: Vec<StreamId>,
@@ -51,18 +54,24 @@ pub(crate) struct Places {
 
 impl Places {
     /// Goes on in the file at `path` with what `resume` says; any other that was there is forgotten.
-    pub(crate) fn open(path: &Path, resume: &Resume) -> io::Result<Self> {
+    pub(crate) fn new(path: PathBuf, resume: &Resume) -> Self {
         let goes_on = matches!(resume, Resume::After(_));
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(!goes_on).mode(0o600);
-        let file = options.open(path)?;
         let mut slots = HashMap::new();
         if let Resume::After(places) = resume {
             for (slot, (stream, place)) in (0..).zip(places) {
                 slots.insert(*stream, (slot, *place));
             }
         }
-        Ok(Self { file, slots, changed: Vec::new(), failed: false })
+        Self { path, goes_on, file: None, slots, changed: Vec::new(), failed: false }
+    }
+
+    fn file(&mut self) -> io::Result<&File> {
+        if self.file.is_none() {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(!self.goes_on).mode(0o600);
+            self.file = Some(options.open(&self.path)?);
+        }
+        Ok(self.file.as_ref().expect("BUG: it was opened above"))
     }
 
     /// More of a stream was printed: so many bytes, from `start` where that is known.
@@ -77,8 +86,8 @@ impl Places {
 
     /// What was printed is on the console.
     fn write(&mut self) {
-        for stream in self.changed.drain(..) {
-            let Some((slot, place)) = self.slots.get(&stream) else {
+        for stream in std::mem::take(&mut self.changed) {
+            let Some((slot, place)) = self.slots.get(&stream).copied() else {
                 continue;
             };
             let mut record = [0; RECORD_BYTES as usize];
@@ -90,7 +99,8 @@ impl Places {
             };
             record[12..16].copy_from_slice(&descriptor.to_le_bytes());
             record[16..24].copy_from_slice(&place.0.to_le_bytes());
-            let written = self.file.write_all_at(&record, slot * RECORD_BYTES);
+            let written =
+                self.file().and_then(|file| file.write_all_at(&record, slot * RECORD_BYTES));
             if let Err(error) = written
                 && !std::mem::replace(&mut self.failed, true)
             {
@@ -187,23 +197,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("seen");
         assert_eq!(last(&path).unwrap(), Resume::Start);
-        let places = Places::open(&path, &Resume::Start).unwrap();
+        let places = Places::new(path.clone(), &Resume::Start);
         let mut printer = Noted::new(PrintRecorder::new(), Some(places));
         printer.print_block(&block(0, 0, b"one\n")).unwrap();
-        assert_eq!(last(&path).unwrap(), Resume::After(vec![]), "it is not on the console yet");
+        assert_eq!(last(&path).unwrap(), Resume::Start, "it is not on the console yet");
         printer.print_block(&block(3, 0, b"three\n")).unwrap();
         printer.flush().unwrap();
         printer.print_block(&block(0, 4, b"two\n")).unwrap();
         printer.flush().unwrap();
         let seen = Resume::After(vec![(stdout(0), Offset(8)), (stdout(3), Offset(6))]);
         assert_eq!(last(&path).unwrap(), seen);
-        let places = Places::open(&path, &seen).unwrap();
+        let places = Places::new(path.clone(), &seen);
         let mut printer = Noted::new(PrintRecorder::new(), Some(places));
         printer.print_block(&block(3, 6, b"four\n")).unwrap();
         printer.flush().unwrap();
         let seen = Resume::After(vec![(stdout(0), Offset(8)), (stdout(3), Offset(11))]);
         assert_eq!(last(&path).unwrap(), seen);
-        drop(Places::open(&path, &Resume::Start).unwrap());
-        assert_eq!(last(&path).unwrap(), Resume::After(vec![]));
+        let places = Places::new(path.clone(), &Resume::Start);
+        let mut printer = Noted::new(PrintRecorder::new(), Some(places));
+        printer.flush().unwrap();
+        assert_eq!(last(&path).unwrap(), seen, "nothing was shown");
+        printer.print_block(&block(0, 0, b"one\n")).unwrap();
+        printer.flush().unwrap();
+        assert_eq!(last(&path).unwrap(), Resume::After(vec![(stdout(0), Offset(4))]));
     }
 }

@@ -16,9 +16,9 @@ const LOST_AFTER: Duration = Duration::from_secs(60);
 pub(crate) async fn driver(url: &Url, job: &str) -> anyhow::Result<DriverHandle> {
     let end = url.driver(job, Resume::Now, LOST_AFTER).await?;
     let mut plan = Plan::new(job, Vec::new());
-    plan.on_failure = OnFailure::Continue;
     plan.silent_after = Duration::ZERO;
     let driver = DriverBuilder::new(plan, Console::silent()).lost_after(LOST_AFTER);
+    let driver = driver.on_failure(OnFailure::Continue);
     Ok(driver.start(end.inbox)?.handle())
 }
 

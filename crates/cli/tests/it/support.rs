@@ -148,6 +148,7 @@ pub(crate) struct Running {
     child: Child,
     started: Instant,
     lines: Receiver<String>,
+    err_lines: Receiver<String>,
     stdout: Receiver<Vec<u8>>,
     stderr: Receiver<Vec<u8>>,
 }
@@ -157,31 +158,9 @@ impl Running {
         let started = Instant::now();
         #[expect(clippy::disallowed_methods, reason = "the tests start lastline itself")]
         let mut child = command.spawn().unwrap();
-        let (told, lines) = channel();
-        let (all, stdout) = channel();
-        if let Some(out) = child.stdout.take() {
-            std::thread::spawn(move || {
-                let (mut out, mut seen) = (BufReader::new(out), Vec::new());
-                loop {
-                    let from = seen.len();
-                    if out.read_until(b'\n', &mut seen).unwrap() == 0 {
-                        break;
-                    }
-                    // Nobody has to listen to the lines.
-                    drop(told.send(String::from_utf8_lossy(&seen[from..]).trim_end().to_owned()));
-                }
-                drop(all.send(seen));
-            });
-        }
-        let (all, stderr) = channel();
-        if let Some(mut err) = child.stderr.take() {
-            std::thread::spawn(move || {
-                let mut seen = Vec::new();
-                err.read_to_end(&mut seen).unwrap();
-                drop(all.send(seen));
-            });
-        }
-        Self { child, started, lines, stdout, stderr }
+        let (lines, stdout) = read_lines(child.stdout.take());
+        let (err_lines, stderr) = read_lines(child.stderr.take());
+        Self { child, started, lines, err_lines, stdout, stderr }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -220,17 +199,16 @@ impl Running {
         self.lines.recv_timeout(PATIENCE).expect("a line in time")
     }
 
-    /// Waits for a line on stdout that ends like this; gives it back whole.
+    /// Waits for a line on stdout that has this in it; gives it back whole.
     #[track_caller]
     pub(crate) fn line_with(&self, what: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).expect("the line in time");
-            if line.contains(what) {
-                return line;
-            }
-        }
+        line_with(&self.lines, what)
+    }
+
+    /// The same of stderr.
+    #[track_caller]
+    pub(crate) fn err_line_with(&self, what: &str) -> String {
+        line_with(&self.err_lines, what)
     }
 
     /// Waits for the process alone, not for its outputs.
@@ -252,6 +230,38 @@ impl Running {
         };
         let (stdout, stderr) = (all(&self.stdout), all(&self.stderr));
         Done { status, stdout, stderr, took }
+    }
+}
+
+/// Reads to the end; gives each line when it comes, and all of it then.
+fn read_lines(pipe: Option<impl Read + Send + 'static>) -> (Receiver<String>, Receiver<Vec<u8>>) {
+    let ((told, lines), (all, seen)) = (channel(), channel());
+    if let Some(pipe) = pipe {
+        std::thread::spawn(move || {
+            let (mut pipe, mut seen) = (BufReader::new(pipe), Vec::new());
+            loop {
+                let from = seen.len();
+                if pipe.read_until(b'\n', &mut seen).unwrap() == 0 {
+                    break;
+                }
+                // Nobody has to listen to the lines.
+                drop(told.send(String::from_utf8_lossy(&seen[from..]).trim_end().to_owned()));
+            }
+            drop(all.send(seen));
+        });
+    }
+    (lines, seen)
+}
+
+#[track_caller]
+fn line_with(lines: &Receiver<String>, what: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let line = lines.recv_timeout(left).expect("the line in time");
+        if line.contains(what) {
+            return line;
+        }
     }
 }
 

@@ -13,6 +13,8 @@ fn said_by(record: &mut Record, host: u64, event: HostEvent) -> Consequence {
     record.apply(HostMessage { host: HostId(host), event }, NOW)
 }
 
+mod stop;
+
 fn said(record: &mut Record, event: HostEvent) -> Consequence {
     said_by(record, 0, event)
 }
@@ -30,6 +32,7 @@ fn part(host: &str, world_size: u32, first_rank: u32, procs: u32) -> HostEvent {
         node_rank: 0,
         local_first: 0,
         local_world_size: procs,
+        stops_all: true,
         time: Timestamp(5),
     }
 }
@@ -229,8 +232,15 @@ fn a_host_that_claims_what_another_has_is_refused_and_nothing_of_it_counts() {
         node_rank: 0,
         local_first: 0,
         local_world_size: 2,
+        stops_all: true,
     };
-    assert!(refusal(said_by(&mut record, 5, other)).starts_with("this is job j, and e"));
+    match said_by(&mut record, 5, other) {
+        // It is no part of this job, and goes on in its own.
+        Consequence::Refused(Refusal { knows: true, again: false, why, .. }) => {
+            assert_eq!(why, "this driver is for job j, and e (process 1) is of job k");
+        }
+        other => panic!("{other:?}"),
+    }
     // What it says and does is not the job's.
     assert_eq!(said_by(&mut record, 2, started(1)), Consequence::Foreign(Launch(1)));
     assert_eq!(said_by(&mut record, 2, exited(1, 3, false)), Consequence::None);

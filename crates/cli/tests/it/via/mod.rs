@@ -289,6 +289,48 @@ fn a_task_that_is_killed_is_told_as_lost() {
 }
 
 #[test]
+fn whether_a_failure_stops_all_is_for_the_tasks_to_say_unless_the_driver_does() {
+    for (of_tasks, of_driver) in
+        [(&["--on-failure", "continue"][..], &[][..]), (&[], &["--on-failure", "continue"])]
+    {
+        let job = Job::new();
+        let driver = job.attach(of_driver);
+        let failing = job.task(0, of_tasks, &["sh", "-c", "exit 3"]);
+        let task = |rank| job.task(rank, of_tasks, &["sh", "-c", &halves(3)]);
+        let others: Vec<Running> = (1..4).map(task).collect();
+        (1..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+        failing.wait().expect(3);
+        // The driver has heard of that.
+        job.place.lastline(&["flush", "j"]).expect(0);
+        job.open("gate");
+        all_end_with(others, 0);
+        let wanted = lines(1, 6).into_iter().filter(|line| !line.starts_with("[0]")).collect();
+        check_lines(&driver.wait().expect(3).out(), &wanted);
+    }
+}
+
+#[test]
+fn a_driver_of_another_job_changes_nothing() {
+    let job = Job::new();
+    let tasks = job.tasks(&halves(3));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    let mistyped = job.place.start(&["attach", "--via", &job.url, "--job", "jj"]);
+    let said = mistyped.err_line_with("is of job j");
+    assert!(said.contains("this driver is for job jj"), "{said}");
+    mistyped.signal(Signal::INT);
+    let done = mistyped.wait().expect(130);
+    assert_eq!(done.out(), "");
+    assert!(!job.place.job("jj").exists(), "it leaves no job behind");
+    let driver = job.attach(&[]);
+    driver.line();
+    job.open("gate");
+    let told: String = tasks.into_iter().map(|task| task.wait().expect(0).err()).collect();
+    assert!(told.contains("is of job `jj`, and this is job `j`"), "{told}");
+    driver.wait().expect(0);
+    report(&job.dir());
+}
+
+#[test]
 fn a_second_task_of_a_rank_is_refused() {
     let job = Job::new();
     let driver = job.attach(&[]);

@@ -136,6 +136,14 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
 /// Why a job does not answer, and what to type instead where it is over.
 pub(crate) fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
     match find(Some(OsStr::new(job))) {
+        Ok(FoundJob { state: JobState::Running, .. })
+            if error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            anyhow::anyhow!(
+                "the job `{job}` runs, and no driver of it answers here: where its hosts meet one \
+                 elsewhere, `--via URL` asks that; a job of another XDG_RUNTIME_DIR is asked from there"
+            )
+        }
         Ok(FoundJob { state: JobState::Running, .. }) => {
             anyhow::Error::new(error).context(format!("the job `{job}` runs and does not answer"))
         }

@@ -150,7 +150,9 @@ fn ranks(set: &RankSet) -> String {
 fn tell_hosts(report: &Report, lines: &mut Vec<String>) {
     for host in &report.hosts {
         if let Some(why) = &host.lost {
-            lines.push(format!("host {} was lost: {why}", host.host));
+            let own = (host.first_rank..host.first_rank.saturating_add(host.procs)).collect();
+            let own: RankSet = own;
+            lines.push(format!("host {} with {} was lost: {why}", host.host, ranks(&own)));
         }
     }
     let unheard: RankSet = report.not_heard_of.iter().copied().collect();

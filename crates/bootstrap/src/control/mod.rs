@@ -44,8 +44,17 @@ impl ControlSocket {
                 Some(Self { path: path.to_owned(), closed })
             }
             Err(error) => {
-                let path = path.display();
-                tracing::warn!(%error, %path, "`lastline flush` will not reach this job");
+                let place = path.display();
+                if error.kind() == io::ErrorKind::AddrInUse {
+                    tracing::warn!(
+                        "another driver of this job is on this machine: `lastline flush`, `stop` and `top` reach \
+                         that one ({place})"
+                    );
+                } else {
+                    tracing::warn!(
+                        "`lastline flush`, `stop` and `top` will not reach this job: {error} ({place})"
+                    );
+                }
                 None
             }
         }

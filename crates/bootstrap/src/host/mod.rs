@@ -127,7 +127,8 @@ impl HostBuilder {
     /// # Errors
     ///
     /// When there is no runtime, the command cannot be found or run, or the system refuses what
-    /// every rank needs. Nothing runs then.
+    /// every rank needs. Nothing runs then. A host at a distance from its driver starts with a command that
+    /// cannot be run, too: its ranks are told as not started, so that nobody waits for them.
     pub fn start(self, transport: impl Transport + 'static) -> Result<Host, SpawnError> {
         Ok(self.prepare()?.start(transport))
     }
@@ -137,7 +138,15 @@ impl HostBuilder {
     pub(crate) fn prepare(self) -> Result<PreparedHost, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, storage, spawner, sink, change, guardian, id, heartbeat } = self;
-        let program = (!plan.command.is_empty()).then(|| plan.find_program()).transpose()?;
+        let program = match plan.command.is_empty() {
+            true => Ok(None),
+            false => plan.find_program().map(Some),
+        };
+        let program = match program {
+            // Somebody waits for these ranks elsewhere, and is told of each why it was not started.
+            Err(SpawnError::Command(_) | SpawnError::Workdir { .. }) if id != HostId::HERE => None,
+            program => program?,
+        };
         let files_limit = raise_files_limit(sizes::files_needed(plan.procs))
             .map_err(|error| SpawnError::files_limit(plan.procs, error))?;
         let spawner = match spawner {

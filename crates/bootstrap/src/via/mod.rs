@@ -25,6 +25,9 @@ pub use self::stored::{Reading, StoredInbox, StoredJob};
 /// How much output of one host waits for the driver, in bytes.
 const WINDOW_BYTES: usize = 1 << 20;
 
+/// `sun_path` of unix(7) has 108, the last of which is zero.
+const MAX_PATH_BYTES: usize = 107;
+
 /// Where the two sides of a job meet: `unix:PATH`, `nats://HOST:PORT`, `tls://HOST:PORT`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Url {
@@ -46,6 +49,17 @@ pub enum UrlError {
     /// There is no path.
     #[error("`unix:` needs a path, as in unix:/tmp/job.sock")]
     NoPath,
+    /// The path is longer than a socket's may be.
+    #[error(
+        "the path of a socket has {MAX_PATH_BYTES} bytes at most, and {} has {}: take a shorter one, as in \
+         unix:/tmp/job.sock",
+        path.display(),
+        path.as_os_str().len()
+    )]
+    TooLong {
+        /// The path.
+        path: PathBuf,
+    },
     /// The path cannot be made absolute.
     #[error("the path of `unix:` cannot be used")]
     Path {
@@ -91,9 +105,13 @@ impl FromStr for Url {
         match text.strip_prefix("unix:") {
             Some("") => Err(UrlError::NoPath),
             // Ranks may start elsewhere; the place stays the same.
-            Some(path) => std::path::absolute(path)
-                .map(Self::Unix)
-                .map_err(|source| UrlError::Path { source }),
+            Some(path) => {
+                let path = std::path::absolute(path).map_err(|source| UrlError::Path { source })?;
+                if path.as_os_str().len() > MAX_PATH_BYTES {
+                    return Err(UrlError::TooLong { path });
+                }
+                Ok(Self::Unix(path))
+            }
             None => Err(UrlError::Unknown),
         }
     }
@@ -196,5 +214,8 @@ mod tests {
         for bad in ["", "unix:", "/run/job.sock", "tcp://host:1"] {
             assert!(bad.parse::<Url>().is_err(), "{bad}");
         }
+        let path = |bytes: usize| format!("unix:/{}", "x".repeat(bytes - 1));
+        assert!(path(107).parse::<Url>().is_ok());
+        assert!(matches!(path(108).parse::<Url>(), Err(UrlError::TooLong { .. })));
     }
 }

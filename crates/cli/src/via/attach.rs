@@ -3,15 +3,18 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
-    Console, ControlSocket, DriverBuilder, Files, Plan, Report, TerminalSize, control_path,
+    Console, ControlSocket, DriverBuilder, DriverHandle, Files, Plan, Report, TerminalSize,
+    control_path,
 };
 use lastline_client::Labels;
 use lastline_jobs::{JobsPlace, SEEN_FILE, check_job_id, make_dir};
-use lastline_line::{Fold, Resume};
+use lastline_line::{Fold, RankSet, Resume};
 
+use super::Url;
 use super::args::{AttachOptions, From};
 use super::seen::{self, Noted, Places};
 use crate::console::Look;
@@ -19,6 +22,9 @@ use crate::signals::{Signals, Steered};
 use crate::summary::Above;
 use crate::values::FoldMode;
 use crate::{console, exit, folding, notices, runtime, summary};
+
+/// Ranks that are started at about the same time come sooner.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Shows the job to its end; its exit code.
 pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<u8> {
@@ -71,13 +77,14 @@ async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc
     let signals = Signals::register_without_hangup()?;
     let console = console(&options, places, dir);
     let plan = plan(&options, dir);
+    // What hosts have unless they were told otherwise.
+    let grace = plan.effective_grace();
     let mut driver = DriverBuilder::new(plan, console).lost_after(options.lost_after);
     if let Some(action) = options.on_failure {
         driver = driver.on_failure(action.into());
     }
     let driver = driver.start(end.inbox)?.handle();
     let control = ControlSocket::open(&control_path(&options.job), driver.clone());
-    let grace = options.teardown_timeout / 2;
     signals.listen(Steered::Driver(driver.clone()), grace, TerminalSize::of_driver);
     if std::io::stderr().is_terminal() {
         let (url, job) = (&options.via, &options.job);
@@ -86,12 +93,29 @@ async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc
              runs on"
         ));
     }
+    tokio::spawn(say_who_has_not_come(driver.clone(), options.via.clone(), options.job.clone()));
     let report = driver.wait().await;
     drop(control);
     if let Some(listens) = end.listens {
         listens.close().await;
     }
     Ok(report?)
+}
+
+/// Says once which ranks have not come, where that is not soon.
+async fn say_who_has_not_come(driver: DriverHandle, via: Url, job: String) {
+    tokio::time::sleep(SOON).await;
+    let came: RankSet = driver.ranks().iter().map(|rank| rank.rank).collect();
+    let missing: RankSet = match driver.world_size() {
+        None => {
+            return notices::say(&format!("no rank of job {job} has come to {via} yet; waiting"));
+        }
+        Some(ranks) => (0..ranks).filter(|rank| !came.contains(*rank)).collect(),
+    };
+    if !missing.is_empty() {
+        let s = if missing.len() == 1 { " has" } else { "s have" };
+        notices::say(&format!("rank{s} not come yet, of those of job {job}: {missing}; waiting"));
+    }
 }
 
 /// From where output is wanted.

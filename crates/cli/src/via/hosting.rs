@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
-    Claim, Console, HostEnd, LoggingMesh, Placement, PlacementFlags, Report, SpawnError, Url,
-    ViaError, new_host_id, transport_bytes,
+    Claim, Console, HostEnd, LoggingMesh, Placement, PlacementFlags, Report, Url, ViaError,
+    new_host_id, transport_bytes,
 };
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, check_job_id, part_name};
 use lastline_sender::channel;
@@ -33,14 +33,12 @@ pub(crate) fn run(options: RunOptions, url: &Url) -> anyhow::Result<u8> {
     };
     check_job_id(&job)?;
     let placement = placement(&options)?;
-    let workdir = options.workdir.as_deref();
-    LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
     let place = Place::new(&options, &job, &placement)?;
     let runtime = runtime::start().context("cannot start the runtime")?;
     let strict = options.strict;
     let driven = runtime.block_on(drive(options, job, &placement, &place, url));
     let driven = match driven {
-        Err(error) if error.is::<SpawnError>() && !ran(&error) => {
+        Err(error) if !ran(&error) => {
             place.dir.into_iter().for_each(JobDir::discard);
             return Err(error);
         }

@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use lastline_bootstrap::{Console, DriverBuilder, DriverHandle, OnFailure, Plan};
+use lastline_bootstrap::{Console, DriverBuilder, DriverHandle, OnFailure, Plan, StoredJob};
 use lastline_line::{Accept, Cause, Message, Resume, Sink, Withheld};
 use lastline_sender::{ChannelTransport, Reason, Transport as _};
 
@@ -14,6 +14,10 @@ const LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// A driver that shows nothing, for somebody who asks something of a job at a broker.
 pub(crate) async fn driver(url: &Url, job: &str) -> anyhow::Result<DriverHandle> {
+    // Whoever only asks makes no job.
+    if let Url::Nats(url) = url {
+        StoredJob::find(url, job).await?;
+    }
     let end = url.driver(job, Resume::Now, LOST_AFTER).await?;
     let mut plan = Plan::new(job, Vec::new());
     plan.silent_after = Duration::ZERO;

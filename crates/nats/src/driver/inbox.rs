@@ -1,6 +1,7 @@
 //! A driver's side of the broker.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -156,12 +157,22 @@ impl Inbox for NatsInbox {
 impl Drop for NatsInbox {
     fn drop(&mut self) {
         self.arrivals.discard();
+        if self.asking.stop_untold.load(Ordering::Acquire) {
+            tracing::warn!(
+                "the broker was away, and no host was told to stop: the ranks run on; `lastline stop --via` \
+                 tells them when it is back"
+            );
+        }
     }
 }
 
 /// Sends controls to hosts, in order and without blocking; nobody is asked anything where it has no way.
 #[derive(Clone, Debug)]
-pub(super) struct Asking(Option<UnboundedSender<Asked>>);
+pub(super) struct Asking {
+    way: Option<UnboundedSender<Asked>>,
+    /// A stop was taken that no host can have heard of.
+    stop_untold: Arc<AtomicBool>,
+}
 
 #[derive(Debug)]
 struct Asked {
@@ -174,12 +185,13 @@ impl Asking {
     /// Ends when all of its clones are gone.
     fn start(shared: &Arc<Shared>) -> Self {
         let (asked_in, asked) = unbounded_channel();
-        tokio::spawn(ask(Arc::clone(shared), asked));
-        Self(Some(asked_in))
+        let stop_untold = Arc::<AtomicBool>::default();
+        tokio::spawn(ask(Arc::clone(shared), asked, Arc::clone(&stop_untold)));
+        Self { way: Some(asked_in), stop_untold }
     }
 
     fn nobody() -> Self {
-        Self(None)
+        Self { way: None, stop_untold: Arc::default() }
     }
 
     fn send(&self, control: Control) {
@@ -197,14 +209,21 @@ impl Asking {
     }
 
     fn push(&self, asked: Asked) {
-        let Some(way) = &self.0 else { return };
+        let Some(way) = &self.way else { return };
+        if matches!(asked.control, Control::Stop { .. }) {
+            self.stop_untold.store(true, Ordering::Release);
+        }
         if way.send(asked).is_err() {
             tracing::debug!("the runtime of an inbox is gone: nobody sends its controls");
         }
     }
 }
 
-async fn ask(shared: Arc<Shared>, mut asked: UnboundedReceiver<Asked>) {
+async fn ask(
+    shared: Arc<Shared>,
+    mut asked: UnboundedReceiver<Asked>,
+    stop_untold: Arc<AtomicBool>,
+) {
     while let Some(Asked { host, control }) = asked.recv().await {
         let mut frame = BytesMut::new();
         encode_control(&control, &mut frame);
@@ -213,6 +232,7 @@ async fn ask(shared: Arc<Shared>, mut asked: UnboundedReceiver<Asked>) {
         headers.insert(header::CONTROL, fastrand::u64(..).to_string());
         if let (Control::Stop { .. }, None) = (&control, host) {
             stop(&shared, headers, frame).await;
+            stop_untold.store(false, Ordering::Release);
             continue;
         }
         let names = &shared.names;
@@ -227,8 +247,14 @@ async fn ask(shared: Arc<Shared>, mut asked: UnboundedReceiver<Asked>) {
 /// Stops are stored where hosts listen, too.
 async fn stop(shared: &Shared, headers: HeaderMap, frame: Bytes) {
     let (subject, context) = (shared.names.stop(), &shared.control.context);
-    let mut tries = 0..STOP_TRIES;
-    while tries.next().is_some() && shared.control.up().await.is_some() {
+    let (mut tries, mut told) = (0..STOP_TRIES, false);
+    while tries.next().is_some() {
+        if !shared.control.link.borrow().up && !std::mem::replace(&mut told, true) {
+            tracing::warn!("the broker is away: hosts are told to stop when it is back");
+        }
+        if shared.control.up().await.is_none() {
+            break;
+        }
         let (headers, frame) = (headers.clone(), frame.clone());
         let stored =
             async { context.publish_with_headers(subject.clone(), headers, frame).await?.await };

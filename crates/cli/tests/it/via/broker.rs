@@ -177,6 +177,32 @@ fn a_driver_that_wants_what_comes_now_does_not_wait_for_streams_that_have_ended(
 }
 
 #[test]
+fn who_asks_for_a_job_that_a_broker_does_not_know_is_told_so_and_makes_none() {
+    let Some((job, _broker)) = job() else { return };
+    // Twice: the first has not made it.
+    for asked in ["stop", "flush", "stop", "flush"] {
+        let refused = job.place.lastline(&[asked, "--via", &job.url, "jj"]).expect(2);
+        assert!(refused.err().contains("the broker has no job `jj`"), "{asked}: {}", refused.err());
+    }
+}
+
+#[test]
+fn a_driver_that_is_stopped_while_the_broker_is_away_says_that_the_ranks_run_on() {
+    let Some((job, mut broker)) = job() else { return };
+    let driver = job.start_attach(&["--teardown-timeout", "2s"]);
+    let tasks = job.tasks(&halves(3));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    driver.line();
+    broker.kill();
+    driver.signal(Signal::INT);
+    let said = driver.wait().expect(130).err();
+    assert!(said.contains("the ranks run on"), "{said}");
+    broker.up(&job.place);
+    job.open("gate");
+    all_end_with(tasks, 0);
+}
+
+#[test]
 fn who_was_refused_at_a_broker_is_in_the_drivers_report() {
     let Some((job, _broker)) = job() else { return };
     let driver = job.start_attach(&[]);

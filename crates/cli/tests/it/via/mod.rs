@@ -331,6 +331,24 @@ fn a_driver_of_another_job_changes_nothing() {
 }
 
 #[test]
+fn a_task_that_cannot_start_its_command_tells_the_driver() {
+    for (options, command, code, why) in [
+        (&[][..], "no-such-program", 127, "command not found: no-such-program"),
+        (&["--workdir", "/no/such"], "true", 127, "/no/such"),
+    ] {
+        let job = Job::new();
+        let driver = job.attach(&[]);
+        let others: Vec<Running> =
+            (1..4).map(|rank| job.task(rank, &[], &["sleep", "600"])).collect();
+        job.task(0, options, &[command]).wait().expect(code);
+        others.into_iter().for_each(|task| drop(task.wait().expect(1)));
+        let told = driver.wait().expect(code).err();
+        assert!(told.contains("rank 0 failed first") && told.contains(why), "{told}");
+        assert_eq!(report(&job.dir())["first_failure"]["code"], code);
+    }
+}
+
+#[test]
 fn a_second_task_of_a_rank_is_refused() {
     let job = Job::new();
     let driver = job.attach(&[]);

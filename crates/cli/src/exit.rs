@@ -35,13 +35,18 @@ fn is_usage(error: &anyhow::Error) -> bool {
     error.is::<JobDirError>() || is_job || is_place || error.is::<PlacementError>()
 }
 
+/// The exit code of a job that a signal stops: 130 or 143, by what its ranks get.
+pub(crate) fn of_stop(cause: StopCause) -> u8 {
+    u8::try_from(128 + cause.signal_for_ranks()).unwrap_or(u8::MAX)
+}
+
 /// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that
 /// failed first, 128 + n for a signal; 1 when ranks were stopped since others elsewhere had failed, and when
 /// hosts are lost; 74 when a report is not where it was asked for, and when output
 /// was lost, or was not filed where it is `filed`, and that counts.
 pub(crate) fn of_report(report: &Report, filed: bool, strict: bool) -> u8 {
-    if let Some(StopCause::Signal(signal)) = report.stopped_by {
-        return u8::try_from(128 + signal).unwrap_or(u8::MAX);
+    if let Some(cause @ StopCause::Signal(_)) = report.stopped_by {
+        return of_stop(cause);
     }
     if let Some(failure) = &report.first_failure {
         let code = failure.signal.map_or(failure.code.unwrap_or(1), |signal| 128 + signal);

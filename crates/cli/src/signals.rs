@@ -16,7 +16,7 @@ use lastline_bootstrap::{
 use lastline_line::RankSet;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{notices, own_terminal};
+use crate::{exit, notices, own_terminal};
 
 /// How long ranks may take to end before it is said who is waited for.
 const SILENT_END: Duration = Duration::from_secs(1);
@@ -160,25 +160,27 @@ async fn stop(
     grace: Duration,
 ) {
     while heard.recv().await.is_some() {
-        let number = match kind.as_raw_value() {
-            libc::SIGINT => libc::SIGINT,
-            _ => libc::SIGTERM,
-        };
+        let cause = StopCause::Signal(kind.as_raw_value());
         let before = told.fetch_add(1, Ordering::AcqRel);
         if before >= 2 {
             job.abandon();
             notices::end_drawing();
-            std::process::exit(128 + number);
+            std::process::exit(exit::of_stop(cause).into());
         }
-        job.stop(StopCause::Signal(number));
+        job.stop(cause);
         if before == 0 {
-            tokio::spawn(say_who_is_waited_for(job.clone(), Arc::clone(&told), number, grace));
+            tokio::spawn(say_who_is_waited_for(job.clone(), Arc::clone(&told), cause, grace));
         }
     }
 }
 
 /// Once, when ranks do not end soon after the first signal; nothing after a second one.
-async fn say_who_is_waited_for(job: Steered, told: Arc<AtomicU32>, number: i32, grace: Duration) {
+async fn say_who_is_waited_for(
+    job: Steered,
+    told: Arc<AtomicU32>,
+    cause: StopCause,
+    grace: Duration,
+) {
     tokio::time::sleep(SILENT_END).await;
     let ranks = job.ranks().into_iter().filter(|rank| rank.state == RankState::Running);
     let running: RankSet = ranks.map(|rank| rank.rank).collect();
@@ -186,7 +188,8 @@ async fn say_who_is_waited_for(job: Steered, told: Arc<AtomicU32>, number: i32, 
         return;
     }
     let (count, s) = (running.len(), if running.len() == 1 { "" } else { "s" });
-    let again = if number == libc::SIGINT { "Ctrl-C again" } else { "a second signal" };
+    let by_key = cause == StopCause::Signal(libc::SIGINT);
+    let again = if by_key { "Ctrl-C again" } else { "a second signal" };
     let seconds = grace.as_secs_f64();
     notices::say(&format!(
         "stopping: waiting for {count} rank{s} ({running}); {again} ends the grace of {seconds} s"

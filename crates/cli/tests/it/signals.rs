@@ -8,9 +8,12 @@ use crate::support::{Place, Running, rank, report, runs, wait_until};
 
 #[test]
 fn the_ranks_get_the_signal_at_once_and_the_code_says_which() {
-    for (signal, heard, code) in
-        [(Signal::INT, 2, 130), (Signal::TERM, 15, 143), (Signal::HUP, 15, 143)]
-    {
+    for (signal, heard, code, name) in [
+        (Signal::INT, 2, 130, "signal 2 (SIGINT)"),
+        (Signal::TERM, 15, 143, "signal 15 (SIGTERM)"),
+        (Signal::HUP, 15, 143, "signal 1 (SIGHUP)"),
+        (Signal::QUIT, 15, 143, "signal 3 (SIGQUIT)"),
+    ] {
         let place = Place::new();
         let run = place.start_ranks(&["-n", "2", "--job", "j"], &["hear-signal"]);
         run.line_with("ready");
@@ -23,7 +26,8 @@ fn the_ranks_get_the_signal_at_once_and_the_code_says_which() {
         let report = report(&place.job("j"));
         assert_eq!(report["ranks"][1]["stopped_by_lastline"], true);
         assert!(report["first_failure"].is_null(), "it was told to end: {report:#}");
-        assert!(done.err().contains("stopped by signal"), "{}", done.err());
+        assert_eq!(report["stopped_by"], name);
+        assert!(done.err().contains(&format!("stopped by {name}; ")), "{}", done.err());
         assert!(done.took < Duration::from_secs(10), "{:?}", done.took);
     }
 }

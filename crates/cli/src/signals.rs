@@ -14,12 +14,15 @@ use lastline_bootstrap::{
     own_sigchld, reap_orphans,
 };
 use lastline_line::RankSet;
+use lastline_watch::Snapshot;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{exit, notices, own_terminal};
 
 /// How long ranks may take to end before it is said who is waited for.
 const SILENT_END: Duration = Duration::from_secs(1);
+/// How long a console may take for what is said before an exit at once.
+const LAST_WORD: Duration = Duration::from_millis(200);
 /// How long changes of children gather before they are looked at: many end at once.
 const GATHER: Duration = Duration::from_millis(100);
 
@@ -64,6 +67,14 @@ impl Steered {
         match self {
             Self::Mesh(mesh) => mesh.ranks(),
             Self::Driver(driver) => driver.ranks(),
+        }
+    }
+
+    /// As it stands.
+    fn snapshot(&self) -> Snapshot {
+        match self {
+            Self::Mesh(mesh) => mesh.driver().snapshot(),
+            Self::Driver(driver) => driver.snapshot(),
         }
     }
 
@@ -163,15 +174,52 @@ async fn stop(
         let cause = StopCause::Signal(kind.as_raw_value());
         let before = told.fetch_add(1, Ordering::AcqRel);
         if before >= 2 {
-            job.abandon();
-            notices::end_drawing();
-            std::process::exit(exit::of_stop(cause).into());
+            // Whoever comes later finds nothing left to say.
+            exit_now(&job, (before == 2).then(|| what_is_left(&job)).flatten(), cause);
         }
         job.stop(cause);
         if before == 0 {
             tokio::spawn(say_who_is_waited_for(job.clone(), Arc::clone(&told), cause, grace));
         }
     }
+}
+
+/// Exits without waiting for anything but a line of words, on a console that takes it.
+fn exit_now(job: &Steered, words: Option<String>, cause: StopCause) -> ! {
+    job.abandon();
+    notices::end_drawing();
+    if let Some(words) = words {
+        notices::say(&words);
+        notices::finish(LAST_WORD);
+    }
+    std::process::exit(exit::of_stop(cause).into())
+}
+
+/// What becomes of a job whose end nobody waits for; nothing where it has ended, and its own last
+/// words say more.
+fn what_is_left(job: &Steered) -> Option<String> {
+    let snapshot = job.snapshot();
+    if snapshot.ended.is_some() {
+        return None;
+    }
+    let ranks = running(job);
+    let (verb, place) = match job {
+        Steered::Mesh(_) => ("killed", snapshot.job.log_dir),
+        // Its files are its hosts'.
+        Steered::Driver(_) => ("told to end", None),
+    };
+    let ended = match ranks.len() {
+        0 => String::new(),
+        1 => format!(" rank {ranks} is {verb},"),
+        _ => format!(" ranks {ranks} are {verb},"),
+    };
+    let place = place.map(|dir| format!("; logs in {}", dir.display())).unwrap_or_default();
+    Some(format!("exiting at once:{ended} no report is written{place}"))
+}
+
+fn running(job: &Steered) -> RankSet {
+    let ranks = job.ranks().into_iter().filter(|rank| rank.state == RankState::Running);
+    ranks.map(|rank| rank.rank).collect()
 }
 
 /// Once, when ranks do not end soon after the first signal; nothing after a second one.
@@ -182,8 +230,7 @@ async fn say_who_is_waited_for(
     grace: Duration,
 ) {
     tokio::time::sleep(SILENT_END).await;
-    let ranks = job.ranks().into_iter().filter(|rank| rank.state == RankState::Running);
-    let running: RankSet = ranks.map(|rank| rank.rank).collect();
+    let running = running(&job);
     if running.is_empty() || told.load(Ordering::Acquire) > 1 {
         return;
     }

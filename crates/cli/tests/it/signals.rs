@@ -86,6 +86,28 @@ fn a_third_signal_exits_at_once_and_the_ranks_end_all_the_same() {
 }
 
 #[test]
+fn a_third_signal_says_what_is_left() {
+    let place = Place::new();
+    let run = place.start_ranks(&["-n", "2", "--job", "j", "--grace", "1h"], &["stubborn"]);
+    (0..2).for_each(|_| drop(run.line_with("ready")));
+    run.signal(Signal::STOP);
+    // All three wait for it to go on.
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        run.signal(signal);
+    }
+    run.signal(Signal::CONT);
+    let done = run.wait();
+    let dir = place.job("j").canonicalize().unwrap();
+    let left = "exiting at once: ranks 0,1 are killed, no report is written; logs in ";
+    assert!(
+        done.err().ends_with(&format!("lastline: {left}{}\n", dir.display())),
+        "{}",
+        done.err()
+    );
+    assert!(!dir.join("report.json").exists());
+}
+
+#[test]
 fn under_nohup_a_hangup_is_not_heard() {
     let place = Place::new();
     let (gate, path) = place.gate();

@@ -140,13 +140,14 @@ pub(crate) struct RunOptions {
           value_parser = procs, allow_negative_numbers = true)]
     pub(crate) procs: u32,
     /// Where the files go [default: a folder of the job's own in ~/.local/state/lastline/jobs]
-    #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_LOG_DIR", conflicts_with = "no_files")]
+    #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_LOG_DIR")]
     pub(crate) log_dir: Option<PathBuf>,
     /// Use a directory that holds a finished job, and remove that job's files
     #[arg(long, env = "LASTLINE_RUN_OVERWRITE", value_parser = flag())]
     pub(crate) overwrite: bool,
     /// Keep nothing on disk
-    #[arg(long, env = "LASTLINE_RUN_NO_FILES", value_parser = flag())]
+    #[arg(long, env = "LASTLINE_RUN_NO_FILES", value_parser = flag(),
+          conflicts_with_all = ["log_dir", "rotate", "max_size", "fsync"])]
     pub(crate) no_files: bool,
     /// The job's id [default: the time and four random letters]
     #[arg(long, value_name = "ID", env = "LASTLINE_RUN_JOB")]

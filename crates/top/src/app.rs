@@ -157,6 +157,20 @@ impl App {
             Happening::Over(why) => self.end(why),
             Happening::Stop => self.leave(Leaving::GoOn),
         }
+        // Whoever was asked wanted to leave, and there is nothing left to ask.
+        if self.screen == Screen::Leave && self.leaving.is_none() && !self.has_choice() {
+            self.leave(Leaving::GoOn);
+        }
+    }
+
+    /// Whether it is for who leaves to say what becomes of the job: it runs inside, and a rank of it
+    /// runs or is yet to come.
+    pub(crate) fn has_choice(&self) -> bool {
+        let Snapshot { job, ranks, ended, .. } = &self.snapshot;
+        let are_all = job.stopped_by.is_some() || ranks.len() >= job.world_size as usize;
+        let has_ended =
+            !ranks.is_empty() && are_all && ranks.iter().all(|rank| rank.state.is_over());
+        self.inside && ended.is_none() && self.over.is_none() && !has_ended
     }
 
     fn see(&mut self, message: Message) {

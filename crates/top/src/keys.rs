@@ -62,9 +62,9 @@ impl App {
         }
     }
 
-    /// Where the job runs inside, it has to be said what becomes of it; once it is over, nothing has.
+    /// Where the job runs inside, it has to be said what becomes of it, as long as anything may.
     fn ask_to_leave(&mut self) {
-        if self.inside && self.snapshot.ended.is_none() && self.over.is_none() {
+        if self.has_choice() {
             self.open(Screen::Leave);
         } else {
             self.leave(Leaving::GoOn);

@@ -216,6 +216,33 @@ fn a_job_inside_is_not_left_without_a_word_while_it_runs() {
 }
 
 #[test]
+fn a_job_inside_of_which_no_rank_runs_is_left_at_once() {
+    let exited = |rank| {
+        let (exit, time) = (Exit::Code(0), Some(Timestamp(SECOND)));
+        Change::Exited { rank, exit, stopped: false, time }
+    };
+    // What ranks have left is still read: the job has not ended.
+    let mut view = View::new(2, (80, 24), true);
+    view.change(exited(0));
+    view.keys("q");
+    assert_eq!((view.app.screen(), view.app.leaving()), (Screen::Leave, None));
+    view.key(KeyCode::Esc);
+    view.change(exited(1));
+    view.keys("q");
+    assert_eq!(view.app.leaving(), Some(Leaving::GoOn));
+    // Nor does the question stay that was asked before.
+    let mut view = View::new(1, (80, 24), true);
+    view.keys("q");
+    assert_eq!((view.app.screen(), view.app.leaving()), (Screen::Leave, None));
+    view.change(exited(0));
+    assert_eq!(view.app.leaving(), Some(Leaving::GoOn));
+    // A rank may be yet to come.
+    let mut view = View::new(0, (80, 24), true);
+    view.keys("q");
+    assert_eq!(view.app.leaving(), None);
+}
+
+#[test]
 fn the_mouse_chooses_ranks() {
     let mut view = View::new(64, (80, 24), false);
     view.screen();

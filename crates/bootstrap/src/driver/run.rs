@@ -347,6 +347,10 @@ impl DriverLoop {
         let mut report = self.report();
         let writing = self.write(&report, true);
         (report.not_written, _) = writing.await;
+        // What only the first writing missed is there now.
+        for NotWritten { path, cause, .. } in &report.not_written {
+            tracing::warn!("the report was not written to {}: {cause}", path.display());
+        }
         self.finished.send_replace(Some(Arc::new(report)));
     }
 }

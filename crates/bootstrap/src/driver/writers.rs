@@ -60,7 +60,6 @@ impl ReportWriters {
                         String::from("its disk does not answer")
                     }
                 };
-                tracing::warn!("the report was not written to {}: {cause}", path.display());
                 not_written.push(NotWritten::new(path, asked, cause));
             }
             (not_written, in_time)

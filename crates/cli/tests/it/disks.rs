@@ -147,6 +147,20 @@ fn a_full_disk_is_a_gap_and_filing_resumes() -> ExitCode {
 }
 
 #[test]
+fn a_report_that_a_full_disk_does_not_take_is_told_once() -> ExitCode {
+    with_disk(|place, disk| {
+        let mut echo = Echo::start(place, "disk", &[]);
+        echo.say("filed");
+        wait_until("it is filed", || disk.bytes(FILE) == b"filed\n");
+        disk.fail(Some(libc::ENOSPC));
+        let done = echo.end();
+        let told = done.err().matches("the report was not written to ").count();
+        assert_eq!(told, 1, "{}", done.err());
+        report(place);
+    })
+}
+
+#[test]
 fn what_cannot_be_forced_to_disk_is_in_the_report_and_in_the_summary() -> ExitCode {
     with_disk(|place, disk| {
         disk.fail_syncs(Some(libc::EIO));

@@ -266,7 +266,7 @@ pub(crate) struct RunOptions {
     /// console, or is stopped
     #[arg(long, env = "LASTLINE_RUN_VIEW", value_parser = flag(), conflicts_with = "via")]
     pub(crate) view: bool,
-    /// No summary at the end
+    /// No summary at the end; why ranks cannot start is said all the same
     #[arg(long, env = "LASTLINE_RUN_QUIET", value_parser = flag())]
     pub(crate) quiet: bool,
     /// The command and its arguments; run directly, not through a shell

@@ -63,7 +63,9 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         }
         other => other?,
     };
-    if !quiet {
+    if quiet {
+        summary::print_not_started(&report);
+    } else {
         let place = dir.as_ref().map(JobDir::current_path);
         summary::print(&report, place.as_deref(), above);
         // A console that took the rest in time may take its time for this too.

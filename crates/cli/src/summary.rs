@@ -2,6 +2,7 @@
 
 mod failures;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use lastline_jobs::{FirstFailure, RankReport, Report};
@@ -42,6 +43,20 @@ pub(crate) fn print(report: &Report, dir: Option<&Path>, above: Above) {
         text = hyperlink::on_stderr(text, dir, &harmless(&dir.display().to_string()));
     }
     notices::put(text.into_bytes());
+}
+
+/// Says on stderr why ranks could not be started, which is no part of a summary.
+pub(crate) fn print_not_started(report: &Report) {
+    let mut causes: BTreeMap<&str, RankSet> = BTreeMap::new();
+    for rank in report.ranks.iter().filter(|rank| !rank.stopped_by_lastline) {
+        // Of a host that is lost no code is known.
+        if let (Some(error), Some(_)) = (&rank.error, rank.code) {
+            causes.entry(error).or_default().insert(rank.rank);
+        }
+    }
+    for (cause, set) in causes {
+        notices::say(&harmless(&format!("{} {cause}", ranks(&set))));
+    }
 }
 
 /// The summary, every line of it beginning with `lastline: `.

@@ -111,7 +111,7 @@ pub(crate) struct AttachOptions {
     /// Where the report is written, too; `-` is stdout
     #[arg(long, value_name = "FILE", value_parser = output_file())]
     pub(crate) report: Option<PathBuf>,
-    /// No summary at the end
+    /// No summary at the end; why ranks cannot start is said all the same
     #[arg(long)]
     pub(crate) quiet: bool,
 }

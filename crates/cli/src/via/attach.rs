@@ -36,7 +36,9 @@ pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<u8> {
     let report = runtime.block_on(drive(options, dir.as_deref()));
     notices::end_drawing();
     let report = report?;
-    if !quiet {
+    if quiet {
+        summary::print_not_started(&report);
+    } else {
         summary::print(&report, dir.as_deref(), Above::Other);
         if !report.teardown.iter().any(|stage| stage.timed_out) {
             notices::finish(way_out);

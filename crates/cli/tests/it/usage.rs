@@ -73,6 +73,23 @@ fn a_missing_command_is_127_and_one_that_may_not_run_126() {
 }
 
 #[test]
+fn why_a_command_cannot_start_is_said_without_a_summary_too() {
+    let place = Place::new();
+    place.executable("script", b"#!/no/such -x\n");
+    let run = ["run", "--quiet", "--no-files", "-n", "2", "--on-failure", "continue", "--"];
+    for name in ["./script", "no-such-command"] {
+        let word = if name == "./script" { "no interpreter \"/no/such\"" } else { "not found" };
+        refused(&place, &[&run[..], &[name]].concat(), 127, word);
+    }
+    // Of this only the kernel knows.
+    place.executable("script", b"#!/\n");
+    let done = place.lastline(&[&run[..], &["./script"]].concat()).expect(126);
+    let said = "lastline: ranks 0,1 could not be started: Permission denied (os error 13)\n";
+    assert_eq!(done.err(), said);
+    nothing_started(&place);
+}
+
+#[test]
 fn a_missing_workdir_is_2() {
     let place = Place::new();
     refused(&place, &["run", "--workdir", "none", "--", "touch", "ran"], 2, "no such directory");

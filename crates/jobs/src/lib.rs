@@ -63,6 +63,7 @@ mod parts;
 mod rebuild;
 mod report;
 mod report_file;
+mod totals;
 
 pub use job_dir::{
     JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id, make_dir,
@@ -74,9 +75,10 @@ pub use parts::part_name;
 pub use rebuild::rebuild_report;
 pub use report::{
     BarrierReport, FirstFailure, HostReport, LeftOut, NotWritten, OtherFailure, RankReport,
-    RefusedHost, Report, StreamReport, Totals, rfc3339,
+    RefusedHost, Report, StreamReport, rfc3339,
 };
 pub use report_file::{report_text, write_report};
+pub use totals::Totals;
 
 // The program of the README runs with the tests.
 #[cfg(doctest)]

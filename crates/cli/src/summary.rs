@@ -2,11 +2,13 @@
 
 mod failures;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lastline_jobs::{FirstFailure, RankReport, Report};
-use lastline_line::{Colours, MemoryKills, RankSet, Stream, StreamEnd, StreamLedger, visible_text};
+use lastline_line::{
+    Colours, Gap, MemoryKills, RankSet, Stream, StreamEnd, StreamLedger, visible_text,
+};
 
 use crate::units::bytes;
 use crate::{hyperlink, notices};
@@ -211,11 +213,12 @@ fn totals(report: &Report, dir: Option<&Path>) -> String {
         plural(report.world_size.into(), "rank"),
         plural(totals.lines, "line"),
         bytes(totals.bytes),
-        match totals.lost_bytes {
+        match totals.gone_bytes {
             0 => String::from("nothing lost"),
-            lost => format!("{} LOST", bytes(lost)),
+            gone => format!("{} LOST", bytes(gone)),
         },
     ];
+    parts.extend(not_shown(report, totals.lost_bytes - totals.gone_bytes));
     let mut place = String::new();
     if let Some(dir) = dir {
         if totals.not_filed_bytes > 0 {
@@ -231,4 +234,17 @@ fn totals(report: &Report, dir: Option<&Path>) -> String {
     let stopped = report.stopped_by.as_ref();
     let stopped = stopped.map(|by| format!("stopped by {by}; ")).unwrap_or_default();
     format!("{stopped}{}{place}", parts.join(", "))
+}
+
+/// What the console has not of what was filed, and why.
+fn not_shown(report: &Report, not_shown_bytes: u64) -> Option<String> {
+    let ledgers = report.ranks.iter().flat_map(|rank| rank.streams.values()).map(|of| &of.ledger);
+    let gaps = ledgers.flat_map(|ledger| {
+        let filed = |gap: &&Gap| ledger.not_filed.bytes_within(gap.span) < gap.span.len();
+        ledger.lost.as_slice().iter().filter(filed)
+    });
+    let causes: BTreeSet<&str> = gaps.map(|gap| gap.cause.as_str()).collect();
+    let causes = causes.into_iter().collect::<Vec<_>>().join(", ");
+    (not_shown_bytes > 0)
+        .then(|| format!("{} filed but not shown: {causes}", bytes(not_shown_bytes)))
 }

@@ -118,6 +118,13 @@ impl Gaps {
         &self.0
     }
 
+    /// How many bytes of `span` are missing.
+    pub fn bytes_within(&self, span: Span) -> u64 {
+        let from = self.0.partition_point(|gap| gap.span.to <= span.from);
+        let gaps = self.0[from..].iter().take_while(|gap| gap.span.from < span.to);
+        gaps.map(|gap| gap.span.to.min(span.to) - gap.span.from.max(span.from)).sum()
+    }
+
     /// Whether nothing is missing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -245,6 +252,17 @@ mod tests {
         assert_eq!(gaps.as_slice().len(), 3);
         assert_eq!(gaps.first_below(Offset(1)).map(|gap| gap.span), Some(span(0, 8)));
         assert_eq!(gaps.first_below(Offset(0)), None);
+    }
+
+    #[test]
+    fn what_is_missing_of_a_span_is_counted_at_its_borders() {
+        let mut gaps = Gaps::default();
+        gaps.declare(span(2, 5), "full");
+        gaps.declare(span(5, 6), "gone");
+        gaps.declare(span(10, 20), "full");
+        let within = |from, to| gaps.bytes_within(span(from, to));
+        assert_eq!([within(0, 2), within(0, 3), within(3, 11), within(6, 10)], [0, 1, 4, 0]);
+        assert_eq!([within(12, 13), within(0, 100), within(20, 30), within(4, 4)], [1, 14, 0, 0]);
     }
 
     #[test]

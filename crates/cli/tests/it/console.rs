@@ -90,7 +90,12 @@ fn a_closed_console_does_not_stop_the_job() {
         assert_eq!(report["ranks"][rank as usize]["code"], 0);
     }
     assert_eq!(stream(&report, 0, "stdout")["lost"][0]["cause"], "console closed");
-    assert!(done.err().contains("LOST"), "{}", done.err());
+    assert!(done.err().contains(", nothing lost, "), "{}", done.err());
+    assert!(
+        done.err().contains(" filed but not shown: console closed; logs in "),
+        "{}",
+        done.err()
+    );
 }
 
 #[test]

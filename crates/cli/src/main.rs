@@ -2,6 +2,7 @@
 
 mod advice;
 mod args;
+mod closed;
 mod console;
 mod exit;
 mod filter;

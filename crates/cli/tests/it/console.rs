@@ -99,6 +99,31 @@ fn a_closed_console_does_not_stop_the_job() {
 }
 
 #[test]
+fn an_output_that_is_closed_from_the_start_shows_nothing_and_the_files_have_it() {
+    let place = Place::new();
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let run = |closed: &str, options: &str| {
+        let script = format!("\"$0\" run --job j {options} -- sh -c 'echo x; echo y >&2' {closed}");
+        Running::start(place.wrap("sh", &["-c", &script, lastline])).wait()
+    };
+    let done = run(">&-", "").expect(0);
+    assert!(done.err().contains("stdout takes no more (console closed)"), "{}", done.err());
+    assert!(done.err().contains("2 B filed but not shown: console closed; "), "{}", done.err());
+    let told = report(&place.job("j"));
+    assert_eq!(stream(&told, 0, "stdout")["lost"][0]["cause"], "console closed");
+    assert_eq!(stream(&told, 0, "stderr")["shown_bytes"], 2);
+    assert_eq!(file(&place.job("j"), 0, "stdout"), b"x\n");
+    for closed in ["2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        run(closed, "--overwrite").expect(0);
+        let told = report(&place.job("j"));
+        assert_eq!(stream(&told, 0, "stderr")["lost"][0]["cause"], "console closed", "{closed}");
+    }
+    run(">&-", "--overwrite --strict").expect(74);
+    let done = run(">&-", "--no-files");
+    assert!(done.err().contains("2 B LOST"), "{}", done.err());
+}
+
+#[test]
 fn when_stderr_is_closed_stdout_goes_on() {
     let place = Place::new();
     let script = "\"$0\" run --job j -- sh -c 'for i in 1 2 3; do echo $i; echo e >&2; done' 2>&1 \

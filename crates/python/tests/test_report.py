@@ -41,3 +41,14 @@ def test_a_report_is_a_table(tmp_path: Path) -> None:
     assert "<table" in html and "<b>bold" not in html
     first = report.first_failure
     assert first is not None and first.rank == 1
+
+
+def test_who_stopped_a_job_is_told(tmp_path: Path) -> None:
+    sleeps = ["sleep", "600"]
+    with lastline.spawn(sleeps, log_dir=tmp_path / "logs", console="none") as mesh:
+        mesh.stop()
+        report = mesh.wait()
+        assert ", stopped by owner>" in repr(report)
+        assert ", stopped by owner</p>" in report._repr_html_()
+    report = lastline.spawn(["true"], log_dir=tmp_path / "ended", console="none").wait()
+    assert "stopped by" not in repr(report) + report._repr_html_()

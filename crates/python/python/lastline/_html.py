@@ -48,6 +48,7 @@ def mesh_html(mesh: Mesh) -> str:
 def report_html(report: Report) -> str:
     """How ranks ended, the ledger, and the first failure."""
     lost = f"<b>{_count(report.lost_bytes, 'byte')} lost</b>" if report.lost_bytes else "nothing lost"
+    stopped = f", stopped by {escape(report.stopped_by)}" if report.stopped_by else ""
     ledger = "the ledger balances" if report.balanced else "<b>the ledger does not balance</b>"
     rows = [
         (
@@ -60,7 +61,7 @@ def report_html(report: Report) -> str:
     ]
     html = (
         f"<p><b>{escape(report.job)}</b>: {_count(report.world_size, 'rank')},"
-        f" {_count(report.lines, 'line')}, {_count(report.bytes, 'byte')}, {lost}, {ledger}</p>"
+        f" {_count(report.lines, 'line')}, {_count(report.bytes, 'byte')}, {lost}, {ledger}{stopped}</p>"
     )
     html += _table(("rank", "end", "lines", "bytes"), rows) + _left_out(len(report.ranks))
     failure = report.first_failure

@@ -141,9 +141,10 @@ class Report:
     def __repr__(self) -> str:
         lost = f"{self.lost_bytes} bytes lost" if self.lost_bytes else "nothing lost"
         failed = "" if self.first_failure is None else f", rank {self.first_failure.rank} failed first"
+        stopped = "" if self.stopped_by is None else f", stopped by {self.stopped_by}"
         return (
             f"<Report of {self.job}: {self.world_size} ranks, {self.lines} lines, {self.bytes} bytes,"
-            f" {lost}{failed}>"
+            f" {lost}{failed}{stopped}>"
         )
 
     def _streams(self) -> list[StreamReport]:

@@ -133,17 +133,26 @@ impl Files {
         self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes out the oldest rotated file when all files together are above `max_bytes`.
-    pub(crate) fn take_oldest(&self, max_bytes: u64) -> Option<Arc<Segment>> {
+    /// Takes out the oldest rotated file that `give_up` gives something for, when all files together
+    /// are above `max_bytes`.
+    pub(crate) fn take_oldest<T>(
+        &self,
+        max_bytes: u64,
+        give_up: impl Fn(&Segment) -> Option<T>,
+    ) -> Option<(Arc<Segment>, T)> {
         if self.total_bytes.load(Ordering::Relaxed) <= max_bytes {
             return None;
         }
-        let oldest = lock(&self.rotated).pop_front()?;
+        let mut rotated = lock(&self.rotated);
+        let mut segments = rotated.iter().enumerate();
+        let (at, given) = segments.find_map(|(at, segment)| Some((at, give_up(segment)?)))?;
+        let oldest = rotated.remove(at)?;
+        drop(rotated);
         let bytes = oldest.bytes.swap(0, Ordering::Relaxed);
         self.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
         lock(&self.open).retain(|open| !Arc::ptr_eq(open, &oldest));
         oldest.handle().take();
-        Some(oldest)
+        Some((oldest, given))
     }
 
     /// A file for reading: the handle that it was written through, or one opened again when it

@@ -58,6 +58,10 @@
 //! that who reads a job that was killed does not take one byte for another. What a file holds
 //! behind its last record is found by its length.
 //!
+//! **Bounds.** Past [`Options::max_bytes`] the oldest rotated file goes that holds nothing which its
+//! reader has asked to [`keep`](lastline_line::ReadBack::keep). At most half of the bound is kept: who
+//! wants more has to wait with it.
+//!
 //! **Failure.** A write that fails, or a disk with less free space than the minimum, makes the
 //! stream's bytes a gap with that cause, at once: the pipeline goes on. Every 100 ms one of the
 //! streams that are hit tries again with what it has then; when that works, all go on. An outage is
@@ -120,6 +124,7 @@ mod files;
 mod filing;
 mod index;
 mod index_entry;
+mod kept;
 mod layout;
 mod maintenance;
 mod names;

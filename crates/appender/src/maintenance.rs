@@ -129,12 +129,15 @@ impl Writer {
         }
     }
 
-    /// Removes the oldest rotated files until all fit. The index says so before they are gone.
+    /// Removes the oldest rotated files until all fit, but for those that are kept. The index says so
+    /// before they are gone.
     pub(crate) fn prune(&mut self) {
         let Some(max_bytes) = self.shared.options.max_bytes else { return };
-        while let Some(oldest) = self.shared.files.take_oldest(max_bytes) {
-            let stream = self.shared.stream(oldest.stream);
-            let spans = stream.lose_file(oldest.number, Reason::Pruned);
+        let shared = Arc::clone(&self.shared);
+        let give_up = |segment: &Segment| {
+            shared.stream(segment.stream).lose_unkept_file(segment.number, Reason::Pruned)
+        };
+        while let Some((oldest, spans)) = shared.files.take_oldest(max_bytes, give_up) {
             let (Some(first), Some(last)) = (spans.first(), spans.last()) else { continue };
             let span = Span::new(first.from, last.to);
             for span in &spans {

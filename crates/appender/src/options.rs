@@ -35,7 +35,8 @@ pub struct Options {
     /// whole line unless one line is longer than a file.
     pub rotate_bytes: Option<u64>,
     /// The size of all files together at which the oldest rotated ones are removed; `None`, the
-    /// default, for never. Without `rotate_bytes`, files are rotated at an eighth of it.
+    /// default, for never. Those that a reader [keeps](lastline_line::ReadBack::keep) stay, up to half
+    /// of it. Without `rotate_bytes`, files are rotated at an eighth of it.
     pub max_bytes: Option<u64>,
     /// What must stay free on the disk: filing stops, declared, below it. By default
     /// [`DEFAULT_MIN_FREE_BYTES`](crate::DEFAULT_MIN_FREE_BYTES), at most a twentieth of the file

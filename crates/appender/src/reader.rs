@@ -90,4 +90,15 @@ impl ReadBack for Reader {
     fn holds(&self, stream: StreamId, span: Span) -> bool {
         self.shared.known(stream).is_some_and(|state| state.map().layout.holds(span))
     }
+
+    fn keep(&self, stream: StreamId, span: Span) -> bool {
+        let keep = || self.shared.known(stream).is_some_and(|state| self.shared.keep(&state, span));
+        self.shared.may_keep(span.len()) && keep()
+    }
+
+    fn let_go(&self, stream: StreamId, below: Offset) {
+        if let Some(state) = self.shared.known(stream) {
+            self.shared.let_go(&state, below);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! What sinks, writers and readers of one appender share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -33,6 +33,8 @@ pub(crate) struct AppenderState {
     pub(crate) index: Option<Index>,
     pub(crate) gate: Gate,
     pub(crate) pool: Pool,
+    /// What is kept of all streams, in bytes.
+    pub(crate) kept_bytes: AtomicU64,
     /// Nothing is taken into queues from here on.
     pub(crate) closed: AtomicBool,
     outages: Mutex<Outages>,
@@ -57,6 +59,7 @@ impl AppenderState {
             index: options.index.then(index),
             gate: Gate::new(options.min_free_bytes, Instant::now()),
             pool: Pool::new(options.threads),
+            kept_bytes: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             outages: Mutex::new(Outages::new(options.retry_after)),
             unsynced: Mutex::default(),

@@ -49,6 +49,8 @@ pub(crate) struct StreamMap {
     pub(crate) layout: Layout,
     /// The files that it names, by ascending number.
     pub(crate) segments: Vec<Arc<Segment>>,
+    /// What is not removed: it will be read back. Counted in the appender's `kept_bytes`.
+    pub(crate) kept: Span,
     pub(crate) durable: Durable,
     /// Nothing is filed from here on.
     pub(crate) is_settled: bool,
@@ -66,6 +68,13 @@ impl StreamMap {
     pub(crate) fn segment(&self, number: u32) -> Option<Arc<Segment>> {
         let found = self.segments.binary_search_by_key(&number, |segment| segment.number);
         found.ok().map(|at| Arc::clone(&self.segments[at]))
+    }
+
+    /// Whether the file of this number has something that is kept.
+    fn keeps_file(&self, number: u32) -> bool {
+        let is_in = |place: Place| matches!(place, Place::Filed { file, .. } if file == number);
+        let mut pieces = self.layout.pieces().iter().filter(|piece| is_in(piece.place));
+        pieces.any(|piece| !piece.span.intersection(&self.kept).is_empty())
     }
 
     /// What became of the bytes below `to`; `None` while it is not known.
@@ -183,7 +192,21 @@ impl StreamState {
 
     /// Everything in a file is missing from now on: gives what that is.
     pub(crate) fn lose_file(&self, number: u32, reason: Reason) -> Vec<Span> {
-        let mut map = self.map();
+        self.lose_file_of(self.map(), number, reason)
+    }
+
+    /// The same for a file that has nothing which is kept; `None` for any other.
+    pub(crate) fn lose_unkept_file(&self, number: u32, reason: Reason) -> Option<Vec<Span>> {
+        let map = self.map();
+        (!map.keeps_file(number)).then(|| self.lose_file_of(map, number, reason))
+    }
+
+    fn lose_file_of(
+        &self,
+        mut map: MutexGuard<'_, StreamMap>,
+        number: u32,
+        reason: Reason,
+    ) -> Vec<Span> {
         map.segments.retain(|segment| segment.number != number);
         let lost = map.layout.lose_file(number, reason);
         self.wake_all(map);

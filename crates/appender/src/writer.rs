@@ -220,6 +220,8 @@ impl Writer {
         for stream in std::mem::take(&mut self.streams) {
             self.end(&stream, &mut stream.writer());
         }
+        // What was kept may have been read since the last write.
+        self.prune();
         // Whatever happened a moment ago: this is the last try.
         self.write_index(self.now + self.shared.options.retry_after);
         if self.shared.options.fsync != Fsync::Never {

@@ -230,7 +230,9 @@ pub(crate) struct RunOptions {
     /// Begin a new file at this size
     #[arg(long, value_name = "SIZE", value_parser = file_size, env = "LASTLINE_RUN_ROTATE")]
     pub(crate) rotate: Option<u64>,
-    /// Remove the oldest closed files when the job's files pass this size together
+    /// Remove the oldest closed files when the job's files pass this size together. With `--when-full
+    /// spool`, what the console has not had yet is kept: once that is half of this, ranks wait. For a
+    /// driver elsewhere (`--via`) nothing is kept
     #[arg(long, value_name = "SIZE", value_parser = total_size, env = "LASTLINE_RUN_MAX_SIZE")]
     pub(crate) max_size: Option<u64>,
     /// When file data is forced to disk: `never`, `end`, or every so many seconds

@@ -26,6 +26,7 @@ pub enum ReadOutcome {
 /// 2. It reads on past a rotation, never across a gap: a gap is `Gone`.
 /// 3. `filed` never decreases, and every byte below it is either readable or `Gone`.
 /// 4. It may block for a disk, never for a writer's progress: that is `NotYet`.
+/// 5. What `keep` has said yes to is not removed by whoever files it until `let_go`.
 pub trait ReadBack: Send + Sync {
     /// Reads bytes of `stream` from `from` on into `buffer`, which must not be empty.
     fn read_back(
@@ -43,6 +44,16 @@ pub trait ReadBack: Send + Sync {
     fn holds(&self, stream: StreamId, span: Span) -> bool {
         self.filed(stream) >= span.to
     }
+
+    /// As [`holds`](Self::holds), and whoever files `span` keeps it until [`let_go`](Self::let_go),
+    /// with what lies between it and what is kept of `stream` already. False also where there is no
+    /// room to keep more. Default: as `holds`, which will do where nothing is ever removed.
+    fn keep(&self, stream: StreamId, span: Span) -> bool {
+        self.holds(stream, span)
+    }
+
+    /// Nothing of `stream` below `below` need be kept any more.
+    fn let_go(&self, _stream: StreamId, _below: Offset) {}
 }
 
 impl<R: ReadBack + ?Sized> ReadBack for std::sync::Arc<R> {
@@ -59,5 +70,11 @@ impl<R: ReadBack + ?Sized> ReadBack for std::sync::Arc<R> {
     }
     fn holds(&self, stream: StreamId, span: Span) -> bool {
         (**self).holds(stream, span)
+    }
+    fn keep(&self, stream: StreamId, span: Span) -> bool {
+        (**self).keep(stream, span)
+    }
+    fn let_go(&self, stream: StreamId, below: Offset) {
+        (**self).let_go(stream, below);
     }
 }

@@ -121,13 +121,12 @@ impl Backlog {
         let at = self.lane(stream);
         let items = &mut self.lanes[at].items;
         let is_held = |item: &Item| matches!(item, Item::Held(chunk, _) if filed(chunk.span()));
-        if !items.iter().any(is_held) {
-            return;
-        }
+        let Some(first) = items.iter().position(is_held) else { return };
         let mut kept: VecDeque<Item> = VecDeque::with_capacity(items.len());
-        for item in items.drain(..) {
+        for (at, item) in items.drain(..).enumerate() {
             match item {
-                Item::Held(chunk, since) if filed(chunk.span()) => {
+                // Each is asked for once: whoever says that it is filed may have to keep it from then on.
+                Item::Held(chunk, since) if at == first || at > first && filed(chunk.span()) => {
                     self.held_bytes -= cost(&chunk);
                     let exact = kept.len() < EXACT_ITEMS;
                     let item = Item::Filed { span: chunk.span(), time: chunk.time, since };

@@ -116,7 +116,8 @@ impl Forwarder {
             && self.behind
             && let Some(files) = self.spool()
         {
-            self.backlog.release(stream, |span| files.holds(stream, span));
+            let keep = self.options.keep_spilled;
+            self.backlog.release(stream, |span| may_spill(&*files, keep, stream, span));
         }
     }
 
@@ -147,7 +148,8 @@ impl Forwarder {
         if self.behind
             && let Some(files) = self.spool()
         {
-            self.backlog.release_all(|stream, span| files.holds(stream, span));
+            let keep = self.options.keep_spilled;
+            self.backlog.release_all(|stream, span| may_spill(&*files, keep, stream, span));
         }
     }
 
@@ -207,8 +209,11 @@ impl Forwarder {
                 self.backlog.put_back(stream, Item::Mark(skip));
             }
         }
-        let streams = &mut self.streams;
-        self.backlog.forget(|stream, span| Some(declare(streams, stream, span)));
+        let (streams, files) = (&mut self.streams, self.options.read_back.as_deref());
+        self.backlog.forget(|stream, span| {
+            files.into_iter().for_each(|files| files.let_go(stream, span.to));
+            Some(declare(streams, stream, span))
+        });
     }
 
     /// Acknowledgements that came before the end still count.
@@ -271,11 +276,20 @@ impl Forwarder {
 
     /// The item at the front has been sent up to `end`; what is left of it is next.
     fn sent_front(&mut self, stream: StreamId, end: Option<Offset>) {
-        if let (Some(Item::Filed { span, time, since }), Some(end)) = (self.backlog.pop(), end)
-            && end < span.to
-        {
+        let (Some(Item::Filed { span, time, since }), Some(end)) = (self.backlog.pop(), end) else {
+            return;
+        };
+        self.let_go(stream, end);
+        if end < span.to {
             let span = Span::new(end, span.to);
             self.backlog.put_back(stream, Item::Filed { span, time, since });
+        }
+    }
+
+    /// What was spilled of `stream` below `below` is not read any more.
+    fn let_go(&self, stream: StreamId, below: Offset) {
+        if let Some(files) = &self.options.read_back {
+            files.let_go(stream, below);
         }
     }
 
@@ -300,6 +314,7 @@ impl Forwarder {
                 (Item::Mark(Message::Skip { stream, span, cause: Cause::lost(cause) }), span.to)
             }
         };
+        self.let_go(stream, rest_from);
         let rest = Span::new(rest_from, span.to);
         if !rest.is_empty() {
             self.backlog.put_back(stream, Item::Filed { span: rest, time, since });
@@ -331,8 +346,9 @@ impl Forwarder {
                 sent.no_route.declare(sent.unacknowledged(), cause);
             }
         }
-        let streams = &mut self.streams;
+        let (streams, files) = (&mut self.streams, self.options.read_back.as_deref());
         self.backlog.forget(|stream, span| {
+            files.into_iter().for_each(|files| files.let_go(stream, span.to));
             streams.entry(stream).or_default().no_route.declare(span, cause);
             None
         });
@@ -342,6 +358,11 @@ impl Forwarder {
         streams.sort_by_key(|(stream, _)| *stream);
         streams
     }
+}
+
+/// Whether memory may let go of `span`: the files have it, and keep it where that is wanted.
+fn may_spill(files: &dyn ReadBack, keep: bool, stream: StreamId, span: Span) -> bool {
+    if keep { files.keep(stream, span) } else { files.holds(stream, span) }
 }
 
 /// Up to where a message settles its stream.

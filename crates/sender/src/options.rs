@@ -11,7 +11,8 @@ use crate::transport::Closed;
 /// What happens to output when the client is slower than a rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WhenFull {
-    /// Memory is released, and read back from the file later. Without files, as `Block`.
+    /// Memory is released, and read back from the file later. Without files, and where they are
+    /// bounded and have no room to keep more, as `Block`.
     #[default]
     Spool,
     /// The rank waits: what is not sent stays in memory, and whoever made the chunks bounds that.
@@ -41,6 +42,10 @@ pub struct Options {
     pub spill_after: Duration,
     /// Where to read again what was spilled. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
+    /// Whether what was spilled is to be [kept](ReadBack::keep) until it is read back: what files have
+    /// no room to keep stays in memory, so that ranks wait. Otherwise it may be removed, and is
+    /// declared then: for a far side that may be away as long as it likes. Default: yes.
+    pub keep_spilled: bool,
     /// How often the host sends a heartbeat. Default: every second.
     pub heartbeat: Duration,
     /// Gets what the driver asks of the host, beside mode and acknowledgements, which the sender
@@ -56,6 +61,7 @@ impl Default for Options {
             held_bytes: 2 << 20,
             spill_after: Duration::from_millis(50),
             read_back: None,
+            keep_spilled: true,
             heartbeat: Duration::from_secs(1),
             on_control: None,
         }
@@ -69,6 +75,7 @@ impl fmt::Debug for Options {
             .field("when_full", &self.when_full)
             .field("held_bytes", &self.held_bytes)
             .field("spill_after", &self.spill_after)
+            .field("keep_spilled", &self.keep_spilled)
             .field("heartbeat", &self.heartbeat)
             .finish_non_exhaustive()
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lastline_appender::{
     Appender, AppenderError, Archive, DirStorage, Fsync, Note, Reason, Storage,
 };
-use lastline_line::{Launch, Message, Offset, Stream, StreamId, Timestamp};
+use lastline_line::{Launch, Message, Offset, Span, Stream, StreamId, Timestamp};
 use lastline_testing::laws::sink::offer;
 use lastline_testing::stdout;
 use lastline_testing::storage::{BAD_DISK, MemoryStorage};
@@ -146,6 +146,37 @@ fn the_oldest_rotated_files_go_when_all_are_too_big() {
     assert_eq!(pruned, 17);
     let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
     assert_eq!(files.map(|file| file.len()).filter(|bytes| *bytes == 100).count(), 8);
+}
+
+/// Its reader is behind: what it wants stays, whatever is newer goes instead, and it may want half.
+#[test]
+fn what_is_kept_is_not_removed_before_it_is_let_go_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = eager();
+    options.max_bytes = Some(800);
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), options);
+    let reader = appender.read_back();
+    let (mut feed, line) = (Feed::new(&appender, stdout(0)), [b'x'; 50]);
+    (0..4).for_each(|_| feed.push(&line));
+    let span = |from, to| Span::new(Offset(from), Offset(to));
+    until("it is filed", || reader.filed(stdout(0)) == Offset(200));
+    assert!(reader.keep(stdout(0), span(120, 200)));
+    assert!(!reader.keep(stdout(0), span(120, 201)), "it is not all there");
+    (0..40).for_each(|_| feed.push(&line));
+    until("newer ones are removed instead", || {
+        reader.filed(stdout(0)) == Offset(2200) && !reader.holds(stdout(0), span(1400, 1401))
+    });
+    assert!(!reader.holds(stdout(0), span(0, 1)));
+    assert!(reader.holds(stdout(0), span(100, 200)));
+    // With all that lies between it would be more than half of what all files may have.
+    assert!(!reader.keep(stdout(0), span(2100, 2200)));
+    reader.let_go(stdout(0), Offset(200));
+    assert!(reader.keep(stdout(0), span(2100, 2200)));
+    feed.push(&[b'x'; 100]);
+    until("it is removed", || !reader.holds(stdout(0), span(100, 200)));
+    feed.end();
+    let written = close(&appender);
+    assert!(written.streams[&stdout(0)].not_filed.is_empty());
 }
 
 #[test]

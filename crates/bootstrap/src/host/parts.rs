@@ -57,6 +57,8 @@ pub(super) fn sender(
         policy => policy,
     };
     options.read_back = read_back;
+    // A driver elsewhere may be away for days: its ranks go on.
+    options.keep_spilled = way.id == HostId::HERE;
     let (link, events) = (Arc::downgrade(link), events.clone());
     options.on_control = Some(Arc::new(move |said| match (said, Weak::upgrade(&link)) {
         // Nothing is being started: a barrier waits for nobody.

@@ -1,9 +1,13 @@
 //! What happens while the client is slower than the ranks.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lastline_line::{Budget, Cause, Message, Offset, ReadBack as _, Sink as _, Withheld};
+use lastline_line::{
+    Budget, Cause, Message, Offset, ReadBack, ReadOutcome, Sink as _, Span, StreamId, Withheld,
+};
 use lastline_sender::{Options, Sender, WhenFull, channel};
 use lastline_testing::{Files, stdout, until};
 
@@ -98,6 +102,57 @@ async fn what_is_filed_later_is_spilled_although_nobody_says_anything() {
     }
     sent.sort();
     assert!(sent.into_iter().eq((0..16).map(stdout)));
+}
+
+/// Files with room to keep so many bytes.
+struct Bounded {
+    files: Files,
+    room: u64,
+    kept_from: AtomicU64,
+}
+
+impl ReadBack for Bounded {
+    fn read_back(&self, id: StreamId, from: Offset, into: &mut [u8]) -> io::Result<ReadOutcome> {
+        self.files.read_back(id, from, into)
+    }
+    fn filed(&self, stream: StreamId) -> Offset {
+        self.files.filed(stream)
+    }
+    fn keep(&self, stream: StreamId, span: Span) -> bool {
+        self.holds(stream, span) && span.to.0 - self.kept_from.load(Ordering::Relaxed) <= self.room
+    }
+    fn let_go(&self, _: StreamId, below: Offset) {
+        self.kept_from.fetch_max(below.0, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn what_files_have_no_room_to_keep_stays_in_memory() {
+    for keep_spilled in [true, false] {
+        let (transport, mut inbox) = channel(OVERHEAD);
+        let (files, kept_from) = (Files::new(), AtomicU64::new(1000));
+        let bounded = Arc::new(Bounded { files: files.clone(), room: 5000, kept_from });
+        let mut options = spooling(&files, 0);
+        options.read_back = Some(bounded.clone());
+        options.keep_spilled = keep_spilled;
+        let sender = Sender::start(transport, options);
+        let (mut sink, memory) = (sender.sink(), Budget::new(20_000));
+        for at in 0..20 {
+            let message = counted(&memory, 0, at * 1000, 1000);
+            files.file(&message);
+            give(&mut sink, &message);
+        }
+        // What is on the way, and what comes after those that are kept.
+        assert_eq!(memory.held_bytes(), if keep_spilled { 15_000 } else { 1000 });
+        let mut at = 0;
+        while at < 20_000 {
+            let Some(Message::Data(chunk)) = next(&mut inbox).await else { panic!("it is data") };
+            assert_eq!(chunk.start, Offset(at));
+            at = chunk.end().0;
+        }
+        assert!(sender.close(SOON).await[0].1.no_route.is_empty());
+        assert!(bounded.kept_from.load(Ordering::Relaxed) > 1000, "what was read is let go of");
+    }
 }
 
 #[tokio::test]

@@ -120,6 +120,21 @@ pub(crate) fn newest_state(text: &[u8]) -> Range<usize> {
     from + inner.start..from + inner.end
 }
 
+/// Where the last part of `text` stands that says anything, of those between carriage returns; those
+/// behind it erase it. `None` where none does.
+pub(crate) fn last_part(text: &[u8]) -> Option<Range<usize>> {
+    let mut end = strip_returns(text).len();
+    while end > 0 {
+        let from = memchr::memrchr(b'\r', &text[..end]).map_or(0, |at| at + 1);
+        let (inner, _) = without_sequences(&text[from..end]);
+        if !text[from..end][inner].trim_ascii().is_empty() {
+            return Some(from..end);
+        }
+        end = strip_returns(&text[..from]).len();
+    }
+    None
+}
+
 /// `text` without the carriage returns at its end.
 pub(crate) fn strip_returns(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|&byte| byte != b'\r').map_or(0, |at| at + 1);

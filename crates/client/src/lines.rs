@@ -2,12 +2,14 @@
 //!
 //! A trailing carriage return belongs to the line ending; before that, what follows the last
 //! carriage return is what a terminal would show, and the rest was redrawn: states of a progress bar.
+//! A state that blanks erase is drawn over by what comes after them, and stays the last one where
+//! nothing does.
 //! The newest state can be had at any time, and be given out before it is drawn over or ended; then
 //! its bytes are not counted again.
 
 use lastline_line::{Offset, Timestamp};
 
-use crate::bar::{Drawing, moves_up, newest_state, strip_returns};
+use crate::bar::{Drawing, last_part, moves_up, newest_state, strip_returns};
 use crate::piece::Out;
 
 mod state;
@@ -39,6 +41,8 @@ pub(crate) struct OpenLine {
     redraws: bool,
     /// A part of the line was drawn over.
     drawn: bool,
+    /// `text` ends with what erases a state, up to where that is.
+    erased: Option<usize>,
     /// Rows that are drawn over by moving the cursor up.
     drawing: Option<Box<Drawing>>,
     progress: state::Progress,
@@ -147,11 +151,24 @@ impl OpenLine {
         let had_return = self.text.last() == Some(&b'\r');
         self.text.extend_from_slice(piece);
         self.draw(piece, out);
-        if !had_return && memchr::memchr(b'\r', piece).is_none() {
-            return;
+        if had_return || self.erased.is_some() || memchr::memchr(b'\r', piece).is_some() {
+            self.look_for_returns(out);
         }
-        if let Some(at) = memchr::memrchr(b'\r', strip_returns(&self.text)) {
-            self.draw_over(at + 1, out);
+    }
+
+    /// Hides what is drawn over, but for a state that was only erased.
+    fn look_for_returns(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        self.erased = None;
+        let Some(at) = memchr::memrchr(b'\r', strip_returns(&self.text)) else { return };
+        let states = !self.raw && self.text.len() <= MAX_DRAWN_LINE_BYTES;
+        match last_part(&self.text).filter(|_| states) {
+            Some(last) if last.end <= at => {
+                if last.start > 0 {
+                    self.draw_over(last.start, out);
+                }
+                (self.drawn, self.erased) = (true, Some(last.len()));
+            }
+            _ => self.draw_over(at + 1, out),
         }
     }
 
@@ -179,6 +196,11 @@ impl OpenLine {
     }
 
     fn end_line(&mut self, out: &mut impl FnMut(Out<'_>)) {
+        if self.erased.take().is_some()
+            && let Some(at) = memchr::memrchr(b'\r', strip_returns(&self.text))
+        {
+            self.draw_over(at + 1, out);
+        }
         if self.is_given() {
             // The state that was shown last was the end of its line.
             out(Out::Redrawn((self.text.len() - self.given) as u64 + 1));
@@ -204,7 +226,9 @@ impl OpenLine {
         let bytes = whole - self.given as u64;
         let start = Offset(self.start.0 - self.filed);
         let mut text = std::mem::take(&mut self.text);
-        if !(partial && self.raw) {
+        if let Some(seen) = self.erased.take() {
+            text.truncate(seen);
+        } else if !(partial && self.raw) {
             text.truncate(strip_returns(&text).len());
         }
         if self.redraws {

@@ -89,7 +89,8 @@ impl OpenLine {
 
     /// Whether all that is seen of the line was given out as a state.
     pub(super) fn is_given(&self) -> bool {
-        self.given > 0 && strip_returns(&self.text).len() <= self.given
+        let seen = self.erased.unwrap_or_else(|| strip_returns(&self.text).len());
+        self.given > 0 && seen <= self.given
     }
 
     /// Gives out the newest state; its bytes are shown with it, whether it is drawn over or not.

@@ -113,6 +113,20 @@ fn a_bar_that_is_wiped_away_leaves_no_line() {
     assert_eq!(states(&wiped).0, ["15+5 done"]);
 }
 
+/// As a bar does that is not to stay when it is done.
+#[test]
+fn a_bar_that_is_wiped_away_at_the_end_leaves_its_last_state() {
+    assert_eq!(states(&["\r10%", "\r90%", "\r    \r"]), (vec!["5+9 90%".into()], 5));
+    assert_eq!(states(&["\r10%\r90%\r\x1b[K"]), (vec!["5+7 90%".into()], 5));
+    // It was shown already.
+    let told = ["\r10%", "\r90%", "<state>", "\r   ", " \r"];
+    assert_eq!(states(&told), (vec!["5+3 90%".into()], 5 + 6));
+    assert_eq!(shown(&["10%\r   \r", "<barrier>", "done\n"]), ["10%~", "+done"]);
+    assert_eq!(shown(&["10%\r   ", "done\n"]), ["   done"]);
+    assert_eq!(shown(&["10%\r   \r\n"]), shown(&["10%\r   \r", "\n"]));
+    assert_eq!(shown(&["\r   \r"]), ["   ~"]);
+}
+
 #[test]
 fn a_state_after_a_barrier_goes_on_with_the_line() {
     let (mut line, mut lines) = (OpenLine::default(), Vec::new());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use lastline_line::{Gaps, Offset, ReadBack, StreamId};
 
 use crate::reader::Reader;
-use crate::state::AppenderState;
+use crate::state::{AppenderState, Pruned};
 use crate::{AppenderError, FileSink, FiledTo, Fsync, Note, Options, Reason, Storage, names};
 
 /// How long a drop waits for the writers.
@@ -176,6 +176,8 @@ impl Appender {
         }
         let over = self.shared.outages().over(Instant::now(), true);
         self.shared.note(over);
+        let Pruned { files, bytes, .. } = *self.shared.pruned();
+        self.shared.note((files > 1).then_some(Note::PrunedInAll { files, bytes }));
         if abandoned_threads > 0 {
             self.shared.note([Note::Abandoned { threads: abandoned_threads }]);
         }

@@ -146,12 +146,30 @@ impl Writer {
                 self.entries.push(IndexEntry { stream: oldest.stream, piece, time });
             }
             self.write_index(self.now);
-            let name = oldest.rotated_name();
-            let note = match self.shared.storage.remove(&name) {
-                Ok(()) => Note::Pruned { stream: oldest.stream, name, span },
-                Err(error) => Note::NotPruned { name, reason: Reason::from(&error) },
-            };
-            self.shared.note([note]);
+            let bytes = spans.iter().map(Span::len).sum();
+            self.remove(&oldest, span, bytes);
         }
+    }
+
+    /// Removes a file that held so many bytes, and tells of the first one, and of the first that cannot
+    /// be removed.
+    fn remove(&self, oldest: &Segment, span: Span, bytes: u64) {
+        let name = oldest.rotated_name();
+        let removed = self.shared.storage.remove(&name);
+        let mut pruned = self.shared.pruned();
+        let note = match removed {
+            Ok(()) => {
+                pruned.files += 1;
+                pruned.bytes += bytes;
+                let note = Note::Pruned { stream: oldest.stream, name, span };
+                (pruned.files == 1).then_some(note)
+            }
+            Err(error) => {
+                let note = Note::NotPruned { name, reason: Reason::from(&error) };
+                (!std::mem::replace(&mut pruned.failed, true)).then_some(note)
+            }
+        };
+        drop(pruned);
+        self.shared.note(note);
     }
 }

@@ -44,7 +44,8 @@ pub enum Note {
         /// Why.
         reason: Reason,
     },
-    /// The oldest rotated file was removed to stay within the bound on all files.
+    /// The oldest rotated file was removed to stay within the bound on all files. Of those that go
+    /// after it, it is told how many they were, at the end.
     Pruned {
         /// Whose file.
         stream: StreamId,
@@ -53,7 +54,15 @@ pub enum Note {
         /// The bytes that it held; a file after an outage may have held less.
         span: Span,
     },
-    /// The oldest rotated file should go, and cannot be removed. It is treated as gone.
+    /// At the end: so much was removed in all, where it was more than one file.
+    PrunedInAll {
+        /// How many files.
+        files: u64,
+        /// What they held.
+        bytes: u64,
+    },
+    /// The oldest rotated file should go, and cannot be removed. It is treated as gone, and it is not
+    /// told of others.
     NotPruned {
         /// Its name.
         name: String,
@@ -93,8 +102,12 @@ impl fmt::Display for Note {
             Self::Pruned { stream, name, span } => {
                 write!(
                     f,
-                    "removed {name} to keep within the maximum size: bytes {span} of {stream}"
+                    "removed {name} to keep within the maximum size: bytes {span} of {stream}; \
+                     others follow as need be"
                 )
+            }
+            Self::PrunedInAll { files, bytes } => {
+                write!(f, "removed {files} files to keep within the maximum size: {bytes} bytes")
             }
             Self::NotPruned { name, reason } => {
                 write!(f, "cannot remove {name}: {}", reason.words())

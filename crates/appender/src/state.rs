@@ -24,6 +24,15 @@ pub(crate) struct Unsynced {
     pub(crate) is_noted: bool,
 }
 
+/// What was removed to stay within the bound on all files.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pruned {
+    pub(crate) files: u64,
+    pub(crate) bytes: u64,
+    /// It was told that one could not be.
+    pub(crate) failed: bool,
+}
+
 /// What sinks, writers and readers of one appender share.
 pub(crate) struct AppenderState {
     pub(crate) storage: Arc<dyn Storage>,
@@ -39,6 +48,7 @@ pub(crate) struct AppenderState {
     pub(crate) closed: AtomicBool,
     outages: Mutex<Outages>,
     unsynced: Mutex<Unsynced>,
+    pruned: Mutex<Pruned>,
     streams: RwLock<Streams>,
 }
 
@@ -63,6 +73,7 @@ impl AppenderState {
             closed: AtomicBool::new(false),
             outages: Mutex::new(Outages::new(options.retry_after)),
             unsynced: Mutex::default(),
+            pruned: Mutex::default(),
             streams: RwLock::default(),
             storage,
             options,
@@ -108,6 +119,10 @@ impl AppenderState {
 
     pub(crate) fn unsynced(&self) -> MutexGuard<'_, Unsynced> {
         self.unsynced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn pruned(&self) -> MutexGuard<'_, Pruned> {
+        self.pruned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells, once, that something cannot be forced to disk.

@@ -142,8 +142,12 @@ fn the_oldest_rotated_files_go_when_all_are_too_big() {
     assert_eq!(written.filed_bytes, 2500);
     assert!(written.not_filed.is_empty());
     assert_eq!(written.pruned.bytes(), 1700);
-    let pruned = notes.all().iter().filter(|note| matches!(note, Note::Pruned { .. })).count();
-    assert_eq!(pruned, 17);
+    let [Note::Pruned { name, .. }, Note::PrunedInAll { files: 17, bytes: 1700 }] =
+        &notes.all()[..]
+    else {
+        panic!("once, and in all: {:?}", notes.all());
+    };
+    assert_eq!(name, "rank-0.stdout.0001.log");
     let files = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
     assert_eq!(files.map(|file| file.len()).filter(|bytes| *bytes == 100).count(), 8);
 }

@@ -89,8 +89,9 @@ pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};
 pub use lastline_jobs::Report;
 pub use lastline_line::StopCause;
 pub use lastline_spawn::{
-    CommandError, Output, Placement, PlacementError, PlacementFlags, Process, RankSpec, Spawned,
-    Spawner, StdinMode, TerminalSize, Typist, inherits_orphans, own_sigchld, reap_orphans,
+    CommandError, Echo, OnEcho, Output, Placement, PlacementError, PlacementFlags, Process,
+    RankSpec, Spawned, Spawner, StdinMode, TerminalSize, Typist, inherits_orphans, own_sigchld,
+    reap_orphans,
 };
 pub use lastline_watch::control_path;
 pub use mesh::{LoggingMesh, MeshBuilder};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lastline_client::{Inherited, Labels, Printer, Silent, Template, TextOptions, TextPrinter};
 use lastline_line::{Fold, Off, RankSet};
 use lastline_sender::WhenFull;
-use lastline_spawn::{Placement, StdinMode, TerminalSize};
+use lastline_spawn::{OnEcho, Placement, StdinMode, TerminalSize};
 
 use crate::SpawnError;
 
@@ -74,6 +74,9 @@ pub struct Plan {
     /// A terminal that rank 0 is typed into echoes, for whoever has the own terminal in raw mode.
     /// Default: false, that has shown what was typed.
     pub echo: bool,
+    /// Where it does not, is told when rank 0 wants what is typed to be hidden, as a password, and when
+    /// no more: it finds a terminal that echoes, and may set it not to. Default: nobody is.
+    pub on_echo: Option<OnEcho>,
     /// Do not set `PYTHONUNBUFFERED`. Default: false.
     pub buffered: bool,
     /// Whether the failure of a rank here ends all. Default: it does.
@@ -120,6 +123,7 @@ impl Plan {
             pty: false,
             terminal_size: None,
             echo: false,
+            on_echo: None,
             buffered: false,
             on_failure: OnFailure::Stop,
             grace: Duration::from_secs(10),

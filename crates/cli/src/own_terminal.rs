@@ -32,10 +32,13 @@ fn beside(size: TerminalSize, taken: usize) -> TerminalSize {
     TerminalSize { columns: size.columns.saturating_sub(taken).max(least), ..size }
 }
 
-/// How the terminal was before it was made raw.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
-/// It is raw, and has to be restored.
-static IS_RAW: AtomicBool = AtomicBool::new(false);
+/// What is made of a terminal's modes.
+type Change = fn(Termios) -> Termios;
+
+/// How the terminal was before it was changed, and how that was.
+static BEFORE: Mutex<Option<(Termios, Change)>> = Mutex::new(None);
+/// It is changed, and has to be restored.
+static IS_CHANGED: AtomicBool = AtomicBool::new(false);
 static AT_EXIT: Once = Once::new();
 
 /// The terminal is raw as long as this lives. However the process ends, but for SIGKILL, it is
@@ -48,15 +51,17 @@ impl Raw {
     /// makes a signal. What is written is treated as ever. `None` where it is no terminal, or another
     /// program's turn.
     pub(crate) fn enter() -> Option<Self> {
-        AT_EXIT.call_once(|| {
-            #[expect(unsafe_code, reason = "std has nothing that runs whatever calls `exit`")]
-            // SAFETY: the function is one of C's kind, lives for ever, and does not unwind.
-            let registered = unsafe { libc::atexit(restore_at_exit) };
-            if registered != 0 {
-                tracing::debug!("the terminal is restored only where this program ends by itself");
-            }
-        });
-        make_raw().then_some(Self(()))
+        change(raw).then_some(Self(()))
+    }
+}
+
+/// Whether the terminal that is stdin shows what is typed, as it did before. However the process ends,
+/// but for SIGKILL, it does again. Nothing happens where it is no terminal, or another program's turn.
+pub(crate) fn show_typed(shown: bool) {
+    if shown {
+        restore();
+    } else if !change(hidden) {
+        tracing::debug!("what is typed is not hidden");
     }
 }
 
@@ -69,14 +74,16 @@ impl Drop for Raw {
 /// Runs `stop`, in which this process stands still and others have the terminal, with the terminal
 /// as it was before.
 pub(crate) fn restored_during(stop: impl FnOnce()) {
-    let was_raw = restore();
+    let changed = restore();
     stop();
-    if was_raw && !make_raw() {
-        tracing::debug!("the terminal is not raw any more");
+    if let Some(again) = changed
+        && !change(again)
+    {
+        tracing::debug!("the terminal is not what it was made any more");
     }
 }
 
-fn before() -> MutexGuard<'static, Option<Termios>> {
+fn before() -> MutexGuard<'static, Option<(Termios, Change)>> {
     BEFORE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -86,17 +93,25 @@ fn is_our_turn() -> bool {
     isatty(stdin) && tcgetpgrp(stdin).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-fn make_raw() -> bool {
+fn change(how: Change) -> bool {
+    AT_EXIT.call_once(|| {
+        #[expect(unsafe_code, reason = "std has nothing that runs whatever calls `exit`")]
+        // SAFETY: the function is one of C's kind, lives for ever, and does not unwind.
+        let registered = unsafe { libc::atexit(restore_at_exit) };
+        if registered != 0 {
+            tracing::debug!("the terminal is restored only where this program ends by itself");
+        }
+    });
     let stdin = rustix::stdio::stdin();
     if !is_our_turn() {
         return false;
     }
     let Ok(modes) = tcgetattr(stdin) else { return false };
-    if tcsetattr(stdin, OptionalActions::Now, &raw(modes.clone())).is_err() {
+    if tcsetattr(stdin, OptionalActions::Now, &how(modes.clone())).is_err() {
         return false;
     }
-    *before() = Some(modes);
-    IS_RAW.store(true, Ordering::Release);
+    *before() = Some((modes, how));
+    IS_CHANGED.store(true, Ordering::Release);
     true
 }
 
@@ -125,17 +140,23 @@ fn raw(mut modes: Termios) -> Termios {
     modes
 }
 
-/// Whether it was raw.
-fn restore() -> bool {
-    if !IS_RAW.swap(false, Ordering::AcqRel) {
-        return false;
+fn hidden(mut modes: Termios) -> Termios {
+    modes.local_modes.remove(LocalModes::ECHO);
+    modes
+}
+
+/// How it was changed, if it was.
+fn restore() -> Option<Change> {
+    if !IS_CHANGED.swap(false, Ordering::AcqRel) {
+        return None;
     }
-    if let Some(modes) = before().take().filter(|_| is_our_turn())
+    let (modes, how) = before().take()?;
+    if is_our_turn()
         && let Err(error) = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &modes)
     {
         tracing::warn!(%error, "the terminal is not restored: `stty sane` does it");
     }
-    true
+    Some(how)
 }
 
 extern "C" fn restore_at_exit() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lastline_bootstrap::{
-    Console, Files, LoggingMesh, Plan, SpawnError, TerminalSize, control_path,
+    Console, Files, LoggingMesh, OnEcho, Plan, SpawnError, TerminalSize, control_path,
 };
 use lastline_client::{Labels, Printer, Template};
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, Report, Retention, check_job_id, new_job_id};
@@ -180,10 +180,13 @@ async fn drive(
     let signals = Signals::register()?;
     let size = rank_size(&options, &job);
     // One rank alone, that is typed into: the terminal is its own for as long as it runs.
-    let typed = options.pty && options.stdin == StdinMode::Rank0 && raw_partials;
-    let raw = typed.then(Raw::enter).flatten();
+    let typed = options.pty && options.stdin == StdinMode::Rank0;
+    let raw = (typed && raw_partials).then(Raw::enter).flatten();
+    // Otherwise it shows what is typed, unless the rank does not want that. In a view nobody types.
+    let follows = typed && raw.is_none() && up.is_none();
     let mut plan = plan(options, job.clone(), dir);
     (plan.terminal_size, plan.echo) = (Some(size()), raw.is_some());
+    plan.on_echo = follows.then(|| OnEcho::new(own_terminal::show_typed));
     let grace = plan.effective_grace();
     let mesh = LoggingMesh::spawn(plan, console)?;
     signals.listen(Steered::Mesh(mesh.clone()), grace, size);

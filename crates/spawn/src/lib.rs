@@ -101,8 +101,8 @@ pub use process_limit::explain_process_limit;
 pub use processes::{Held, has_members_of, holders, kill_until_empty, live_groups};
 pub use spawner::{Output, ProcessOptions, ProcessSpawner, RankSpec, Spawned, Spawner};
 pub use stdin::{StdinMode, open_stdin};
-pub use terminal::TerminalSize;
-pub use typist::Typist;
+pub use terminal::{Echo, TerminalSize};
+pub use typist::{OnEcho, Typist};
 
 /// The programs of the README are compiled and run.
 #[cfg(doctest)]

@@ -202,7 +202,8 @@ mod tests {
         let group = rustix::process::getpgrp().as_raw_nonzero().get().unsigned_abs();
         assert_eq!(group_of(std::process::id()), Some(group));
         let (read, _write) = std::io::pipe().unwrap();
-        let (_master, slave) = crate::terminal::open(Default::default(), false).unwrap();
+        let (_master, slave) =
+            crate::terminal::open(Default::default(), Default::default()).unwrap();
         let held = [Held::pipe(&read).unwrap(), Held::terminal(&slave).unwrap()];
         assert!(HashSet::from(held).is_subset(&held_by(std::process::id())));
         // A child that another test starts has them until it executes its program.

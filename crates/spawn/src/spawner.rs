@@ -14,7 +14,7 @@ use crate::guardian::{Guardian, Slot};
 use crate::launch::{Program, launch};
 use crate::local::Local;
 use crate::process::Process;
-use crate::terminal::{self, TerminalSize};
+use crate::terminal::{self, Echo, TerminalSize};
 
 /// What a rank is started from.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub struct RankSpec {
     pub terminal: Option<TerminalSize>,
     /// That terminal is its stdin too.
     pub stdin_is_terminal: bool,
-    /// That terminal echoes what is typed.
-    pub echo: bool,
+    /// Who shows what is typed into that terminal.
+    pub echo: Echo,
 }
 
 impl RankSpec {
@@ -57,7 +57,7 @@ impl RankSpec {
             pipe_bytes: None,
             terminal: None,
             stdin_is_terminal: false,
-            echo: false,
+            echo: Echo::Off,
         }
     }
 }
@@ -261,7 +261,7 @@ fn pipes(bytes: Option<usize>) -> io::Result<(Output, [OwnedFd; 2])> {
 }
 
 /// A terminal for both outputs. Who takes it leads a session, which is a group of its own, too.
-fn terminal_of(size: TerminalSize, echo: bool) -> io::Result<(Output, [OwnedFd; 2])> {
+fn terminal_of(size: TerminalSize, echo: Echo) -> io::Result<(Output, [OwnedFd; 2])> {
     let (master, slave) = terminal::open(size, echo)?;
     let ends = [slave.try_clone()?, slave.try_clone()?];
     Ok((Output::Terminal { master, slave }, ends))

@@ -50,9 +50,40 @@ impl TerminalSize {
     }
 }
 
+/// Who shows what is typed into a terminal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Echo {
+    /// Nobody, or who types.
+    #[default]
+    Off,
+    /// The terminal.
+    On,
+    /// Another terminal, where whole lines are typed and edited, and that hides what is typed while
+    /// this one is set to: a rank finds a terminal that echoes, and may change that. Keys that make
+    /// signals, or end the input, are the other's business.
+    Elsewhere,
+}
+
+/// Whether who reads from the terminal of this master wants what is typed to be hidden, as for a
+/// password. A program that edits lines by itself shows them.
+pub(crate) fn hides_typed(master: &OwnedFd) -> bool {
+    let modes = rustix::termios::tcgetattr(master).map(|modes| modes.local_modes);
+    modes.is_ok_and(|modes| !modes.contains(LocalModes::ECHO) && modes.contains(LocalModes::ICANON))
+}
+
+/// Has a terminal whose lines are edited elsewhere take its keys for what they mean, in silence.
+pub(crate) fn edit_itself(master: &OwnedFd) -> io::Result<()> {
+    let mut modes = rustix::termios::tcgetattr(master)?;
+    if modes.local_modes.contains(LocalModes::EXTPROC) {
+        modes.local_modes.remove(LocalModes::EXTPROC | LocalModes::ECHO);
+        rustix::termios::tcsetattr(master, OptionalActions::Now, &modes)?;
+    }
+    Ok(())
+}
+
 /// Opens a terminal that no other program inherits: its master, which is read, and the end that a
 /// rank writes to. Bytes pass as they are, and what is sent to the rank is echoed on demand only.
-pub(crate) fn open(size: TerminalSize, echo: bool) -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn open(size: TerminalSize, echo: Echo) -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).map_err(|error| match error {
         // What `posix_openpt` makes of the kernel's ENOSPC.
@@ -64,7 +95,8 @@ pub(crate) fn open(size: TerminalSize, echo: bool) -> io::Result<(OwnedFd, Owned
     let slave = ioctl_tiocgptpeer(&master, flags)?;
     let mut modes = rustix::termios::tcgetattr(&slave)?;
     modes.output_modes.remove(OutputModes::OPOST);
-    modes.local_modes.set(LocalModes::ECHO, echo);
+    modes.local_modes.set(LocalModes::ECHO, echo != Echo::Off);
+    modes.local_modes.set(LocalModes::EXTPROC, echo == Echo::Elsewhere);
     rustix::termios::tcsetattr(&slave, OptionalActions::Now, &modes)?;
     size.give_to(&slave)?;
     Ok((master, slave))
@@ -86,7 +118,7 @@ mod tests {
     fn a_terminal_has_the_size_that_it_was_given_and_leaves_bytes_alone() {
         use std::io::{Read, Write};
         let size = TerminalSize { rows: 50, columns: 132 };
-        let (master, slave) = open(size, false).unwrap();
+        let (master, slave) = open(size, Echo::Off).unwrap();
         assert_eq!(TerminalSize::of(slave.as_fd()), Some(size));
         let (mut master, mut slave) = (std::fs::File::from(master), std::fs::File::from(slave));
         slave.write_all(b"a\n\tb\r\n\x00\xff").unwrap();
@@ -99,7 +131,7 @@ mod tests {
     fn what_is_no_terminal_and_what_does_not_know_its_size_has_none() {
         let (read, _write) = io::pipe().unwrap();
         assert_eq!(TerminalSize::of(read.as_fd()), None);
-        let (_master, slave) = open(TerminalSize { rows: 0, columns: 0 }, false).unwrap();
+        let (_master, slave) = open(TerminalSize { rows: 0, columns: 0 }, Echo::Off).unwrap();
         assert_eq!(TerminalSize::of(slave.as_fd()), None);
     }
 }

@@ -1,12 +1,18 @@
 //! What this process is typed, typed on into a rank's terminal.
 
-use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fmt, io};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
+use crate::terminal::{edit_itself, hides_typed};
+
+/// How often it is looked whether what is typed is to be hidden: before somebody who sees a prompt
+/// begins to type.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What a terminal takes as the end of its input, as most are set: Ctrl-D.
 const END_OF_INPUT: u8 = 4;
 
@@ -22,9 +28,36 @@ pub struct Typist(Arc<Mutex<Typing>>);
 struct Typing {
     master: Option<Arc<OwnedFd>>,
     reads: bool,
+    on_echo: Option<OnEcho>,
+    /// What is typed is hidden, and that was told.
+    hidden: bool,
+}
+
+/// Is told whether what is typed is to be shown, whenever that changes; on the thread that reads it, or
+/// on that which [stops](Typist::stop) it.
+#[derive(Clone)]
+pub struct OnEcho(Arc<dyn Fn(bool) + Send + Sync>);
+
+impl OnEcho {
+    /// Calls `tell`, which must not block.
+    pub fn new(tell: impl Fn(bool) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(tell))
+    }
+}
+
+impl fmt::Debug for OnEcho {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnEcho").finish_non_exhaustive()
+    }
 }
 
 impl Typist {
+    /// One that follows what the rank's terminal shows of what is typed, where that is
+    /// [shown elsewhere](crate::Echo::Elsewhere).
+    pub fn new(on_echo: Option<OnEcho>) -> Self {
+        Self(Arc::new(Mutex::new(Typing { on_echo, ..Typing::default() })))
+    }
+
     /// Whether there is somebody who types: stdin is a terminal.
     pub fn is_wanted() -> bool {
         rustix::termios::isatty(rustix::stdio::stdin())
@@ -55,13 +88,33 @@ impl Typist {
     /// Lets go of the terminal: a master that is held here keeps it from being hung up.
     pub fn stop(&self) {
         self.typing().master = None;
+        self.follow();
+    }
+
+    /// Tells whether what is typed is to be shown, if that is news; false when nobody wants to know.
+    fn follow(&self) -> bool {
+        let mut typing = self.typing();
+        let Some(OnEcho(tell)) = typing.on_echo.clone() else { return false };
+        let hidden = typing.master.as_deref().is_some_and(hides_typed);
+        if std::mem::replace(&mut typing.hidden, hidden) != hidden {
+            tell(!hidden);
+        }
+        true
+    }
+
+    /// Waits until there is something to read, if it has to follow meanwhile.
+    fn follow_until_typed(&self, from: BorrowedFd<'_>) {
+        let look = Timespec::try_from(LOOK_EVERY).ok();
+        let mut fds = [PollFd::from_borrowed_fd(from, PollFlags::IN)];
+        while self.follow() && matches!(rustix::event::poll(&mut fds, look.as_ref()), Ok(0)) {}
     }
 
     fn read_on(&self, from: BorrowedFd<'_>) {
         let mut buffer = [0; 4096];
         loop {
+            self.follow_until_typed(from);
             match rustix::io::read(from, &mut buffer) {
-                Ok(0) => return self.put(&[END_OF_INPUT]),
+                Ok(0) => return self.put_end(),
                 Ok(bytes) => self.put(&buffer[..bytes]),
                 Err(Errno::INTR) => {}
                 // Somebody who shares it has made it non-blocking.
@@ -72,6 +125,13 @@ impl Typist {
                 }
             }
         }
+    }
+
+    fn put_end(&self) {
+        if let Some(Err(error)) = self.typing().master.as_deref().map(edit_itself) {
+            tracing::debug!(%error, "the end of stdin is not the end of the rank's");
+        }
+        self.put(&[END_OF_INPUT]);
     }
 
     fn put(&self, mut text: &[u8]) {
@@ -104,7 +164,8 @@ mod tests {
 
     #[test]
     fn what_is_read_is_typed_to_its_end() {
-        let (master, slave) = crate::terminal::open(Default::default(), false).unwrap();
+        let (master, slave) =
+            crate::terminal::open(Default::default(), Default::default()).unwrap();
         let typist = Typist::default();
         typist.typing().master = Some(Arc::new(master.try_clone().unwrap()));
         let (read, write) = rustix::pipe::pipe().unwrap();
@@ -117,10 +178,33 @@ mod tests {
     }
 
     #[test]
+    fn who_shows_what_is_typed_is_told_while_it_is_to_be_hidden() {
+        let (master, slave) =
+            crate::terminal::open(Default::default(), crate::Echo::Elsewhere).unwrap();
+        let told = Arc::<Mutex<Vec<bool>>>::default();
+        let tell = Arc::clone(&told);
+        let typist = Typist::new(Some(OnEcho::new(move |shown| tell.lock().unwrap().push(shown))));
+        typist.typing().master = Some(Arc::new(master));
+        let echo = |on| {
+            let mut modes = rustix::termios::tcgetattr(&slave).unwrap();
+            modes.local_modes.set(rustix::termios::LocalModes::ECHO, on);
+            let at_once = rustix::termios::OptionalActions::Now;
+            rustix::termios::tcsetattr(&slave, at_once, &modes).unwrap();
+        };
+        for on in [true, false, false, true, false] {
+            echo(on);
+            assert!(typist.follow());
+        }
+        typist.stop();
+        assert_eq!(*told.lock().unwrap(), [false, true, false, true]);
+    }
+
+    #[test]
     fn without_a_terminal_nothing_waits() {
         let typist = Typist::default();
         typist.put(&[b'x'; 100_000]);
-        let (master, slave) = crate::terminal::open(Default::default(), false).unwrap();
+        let (master, slave) =
+            crate::terminal::open(Default::default(), Default::default()).unwrap();
         typist.typing().master = Some(Arc::new(master));
         typist.stop();
         typist.put(b"x");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lastline_appender::{Appender, AppenderError, DirStorage, Storage};
 use lastline_line::{Budget, Control, HostEvent, HostId, ReadBack};
 use lastline_sender::{Sender, Transport, WhenFull};
-use lastline_spawn::{Environment, Placement, RankSpec, StdinMode, TerminalSize, Typist};
+use lastline_spawn::{Echo, Environment, Placement, RankSpec, StdinMode, TerminalSize, Typist};
 use lastline_tee::{BoxSink, Pool};
 
 use super::intake::{MakeSinks, ReadSettings};
@@ -104,7 +104,12 @@ pub(super) fn specs(
     let (command, workdir): (_, Option<PathBuf>) = (plan.command.clone(), plan.workdir.clone());
     let pipe_bytes = sizes::pipe_bytes(plan.procs);
     let (fixed, pty) = (plan.terminal_size, plan.pty);
-    let (typed, echo) = (types(plan), plan.echo);
+    let typed = types(plan);
+    let echo = match (plan.echo, &plan.on_echo) {
+        (true, _) => Echo::On,
+        (false, Some(_)) => Echo::Elsewhere,
+        (false, None) => Echo::Off,
+    };
     Box::new(move |rank| {
         let mut spec = RankSpec::new(rank, command.clone());
         spec.env = environment.of(rank, &inherited);
@@ -114,7 +119,7 @@ pub(super) fn specs(
         // As large as the driver's is now, unless it is told.
         spec.terminal = pty.then(|| fixed.unwrap_or_else(TerminalSize::of_driver));
         spec.stdin_is_terminal = typed && rank == 0;
-        spec.echo = echo && spec.stdin_is_terminal;
+        spec.echo = if spec.stdin_is_terminal { echo } else { Echo::Off };
         match &mut change {
             // It is looked for again: another command, another PATH.
             Some(change) => change(rank, &mut spec),
@@ -161,7 +166,7 @@ pub(super) fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
     tee.pool = Pool::new(Budget::new(memory));
     tee.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
     tee.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
-    let typist = types(plan).then(Typist::default);
+    let typist = types(plan).then(|| Typist::new(plan.on_echo.clone().filter(|_| !plan.echo)));
     ReadSettings { drain: plan.drain, tee, sinks, typist }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lastline_line::Exit;
 use lastline_spawn::{
-    Output, Process, ProcessOptions, ProcessSpawner, RankSpec, Spawner as _, TerminalSize,
+    Echo, Output, Process, ProcessOptions, ProcessSpawner, RankSpec, Spawner as _, TerminalSize,
 };
 use rustix::termios::LocalModes;
 
@@ -37,7 +37,7 @@ impl Typed {
         let [state, run] = own;
         spec.env = vec![("XDG_STATE_HOME".into(), state), ("XDG_RUNTIME_DIR".into(), run)];
         spec.env.push(("TERM".into(), Some("dumb".into())));
-        (spec.terminal, spec.stdin_is_terminal, spec.echo) = (Some(size), true, true);
+        (spec.terminal, spec.stdin_is_terminal, spec.echo) = (Some(size), true, Echo::On);
         let spawned = spawner.spawn(spec).unwrap();
         let Output::Terminal { master, slave } = spawned.output else {
             panic!("a terminal was asked for")

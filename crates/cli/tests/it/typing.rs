@@ -118,3 +118,27 @@ fn beside_a_prefix_a_terminal_is_narrower_and_of_several_ranks_the_first_is_type
     typed.expect("[0] tty 0\n");
     assert_eq!(typed.wait(), Exit::Code(0));
 }
+
+#[test]
+fn what_the_first_of_several_ranks_wants_hidden_is_not_shown() {
+    let place = Place::new();
+    let script = "[ $RANK = 0 ] || exit 0; stty -a; read line; stty -echo; echo hidden; read word; \
+        stty echo; echo shown; echo $line and $word; cat; stty -echo; echo over; exec sleep 600";
+    let args = ["run", "-n", "2", "--fold", "off", "--color", "never", "--pty", "--stdin", "rank0"];
+    let mut typed = Typed::start(&place, SIZE, &[&args[..], &["--", "sh", "-c", script]].concat());
+    typed.expect(" echo ");
+    typed.keys("a name\r");
+    typed.expect("[0] hidden\n");
+    wait_until("it hides what is typed", || typed.modes() == [false, true, true]);
+    typed.keys("secret\r");
+    typed.expect("[0] shown\n");
+    wait_until("it shows it again", || typed.modes() == [true; 3]);
+    typed.expect("[0] a name and secret\n");
+    assert_eq!(typed.seen().matches("secret").count(), 1, "{}", typed.seen());
+    assert_eq!(typed.seen().matches("a name").count(), 2, "{}", typed.seen());
+    typed.keys("\x04");
+    typed.expect("[0] over\n");
+    typed.process.signal(libc::SIGTERM);
+    assert_eq!(typed.wait(), Exit::Code(143));
+    assert_eq!(typed.modes(), [true; 3]);
+}

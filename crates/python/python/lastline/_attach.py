@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._console import console_of
-from ._kinds import check_kinds
+from ._kinds import OF_ATTACHED, check_kinds
 from ._mesh import UNCHANGED, Mesh, _Unchanged
 from ._waiting import called, live
 
@@ -148,7 +148,7 @@ def attach(
         "fold_window": fold_window,
         "prefix": prefix,
         "show": show,
-        "console": console_of(console),
+        "console": console,
         "color": color,
         "on_failure": on_failure,
         "silent_after": silent_after,
@@ -156,6 +156,6 @@ def attach(
         "flush_timeout": flush_timeout,
         "report": report,
     }
-    check_kinds(options)
-    native = _native.attach(options)
+    check_kinds(OF_ATTACHED, options)
+    native = _native.attach({**options, "console": console_of(console)})
     return AttachedMesh(native, on_failure == "stop")

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from . import _native
+from ._kinds import OF_JOBS, check_kinds
 from ._output import Lines
 from ._report import Report, parse
 from ._sizes import size_in_bytes
@@ -40,6 +41,7 @@ def jobs() -> list[Job]:
 def report(job: str | Path | None = None) -> Report | None:
     """The report of a job: of this id or directory, or of the latest one. `None` while it runs; of one
     that was interrupted, what its files say."""
+    check_kinds(OF_JOBS, {"job": job})
     text = _native.report(None if job is None else str(job))
     return None if text is None else parse(text)
 
@@ -62,10 +64,10 @@ def logs(
 
     Raises `LastlineError` when there is no such job, `ValueError` when it has no such rank.
     """
+    values = {"job": job, "rank": rank, "stream": stream, "tail": tail, "follow": follow}
+    check_kinds(OF_JOBS, values)
     if stream not in (None, "stdout", "stderr"):
         raise ValueError(f"stream={stream!r}: write 'stdout' or 'stderr'")
-    if tail is not None and tail < 0:
-        raise ValueError(f"tail={tail}: write a number of lines")
     name, ranks = None if job is None else str(job), None if rank is None else str(rank)
     return Lines(_native.logs(name, ranks, stream, tail, follow))
 
@@ -83,7 +85,6 @@ def prune(
     for all files together, in bytes or as in `"10GiB"`. A job that runs stays, and so do files in a
     directory that was chosen with `log_dir`: only the list forgets them.
     """
-    if keep is not None and keep < 0:
-        raise ValueError(f"keep={keep}: write a number of jobs")
+    check_kinds(OF_JOBS, {"keep": keep, "older_than": older_than, "max_size": max_size})
     seconds = older_than.total_seconds() if isinstance(older_than, timedelta) else older_than
     return _native.prune(keep, seconds, size_in_bytes(max_size))

@@ -1,57 +1,111 @@
-"""What kind of value each option takes, so that a wrong one is answered by its name."""
+"""What kind of value each argument takes, so that a wrong one is answered by its name."""
 
 from __future__ import annotations
 
 import numbers
 import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    Kind = tuple[tuple[Any, ...], str]
+    Kinds = Mapping[str, Kind]
 
 _TEXT = ((str,), "text")
-_PATH = ((str, bytes, os.PathLike), "a path")
+_PATH = ((str, os.PathLike), "a path")
+_JOB = ((str, os.PathLike), "an id, or a directory")
 _FLAG = ((bool,), "True or False")
 _SECONDS = ((numbers.Real,), "a number of seconds")
-_SIZE = ((int,), "a number of bytes, or text as in '8MiB'")
-_RANKS = ((str,), "ranks as text, as in '0-3,8'")
+_SIZE = ((str, numbers.Integral), "a number of bytes, or text as in '8MiB'")
+_RANK = ((numbers.Integral,), "the number of a rank")
+_SIGNAL = ((numbers.Integral,), "a signal, as in signal.SIGUSR1")
+_CALLABLE = ((Callable,), "a function")
 
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    **dict.fromkeys(("job", "via", "fold", "prefix", "color", "on_failure", "when_full", "stdin"), _TEXT),
-    **dict.fromkeys(("log_dir", "workdir", "report"), _PATH),
+
+def _or_none(kind: Kind) -> Kind:
+    types, words = kind
+    return (*types, type(None)), words
+
+
+OF_OPTIONS: Kinds = {
+    **dict.fromkeys(("via", "fold", "prefix", "console", "color", "on_failure", "stdin"), _TEXT),
+    **dict.fromkeys(("job", "when_full"), _or_none(_TEXT)),
+    **dict.fromkeys(("log_dir", "workdir", "report"), _or_none(_PATH)),
     **dict.fromkeys(
         ("overwrite", "no_files", "leave_background", "pty", "buffered", "strict", "from_start"), _FLAG
     ),
     **dict.fromkeys(
-        ("fold_window", "grace", "drain", "teardown_timeout", "flush_timeout", "silent_after", "lost_after"),
-        _SECONDS,
+        ("grace", "drain", "teardown_timeout", "flush_timeout", "silent_after", "lost_after"), _SECONDS
     ),
-    **dict.fromkeys(("buffer", "min_free", "rotate", "max_size"), _SIZE),
-    "show": _RANKS,
+    "fold_window": _or_none(_SECONDS),
+    "buffer": _SIZE,
+    **dict.fromkeys(("min_free", "rotate", "max_size"), _or_none(_SIZE)),
+    "procs": ((numbers.Integral,), "a whole number of ranks"),
+    "show": _or_none(((str,), "ranks as text, as in '0-3,8'")),
     "fsync": ((str, numbers.Real), "'never', 'end' or a number of seconds"),
+    "args": ((Iterable,), "a list of values"),
+    "kwargs": _or_none(((Mapping,), "a dict of values by their names")),
+    "env": _or_none(((Mapping,), "a dict of text by names")),
 }
+"""Of `spawn` and `attach`."""
+
+OF_ATTACHED: Kinds = {**OF_OPTIONS, "job": _TEXT}
+"""Of `attach`."""
+
+OF_MESH: Kinds = {
+    "timeout": _or_none(_SECONDS),
+    "from_start": _FLAG,
+    "rank": _RANK,
+    "signal": _SIGNAL,
+    "callback": _CALLABLE,
+    "stream_to_client": _FLAG,
+    "aggregate_window_sec": _or_none(_SECONDS),
+    "level": ((str, numbers.Integral), "a level of logging, as in logging.INFO or 'INFO'"),
+}
+"""Of what is asked of a mesh."""
+
+OF_JOBS: Kinds = {
+    "job": _or_none(_JOB),
+    "rank": _or_none(((str, numbers.Integral), "a rank, or several as in '0-3,8'")),
+    "stream": _or_none(((str,), "'stdout' or 'stderr'")),
+    "tail": _or_none(((numbers.Integral,), "a number of lines")),
+    "follow": _FLAG,
+    "keep": _or_none(((numbers.Integral,), "a number of jobs")),
+    "older_than": _or_none(((numbers.Real, timedelta), "a number of seconds, or a timedelta")),
+    "max_size": _or_none(_SIZE),
+}
+"""Of what is asked about jobs on the disk."""
 
 
-def check_kinds(options: Mapping[str, Any]) -> None:
-    """Raises `TypeError` for the first option whose value is of a wrong kind. `None` is left to whoever
-    takes it."""
-    for name, value in options.items():
-        if value is None or name not in _KINDS:
-            continue
-        kinds, words = _KINDS[name]
-        # A flag is a number to Python, and to nobody else.
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+def check_kinds(kinds: Kinds, values: Mapping[str, Any]) -> None:
+    """Raises for the first value that cannot be, by its name: `TypeError` where it is of a wrong kind,
+    `ValueError` where it is no number that a count, a size or a rank may have."""
+    for name, value in values.items():
+        types, words = kinds[name]
+        # A flag is a number to Python, and text a list: to nobody else.
+        misread = (isinstance(value, bool) and bool not in types) or (
+            isinstance(value, (str, bytes)) and Iterable in types
+        )
+        if misread or not isinstance(value, types):
             raise TypeError(f"{name}={value!r}: write {words}")
+        if (
+            numbers.Integral in types
+            and isinstance(value, numbers.Integral)
+            and not 0 <= int(value) < 1 << 63
+        ):
+            raise ValueError(f"{name}={value}: write {words}")
 
 
 def words_of(command: Any) -> list[str | bytes]:
     """The words of a command."""
-    if isinstance(command, (str, bytes)):
+    if isinstance(command, (str, bytes)) or not isinstance(command, Iterable):
         raise TypeError(f"command={command!r}: write a list of words, as in ['python', 'train.py']")
-    for word in command:
+    words = list(command)
+    for word in words:
         if not isinstance(word, (str, bytes, os.PathLike)):
             raise TypeError(f"command: the word {word!r} is no text: write {str(word)!r}")
-    return [os.fspath(word) for word in command]
+    return [os.fspath(word) for word in words]
 
 
 def variables_of(env: Mapping[str, str] | None) -> dict[str, str]:
@@ -62,12 +116,8 @@ def variables_of(env: Mapping[str, str] | None) -> dict[str, str]:
     return dict(env or {})
 
 
-def ranks_of(procs: Any) -> int:
+def ranks_of(procs: int) -> int:
     """How many ranks there are to be; any whole number, numpy's too."""
-    try:
-        count = procs.__index__()
-    except AttributeError:
-        raise TypeError(f"procs={procs!r}: write a whole number of ranks") from None
-    if not 1 <= count <= 100_000:
+    if not 1 <= procs <= 100_000:
         raise ValueError(f"procs={procs}: write a number of ranks from 1 to 100000")
-    return int(count)
+    return int(procs)

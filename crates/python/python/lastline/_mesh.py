@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._errors import RankFailed
 from ._failures import tell_failures
+from ._kinds import OF_MESH, check_kinds
 from ._output import Batches, Entries, Lines
 from ._report import Report, parse
 from ._status import RankStatus, Verdicts, rank_status, verdicts
@@ -95,6 +96,7 @@ class Mesh:
 
     def recent(self, rank: int) -> list[str]:
         """The last lines of a rank, at most 20."""
+        check_kinds(OF_MESH, {"rank": rank})
         for status in self.ranks:
             if status.rank == rank:
                 return list(status.last_lines)
@@ -107,10 +109,12 @@ class Mesh:
         it beyond 1 MiB is read from the files. Without files the ranks wait for it, until `wait` or
         `stop` is called; what it cannot be given after that raises `LinesLeftOut`.
         """
+        check_kinds(OF_MESH, {"from_start": from_start})
         return Lines(self._native.lines(from_start))
 
     def batches(self, *, from_start: bool = True) -> Batches:
         """As `lines`, many lines of one stream at once: the fast way to much output."""
+        check_kinds(OF_MESH, {"from_start": from_start})
         return Batches(self._native.batches(from_start))
 
     def entries(self) -> Entries:
@@ -123,10 +127,12 @@ class Mesh:
         """A barrier: when it returns, everything that the ranks wrote before the call has been shown, or
         the verdicts say which stream's was not, and why. After `timeout` seconds (the job's
         `flush_timeout`, if `None`) at the latest. An event loop uses `flush_async`."""
+        check_kinds(OF_MESH, {"timeout": timeout})
         return verdicts(self._native.flush(timeout))
 
     async def flush_async(self, timeout: float | None = None) -> Verdicts:
         """As `flush`, for event loops."""
+        check_kinds(OF_MESH, {"timeout": timeout})
         flushing = await called(lambda done: self._native.begin_flush(timeout, done))
         found = flushing.result()
         if found is None:
@@ -143,6 +149,12 @@ class Mesh:
         """Changes, while the job runs, whether output is shown or filed alone; for how many seconds
         similar lines are gathered into one entry (`None`: not at all); and the level of the root logger in
         every rank that imports `lastline.rank`."""
+        wanted = {
+            "stream_to_client": stream_to_client,
+            "aggregate_window_sec": aggregate_window_sec,
+            "level": level,
+        }
+        check_kinds(OF_MESH, {name: value for name, value in wanted.items() if value is not UNCHANGED})
         streaming = self._streaming if isinstance(stream_to_client, _Unchanged) else stream_to_client
         gathers = not isinstance(aggregate_window_sec, _Unchanged) and aggregate_window_sec is not None
         if gathers and not streaming:
@@ -151,32 +163,38 @@ class Mesh:
                 " is: leave one of them out"
             )
         number = None if isinstance(level, _Unchanged) else _level(level)
-        if not isinstance(stream_to_client, _Unchanged):
-            self._native.set_streaming(stream_to_client)
-            self._streaming = stream_to_client
+        # A window may be refused: nothing has been changed then.
         if not isinstance(aggregate_window_sec, _Unchanged):
             mode = "off" if aggregate_window_sec is None else "similar"
             self._native.set_fold(mode, aggregate_window_sec)
+        if not isinstance(stream_to_client, _Unchanged):
+            self._native.set_streaming(stream_to_client)
+            self._streaming = stream_to_client
         if number is not None and self._control is not None:
             self._control.set_level(number)
 
     def signal(self, signal: int, rank: int | None = None) -> None:
         """Sends a signal to the process group of a rank, or of every rank."""
+        check_kinds(OF_MESH, {"signal": signal} if rank is None else {"signal": signal, "rank": rank})
         self._native.signal(rank, signal)
 
     def restart(self, rank: int) -> None:
         """Starts a rank again that is over, while the job runs."""
+        check_kinds(OF_MESH, {"rank": rank})
         self._native.restart(rank)
 
     def stop(self, signal: int | None = None) -> None:
         """Stops the ranks, and does not wait for them: SIGTERM (SIGINT when that is `signal`), and
         SIGKILL after the grace. Called again it ends the grace."""
+        if signal is not None:
+            check_kinds(OF_MESH, {"signal": signal})
         self._native.stop(signal)
 
     def wait(self, timeout: float | None = None) -> Report:
         """Waits until the job is over, and gives its report. Raises `TimeoutError` when it is not within
         `timeout` seconds. Ctrl-C stops the ranks, waits for them, and raises `KeyboardInterrupt`; a second
         one ends their grace. An event loop uses `wait_async`."""
+        check_kinds(OF_MESH, {"timeout": timeout})
         try:
             text = self._native.wait(timeout)
         except KeyboardInterrupt:
@@ -212,6 +230,7 @@ class Mesh:
         """Calls `callback`, from a thread of its own, with each rank that fails by itself. Where one
         failure stops the others that is the first one alone. What it raises is told on stderr, and changes
         nothing."""
+        check_kinds(OF_MESH, {"callback": callback})
         args = (self._native, callback, self._stops_on_failure)
         thread = threading.Thread(target=tell_failures, args=args, daemon=True)
         thread.name = "lastline-failures"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._console import console_of
-from ._kinds import check_kinds, ranks_of, variables_of, words_of
+from ._kinds import OF_OPTIONS, check_kinds, ranks_of, variables_of, words_of
 from ._mesh import Mesh
 from ._sizes import size_in_bytes
 
@@ -74,10 +74,7 @@ def spawn(
             "a rank imports this script to find its function, and must not start a job by that: put"
             " the call of spawn under `if __name__ == '__main__':`"
         )
-    words = [] if callable(command) else words_of(command)
-    variables = variables_of(env)
-    procs = ranks_of(procs)
-    options = {
+    options: dict[str, Any] = {
         "procs": procs,
         "log_dir": log_dir,
         "overwrite": overwrite,
@@ -87,7 +84,7 @@ def spawn(
         "fold_window": fold_window,
         "prefix": prefix,
         "show": show,
-        "console": console_of(console),
+        "console": console,
         "color": color,
         "on_failure": on_failure,
         "grace": grace,
@@ -97,10 +94,10 @@ def spawn(
         "flush_timeout": flush_timeout,
         "silent_after": silent_after,
         "when_full": when_full,
-        "buffer": size_in_bytes(buffer),
-        "min_free": size_in_bytes(min_free),
-        "rotate": size_in_bytes(rotate),
-        "max_size": size_in_bytes(max_size),
+        "buffer": buffer,
+        "min_free": min_free,
+        "rotate": rotate,
+        "max_size": max_size,
         "fsync": fsync,
         "stdin": stdin,
         "pty": pty,
@@ -108,8 +105,14 @@ def spawn(
         "buffered": buffered,
         "report": report,
         "strict": strict,
+        "args": args,
+        "kwargs": kwargs,
+        "env": env,
     }
-    check_kinds(options)
+    words = [] if callable(command) else words_of(command)
+    taken = _taken(options)
+    variables = variables_of(env)
+    args, kwargs = tuple(args), dict(kwargs or {})
     if not callable(command) and (args or kwargs):
         raise TypeError("args and kwargs are for functions: put words into the command")
     from ._control import VARIABLE, ControlChannel
@@ -119,12 +122,24 @@ def spawn(
         if callable(command):
             from . import _functions
 
-            _functions.prepare(control.dir, command, tuple(args), dict(kwargs or {}))
+            _functions.prepare(control.dir, command, args, kwargs)
             words = [*_functions.command()]
         variables[VARIABLE] = str(control.path)
-        native = _native.spawn({**options, "command": words, "env": list(variables.items())})
+        native = _native.spawn({**taken, "command": words, "env": list(variables.items())})
     except BaseException:
         control.close()
         raise
     control.serve(native)
-    return Mesh(native, control, procs, on_failure == "stop")
+    return Mesh(native, control, taken["procs"], on_failure == "stop")
+
+
+def _taken(options: dict[str, Any]) -> dict[str, Any]:
+    """These options as Rust takes them, which says of their values what cannot be."""
+    check_kinds(OF_OPTIONS, options)
+    sizes = ("buffer", "min_free", "rotate", "max_size")
+    return {
+        **options,
+        "procs": ranks_of(options["procs"]),
+        "console": console_of(options["console"]),
+        **{name: size_in_bytes(options[name]) for name in sizes},
+    }

@@ -16,6 +16,7 @@ import threading
 from typing import Any
 
 from ._control import VARIABLE
+from ._kinds import OF_MESH, check_kinds
 
 
 class _Driver:
@@ -84,6 +85,7 @@ def flush(timeout: float = 5.0) -> bool:
     """Waits until everything that all ranks printed before the call has been shown; says whether it
     was within `timeout` seconds. This rank's own buffers are written out first. False where there is no
     driver to ask."""
+    check_kinds(OF_MESH, {"timeout": timeout})
     sys.stdout.flush()
     sys.stderr.flush()
     if not connect() or _driver is None:

@@ -96,6 +96,15 @@ def test_a_rank_that_ends_without_returning_is_told() -> None:
         lastline.spawn(return_unpicklable, console="none").results()
 
 
+def test_a_command_has_no_results_and_nobody_waits_for_them() -> None:
+    with (
+        lastline.spawn(["sleep", "600"], console="none") as mesh,
+        pytest.raises(lastline.LastlineError, match="only functions have results"),
+    ):
+        mesh.results()
+    assert mesh.report is not None and mesh.report.stopped_by == "owner"
+
+
 def test_what_cannot_be_sent_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cloudpickle", None)
     with pytest.raises(TypeError, match="cannot be sent to the ranks"):

@@ -73,6 +73,11 @@ def prepare(dir: Path, function: Callable[..., Any], args: tuple[Any, ...], kwar
     (dir / CALL).write_bytes(pickle.dumps(call))
 
 
+def is_prepared(dir: Path) -> bool:
+    """Whether the ranks call a function."""
+    return (dir / CALL).exists()
+
+
 def result(dir: Path, rank: int) -> tuple[bool, Any]:
     """Whether the rank returned, and what; raises what it raised."""
     try:

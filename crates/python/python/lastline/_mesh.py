@@ -215,6 +215,8 @@ class Mesh:
         from . import _functions
 
         assert self._control is not None
+        if not _functions.is_prepared(self._control.dir):
+            raise _native.LastlineError("this job runs a command, and only functions have results")
         report = self.wait()
         found = []
         first = report.first_failure

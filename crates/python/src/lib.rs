@@ -88,6 +88,12 @@ fn size(text: &str) -> PyResult<u64> {
     })
 }
 
+/// `signal 9 (SIGKILL)`.
+#[pyfunction]
+fn signal_text(signal: i32) -> String {
+    lastline_line::signal_text(signal)
+}
+
 /// See `lastline`.
 #[pymodule]
 mod _native {
@@ -108,7 +114,7 @@ mod _native {
     #[pymodule_export]
     use super::start::spawn;
     #[pymodule_export]
-    use super::{LastlineError, LinesLeftOut, SpawnError, after_fork, close, size};
+    use super::{LastlineError, LinesLeftOut, SpawnError, after_fork, close, signal_text, size};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -38,6 +38,10 @@ def exit_early(rank: int) -> None:
     os._exit(5)
 
 
+def leave_early(rank: int) -> None:
+    sys.exit(0)
+
+
 def return_unpicklable(rank: int) -> Any:
     return lambda: rank
 
@@ -92,6 +96,8 @@ def test_a_rank_that_ends_without_returning_is_told() -> None:
     with pytest.raises(lastline.RankFailed, match="exit code 5") as raised:
         lastline.spawn(exit_early, console="none").results()
     assert raised.value.report.ranks[0].code == 5
+    with pytest.raises(lastline.RankFailed, match="rank 0 ended without returning: exit code 0"):
+        lastline.spawn(leave_early, console="none").results()
     with pytest.raises(lastline.RankException, match="cannot be sent back"):
         lastline.spawn(return_unpicklable, console="none").results()
 

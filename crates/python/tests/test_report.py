@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import lastline
 import pytest
+from conftest import wait_for
 
 
 def test_bytes_over_time_are_drawn_for_each_rank(tmp_path: Path) -> None:
@@ -32,6 +34,31 @@ def test_many_ranks_are_drawn_without_a_word_for_each(tmp_path: Path) -> None:
     report = lastline.spawn(["echo", "hello"], procs=40, log_dir=tmp_path / "logs", console="none").wait()
     axes = report.plot()
     assert len(axes.containers) == 40 and axes.get_legend() is None
+
+
+def test_ends_and_numbers_are_told_as_the_program_tells_them() -> None:
+    mesh = lastline.spawn(["sh", "-c", "echo a; kill -9 $$"], console="none")
+    report = mesh.wait()
+    assert report.first_failure is not None
+    assert report.first_failure.how == report.ranks[0].how == "signal 9 (SIGKILL)"
+    assert "1 rank, is over" in repr(mesh)
+    assert "1 rank, 1 line, 2 bytes, nothing lost, rank 0 failed>" in repr(report)
+    with pytest.raises(lastline.RankFailed, match=r"^rank 0 failed: signal 9 \(SIGKILL\)"):
+        report.raise_for_failure()
+    assert "rank 0 failed: signal 9 (SIGKILL), after" in report._repr_html_()
+    memory = dataclasses.replace(report.ranks[0], killed_for_memory=True)
+    assert memory.how == "signal 9 (SIGKILL), killed by the kernel for want of memory"
+
+
+def test_a_job_that_was_stopped_says_which_ranks_did_not_end_by_themselves() -> None:
+    script = "[ $RANK = 0 ] && exit 0; echo ready; exec sleep 600"
+    with lastline.spawn(["sh", "-c", script], procs=2, console="none") as mesh:
+        next(mesh.lines())
+        wait_for(lambda: mesh.ranks[0].state == "exited")
+        mesh.stop()
+        report = mesh.wait()
+    with pytest.raises(lastline.RankFailed, match=r"own end: rank 1: signal 15 \(SIGTERM\)$"):
+        report.raise_for_failure()
 
 
 def test_a_report_is_a_table(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from ._console import console_of
 from ._kinds import OF_ATTACHED, check_kinds
 from ._mesh import UNCHANGED, Mesh, _Unchanged
 from ._waiting import called, live
+from ._words import counted
 
 if TYPE_CHECKING:
     StrPath = str | os.PathLike[str]
@@ -71,7 +72,7 @@ class AttachedMesh(Mesh):
 
     def __repr__(self) -> str:
         state = "detached" if self.detached else "runs" if self.report is None else "is over"
-        return f"<AttachedMesh {self.job}: {self.world_size} ranks, {state}>"
+        return f"<AttachedMesh {self.job}: {counted(self.world_size, 'rank')}, {state}>"
 
     def _over(self) -> Any:
         if self.detached:

@@ -5,24 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._native import LastlineError
+from ._words import counted, failed_first
 
 if TYPE_CHECKING:
     from ._report import Report
 
 
 class RankFailed(LastlineError):
-    """A rank failed, or output was lost. `report` is the job's."""
+    """A rank failed, was stopped, or ended without returning, or output was lost. `report` is the job's."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, without_result: int | None = None) -> None:
         self.report = report
-        super().__init__(report)
+        self._without_result = without_result
+        super().__init__(report, without_result)
 
     def __str__(self) -> str:
         failure = self.report.first_failure
-        if failure is None:
-            return f"{self.report.lost_bytes} bytes of output were lost"
-        words = f"rank {failure.rank} failed first: {failure.how}"
-        return "\n  ".join([words, *failure.last_lines])
+        if failure is not None:
+            words = f"{failed_first(failure.rank, self.report.world_size)}: {failure.how}"
+            return "\n  ".join([words, *failure.last_lines])
+        last = {rank.rank: rank for rank in self.report.ranks}
+        if self._without_result in last:
+            return f"rank {self._without_result} ended without returning: {last[self._without_result].how}"
+        others = [f"rank {number}: {rank.how}" for number, rank in last.items() if not rank.succeeded]
+        if others:
+            return f"not all ranks came to their own end: {', '.join(others)}"
+        return f"{counted(self.report.lost_bytes, 'byte')} of output were lost"
 
 
 class RankException(LastlineError):

@@ -17,6 +17,7 @@ from ._output import Batches, Entries, Lines
 from ._report import Report, parse
 from ._status import RankStatus, Verdicts, rank_status, verdicts
 from ._waiting import called, keep_in_sight
+from ._words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,7 +225,7 @@ class Mesh:
         for rank in order:
             returned, value = _functions.result(self._control.dir, rank)
             if not returned:
-                raise RankFailed(report)
+                raise RankFailed(report, without_result=rank)
             found.append((rank, value))
         return [value for _, value in sorted(found, key=lambda pair: pair[0])]
 
@@ -268,7 +269,7 @@ class Mesh:
 
     def __repr__(self) -> str:
         state = "runs" if self.report is None else "is over"
-        return f"<Mesh {self.job}: {self.world_size} ranks, {state}>"
+        return f"<Mesh {self.job}: {counted(self.world_size, 'rank')}, {state}>"
 
     def _repr_html_(self) -> str:
         from ._html import mesh_html

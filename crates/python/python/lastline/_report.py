@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ._words import counted, failed_first, how_it_ended
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -49,6 +51,7 @@ class RankReport:
     started: str
     ended: str | None
     streams: dict[str, StreamReport]
+    killed_for_memory: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -60,9 +63,8 @@ class RankReport:
         """How it ended, in words."""
         if self.error is not None:
             return self.error
-        if self.signal is not None:
-            return f"signal {self.signal}"
-        return "not known" if self.code is None else f"exit code {self.code}"
+        how = how_it_ended(self.code, self.signal)
+        return f"{how}, killed by the kernel for want of memory" if self.killed_for_memory else how
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class FirstFailure:
     @property
     def how(self) -> str:
         """How it ended, in words."""
-        return f"exit code {self.code}" if self.signal is None else f"signal {self.signal}"
+        return how_it_ended(self.code, self.signal)
 
 
 @dataclass(frozen=True)
@@ -139,12 +141,13 @@ class Report:
         return sum(gap.end - gap.start for stream in self._streams() for gap in stream.lost)
 
     def __repr__(self) -> str:
-        lost = f"{self.lost_bytes} bytes lost" if self.lost_bytes else "nothing lost"
-        failed = "" if self.first_failure is None else f", rank {self.first_failure.rank} failed first"
+        lost = f"{counted(self.lost_bytes, 'byte')} lost" if self.lost_bytes else "nothing lost"
+        first = self.first_failure
+        failed = "" if first is None else f", {failed_first(first.rank, self.world_size)}"
         stopped = "" if self.stopped_by is None else f", stopped by {self.stopped_by}"
         return (
-            f"<Report of {self.job}: {self.world_size} ranks, {self.lines} lines, {self.bytes} bytes,"
-            f" {lost}{failed}{stopped}>"
+            f"<Report of {self.job}: {counted(self.world_size, 'rank')}, {counted(self.lines, 'line')},"
+            f" {counted(self.bytes, 'byte')}, {lost}{failed}{stopped}>"
         )
 
     def _streams(self) -> list[StreamReport]:
@@ -201,6 +204,7 @@ def _rank(found: dict[str, Any]) -> RankReport:
         started=found["started"],
         ended=found["ended"],
         streams={name: _stream(stream) for name, stream in found["streams"].items()},
+        killed_for_memory=found.get("killed_for_memory", False),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -281,6 +282,23 @@ def test_a_rank_is_signalled_and_started_again() -> None:
         mesh.restart(1)
         assert next(lines).rank == 1
         assert mesh.ranks[1].state == "running"
+
+
+def test_a_signal_or_rank_that_there_is_not_is_refused() -> None:
+    trap = "trap 'echo caught' USR1; echo ready; while :; do sleep 0.01; done"
+    with lastline.spawn(["sh", "-c", trap], procs=2, console="none") as mesh:
+        lines = mesh.lines()
+        assert [next(lines).text, next(lines).text] == ["ready", "ready"]
+        for number in (0, 99, 32):
+            with pytest.raises(ValueError, match=f"signal={number}: there is no such signal"):
+                mesh.signal(number)
+            with pytest.raises(ValueError, match=f"signal={number}: there is no such signal"):
+                mesh.stop(number)
+        for asked in (lambda: mesh.signal(9, rank=2), lambda: mesh.restart(2), lambda: mesh.recent(2)):
+            with pytest.raises(IndexError, match="the job has ranks 0 to 1, not 2"):
+                asked()
+        mesh.signal(signal.SIGUSR1, rank=1)
+        assert (next(lines).rank, mesh.report) == (1, None)
 
 
 async def _everything_async() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import os
+import signal as signals
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,13 @@ def variables_of(env: Mapping[str, str] | None) -> dict[str, str]:
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"env: {name!r} is {value!r}: write both as text")
     return dict(env or {})
+
+
+def check_signal(signal: int) -> None:
+    """Raises for what is no signal."""
+    check_kinds(OF_MESH, {"signal": signal})
+    if signal not in signals.valid_signals():
+        raise ValueError(f"signal={int(signal)}: there is no such signal; write one, as in signal.SIGUSR1")
 
 
 def ranks_of(procs: int) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._errors import RankFailed
 from ._failures import tell_failures
-from ._kinds import OF_MESH, check_kinds
+from ._kinds import OF_MESH, check_kinds, check_signal
 from ._output import Batches, Entries, Lines
 from ._report import Report, parse
 from ._status import RankStatus, Verdicts, rank_status, verdicts
@@ -97,11 +97,11 @@ class Mesh:
 
     def recent(self, rank: int) -> list[str]:
         """The last lines of a rank, at most 20."""
-        check_kinds(OF_MESH, {"rank": rank})
+        self._check_rank(rank)
         for status in self.ranks:
             if status.rank == rank:
                 return list(status.last_lines)
-        raise IndexError(f"the job has ranks 0 to {self.world_size - 1}, not {rank}")
+        raise IndexError(f"nothing is known of rank {rank} yet")
 
     def lines(self, *, from_start: bool = True) -> Lines:
         """Every line as its rank wrote it, from the job's start or from now on.
@@ -175,20 +175,23 @@ class Mesh:
             self._control.set_level(number)
 
     def signal(self, signal: int, rank: int | None = None) -> None:
-        """Sends a signal to the process group of a rank, or of every rank."""
-        check_kinds(OF_MESH, {"signal": signal} if rank is None else {"signal": signal, "rank": rank})
+        """Sends a signal, as `signal.SIGUSR1`, to the process group of a rank, or of every rank. Raises
+        `ValueError` when there is no such signal, `IndexError` when there is no such rank."""
+        check_signal(signal)
+        if rank is not None:
+            self._check_rank(rank)
         self._native.signal(rank, signal)
 
     def restart(self, rank: int) -> None:
         """Starts a rank again that is over, while the job runs."""
-        check_kinds(OF_MESH, {"rank": rank})
+        self._check_rank(rank)
         self._native.restart(rank)
 
     def stop(self, signal: int | None = None) -> None:
         """Stops the ranks, and does not wait for them: SIGTERM (SIGINT when that is `signal`), and
         SIGKILL after the grace. Called again it ends the grace."""
         if signal is not None:
-            check_kinds(OF_MESH, {"signal": signal})
+            check_signal(signal)
         self._native.stop(signal)
 
     def wait(self, timeout: float | None = None) -> Report:
@@ -275,6 +278,13 @@ class Mesh:
         from ._html import mesh_html
 
         return mesh_html(self)
+
+    def _check_rank(self, rank: int) -> None:
+        check_kinds(OF_MESH, {"rank": rank})
+        ranks = self.world_size
+        if ranks and rank >= ranks:
+            has = "rank 0 alone" if ranks == 1 else f"ranks 0 to {ranks - 1}"
+            raise IndexError(f"the job has {has}, not {rank}")
 
     def _over(self) -> Report:
         report = self.report

@@ -251,6 +251,23 @@ def test_what_cannot_be_is_refused_in_words(
     assert not list(short_dir.glob("lastline-*"))
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"log_dir": "logs"},
+        {"overwrite": True},
+        {"rotate": "1MiB"},
+        {"max_size": 1 << 20},
+        {"min_free": 0},
+        {"fsync": "end"},
+    ],
+)
+def test_what_is_said_of_files_contradicts_that_there_are_none(option: dict[str, object]) -> None:
+    [(name, value)] = option.items()
+    with pytest.raises(ValueError, match=f"no_files=True and {name}={value!r}: "):
+        lastline.spawn(["true"], no_files=True, **option)  # type: ignore[arg-type]
+
+
 def test_a_directory_with_a_job_is_refused_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
     lastline.spawn(["echo", "1"], log_dir=tmp_path / "logs", console="none").wait()
     with pytest.raises(lastline.LastlineError, match="logs"):

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
     StrPath = str | os.PathLike[str]
 
+_OF_FILES = {
+    **dict.fromkeys(("log_dir", "rotate", "max_size", "min_free")),
+    "overwrite": False,
+    "fsync": "never",
+}
+"""Options that say of files alone, and what leaves them unsaid."""
+
 importing_main = False
 """A rank imports the driver's script to find a function in it."""
 
@@ -136,6 +143,12 @@ def spawn(
 def _taken(options: dict[str, Any]) -> dict[str, Any]:
     """These options as Rust takes them, which says of their values what cannot be."""
     check_kinds(OF_OPTIONS, options)
+    for name, nothing in _OF_FILES.items():
+        if options["no_files"] and options[name] != nothing:
+            raise ValueError(
+                f"no_files=True and {name}={options[name]!r}: without files there is nothing that"
+                f" {name} could say; leave one of them out"
+            )
     sizes = ("buffer", "min_free", "rotate", "max_size")
     return {
         **options,

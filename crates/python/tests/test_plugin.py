@@ -21,13 +21,17 @@ def test_a_failed_test_shows_the_first_failure_and_last_lines(pytester: pytest.P
             next(mesh.lines())
             raise KeyError("mine")
 
+        def test_that_is_silent(lastline_mesh):
+            script = "[ $RANK = 1 ] && kill -9 $$; [ $RANK = 2 ] && { echo; exit 3; }; exit 0"
+            assert lastline_mesh(["sh", "-c", script], procs=3, on_failure="continue").wait().ok
+
         def test_that_passes(lastline_mesh, tmp_path):
             assert lastline_mesh(["echo", "fine"]).wait().ok
             assert (tmp_path / "lastline-0" / "rank-0.stdout.log").read_text() == "fine\\n"
         """
     )
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
-    result.assert_outcomes(passed=1, failed=2)
+    result.assert_outcomes(passed=1, failed=3)
     result.stdout.fnmatch_lines(
         [
             "*lastline job*",
@@ -40,3 +44,5 @@ def test_a_failed_test_shows_the_first_failure_and_last_lines(pytester: pytest.P
             "*still here",
         ]
     )
+    ends = ("rank 0 exited: exit code 0", "rank 1 exited: signal 9 (SIGKILL)", "rank 2 exited: exit code 3")
+    assert "\n".join(ends) in result.stdout.str()

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from . import _spawn
+from ._words import failed_first, how_it_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
     from ._mesh import Mesh
+    from ._status import RankStatus
 
 _MESHES: pytest.StashKey[list[Mesh]] = pytest.StashKey()
 _LAST_LINES = 10
@@ -68,10 +70,20 @@ def _describe(mesh: Mesh) -> str:
     over = mesh.report
     failure = over.first_failure if over is not None else None
     if failure is not None:
-        lines.append(f"rank {failure.rank} failed first: {failure.how}")
+        lines.append(f"{failed_first(failure.rank, mesh.world_size)}: {failure.how}")
         lines.extend(f"    {line}" for line in failure.last_lines)
     for rank in mesh.ranks:
-        how = "" if rank.state != "exited" else f" ({rank.code if rank.signal is None else -rank.signal})"
-        lines.append(f"rank {rank.rank} {rank.state}{how}; its last lines:")
-        lines.extend(f"    {line}" for line in rank.last_lines[-_LAST_LINES:])
+        said = rank.last_lines[-_LAST_LINES:]
+        stands = f"rank {rank.rank} {_stands(rank)}"
+        if any(said):
+            lines.append(f"{stands}; its last lines:")
+            lines.extend(f"    {line}" for line in said)
+        else:
+            lines.append(stands)
     return "\n".join(lines)
+
+
+def _stands(rank: RankStatus) -> str:
+    if rank.state == "exited":
+        return f"exited: {how_it_ended(rank.code, rank.signal)}"
+    return rank.state if rank.why is None else f"{rank.state}: {rank.why}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,26 @@ class Unpicklable(Exception):
         super().__init__("cannot be rebuilt")
 
 
-def raise_unpicklable(rank: int) -> None:
-    raise Unpicklable(1, 2)
+class Changing(Exception):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"failed: {name}")
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+RAISED = {
+    "it cannot be rebuilt": Unpicklable(1, 2),
+    "it is another when rebuilt": Changing("mine"),
+    "one within cannot be rebuilt": ValueError(Unpicklable(1, 2)),
+    "it says nothing": Mute(),
+}
+
+
+def raise_this(rank: int, which: str) -> None:
+    raise RAISED[which]
 
 
 def exit_early(rank: int) -> None:
@@ -43,7 +62,7 @@ def leave_early(rank: int) -> None:
 
 
 def return_unpicklable(rank: int) -> Any:
-    return lambda: rank
+    return threading.Lock()
 
 
 def world(rank: int) -> tuple[str, str]:
@@ -86,10 +105,22 @@ def test_what_a_rank_raised_is_raised_with_its_traceback() -> None:
     assert report.first_failure.last_lines[-1] == "ValueError: rank one cannot"
 
 
-def test_an_exception_that_cannot_travel_is_told_by_its_text() -> None:
-    with pytest.raises(lastline.RankException, match="cannot be rebuilt") as raised:
-        lastline.spawn(raise_unpicklable, console="none").results()
-    assert raised.value.__cause__ is None
+@pytest.mark.parametrize(
+    ("which", "name", "message"),
+    [
+        ("it cannot be rebuilt", "test_functions.Unpicklable", "cannot be rebuilt"),
+        ("it is another when rebuilt", "test_functions.Changing", "failed: mine"),
+        ("one within cannot be rebuilt", "ValueError", "cannot be rebuilt"),
+        ("it says nothing", "test_functions.Mute", "its own words cannot be had"),
+    ],
+)
+def test_an_exception_that_cannot_travel_is_told_by_its_text(which: str, name: str, message: str) -> None:
+    with pytest.raises(lastline.RankException) as raised:
+        lastline.spawn(raise_this, args=[which], console="none").results()
+    cause = raised.value.__cause__
+    assert isinstance(cause, lastline.ExceptionText)
+    assert (cause.type_name, cause.message, str(cause)) == (name, message, f"{name}: {message}")
+    assert "in raise_this" in cause.traceback and cause.traceback in str(raised.value)
 
 
 def test_a_rank_that_ends_without_returning_is_told() -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._attach import AttachedMesh, attach
-    from ._errors import RankException, RankFailed
+    from ._errors import ExceptionText, RankException, RankFailed
     from ._jobs import Job, jobs, logs, prune, report
     from ._mesh import Mesh
     from ._native import (
@@ -39,6 +39,7 @@ __all__ = [
     "Batches",
     "Entries",
     "Entry",
+    "ExceptionText",
     "Field",
     "FirstFailure",
     "Gap",
@@ -69,7 +70,7 @@ __all__ = [
 # Which module has what: an import loads nothing that is not used.
 _NAMES_OF = {
     "_attach": ("AttachedMesh", "attach"),
-    "_errors": ("RankException", "RankFailed"),
+    "_errors": ("ExceptionText", "RankException", "RankFailed"),
     "_jobs": ("Job", "jobs", "logs", "prune", "report"),
     "_mesh": ("Mesh",),
     "_native": ("Batch", "LastlineError", "Line", "LinesLeftOut", "SpawnError", "__version__"),

@@ -33,9 +33,24 @@ class RankFailed(LastlineError):
         return f"{counted(self.report.lost_bytes, 'byte')} of output were lost"
 
 
+class ExceptionText(Exception):
+    """An exception of a rank that could not be brought here as itself: it cannot be pickled, would not be
+    the same again, or is of a class that is not to be had here. `type_name` and `message` are its own, and
+    `traceback` is the rank's, as text."""
+
+    def __init__(self, type_name: str, message: str, traceback: str) -> None:
+        self.type_name = type_name
+        self.message = message
+        self.traceback = traceback
+        super().__init__(type_name, message, traceback)
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.message}"
+
+
 class RankException(LastlineError):
-    """A function raised in a rank. `rank` says where; the cause is the exception itself where it
-    could be brought here, and the text is the rank's own traceback."""
+    """A function raised in a rank. `rank` says where; the cause is the exception itself, or an
+    `ExceptionText` where it could not be brought here; the text is the rank's own traceback."""
 
     def __init__(self, rank: int, traceback: str) -> None:
         self.rank = rank

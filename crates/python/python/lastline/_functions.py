@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._errors import RankException
+from ._errors import ExceptionText, RankException
+from ._native import LastlineError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,20 +27,28 @@ def command() -> list[str]:
     return [sys.executable, "-m", "lastline._rank"]
 
 
-def _dump(value: object, what: str) -> bytes:
+def dump(value: object) -> bytes:
+    """By pickle, or by cloudpickle where that is installed and pickle cannot."""
     try:
         return pickle.dumps(value)
     except Exception as error:
         try:
             import cloudpickle
         except ImportError:
-            raise TypeError(
-                f"{what} cannot be sent to the ranks: {error}. Functions of a module or script can,"
-                " and everything that pickle takes; with cloudpickle installed, lambdas and"
-                " functions within others too"
-            ) from error
+            raise error from None
         dumped: bytes = cloudpickle.dumps(value)
         return dumped
+
+
+def _dump(value: object, what: str) -> bytes:
+    try:
+        return dump(value)
+    except Exception as error:
+        raise TypeError(
+            f"{what} cannot be sent to the ranks: {error}. Functions of a module or script can,"
+            " and everything that pickle takes; with cloudpickle installed, lambdas and"
+            " functions within others too"
+        ) from error
 
 
 def _dump_function(function: Callable[..., Any]) -> bytes:
@@ -84,12 +94,18 @@ def result(dir: Path, rank: int) -> tuple[bool, Any]:
         found = pickle.loads(result_path(dir, rank).read_bytes())
     except FileNotFoundError:
         return False, None
-    if "traceback" not in found:
+    if "traceback" in found:
+        raise RankException(rank, found["traceback"]) from _cause(found)
+    try:
         return True, pickle.loads(found["value"])
-    cause = None
+    except Exception as error:
+        raise LastlineError(f"what rank {rank} returned cannot be read here: {error}") from error
+
+
+def _cause(found: dict[str, Any]) -> BaseException:
     if found["exception"] is not None:
-        try:
-            cause = pickle.loads(found["exception"])
-        except Exception:
-            cause = None  # Its traceback says what it was.
-    raise RankException(rank, found["traceback"]) from cause
+        # Its class may not be there.
+        with contextlib.suppress(Exception):
+            cause: BaseException = pickle.loads(found["exception"])
+            return cause
+    return ExceptionText(found["type"], found["message"], found["traceback"])

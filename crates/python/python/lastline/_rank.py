@@ -22,13 +22,32 @@ def _leave(dir: Path, number: int, found: dict[str, Any]) -> None:
 
 
 def _tell_exception(dir: Path, number: int, error: BaseException) -> None:
-    text = traceback.format_exc()
+    kind = type(error)
+    module = {"builtins": "", "__mp_main__": "__main__."}.get(kind.__module__, f"{kind.__module__}.")
+    told = {
+        "traceback": traceback.format_exc(),
+        "exception": _dump_exception(error),
+        "type": f"{module}{kind.__qualname__}",
+        "message": _message(error),
+    }
+    _leave(dir, number, told)
+
+
+def _dump_exception(error: BaseException) -> bytes | None:
+    """None for one that would not be the same again: then its text is told."""
     try:
-        exception = pickle.dumps(error)
-        pickle.loads(exception)
+        dumped = _functions.dump(error)
+        copy = pickle.loads(dumped)
+        return dumped if type(copy) is type(error) and str(copy) == str(error) else None
     except Exception:
-        exception = None  # Its text is told.
-    _leave(dir, number, {"traceback": text, "exception": exception})
+        return None
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "its own words cannot be had"
 
 
 def _call(dir: Path, number: int) -> None:
@@ -41,7 +60,7 @@ def _call(dir: Path, number: int) -> None:
     args, kwargs = pickle.loads(call["arguments"])
     value = function(number, *args, **kwargs)
     try:
-        dumped = pickle.dumps(value)
+        dumped = _functions.dump(value)
     except Exception as error:
         raise TypeError(f"what {function!r} returned cannot be sent back: {error}") from error
     _leave(dir, number, {"value": dumped})

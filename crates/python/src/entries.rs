@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use lastline_bootstrap::EntryStream;
 use lastline_client::{OwnedEntry, OwnedFolded, SubscribedEntry};
 use lastline_line::Field;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -37,12 +38,17 @@ impl Shared {
 
 /// Lines and folded entries as the console prints them.
 #[pyclass(frozen, module = "lastline._native")]
-pub(crate) struct Entries(OfThisProcess<Arc<Shared>>);
+pub(crate) struct Entries {
+    shared: OfThisProcess<Arc<Shared>>,
+    /// The mesh whose entries they are: who has them has it, and the job runs on.
+    mesh: Py<PyAny>,
+}
 
 impl Entries {
-    pub(crate) fn new(stream: EntryStream) -> Self {
+    pub(crate) fn new(stream: EntryStream, mesh: Py<PyAny>) -> Self {
         let stream = tokio::sync::Mutex::new(stream);
-        Self(OfThisProcess::new(Arc::new(Shared { stream, had: Mutex::new(Had::Nothing) })))
+        let shared = Arc::new(Shared { stream, had: Mutex::new(Had::Nothing) });
+        Self { shared: OfThisProcess::new(shared), mesh }
     }
 }
 
@@ -50,13 +56,13 @@ impl Entries {
 impl Entries {
     /// Waits for the next one; a dict, `None` at the end.
     fn wait(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
-        block_on(py, self.0.get()?.fill())?;
+        block_on(py, self.shared.get()?.fill())?;
         self.take(py)
     }
 
     /// The one that was had; `None` at the end.
     fn take(&self, py: Python<'_>) -> PyResult<Option<Py<PyDict>>> {
-        let mut had = lock(&self.0.get()?.had);
+        let mut had = lock(&self.shared.get()?.had);
         match std::mem::replace(&mut *had, Had::Nothing) {
             Had::Entry(entry) => {
                 drop(had);
@@ -72,8 +78,12 @@ impl Entries {
 
     /// Calls `done` when there is something to take.
     fn when_ready(&self, done: Py<PyAny>) -> PyResult<()> {
-        let shared = Arc::clone(self.0.get()?);
+        let shared = Arc::clone(self.shared.get()?);
         call_after(async move { shared.fill().await }, done)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.mesh)
     }
 }
 

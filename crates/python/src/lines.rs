@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lastline_line::{Span, StreamId};
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 
 use crate::batch::{Batch, Cutter, Line};
@@ -57,6 +58,8 @@ pub(crate) type Closer = Box<dyn Fn() + Send + Sync>;
 struct Given<T> {
     inner: Mutex<T>,
     close: OfThisProcess<Closer>,
+    /// The mesh whose output it is: who has its output has it, and the job runs on.
+    mesh: Option<Py<PyAny>>,
 }
 
 impl<T> Given<T> {
@@ -114,17 +117,17 @@ impl Output {
 pub(crate) struct Batches(Given<Output>);
 
 impl Batches {
-    pub(crate) fn running(feed: Feed) -> PyResult<Self> {
-        Self::of(Source::Running(Box::new(OfThisProcess::new(feed))))
+    pub(crate) fn running(feed: Feed, mesh: Py<PyAny>) -> PyResult<Self> {
+        Self::of(Source::Running(Box::new(OfThisProcess::new(feed))), Some(mesh))
     }
 
     pub(crate) fn filed(filed: Filed) -> PyResult<Self> {
-        Self::of(Source::Filed(OfThisProcess::new(filed)))
+        Self::of(Source::Filed(OfThisProcess::new(filed)), None)
     }
 
-    fn of(source: Source) -> PyResult<Self> {
+    fn of(source: Source, mesh: Option<Py<PyAny>>) -> PyResult<Self> {
         let close = OfThisProcess::new(source.closer()?);
-        Ok(Self(Given { inner: Mutex::new(Output { source, soon: false }), close }))
+        Ok(Self(Given { inner: Mutex::new(Output { source, soon: false }), close, mesh }))
     }
 }
 
@@ -165,6 +168,10 @@ impl Batches {
     /// Wants nothing any more.
     fn close(&self) -> PyResult<()> {
         self.0.close()
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0.mesh)
     }
 }
 
@@ -215,10 +222,10 @@ impl Cut {
 pub(crate) struct Lines(Given<Cut>);
 
 impl Lines {
-    pub(crate) fn new(Batches(Given { inner, close }): Batches) -> Self {
+    pub(crate) fn new(Batches(Given { inner, close, mesh }): Batches) -> Self {
         let output = inner.into_inner().unwrap_or_else(PoisonError::into_inner);
         let cut = Cut { output, cutter: Cutter::default(), missed: None };
-        Self(Given { inner: Mutex::new(cut), close })
+        Self(Given { inner: Mutex::new(cut), close, mesh })
     }
 }
 
@@ -267,5 +274,9 @@ impl Lines {
 
     fn close(&self) -> PyResult<()> {
         self.0.close()
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.0.mesh)
     }
 }

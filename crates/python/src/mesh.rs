@@ -286,24 +286,24 @@ impl Mesh {
         restarted.map(drop).map_err(|error| failed::<LastlineError>(&error))
     }
 
-    /// Its output in batches.
-    fn batches(&self, from_start: bool) -> PyResult<Batches> {
-        Batches::running(self.parts.get()?.tap.feed(from_start))
+    /// Its output in batches, for an iterator of `mesh`.
+    fn batches(&self, from_start: bool, mesh: Py<PyAny>) -> PyResult<Batches> {
+        Batches::running(self.parts.get()?.tap.feed(from_start), mesh)
     }
 
     /// Its lines.
-    fn lines(&self, from_start: bool) -> PyResult<Lines> {
-        self.batches(from_start).map(Lines::new)
+    fn lines(&self, from_start: bool, mesh: Py<PyAny>) -> PyResult<Lines> {
+        self.batches(from_start, mesh).map(Lines::new)
     }
 
     /// Its entries: since the start where it folds and nobody had them, otherwise from now on.
-    fn entries(&self) -> PyResult<Entries> {
+    fn entries(&self, mesh: Py<PyAny>) -> PyResult<Entries> {
         let parts = self.parts.get()?;
         parts.tap.let_go();
         let since_start = lock(&parts.entries).take();
         let stream =
             since_start.unwrap_or_else(|| parts.driver.entries(SubscribeOptions::default()));
-        Ok(Entries::new(stream))
+        Ok(Entries::new(stream, mesh))
     }
 }
 

@@ -6,8 +6,9 @@ import gc
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import lastline
 import pytest
@@ -198,6 +199,36 @@ def test_a_mesh_that_nobody_has_is_stopped_and_drained(tmp_path: Path) -> None:
     wait_for(lambda: is_gone(pid))
     report = wait_for(lambda: lastline.report(tmp_path / "logs"))
     assert report.balanced and report.stopped_by == "owner"
+
+
+def test_who_has_its_output_has_the_mesh(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    script = f"echo one; while [ ! -e {go} ]; do sleep 0.01; done; echo two"
+
+    def start(**options: Any) -> lastline.Mesh:
+        go.unlink(missing_ok=True)
+        return lastline.spawn(["sh", "-c", script], console="none", **options)
+
+    def rest(output: Iterator[Any]) -> list[Any]:
+        gc.collect()
+        go.touch()
+        return list(output)
+
+    lines = iter(start().lines())
+    assert next(lines).text == "one" and [line.text for line in rest(lines)] == ["two"]
+    batches = iter(start().batches())
+    assert next(batches).data == b"one\n" and [batch.data for batch in rest(batches)] == [b"two\n"]
+    entries = iter(start(fold="similar", fold_window=0.01).entries())
+    assert next(entries).text == "one" and [entry.text for entry in rest(entries)] == ["two"]
+
+
+def test_a_mesh_with_its_own_iterator_is_stopped_when_nobody_has_them() -> None:
+    mesh: Any = lastline.spawn(SLEEPS, console="none")
+    mesh.mine = mesh.lines()
+    pid = int(next(mesh.mine).text)
+    del mesh
+    gc.collect()
+    wait_for(lambda: is_gone(pid))
 
 
 def test_a_consumer_that_stops_keeps_nobody_waiting() -> None:

@@ -49,8 +49,9 @@ class Mesh:
     """A job that runs: its ranks, and all that carries their output.
 
     Leaving a `with` block runs a barrier and then stops the ranks that still run, in order and without
-    losing a line; `wait` inside of it lets them come to their own end. A mesh that nobody has any more is
-    stopped and drained likewise, and so is one that runs when the interpreter ends.
+    losing a line; `wait` inside of it lets them come to their own end. A mesh that nobody has any more, nor
+    an iterator of its output, is stopped and drained likewise, and so is one that runs when the interpreter
+    ends.
     """
 
     def __init__(
@@ -111,18 +112,18 @@ class Mesh:
         `stop` is called; what it cannot be given after that raises `LinesLeftOut`.
         """
         check_kinds(OF_MESH, {"from_start": from_start})
-        return Lines(self._native.lines(from_start))
+        return Lines(self._native.lines(from_start, self))
 
     def batches(self, *, from_start: bool = True) -> Batches:
         """As `lines`, many lines of one stream at once: the fast way to much output."""
         check_kinds(OF_MESH, {"from_start": from_start})
-        return Batches(self._native.batches(from_start))
+        return Batches(self._native.batches(from_start, self))
 
     def entries(self) -> Entries:
         """What the console prints, folded entries with their ranks and fields: the first call of a job
         that folds gives them from the start, others from now on. Where they come faster than they are
         taken, by more than 1 MiB, `LinesLeftOut` is raised, and iterating may go on."""
-        return Entries(self._native.entries())
+        return Entries(self._native.entries(self))
 
     def flush(self, timeout: float | None = None) -> Verdicts:
         """A barrier: when it returns, everything that the ranks wrote before the call has been shown, or

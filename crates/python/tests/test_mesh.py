@@ -237,6 +237,10 @@ def test_jobs_and_their_logs_are_found(tmp_path: Path) -> None:
         ({"job": "a/b"}, lastline.LastlineError, "a/b"),
         ({"workdir": "/no/such/place"}, lastline.SpawnError, "no such directory"),
         ({"args": [1]}, TypeError, "for functions"),
+        ({"env": {"A=B": "1"}}, ValueError, "env: 'A=B' cannot be a variable that is '1'"),
+        ({"env": {"": "1"}}, ValueError, "env: '' cannot be a variable"),
+        ({"env": {"A": "1\0"}}, ValueError, "env: 'A' cannot be a variable"),
+        ({"command": ["echo", "a\0b"]}, ValueError, "has a NUL"),
         ({"env": {"A": 1}}, TypeError, "env: 'A' is 1: write both as text"),
         ({"command": ["sleep", 0.1]}, TypeError, "the word 0.1 is no text: write '0.1'"),
     ],
@@ -266,6 +270,11 @@ def test_what_is_said_of_files_contradicts_that_there_are_none(option: dict[str,
     [(name, value)] = option.items()
     with pytest.raises(ValueError, match=f"no_files=True and {name}={value!r}: "):
         lastline.spawn(["true"], no_files=True, **option)  # type: ignore[arg-type]
+
+
+def test_words_may_be_text_paths_and_bytes_that_are_no_text() -> None:
+    mesh = lastline.spawn([Path("printf"), b"%s\\n", "\udcff", b"\xfe"], env={"A": "\udcfd"}, console="none")
+    assert [line.raw for line in mesh.lines()] == [b"\xff\n", b"\xfe\n"]
 
 
 def test_a_directory_with_a_job_is_refused_unless_it_is_to_be_replaced(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def check_kinds(kinds: Kinds, values: Mapping[str, Any]) -> None:
             raise ValueError(f"{name}={value}: write {words}")
 
 
-def words_of(command: Any) -> list[str | bytes]:
+def words_of(command: Any) -> list[str]:
     """The words of a command."""
     if isinstance(command, (str, bytes)) or not isinstance(command, Iterable):
         raise TypeError(f"command={command!r}: write a list of words, as in ['python', 'train.py']")
@@ -106,7 +106,11 @@ def words_of(command: Any) -> list[str | bytes]:
     for word in words:
         if not isinstance(word, (str, bytes, os.PathLike)):
             raise TypeError(f"command: the word {word!r} is no text: write {str(word)!r}")
-    return [os.fspath(word) for word in words]
+    found = [os.fsdecode(word) for word in words]
+    for word in found:
+        if "\0" in word:
+            raise ValueError(f"command: the word {word!r} has a NUL, which ends a word")
+    return found
 
 
 def variables_of(env: Mapping[str, str] | None) -> dict[str, str]:
@@ -114,6 +118,8 @@ def variables_of(env: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in (env or {}).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f"env: {name!r} is {value!r}: write both as text")
+        if not name or "=" in name or "\0" in name + value:
+            raise ValueError(f"env: {name!r} cannot be a variable that is {value!r}")
     return dict(env or {})
 
 

@@ -28,7 +28,7 @@ importing_main = False
 
 
 def spawn(
-    command: Sequence[StrPath] | Callable[..., Any],
+    command: Sequence[StrPath | bytes] | Callable[..., Any],
     *,
     procs: int = 1,
     args: Sequence[Any] = (),

@@ -99,7 +99,8 @@ def test_what_a_rank_raised_is_raised_with_its_traceback() -> None:
         mesh.results()
     assert raised.value.rank == 1
     assert isinstance(raised.value.__cause__, ValueError)
-    assert "in fail_in_one" in str(raised.value) and "rank one cannot" in str(raised.value)
+    assert "in fail_in_one" in str(raised.value) and "_rank.py" not in str(raised.value)
+    assert "rank one cannot" in str(raised.value)
     report = mesh.wait()
     assert report.first_failure is not None and report.first_failure.code == 1
     assert report.first_failure.last_lines[-1] == "ValueError: rank one cannot"
@@ -159,6 +160,15 @@ def test_a_script_without_a_guard_is_told_what_to_do(program) -> None:  # type: 
         "if __name__ == '__main__':\n    print(lastline.spawn(f, procs=3, no_files=True).results())\n"
     )
     assert program(guarded).finish()[:2] == (0, "[40, 41, 42]\n")
+
+
+def test_a_function_that_ranks_cannot_find_says_where_to_put_it(program) -> None:  # type: ignore[no-untyped-def]
+    text = (
+        "import lastline\nif __name__ == '__main__':\n    def f(rank): return 1\n"
+        "    print(lastline.spawn(f, no_files=True).results())\n"
+    )
+    code, _, err = program(text).finish()
+    assert code == 1 and "LookupError" in err and "put its definition above that" in err
 
 
 def test_the_level_of_loggers_changes_while_ranks_run(tmp_path: Path) -> None:

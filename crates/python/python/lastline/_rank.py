@@ -8,6 +8,7 @@ import sys
 import traceback
 from multiprocessing import spawn as mp_spawn
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from . import _functions, _spawn, rank
@@ -25,7 +26,7 @@ def _tell_exception(dir: Path, number: int, error: BaseException) -> None:
     kind = type(error)
     module = {"builtins": "", "__mp_main__": "__main__."}.get(kind.__module__, f"{kind.__module__}.")
     told = {
-        "traceback": traceback.format_exc(),
+        "traceback": "".join(traceback.format_exception(error)),
         "exception": _dump_exception(error),
         "type": f"{module}{kind.__qualname__}",
         "message": _message(error),
@@ -50,13 +51,29 @@ def _message(error: BaseException) -> str:
         return "its own words cannot be had"
 
 
+def _of_the_function(found: TracebackType | None) -> TracebackType | None:
+    """Without what called the function, unless that is all."""
+    own = found
+    while own is not None and own.tb_frame.f_code.co_filename == __file__:
+        own = own.tb_next
+    return own or found
+
+
 def _call(dir: Path, number: int) -> None:
     call = pickle.loads((dir / _functions.CALL).read_bytes())
     # What the driver's script defines is there under the name it has there.
     _spawn.importing_main = True
     mp_spawn.prepare(call["preparation"])
     _spawn.importing_main = False
-    function = pickle.loads(call["function"])
+    try:
+        function = pickle.loads(call["function"])
+    except AttributeError as error:
+        if "__mp_main__" not in str(error):
+            raise
+        raise LookupError(
+            f"{error}: a rank imports the driver's script to find the function, without what is under"
+            " `if __name__ == '__main__':`; put its definition above that"
+        ) from None
     args, kwargs = pickle.loads(call["arguments"])
     value = function(number, *args, **kwargs)
     try:
@@ -75,8 +92,9 @@ def main() -> None:
     except SystemExit:
         raise
     except BaseException as error:
+        error.__traceback__ = _of_the_function(error.__traceback__)
         _tell_exception(dir, number, error)
-        traceback.print_exc()
+        traceback.print_exception(error)
         sys.exit(1)
 
 

@@ -8,6 +8,8 @@ use lastline_line::{Gap, Gaps, Offset, Span, Timestamp, Withheld, WithheldBytes}
 pub struct Account {
     /// Every byte below has come, or is known not to.
     pub received: Offset,
+    /// The newlines that have come, where they are counted ([`Options::count_lines`](crate::Options::count_lines)).
+    pub received_lines: u64,
     /// On the console, in bytes of the stream.
     pub shown_bytes: u64,
     /// Not on the console, as asked for.

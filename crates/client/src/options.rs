@@ -39,6 +39,9 @@ pub struct Options {
     /// Bytes that are missing are told where they would stand, by
     /// [`Printer::missing`](crate::Printer::missing). Default: false, they are counted.
     pub tell_missing: bool,
+    /// Newlines are counted as they come ([`Account::received_lines`](crate::Account::received_lines)), which takes
+    /// a look at every byte. Default: false, whoever reads the streams has counted them.
+    pub count_lines: bool,
 }
 
 impl Default for Options {
@@ -54,6 +57,7 @@ impl Default for Options {
             ranks: RankSet::new(),
             print_only: false,
             tell_missing: false,
+            count_lines: false,
         }
     }
 }
@@ -75,6 +79,7 @@ impl std::fmt::Debug for Options {
             .field("silent_after", &self.silent_after)
             .field("print_only", &self.print_only)
             .field("tell_missing", &self.tell_missing)
+            .field("count_lines", &self.count_lines)
             .finish_non_exhaustive()
     }
 }

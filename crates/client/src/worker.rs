@@ -194,6 +194,10 @@ impl Worker {
             let before = account.received;
             account.last_arrival = Some(chunk.time);
             let fresh = account.arrive(unseen);
+            if self.presenter.options.count_lines && !fresh.is_empty() {
+                let bytes = &chunk.bytes[(fresh.from - unseen.from) as usize..];
+                account.received_lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+            }
             let mut shown = false;
             if !self.presenter.options.shows(stream) {
                 account.withhold(Withheld::Show, fresh.len());

@@ -108,7 +108,7 @@ mod wire;
 
 pub use broker::{Broker, connect};
 pub use claim::HostClaim;
-pub use driver::{From, NatsInbox, Position, Positions, Reading};
+pub use driver::{From, NatsInbox, PendingStop, Position, Positions, Reading};
 pub use error::{ClaimError, NatsError};
 pub use host::NatsTransport;
 pub use names::Names;

@@ -114,7 +114,7 @@ pub(crate) fn attach(py: Python<'_>, options: AttachOptions) -> PyResult<Mesh> {
     plan.files = Some(Files::new(dir.clone(), lastline_appender::Options::default()));
     let resume = if options.from_start { Resume::Start } else { Resume::Now };
     let end = block_on(py, url.driver(&options.job, resume, lost_after))?;
-    let DriverEnd { inbox, listens } = end.map_err(|error| failed::<LastlineError>(&error))?;
+    let DriverEnd { inbox, listens, .. } = end.map_err(|error| failed::<LastlineError>(&error))?;
     let tap = Tap::keeping(FEED_BYTES);
     let flush_timeout: Duration = plan.flush_timeout;
     let mut builder = DriverBuilder::new(plan, console).lost_after(lost_after);

@@ -150,6 +150,8 @@ impl DriverBuilder {
         options.read_back = read_back;
         options.silent_after = plan.silent_after;
         options.ranks = known_ranks(&plan, lost_after);
+        // Hosts elsewhere say how many there were when a stream has ended, if they are still there.
+        options.count_lines = shared.distant;
         let client = Client::start(inbox, console.fold, console.printer, options);
         let client = client.map_err(SpawnError::thread)?;
         // It is set once, here.

@@ -145,7 +145,7 @@ fn stream_report(
     let FiledRecord { filed_bytes, not_filed, not_synced } = stream.filed(read_bytes);
     let ledger = StreamLedger {
         read_bytes,
-        read_lines: stream.read_lines,
+        read_lines: stream.read_bytes.map_or(account.received_lines, |_| stream.read_lines),
         filed_bytes,
         not_filed,
         shown_bytes: account.shown_bytes,

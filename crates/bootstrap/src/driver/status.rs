@@ -67,6 +67,8 @@ pub(super) fn ranks(shared: &DriverState) -> Vec<RankStatus> {
         let known = || run.ids().filter_map(|id| accounts.get(&id));
         let received = |id: &StreamId| accounts.get(id).map_or(0, |account| account.received.0);
         let bytes = |id: StreamId| run.stream(id.stream).read_bytes.unwrap_or(received(&id));
+        let counted = |id: &StreamId| accounts.get(id).map_or(0, |account| account.received_lines);
+        let lines = |id: StreamId| run.stream(id.stream).read_lines.max(counted(&id));
         let state = match &run.state {
             RunState::Waiting => RankState::Waiting,
             RunState::Running => RankState::Running,
@@ -81,7 +83,7 @@ pub(super) fn ranks(shared: &DriverState) -> Vec<RankStatus> {
             state,
             pid: run.pid,
             bytes: run.ids().map(bytes).sum(),
-            lines: run.streams.iter().map(|stream| stream.read_lines).sum(),
+            lines: run.ids().map(lines).sum(),
             shown_bytes: known().map(|account| account.shown_bytes).sum(),
             silent_since: known().filter_map(|account| account.last_arrival).max(),
             last_lines: run.last_lines().to_vec(),

@@ -60,8 +60,10 @@ impl Streams {
         let record = run.stream(id.stream);
         let glimpse = self.glimpses.get(&id);
         let seen = glimpse.map_or((0, 0), |seen| (seen.read_bytes, seen.read_lines));
-        let received = self.accounts.get(&id).map_or(0, |account| account.received.0);
-        (record.read_bytes.unwrap_or(received).max(seen.0), record.read_lines.max(seen.1))
+        let received = self.accounts.get(&id);
+        let received = received.map_or((0, 0), |known| (known.received.0, known.received_lines));
+        let bytes = record.read_bytes.unwrap_or(received.0).max(seen.0);
+        (bytes, record.read_lines.max(received.1).max(seen.1))
     }
 }
 

@@ -149,6 +149,8 @@ pub struct DriverEnd {
     pub inbox: Box<dyn Inbox>,
     /// The socket; none at a broker.
     pub listens: Option<Listening>,
+    /// Whether hosts were to be told to stop, and cannot have heard it: the broker was away.
+    pub stop_is_pending: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl fmt::Debug for DriverEnd {
@@ -185,7 +187,8 @@ impl Url {
                     }
                 });
                 let listens = Some(Listening { owner, task });
-                Ok(DriverEnd { inbox: Box::new(inbox), listens })
+                let stop_is_pending = Box::new(|| false);
+                Ok(DriverEnd { inbox: Box::new(inbox), listens, stop_is_pending })
             }
             #[cfg(feature = "nats")]
             Self::Nats(url) => nats::driver(url, job, resume, lost_after).await,

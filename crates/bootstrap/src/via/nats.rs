@@ -27,8 +27,9 @@ pub(super) async fn driver(
         _ => lastline_nats::From::Start,
     };
     let inbox = lastline_nats::connect(options).await?.driver(from).await?;
-    let inbox = Trimmed::new(inbox, resume);
-    Ok(DriverEnd { inbox: Box::new(inbox), listens: None })
+    let stop = inbox.pending_stop();
+    let inbox = Box::new(Trimmed::new(inbox, resume));
+    Ok(DriverEnd { inbox, listens: None, stop_is_pending: Box::new(move || stop.get()) })
 }
 
 /// A job that the broker has; none is made there.

@@ -98,6 +98,13 @@ async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc
     tokio::spawn(say_who_has_not_come(driver.clone(), options.via.clone(), options.job.clone()));
     let report = driver.wait().await;
     drop(control);
+    if (end.stop_is_pending)() {
+        let (url, job) = (&options.via, &options.job);
+        tracing::warn!(
+            "the broker is away, and no host was told to stop: the ranks run on; `lastline stop --via {url} {job}` \
+             tells them when it is back"
+        );
+    }
     if let Some(listens) = end.listens {
         listens.close().await;
     }

@@ -19,7 +19,7 @@ use crate::args::RunOptions;
 use crate::run::{DIR_PATIENCE, plan, ran, rank_size, register_within};
 use crate::signals::{Signals, Steered};
 use crate::values::OnFailure;
-use crate::{exit, notices, runtime};
+use crate::{exit, notices, runtime, summary};
 
 /// Room for what the client here is told, in bytes.
 const TOLD_BYTES: usize = 1 << 20;
@@ -53,7 +53,10 @@ pub(crate) fn run(options: RunOptions, url: &Url) -> anyhow::Result<u8> {
             notices::say(&format!("refused: {why}"));
             Ok(exit::USAGE)
         }
-        Driven::Ran(report) => Ok(exit::of_report(&report, filed, strict)),
+        Driven::Ran(report) => {
+            summary::print_not_started(&report);
+            Ok(exit::of_report(&report, filed, strict))
+        }
     }
 }
 
@@ -159,14 +162,25 @@ async fn drive(
     let report = mesh.wait().await;
     drop(mesh);
     let end = ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(end) = end
-        && tokio::time::timeout(way_out.max(url.linger()) + SLACK, end).await.is_err()
-    {
-        tracing::warn!("the driver did not take the last of it");
+    if let Some(end) = end {
+        wait_for_the_driver(end, way_out.max(url.linger()) + SLACK).await;
     }
     match refused.get() {
         Some(why) => Ok(Driven::Refused(why)),
         None => Ok(Driven::Ran(report?)),
+    }
+}
+
+/// Waits until the last of the output is taken, and says that it does where that takes long.
+async fn wait_for_the_driver(mut end: impl Future<Output = ()> + Unpin, within: Duration) {
+    let Err(_) = tokio::time::timeout(SLACK, &mut end).await else { return };
+    let left = within.saturating_sub(SLACK);
+    notices::say(&format!(
+        "the ranks have ended; waiting up to {} s until the last of their output is taken",
+        left.as_secs()
+    ));
+    if tokio::time::timeout(left, end).await.is_err() {
+        tracing::warn!("the driver did not take the last of it");
     }
 }
 

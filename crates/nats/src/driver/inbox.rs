@@ -120,6 +120,11 @@ impl NatsInbox {
     pub fn position(&self) -> Position {
         Position(Arc::clone(&self.arrivals))
     }
+
+    /// Tells whether a stop is still to be sent, also while somebody else has the inbox.
+    pub fn pending_stop(&self) -> PendingStop {
+        PendingStop(Arc::clone(&self.asking.stop_untold))
+    }
 }
 
 /// Tells how far a driver is; see [`NatsInbox::position`].
@@ -131,6 +136,17 @@ impl Position {
     /// be printed.
     pub fn get(&self) -> Positions {
         Positions { output: self.0.done() }
+    }
+}
+
+/// Whether hosts have been told to stop; see [`NatsInbox::pending_stop`].
+#[derive(Clone, Debug)]
+pub struct PendingStop(Arc<AtomicBool>);
+
+impl PendingStop {
+    /// Whether they were to be told, and the broker has not been there since.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
     }
 }
 
@@ -157,12 +173,6 @@ impl Inbox for NatsInbox {
 impl Drop for NatsInbox {
     fn drop(&mut self) {
         self.arrivals.discard();
-        if self.asking.stop_untold.load(Ordering::Acquire) {
-            tracing::warn!(
-                "the broker was away, and no host was told to stop: the ranks run on; `lastline stop --via` \
-                 tells them when it is back"
-            );
-        }
     }
 }
 

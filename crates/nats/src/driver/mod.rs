@@ -8,5 +8,5 @@ mod inbox;
 mod output;
 mod reading;
 
-pub use inbox::{From, NatsInbox, Position, Positions};
+pub use inbox::{From, NatsInbox, PendingStop, Position, Positions};
 pub use reading::Reading;

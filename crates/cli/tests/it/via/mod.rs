@@ -286,6 +286,8 @@ fn a_task_that_is_killed_is_told_as_lost() {
     tasks.into_iter().for_each(|task| drop(task.wait()));
     let report = report(&job.dir());
     assert!(report["ranks"][1]["error"].is_string(), "{report:#}");
+    // Its own count of them went with it.
+    assert_eq!(report["ranks"][1]["streams"]["stdout"]["read_lines"], 1, "{report:#}");
 }
 
 #[test]
@@ -334,13 +336,14 @@ fn a_driver_of_another_job_changes_nothing() {
 fn a_task_that_cannot_start_its_command_tells_the_driver() {
     for (options, command, code, why) in [
         (&[][..], "no-such-program", 127, "command not found: no-such-program"),
-        (&["--workdir", "/no/such"], "true", 127, "/no/such"),
+        (&["--workdir", "/no/such"], "true", 126, "cannot enter the directory /no/such"),
     ] {
         let job = Job::new();
         let driver = job.attach(&[]);
         let others: Vec<Running> =
             (1..4).map(|rank| job.task(rank, &[], &["sleep", "600"])).collect();
-        job.task(0, options, &[command]).wait().expect(code);
+        let told = job.task(0, options, &[command]).wait().expect(code).err();
+        assert!(told.contains(why), "{told}");
         others.into_iter().for_each(|task| drop(task.wait().expect(1)));
         let told = driver.wait().expect(code).err();
         assert!(told.contains("rank 0 failed first") && told.contains(why), "{told}");

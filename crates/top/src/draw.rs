@@ -18,6 +18,11 @@ pub(crate) use paint::Paint;
 /// The smallest terminal, in columns and rows.
 const LEAST: (u16, u16) = (40, 12);
 
+/// How wide the names of keys are.
+const KEY_COLUMNS: usize = 14;
+const SIGNS: &str =
+    "cells: a bar for what is said, · quiet, z silent, ✓ ended, ✗ failed, ■ stopped, ? lost";
+
 impl App {
     /// Draws the view; what keys and the mouse mean depends on what was drawn last.
     pub fn draw(&mut self, frame: &mut Frame<'_>) {
@@ -32,7 +37,7 @@ impl App {
             Screen::Job => job::draw(self, frame, body),
             Screen::Rank => own::draw(self, frame, body),
             Screen::Failure => failure::draw(self, frame, body),
-            Screen::Help => help(frame, body, self.paint()),
+            Screen::Help => help(self, frame, body),
             Screen::Leave => leave(self, frame, body),
         }
         self.hints(frame, hints);
@@ -55,15 +60,24 @@ impl App {
             ]);
             return frame.render_widget(line, area);
         }
-        let text = match self.screen {
-            Screen::Job => {
-                "? help  Tab ranks/log  Enter own log  / filter  n next odd  ! failure  q leave"
+        let hints: &[&str] = match self.screen {
+            Screen::Job => &[
+                "? help",
+                "q leave",
+                "Tab ranks/log",
+                "Enter own log",
+                "/ filter",
+                "n next odd",
+                "! failure",
+            ],
+            Screen::Rank => {
+                &["Esc back", "q leave", "[ ] other rank", "s stdout/stderr", "f follow"]
             }
-            Screen::Rank => "Esc back  [ ] other rank  s stdout/stderr  f follow  q leave",
-            Screen::Failure => "Esc back  Enter its own log  arrows scroll  q leave",
-            Screen::Help => "any key: back",
-            Screen::Leave => "g it goes on  s stop it  Esc back",
+            Screen::Failure => &["Esc back", "q leave", "Enter its own log", "arrows scroll"],
+            Screen::Help => &["arrows scroll", "any other key: back"],
+            Screen::Leave => &["g it goes on", "s stop it", "Esc back"],
         };
+        let text = fitting(hints, usize::from(area.width));
         frame.render_widget(Line::styled(text, self.paint().dim()), area);
     }
 }
@@ -81,18 +95,37 @@ fn rows(frame: &mut Frame<'_>, area: Rect, lines: impl IntoIterator<Item = Line<
     }
 }
 
-fn help(frame: &mut Frame<'_>, area: Rect, paint: Paint) {
-    let keys = KEYS.iter().map(|(keys, what)| {
-        Line::from(vec![
-            Span::styled(format!("{keys:14}"), Style::new().add_modifier(Modifier::BOLD)),
-            Span::raw(*what),
-        ])
-    });
-    let signs = Line::styled(
-        "cells: a bar for what is said, · quiet, z silent, ✓ ended, ✗ failed, ■ stopped, ? lost",
-        paint.dim(),
-    );
-    rows(frame, area, keys.chain([signs]));
+/// As many hints as have room, each of them whole.
+fn fitting(hints: &[&str], room: usize) -> String {
+    let mut text = String::new();
+    for hint in hints {
+        let gap = if text.is_empty() { "" } else { "  " };
+        if text.len() + gap.len() + hint.len() > room {
+            break;
+        }
+        text = text + gap + hint;
+    }
+    text
+}
+
+fn help(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
+    let width = usize::from(area.width);
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for (keys, what) in KEYS {
+        let told = paint::wrapped(what, width.saturating_sub(KEY_COLUMNS));
+        lines.extend(told.into_iter().zip([keys].into_iter().chain(std::iter::repeat(""))).map(
+            |(told, keys)| {
+                let keys = Span::styled(format!("{keys:KEY_COLUMNS$}"), bold);
+                Line::from(vec![keys, Span::raw(told)])
+            },
+        ));
+    }
+    let signs = paint::wrapped(SIGNS, width).into_iter();
+    lines.extend(signs.map(|told| Line::styled(told, app.paint().dim())));
+    // What is scrolled to the end goes no further.
+    app.scrolled = app.scrolled.min(lines.len().saturating_sub(usize::from(area.height)));
+    rows(frame, area, lines.into_iter().skip(app.scrolled));
 }
 
 fn leave(app: &App, frame: &mut Frame<'_>, area: Rect) {

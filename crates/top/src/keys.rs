@@ -49,7 +49,7 @@ impl App {
         match (self.screen, key.code) {
             (Screen::Leave, code) => self.answer(code),
             (_, KeyCode::Char('q')) => self.ask_to_leave(),
-            (Screen::Help, _) => self.open(Screen::Job),
+            (Screen::Help, code) => self.help_key(code),
             (_, KeyCode::Char('?')) => self.open(Screen::Help),
             (_, KeyCode::Char('!')) => self.open(Screen::Failure),
             (_, KeyCode::Char('/')) => {
@@ -203,19 +203,29 @@ impl App {
         }
     }
 
+    fn help_key(&mut self, code: KeyCode) {
+        match steps(code) {
+            Some(step) => self.scroll_text(step),
+            None => self.open(Screen::Job),
+        }
+    }
+
     fn failure_key(&mut self, code: KeyCode) {
         match (code, steps(code)) {
             (KeyCode::Esc, _) => self.open(Screen::Job),
             (KeyCode::Enter, _) => self.open_failed(),
-            (_, Some(Step::Row(rows))) => {
-                self.scrolled = self.scrolled.saturating_add_signed(rows);
-            }
-            (_, Some(Step::Page(pages))) => {
-                self.scrolled = self.scrolled.saturating_add_signed(pages * 10);
-            }
-            (_, Some(Step::Start)) => self.scrolled = 0,
+            (_, Some(step)) => self.scroll_text(step),
             _ => {}
         }
+    }
+
+    fn scroll_text(&mut self, step: Step) {
+        self.scrolled = match step {
+            Step::Row(rows) => self.scrolled.saturating_add_signed(rows),
+            Step::Page(pages) => self.scrolled.saturating_add_signed(pages * 10),
+            Step::Start => 0,
+            Step::Column(_) | Step::End => self.scrolled,
+        };
     }
 
     pub(crate) fn mouse(&mut self, mouse: MouseEvent) {
@@ -233,8 +243,8 @@ impl App {
         match self.screen {
             Screen::Job => self.log.scroll(-rows, self.log_height.max(1)),
             Screen::Rank => self.scroll_own_by(rows),
-            Screen::Failure => self.scrolled = self.scrolled.saturating_add_signed(rows),
-            Screen::Help | Screen::Leave => {}
+            Screen::Failure | Screen::Help => self.scroll_text(Step::Row(rows)),
+            Screen::Leave => {}
         }
     }
 

@@ -243,6 +243,25 @@ fn a_job_inside_of_which_no_rank_runs_is_left_at_once() {
 }
 
 #[test]
+fn hints_and_help_are_cut_between_words_and_the_help_scrolls() {
+    let mut view = View::new(4, (40, 12), false);
+    let hints = |view: &mut View| view.screen().lines().last().unwrap().to_owned();
+    assert_eq!(hints(&mut view), "? help  q leave  Tab ranks/log");
+    view.keys("?");
+    let start = view.screen();
+    assert!(start.contains("arrows, hjkl  scroll the log, long lines\n"), "{start}");
+    assert!(start.contains("\n              sideways; choose a rank\n"), "{start}");
+    assert_eq!(hints(&mut view), "arrows scroll  any other key: back");
+    (0..50).for_each(|_| view.key(KeyCode::Down));
+    let end = view.screen();
+    assert!(end.contains("✗ failed") && !end.contains("this help"), "{end}");
+    view.key(KeyCode::Home);
+    assert_eq!(view.screen(), start);
+    view.keys("x");
+    assert_eq!(view.app.screen(), Screen::Job);
+}
+
+#[test]
 fn the_mouse_chooses_ranks() {
     let mut view = View::new(64, (80, 24), false);
     view.screen();

@@ -59,8 +59,11 @@ pub(super) fn title(app: &App, width: u16) -> Line<'static> {
         let lost = words::bytes(app.snapshot.ledger.lost_bytes);
         say(format!("{lost} not shown"), paint.bad());
     }
-    let command = columns(&clean(&job.command.join(" ")).replace('\n', " "), 0, usize::from(width));
-    say(command, paint.dim());
+    say(String::new(), paint.dim());
+    let used: usize = spans.iter().map(Span::width).sum();
+    let room = usize::from(width).saturating_sub(used);
+    let command = columns(&clean(&job.command.join(" ")).replace('\n', " "), 0, room);
+    spans.push(Span::styled(command, paint.dim()));
     Line::from(spans)
 }
 

@@ -2,7 +2,7 @@
 
 use lastline_watch::RankView;
 use ratatui::style::{Color, Modifier, Style};
-use unicode_width::UnicodeWidthChar as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::grid::Look;
 
@@ -78,6 +78,22 @@ pub(crate) fn columns(text: &str, from: usize, room: usize) -> String {
     shown
 }
 
+/// A text in lines of at most `room` columns, broken between words.
+pub(crate) fn wrapped(text: &str, room: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("BUG: there is a first line");
+        if line.is_empty() || line.width() + 1 + word.width() <= room {
+            let gap = if line.is_empty() { "" } else { " " };
+            *line += gap;
+            *line += word;
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 /// As much of the end of a text as has room.
 pub(crate) fn last_columns(text: &str, room: usize) -> String {
     let mut used = 0;
@@ -100,6 +116,8 @@ mod tests {
         assert_eq!(columns("a longer text", 0, 6), "a lon…");
         assert_eq!(columns("a longer text", 2, 6), "…long…");
         assert_eq!(columns("日本語です", 0, 5), "日本…");
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("longest of all", 3), ["longest", "of", "all"]);
         assert_eq!(last_columns("日本語", 4), "本語");
     }
 }

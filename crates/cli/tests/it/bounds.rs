@@ -15,12 +15,12 @@ fn allocated(run: &Running) -> u64 {
 }
 
 /// The start of a line is bounded by `--buffer` as everything read is, and a stream that says nothing
-/// holds no buffer: what 50 MB in open lines leave behind are the last lines, for the report, the
+/// holds no buffer: what 100 MB in open lines leave behind are the last lines, for the report, the
 /// buffers that are kept for the next read, and what the allocator keeps. That is less than the lines.
 #[test]
 fn open_lines_are_within_the_memory_for_output_and_idle_ranks_hold_none() {
     const RANKS: u32 = 200;
-    const LINE: usize = 250_000;
+    const LINE: usize = 500_000;
     let place = Place::new();
     let script = format!("head -c {LINE} /dev/zero | tr '\\0' x; exec sleep 100");
     let args = ["run", "-n", "200", "--job", "j", "--", "sh", "-c", &script];

@@ -123,7 +123,7 @@ def attach(
     show: str | None = None,
     console: str = "auto",
     color: str = "auto",
-    on_failure: str = "stop",
+    on_failure: str | None = None,
     silent_after: float = 60.0,
     teardown_timeout: float = 30.0,
     flush_timeout: float = 5.0,
@@ -134,7 +134,8 @@ def attach(
 
     `via` is where the two meet: `unix:PATH`, where one driver can be at a time, or `nats://HOST:PORT`.
     Output comes from the start of the job, or from now on with `from_start=False`. A host of which nothing
-    is heard for `lost_after` seconds is lost. The other options are those of `spawn`.
+    is heard for `lost_after` seconds is lost. Whether a failure stops the other ranks is as `lastline run` was
+    told where they run, unless `on_failure` says it. The other options are those of `spawn`.
 
     Raises `LastlineError` when the place cannot be used, or another driver is there; `ValueError` for an
     option that cannot be. Waits for a broker: an event loop uses `asyncio.to_thread(lastline.attach, …)`.
@@ -159,4 +160,4 @@ def attach(
     }
     check_kinds(OF_ATTACHED, options)
     native = _native.attach({**options, "console": console_of(console)})
-    return AttachedMesh(native, on_failure == "stop")
+    return AttachedMesh(native, on_failure != "continue")

@@ -51,7 +51,7 @@ OF_OPTIONS: Kinds = {
 }
 """Of `spawn` and `attach`."""
 
-OF_ATTACHED: Kinds = {**OF_OPTIONS, "job": _TEXT}
+OF_ATTACHED: Kinds = {**OF_OPTIONS, "job": _TEXT, "on_failure": _or_none(_TEXT)}
 """Of `attach`."""
 
 OF_MESH: Kinds = {

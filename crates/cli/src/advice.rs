@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use lastline_appender::Fsync;
 use lastline_bootstrap::{CommandError, SpawnError};
 use lastline_jobs::JobDirError;
 use lastline_line::RankSet;
@@ -22,7 +23,22 @@ pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
             "--fold-window does nothing here: lines are not folded (`--fold ranks` folds them)",
         ));
     }
+    said.extend(of_files(options));
     said
+}
+
+/// That there are no files of which something is asked.
+fn of_files(options: &RunOptions) -> Option<String> {
+    let asked = [
+        ("--rotate", options.rotate.is_some()),
+        ("--max-size", options.max_size.is_some()),
+        ("--fsync", options.fsync != Fsync::Never),
+    ];
+    let asked: Vec<&str> = asked.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
+    let does = if asked.len() == 1 { "does" } else { "do" };
+    (options.no_files && !asked.is_empty()).then(|| {
+        format!("{} {does} nothing here: there are no files (--no-files)", asked.join(", "))
+    })
 }
 
 /// What is to be said of variables of the environment, by name and value.

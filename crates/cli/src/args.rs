@@ -147,7 +147,7 @@ pub(crate) struct RunOptions {
     pub(crate) overwrite: bool,
     /// Keep nothing on disk
     #[arg(long, env = "LASTLINE_RUN_NO_FILES", value_parser = flag(),
-          conflicts_with_all = ["log_dir", "rotate", "max_size", "fsync"])]
+          conflicts_with = "log_dir")]
     pub(crate) no_files: bool,
     /// The job's id [default: the time and four random letters]
     #[arg(long, value_name = "ID", env = "LASTLINE_RUN_JOB")]

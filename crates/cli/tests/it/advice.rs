@@ -19,6 +19,10 @@ fn options_that_do_nothing_are_told() {
     assert!(said.contains("--show: there are no ranks 4,5; there are ranks 0 to 3\n"), "{said}");
     let said = err(&["--fold-window", "1s"]);
     assert!(said.contains("--fold-window does nothing here"), "{said}");
+    let said = err(&["--rotate", "1MiB"]);
+    assert!(said.contains("--rotate does nothing here: there are no files"), "{said}");
+    let said = err(&["--max-size", "1GiB", "--fsync", "end"]);
+    assert!(said.contains("--max-size, --fsync do nothing here"), "{said}");
     for right in [&["--show", "1-3"][..], &["--fold", "ranks", "--fold-window", "1s"]] {
         let said = err(right);
         assert!(!said.contains("--show") && !said.contains("does nothing"), "{said}");

@@ -35,29 +35,12 @@ fn bad_usage_is_2() {
         &["run", "-n", "0", "--", "touch", "ran"],
         &["run", "--nonsense", "--", "touch", "ran"],
         &["run", "--grace", "soon", "--", "touch", "ran"],
+        &["run", "--log-dir", "d", "--no-files", "--", "touch", "ran"],
         &["logs", "--rank", "x"],
         &["nonsense"],
     ] {
         place.lastline(args).expect(2);
     }
-    nothing_started(&place);
-}
-
-#[test]
-fn what_is_asked_of_files_that_there_are_not_to_be_is_2() {
-    let place = Place::new();
-    for [option, value] in
-        [["--log-dir", "d"], ["--rotate", "1MiB"], ["--max-size", "1GiB"], ["--fsync", "end"]]
-    {
-        let args = ["run", "--no-files", option, value, "--", "touch", "ran"];
-        let done = refused(&place, &args, 2, "--no-files");
-        assert!(done.err().contains(option), "{}", done.err());
-    }
-    // As anybody may set it for all jobs.
-    let mut command = place.command(&["run", "--no-files", "--", "true"]);
-    command.env("LASTLINE_RUN_FSYNC", "never").env("LASTLINE_RUN_ROTATE", "");
-    let done = crate::support::Running::start(command).wait().expect(2);
-    assert!(done.err().contains("--fsync"), "{}", done.err());
     nothing_started(&place);
 }
 

@@ -83,9 +83,8 @@ impl Meeting {
 
     /// The job runs on without this driver.
     pub(crate) async fn leave(&self, driver: &DriverHandle) {
-        // Who came now would be let down at once.
-        self.close().await;
-        driver.detach().await;
+        // It is asked first: where nobody can come any more, a driver takes the job for over.
+        tokio::join!(driver.detach(), self.close());
     }
 
     /// The same, and nobody waits for it.

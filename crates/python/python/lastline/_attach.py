@@ -134,8 +134,8 @@ def attach(
 
     `via` is where the two meet: `unix:PATH`, where one driver can be at a time, or `nats://HOST:PORT`.
     Output comes from the start of the job, or from now on with `from_start=False`. A host of which nothing
-    is heard for `lost_after` seconds is lost. Whether a failure stops the other ranks is as `lastline run` was
-    told where they run, unless `on_failure` says it. The other options are those of `spawn`.
+    is heard for `lost_after` seconds is lost. Whether a failure stops the other ranks is as `lastline run`
+    was told where they run, unless `on_failure` says it. The other options are those of `spawn`.
 
     Raises `LastlineError` when the place cannot be used, or another driver is there; `ValueError` for an
     option that cannot be. Waits for a broker: an event loop uses `asyncio.to_thread(lastline.attach, …)`.

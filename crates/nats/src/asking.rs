@@ -17,6 +17,9 @@ pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// But no longer than this.
 const ASK_AGAIN_AT_LEAST_AFTER: Duration = Duration::from_millis(500);
 
+/// In the words of the client library: nobody answers for JetStream.
+const NO_JETSTREAM: &str = "requested JetStream resource does not exist";
+
 /// Why something that was asked was not done.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -29,7 +32,11 @@ pub(crate) struct Failure {
 impl Failure {
     /// `answer` is what the broker has answered, if that is the error.
     pub(crate) fn new(wire: &Wire, error: &dyn Display, answer: Option<&jetstream::Error>) -> Self {
-        Self { why: wire.words_for(error), passes: answer.is_some_and(may_pass) }
+        let mut why = wire.words_for(error);
+        if why.contains(NO_JETSTREAM) {
+            why.push_str(" (the server needs JetStream: `nats-server -js`)");
+        }
+        Self { why, passes: answer.is_some_and(may_pass) }
     }
 
     /// Why a consumer was not made.

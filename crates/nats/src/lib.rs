@@ -94,6 +94,7 @@
 
 mod asking;
 mod attempt;
+mod away;
 mod broker;
 mod claim;
 mod driver;
@@ -113,6 +114,7 @@ pub use error::{ClaimError, NatsError};
 pub use host::NatsTransport;
 pub use names::Names;
 pub use options::{Auth, NatsOptions, Storage, Tls};
+pub use wire::without_user;
 
 // The program of the README is compiled with the tests.
 #[cfg(doctest)]

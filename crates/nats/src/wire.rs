@@ -168,6 +168,10 @@ async fn settings(options: &NatsOptions, names: &Names) -> Result<ConnectOptions
         }
     };
     let tls = &options.tls;
+    if let Some(ca) = &tls.ca {
+        // Otherwise nobody says which file it is.
+        std::fs::File::open(ca).map_err(|source| secret(ca, source))?;
+    }
     if tls.required {
         settings = settings.require_tls(true);
     }
@@ -240,7 +244,7 @@ fn addresses(url: &str) -> std::io::Result<Vec<ServerAddr>> {
 }
 
 /// The URL without what is secret in it.
-fn without_user(url: &str) -> String {
+pub fn without_user(url: &str) -> String {
     let bare = |address: &str| match (address.split_once("://"), address.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
         (None, Some((_, host))) => host.to_owned(),

@@ -94,6 +94,13 @@ impl Url {
         match self {
             Self::Unix(path) => {
                 let window_bytes = claim.window_bytes.min(WINDOW_BYTES);
+                if let Some(dir) = path.parent().filter(|dir| !dir.is_dir()) {
+                    tracing::warn!(
+                        "no driver can be met at {}: there is no directory {}",
+                        path.display(),
+                        dir.display()
+                    );
+                }
                 let (path, job) = (path.clone(), claim.job.to_owned());
                 Ok(HostWay(Way::Unix { path, job, window_bytes, pre_fold: claim.pre_fold }))
             }

@@ -33,7 +33,8 @@ const MAX_PATH_BYTES: usize = 107;
 pub enum Url {
     /// A Unix socket of one machine, by its absolute path.
     Unix(PathBuf),
-    /// A NATS server with JetStream. Who this is, is read from the variables
+    /// A NATS server with JetStream. Who this is, is read from the URL (`nats://user:password@HOST`,
+    /// `nats://token@HOST`), or from the variables
     /// `LASTLINE_NATS_CREDENTIALS`, `LASTLINE_NATS_NKEY` (paths of files) or `LASTLINE_NATS_TOKEN`, and who
     /// vouches for the server from `LASTLINE_NATS_CA`. Used with the feature `nats` alone.
     Nats(String),
@@ -121,6 +122,10 @@ impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            // It is shown, logged and typed again: not who this is.
+            #[cfg(feature = "nats")]
+            Self::Nats(url) => f.write_str(&lastline_nats::without_user(url)),
+            #[cfg(not(feature = "nats"))]
             Self::Nats(url) => f.write_str(url),
         }
     }

@@ -62,9 +62,13 @@ pub(super) fn linger(url: &str) -> Duration {
     options(url, "").linger
 }
 
-/// A broker's options: the URL, and who this is, from variables.
+/// A broker's options: the URL, and who this is, from there or from variables.
 fn options(url: &str, job: &str) -> NatsOptions {
     let mut options = NatsOptions::new(url, job);
+    if let Some(auth) = auth_in(url) {
+        options.auth = auth;
+        return with_authority(options);
+    }
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(file) = set("LASTLINE_NATS_CREDENTIALS") {
         options.auth = Auth::CredentialsFile(file.into());
@@ -73,6 +77,42 @@ fn options(url: &str, job: &str) -> NatsOptions {
     } else if let Some(token) = set("LASTLINE_NATS_TOKEN") {
         options.auth = Auth::Token(token.to_string_lossy().into_owned());
     }
-    options.tls.ca = set("LASTLINE_NATS_CA").map(PathBuf::from);
+    with_authority(options)
+}
+
+fn with_authority(mut options: NatsOptions) -> NatsOptions {
+    let file = std::env::var_os("LASTLINE_NATS_CA").filter(|file| !file.is_empty());
+    options.tls.ca = file.map(PathBuf::from);
     options
+}
+
+/// Who this is, where the URL says so: `nats://user:password@host`, or `nats://token@host`.
+fn auth_in(url: &str) -> Option<Auth> {
+    let (_, address) = url.split(',').next()?.split_once("://")?;
+    let (user, _) = address.rsplit_once('@')?;
+    Some(match user.split_once(':') {
+        Some((user, password)) => {
+            Auth::UserAndPassword { user: user.to_owned(), password: password.to_owned() }
+        }
+        None => Auth::Token(user.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_this_is_may_stand_in_the_url() {
+        let said = |url| format!("{:?}", auth_in(url));
+        assert_eq!(said("nats://host:1"), "None");
+        assert_eq!(
+            said("nats://ann:p@w@host:1,other"),
+            format!(
+                "{:?}",
+                Some(Auth::UserAndPassword { user: "ann".into(), password: "p@w".into() })
+            )
+        );
+        assert_eq!(said("tls://t0ken@host"), format!("{:?}", Some(Auth::Token("t0ken".into()))));
+    }
 }

@@ -39,7 +39,9 @@ pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<u8> {
     if quiet {
         summary::print_not_started(&report);
     } else {
-        summary::print(&report, dir.as_deref(), Above::Other);
+        // Nothing of a job of which nobody came is kept.
+        let place = dir.as_deref().filter(|_| !report.hosts.is_empty());
+        summary::print(&report, place, Above::Other);
         if !report.teardown.iter().any(|stage| stage.timed_out) {
             notices::finish(way_out);
         }
@@ -117,13 +119,17 @@ async fn say_who_has_not_come(driver: DriverHandle, via: Url, job: String) {
     let came: RankSet = driver.ranks().iter().map(|rank| rank.rank).collect();
     let missing: RankSet = match driver.world_size() {
         None => {
-            return notices::say(&format!("no rank of job {job} has come to {via} yet; waiting"));
+            return notices::say(&format!(
+                "waiting for the ranks of job {job}: none has come to {via} yet"
+            ));
         }
         Some(ranks) => (0..ranks).filter(|rank| !came.contains(*rank)).collect(),
     };
     if !missing.is_empty() {
-        let s = if missing.len() == 1 { " has" } else { "s have" };
-        notices::say(&format!("rank{s} not come yet, of those of job {job}: {missing}; waiting"));
+        let (s, has) = if missing.len() == 1 { ("", "has") } else { ("s", "have") };
+        notices::say(&format!(
+            "waiting for rank{s} {missing} of job {job}, which {has} not come yet"
+        ));
     }
 }
 

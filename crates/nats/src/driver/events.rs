@@ -17,6 +17,7 @@ use super::feed::{Feed, Stored, is_deleted};
 use super::inbox::Asking;
 use super::output::withheld_before;
 use super::reading::Reading;
+use crate::away::{Away, News};
 use crate::broker::Shared;
 use crate::claim::{Claim, Refusal};
 use crate::ended::StoredEnd;
@@ -37,6 +38,7 @@ pub(super) struct Events {
     /// All that was stored has been seen: ranks that are over may have been started again behind it.
     caught_up: bool,
     reading: Reading,
+    away: Away,
     started: Instant,
 }
 
@@ -55,6 +57,7 @@ impl Events {
             unfinished: HashMap::new(),
             caught_up: false,
             reading,
+            away: Away::default(),
             started: Instant::now(),
         }
     }
@@ -207,6 +210,11 @@ impl Events {
     /// wait for it.
     async fn look(&mut self) {
         let now = self.started.elapsed();
+        match self.away.look(self.shared.control.link.borrow().up, now) {
+            Some(News::Away) => tracing::warn!("the broker is away; it is waited for"),
+            Some(News::Back) => tracing::warn!("the broker is back"),
+            None => {}
+        }
         if !self.shared.control.link.borrow().up {
             // Whoever else gives up hosts that are silent must not do so either.
             self.arrivals.events.deaf();

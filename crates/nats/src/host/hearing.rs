@@ -12,6 +12,7 @@ use lastline_line::{Control, HostId, Message, StopCause};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::rows::{Failure, Link};
+use crate::away::{Away, News};
 use crate::error::NatsError;
 use crate::publish::{Row, Unstored, last_message};
 use crate::wire::{Wire, header, host_in, number_in};
@@ -133,6 +134,7 @@ pub(super) async fn attend(link: &Arc<Link>, mut hearing: Hearing) {
     let mut times = wire.link.borrow().times;
     let mut looks = tokio::time::interval_at(Instant::now() + LOOK_EVERY, LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut away, began) = (Away::default(), Instant::now());
     loop {
         say(link, wire).await;
         let state = {
@@ -159,6 +161,11 @@ pub(super) async fn attend(link: &Arc<Link>, mut hearing: Hearing) {
                 hearing.look_for_stop(link).await;
             }
             _ = looks.tick() => {
+                match away.look(wire.link.borrow().up, began.elapsed()) {
+                    Some(News::Away) => tracing::warn!("the broker is away; the ranks go on without it"),
+                    Some(News::Back) => tracing::warn!("the broker is back"),
+                    None => {}
+                }
                 if link.publisher.shared.is_surely_gone().await {
                     link.lose(&Unstored::Gone);
                 }

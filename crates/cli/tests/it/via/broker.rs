@@ -14,12 +14,13 @@ use crate::support::{Place, Running, not_run, report, wait_until};
 /// A server of this test alone, with its files in the place.
 pub(super) struct Broker {
     pub(super) port: u16,
+    options: &'static [&'static str],
     server: Option<Running>,
 }
 
 impl Broker {
     /// None, and a word about it, where there is no server to be had.
-    fn start(place: &Place) -> Option<Self> {
+    fn start(place: &Place, options: &'static [&'static str]) -> Option<Self> {
         if !place.has("nats-server") {
             not_run("no broker", &io::Error::other("nats-server"));
             return None;
@@ -27,7 +28,7 @@ impl Broker {
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let mut broker = Self { port, server: None };
+        let mut broker = Self { port, options, server: None };
         broker.up(place);
         Some(broker)
     }
@@ -36,6 +37,7 @@ impl Broker {
         let (port, files) = (self.port.to_string(), place.path("broker"));
         let files = files.to_str().unwrap();
         let words = ["-js", "-sd", files, "-a", "127.0.0.1", "-p", &port];
+        let words = [&words, self.options].concat();
         self.server = Some(Running::start(place.wrap("nats-server", &words)));
         wait_until("the broker listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
@@ -50,7 +52,7 @@ impl Broker {
 /// A job that meets at a broker; none where there is no broker.
 pub(super) fn job() -> Option<(Job, Broker)> {
     let mut job = Job::new();
-    let broker = Broker::start(&job.place)?;
+    let broker = Broker::start(&job.place, &[])?;
     job.url = format!("nats://127.0.0.1:{}", broker.port);
     Some((job, broker))
 }
@@ -217,6 +219,27 @@ fn who_was_refused_at_a_broker_is_in_the_drivers_report() {
     let done = driver.wait().expect(0);
     check_lines(&done.out(), &lines(1, 6));
     check_refused(&job, &done.err(), "rank 2 is taken by ");
+    assert!(
+        !other.join("node-2").exists(),
+        "nothing is in the way of who comes with the right ranks"
+    );
+}
+
+#[test]
+fn who_one_is_at_a_broker_stands_in_the_url_and_is_not_shown() {
+    let mut job = Job::new();
+    let Some(broker) = Broker::start(&job.place, &["--user", "ann", "--pass", "p@ss"]) else {
+        return;
+    };
+    job.url = format!("nats://ann:p@ss@127.0.0.1:{}", broker.port);
+    job.open("gate");
+    let driver = job.start_attach(&[]);
+    let tasks = job.tasks(&halves(3));
+    let told: String = tasks.into_iter().map(|task| task.wait().expect(0).err()).collect();
+    let done = driver.wait().expect(0);
+    check_lines(&done.out(), &lines(1, 6));
+    let told = told + &done.err();
+    assert!(told.contains("nats://127.0.0.1") && !told.contains("p@ss"), "{told}");
 }
 
 /// Network namespaces on one bridge, as machines on one network. Removed when it is dropped.

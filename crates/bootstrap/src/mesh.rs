@@ -20,6 +20,10 @@ use crate::plan::{Console, Plan, find_program};
 use crate::sizes::files_needed;
 use crate::{RankError, SpawnError, sizes};
 
+/// How much later than its own deadlines a host may come to its end whose output goes elsewhere, to who may
+/// take nothing any more: its last words say what is filed.
+const FAR_SLACK: Duration = Duration::from_secs(10);
+
 /// Makes a [`LoggingMesh`] of other parts than it has by default.
 pub struct MeshBuilder {
     plan: Arc<Plan>,
@@ -107,6 +111,7 @@ impl MeshBuilder {
         let Self { plan, host, console, link } = self;
         let console = console.unwrap_or_else(|| Console::inherited(plan.procs));
         let host = host.prepare()?;
+        let is_far = link.is_some();
         let (transport, inbox) = match link {
             Some(make) => make(host.read_back()),
             None => {
@@ -115,6 +120,9 @@ impl MeshBuilder {
             }
         };
         let mut driver = DriverBuilder::new(Arc::clone(&plan), console);
+        if is_far {
+            driver = driver.host_slack(FAR_SLACK);
+        }
         if let Some(files) = host.read_back() {
             driver = driver.read_back(files);
         }

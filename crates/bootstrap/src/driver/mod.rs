@@ -62,13 +62,15 @@ pub struct DriverBuilder {
     read_back: Option<Arc<dyn ReadBack>>,
     lost_after: Option<Duration>,
     on_failure: Option<OnFailure>,
+    host_slack: Duration,
 }
 
 impl DriverBuilder {
     /// A driver of one host, which shows on `console` and keeps to the limits of `plan`.
     pub fn new(plan: impl Into<Arc<Plan>>, console: Console) -> Self {
         let (read_back, lost_after, on_failure) = (None, None, None);
-        Self { plan: plan.into(), console, read_back, lost_after, on_failure }
+        let (plan, host_slack) = (plan.into(), HOST_SLACK);
+        Self { plan, console, read_back, lost_after, on_failure, host_slack }
     }
 
     /// A driver of hosts at a distance, as many as it takes to have every rank of the job. One of
@@ -96,6 +98,12 @@ impl DriverBuilder {
         self
     }
 
+    /// How much later than its own deadline a host may say that it is done. Default: 2 s.
+    pub(crate) fn host_slack(mut self, slack: Duration) -> Self {
+        self.host_slack = slack;
+        self
+    }
+
     /// Starts the driver. Must be called on a tokio runtime with time.
     ///
     /// # Errors
@@ -103,8 +111,9 @@ impl DriverBuilder {
     /// When there is no runtime, or no thread to be had.
     pub fn start(self, inbox: impl Inbox + 'static) -> Result<Driver, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
-        let Self { plan, console, read_back, lost_after, on_failure } = self;
-        let settings = settings(&plan, lost_after, on_failure)?;
+        let Self { plan, console, read_back, lost_after, on_failure, host_slack } = self;
+        let mut settings = settings(&plan, lost_after, on_failure)?;
+        settings.limits.slack = host_slack;
         let writers = ReportWriters::start(&settings)?;
         let (requests, requested) = unbounded_channel();
         let shared = Arc::new(DriverState {

@@ -24,6 +24,19 @@ pub(crate) struct Group<'a> {
     number: Option<Number>,
 }
 
+impl<'a> Group<'a> {
+    /// The unit of a finite number.
+    fn finite_unit(&self) -> Option<&'a [u8]> {
+        let number = self.number.filter(|number| number.value.is_finite())?;
+        Some(number.unit(self.value))
+    }
+
+    /// Whether it is `nan` or an infinity.
+    fn is_not_finite(&self) -> bool {
+        self.number.is_some_and(|number| !number.value.is_finite())
+    }
+}
+
 /// What there is to say of a place.
 #[derive(Debug)]
 pub(crate) struct Told<'a> {
@@ -62,13 +75,15 @@ impl<'a> Column<'a> {
         self.said.push((member, value));
     }
 
-    /// Tells the values apart.
+    /// Tells the values apart. Where nearly all are `nan` and more numbers remain than are shown, these
+    /// have their range all the same.
     pub(crate) fn tell(&self, members: &[Member]) -> Told<'a> {
         let mut groups = self.groups();
         let (all, distinct) = (self.said.len(), groups.len());
         let most = groups.iter().enumerate().max_by_key(|(_, group)| group.count);
         if let Some((at, common)) = most
             && (distinct == 1 || outlier::nearly_all(common.count, all))
+            && !(common.is_not_finite() && distinct > 1 + SHOWN && self.unit(&groups).is_some())
         {
             let usual = Usual::Common(common.value);
             groups.remove(at);
@@ -78,11 +93,8 @@ impl<'a> Column<'a> {
             let samples = groups.iter().take(SHOWN).map(|group| group.value).collect();
             return Told { usual: Usual::Samples(samples), outliers: Vec::new(), distinct };
         };
-        let (numbers, mut outliers) = groups.into_iter().partition::<Vec<_>, _>(|group| {
-            group
-                .number
-                .is_some_and(|number| number.value.is_finite() && number.unit(group.value) == unit)
-        });
+        let (numbers, mut outliers) =
+            groups.into_iter().partition::<Vec<_>, _>(|group| group.finite_unit() == Some(unit));
         let usual = numbers_of(numbers, unit.len(), &mut outliers);
         Told { usual, outliers: self.by_rank(outliers, members), distinct }
     }
@@ -119,16 +131,13 @@ impl<'a> Column<'a> {
         outliers
     }
 
-    /// The unit of the numbers that nearly all values are, all of them finite.
+    /// The unit of the finite numbers that nearly all values are. What is not finite does not count:
+    /// a loss is a number still when half of the ranks say `nan`, and then it matters most who does.
     fn unit(&self, groups: &[Group<'a>]) -> Option<&'a [u8]> {
-        let finite = |group: &&Group<'a>| group.number.is_some_and(|n| n.value.is_finite());
-        let all = self.said.len();
-        let units =
-            groups.iter().filter(finite).take(2).filter_map(|of| Some(of.number?.unit(of.value)));
-        units.into_iter().find(|unit| {
-            let of_unit = groups.iter().filter(finite).filter(|group| {
-                group.number.is_some_and(|number| number.unit(group.value) == *unit)
-            });
+        let not_finite = groups.iter().filter(|group| group.is_not_finite());
+        let all = self.said.len() - not_finite.map(|group| group.count).sum::<usize>();
+        groups.iter().filter_map(Group::finite_unit).take(2).find(|unit| {
+            let of_unit = groups.iter().filter(|group| group.finite_unit() == Some(unit));
             let count: usize = of_unit.map(|group| group.count).sum();
             count == all || outlier::nearly_all(count, all)
         })
@@ -154,4 +163,40 @@ fn numbers_of<'a>(
     let far = sorted.into_iter().enumerate().filter(|(at, _)| !(from..to).contains(at));
     outliers.extend(far.map(|(_, (_, group))| group));
     Usual::Numbers { min, max, unit }
+}
+
+#[cfg(test)]
+mod tests {
+    use lastline_testing::stdout;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Wherever the others are numbers, whoever has none is told with it, or has what nearly all have.
+        #[test]
+        fn what_is_not_finite_is_told_with_its_ranks(
+            said in prop::collection::vec(
+                prop_oneof![
+                    3 => (0_u32..2000).prop_map(|n| n.to_string()),
+                    3 => prop::sample::select(vec!["nan", "inf", "-inf"]).prop_map(str::to_owned),
+                ],
+                1..80,
+            ),
+        ) {
+            let ill = |value: &str| value.ends_with("nan") || value.ends_with("inf");
+            prop_assume!(said.iter().any(|value| !ill(value)));
+            let mut column = Column::default();
+            (0..).zip(&said).for_each(|(member, value)| column.push(member, value.as_bytes()));
+            let members: Vec<Member> = (0..said.len() as u32)
+                .map(|rank| Member { stream: stdout(rank), lines: 1, bytes: 1 })
+                .collect();
+            let told = column.tell(&members);
+            for (rank, value) in (0..).zip(&said).filter(|(_, value)| ill(value)) {
+                let common = matches!(told.usual, Usual::Common(of) if of == value.as_bytes());
+                let named = told.outliers.iter().find(|group| group.value == value.as_bytes());
+                prop_assert!(common || named.is_some_and(|group| group.ranks.contains(rank)));
+            }
+        }
+    }
 }

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn few_values_are_ranges_or_samples() {
-        let table: [(&[&str], &str); 14] = [
+        let table: [(&[&str], &str); 17] = [
             (&["3", "3"], "3"),
             (&["3", "4"], "{3..4}"),
             (&["true", "false"], "{true,false}"),
@@ -160,7 +160,10 @@ mod tests {
             (&["8/60", "10/60", "6/60"], "{6..10}/60"),
             (&["8/60", "8/70"], "{8/60,8/70}"),
             (&["0.75", "1e-05", "0.0007812345678901234"], "{1e-05..0.75}"),
-            (&["nan", "0.5"], "{nan,0.5}"),
+            (&["nan", "0.5"], "{0.5, 0: nan}"),
+            (&["nan", "inf"], "{nan,inf}"),
+            (&["nan", "none"], "{nan,none}"),
+            (&["0.5", "nan", "none"], "{0.5,nan,none}"),
             (&["a", "b", "a", "c"], "{a,b,c}"),
             (&["a", "b", "c", "d", "e", "d"], "{a,b,c…(+2)}"),
             (&["1", "2", "x"], "{1,2,x}"),
@@ -177,6 +180,26 @@ mod tests {
             values[rank] = value.to_owned();
         }
         written(&values.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn what_is_not_finite_is_named_however_many_have_it() {
+        let loss = |rank: usize| format!("0.{} s", 750 + rank);
+        for ill in [1, 16, 17, 32, 48, 60] {
+            for value in ["nan", "inf s", "-Infinity"] {
+                let others: Vec<_> = (0..ill).map(|rank| (rank, value)).collect();
+                let ranks = if ill == 1 { "0".to_owned() } else { format!("0-{}", ill - 1) };
+                let (unit, inside, of) = match value.strip_suffix(" s") {
+                    Some(short) => (" s", "", short),
+                    None => ("", " s", value),
+                };
+                let range = format!("0.{}{inside}..0.813{inside}", 750 + ill);
+                let expected = format!("{{{range}, {ranks}: {of}}}{unit}");
+                assert_eq!(among(loss, &others), expected);
+            }
+        }
+        let nearly_all: Vec<_> = (0..61).map(|rank| (rank, "nan")).collect();
+        assert_eq!(among(loss, &nearly_all), "{nan, 61: 0.811 s, 62: 0.812 s, 63: 0.813 s}");
     }
 
     #[test]

@@ -149,7 +149,7 @@
 //! - Otherwise, where at least three of four are finite numbers of one unit, what is not, what is far
 //!   off, and a negative one among others are outliers. Far off is what is beyond Tukey's outer
 //!   fences, with a gap of twice the range of the rest, or more where there are few; one of ten at
-//!   most.
+//!   most. `nan` and infinities do not count among the four: they are outliers however many they are.
 //!
 //! What each statement had in the places that differ is kept as it was written, up to 4,096 statements
 //! for an entry. Of later ones only the least and the greatest number and up to 64 other values of

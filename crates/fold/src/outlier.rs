@@ -12,9 +12,10 @@
 //!   (*Analysis of Extreme Values*, 1950), with the critical value that uniform numbers exceed once
 //!   in ten thousand times. And it must be few: one of ten at most, or one alone.
 //!
-//! Whatever the spread, what is not finite, or no number at all, is an outlier among numbers where at
-//! least three of four are. So is what is negative where nothing else is, if it is few and not nearer
-//! to zero than all others (a sign that flipped, not noise around zero), of eight at least.
+//! Whatever the spread, what is not finite is an outlier among numbers, however many have it; and so is
+//! what is no number at all, where at least three of four others are. So is what is negative where
+//! nothing else is, if it is few and not nearer to zero than all others (a sign that flipped, not noise
+//! around zero), of eight at least.
 
 /// So many statements must agree for each one that does not.
 const MAJORITY: usize = 3;

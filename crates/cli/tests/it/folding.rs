@@ -43,6 +43,15 @@ fn a_loss_that_is_no_number_is_named_with_its_rank() {
 }
 
 #[test]
+fn a_loss_that_is_no_number_is_named_however_many_have_it() {
+    is_one_entry(
+        8,
+        "loss=0.$((750 + RANK)); [ $RANK -lt 5 ] || loss=nan; echo step 3 loss $loss",
+        "[0-7] step 3 loss {0.750..0.754, 5-7: nan}",
+    );
+}
+
+#[test]
 fn the_one_that_differs_is_named_though_it_comes_first() {
     // The others wait until the odd one has written.
     is_one_entry(

@@ -17,6 +17,17 @@ Traceback (most recent call last):
     main()
 RuntimeError: step failed";
 
+/// A cause that was made and not raised has no frames.
+const PYTHON_CAUSE: &str = "\
+ValueError: bad batch 7
+
+The above exception was the direct cause of the following exception:
+
+Traceback (most recent call last):
+  File \"train.py\", line 40, in <module>
+    main()
+RuntimeError: step failed";
+
 const RUST: &str = "\
 thread 'main' panicked at src/main.rs:4:5:
 index out of bounds: the len is 3 but the index is 7
@@ -53,7 +64,7 @@ options:
   depth = 3
   width = 4";
 
-const ALL: [&str; 6] = [PYTHON, RUST, JAVA, GO, CPP, BLOCK];
+const ALL: [&str; 7] = [PYTHON, PYTHON_CAUSE, RUST, JAVA, GO, CPP, BLOCK];
 
 fn line<'a>(rank: u32, text: &'a str, now: u64) -> Line<'a> {
     Line {
@@ -137,6 +148,24 @@ fn one_odd_traceback_among_equal_ones_stays_apart() {
     let entries: Vec<_> = shown.iter().filter(|entry| entry.contains("Traceback")).collect();
     assert!(entries[0].starts_with("[0-16,18-63] Traceback"), "{}", entries[0]);
     assert_eq!(shown.iter().filter(|entry| entry.starts_with("[17]")).count(), 11);
+}
+
+/// As a cause without a message, or one whose name tells nothing: `KeyError`, `StopIteration: 3`.
+#[test]
+fn what_leads_from_a_cause_to_its_effect_is_part_of_the_effect() {
+    let cause: Vec<&str> = PYTHON_CAUSE.lines().collect();
+    let said = [&["KeyError"], &cause[1..]].concat();
+    let effect = cause[2..].join("\n");
+    assert_eq!(
+        folded(&[(0, &said), (1, &said)]),
+        ["[0,1] KeyError", "[0,1] ", &format!("[0,1] {effect}")]
+    );
+}
+
+#[test]
+fn a_line_that_names_an_error_is_alone_where_nothing_follows_from_it() {
+    let shown = folded(&[(0, &["ValueError: bad batch 7", "", "step 4"])]);
+    assert_eq!(shown, ["[0] ValueError: bad batch 7", "[0] ", "[0] step 4"]);
 }
 
 #[test]

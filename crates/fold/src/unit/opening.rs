@@ -34,6 +34,8 @@ fn open(line: &[u8]) -> Option<Shape> {
             _ if text.starts_with(b"File \"") => State::Frames,
             _ => State::Block,
         }
+    } else if looks::is_python_chain(line) {
+        State::Raised
     } else if looks::is_rust_panic(line) {
         State::Panicked(line.ends_with(b":"))
     } else if looks::opens_go(line) {

@@ -238,6 +238,8 @@ impl Shape {
                 Some(State::Panicked(false))
             }
             State::Panicked(false) | State::Backtrace => stay(indented),
+            // An exception of Python that was never raised has no traceback before it.
+            State::Throwable if looks::is_python_chain(text) => Some(State::Raised),
             State::Throwable => {
                 let more = looks::is_java_cause(line) || line == b"}";
                 stay(indented || more || text.starts_with(b"Node.js v"))

@@ -170,6 +170,26 @@ fn a_line_that_is_longer_than_what_is_held_is_printed_whole() {
 }
 
 #[test]
+fn the_lines_of_a_tail_are_whole_however_long_they_are() {
+    let place = Place::new();
+    let script = "echo $RANK; head -c 600000 /dev/zero | tr '\\0' $RANK; echo";
+    place
+        .lastline(&["run", "-n", "2", "--job", "j", "--quiet", "--", "sh", "-c", script])
+        .expect(0);
+    let line = |rank: &str| format!("{}\n", rank.repeat(600_000));
+    let one = place.lastline(&["logs", "--rank", "1", "--tail", "1", "--prefix", "never"]);
+    assert!(one.expect(0).out() == line("1"));
+    let both = place.lastline(&["logs", "--tail", "2", "--format", "json"]).expect(0).out();
+    let mut objects: Vec<Value> =
+        both.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    objects.sort_by_key(|object| object["rank"].as_u64());
+    for (rank, object) in ["0", "1"].into_iter().zip(&objects) {
+        assert_eq!((&object["offset"], objects.len()), (&2.into(), 2));
+        assert!(object["line"] == line(rank).trim_end(), "{rank}");
+    }
+}
+
+#[test]
 fn what_somebody_cut_off_a_file_is_told_and_is_an_error() {
     let place = Place::new();
     place.lastline(&["run", "--job", "j", "--quiet", "--", "seq", "1000"]).expect(0);

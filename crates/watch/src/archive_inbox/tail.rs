@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use lastline_appender::Extent;
 use lastline_line::{Offset, Span, StreamId};
 
 use super::ArchiveInbox;
@@ -12,18 +13,28 @@ impl ArchiveInbox {
     /// given: it does not come back when the job is looked at again.
     pub(super) fn skip_to_tail(&mut self, lines: u64) {
         let (mut last, mut kept) = (LastLines::new(lines), VecDeque::new());
-        while last.wants_more()
+        while !last.is_complete()
             && let Some(mut extent) = self.queue.pop_back()
         {
+            if !last.wants(extent.stream) {
+                self.leave_out(&extent);
+                continue;
+            }
             let line_ends = self.line_ends(extent.stream, extent.span);
             extent.span.from = last.take(extent.stream, extent.span, line_ends);
-            kept.push_front(extent);
+            if !extent.span.is_empty() {
+                kept.push_front(extent);
+            }
         }
-        let left_out = self.queue.drain(..).map(|extent| (extent.stream, extent.span.to));
-        self.given.extend(left_out);
+        std::mem::take(&mut self.queue).iter().for_each(|extent| self.leave_out(extent));
         // What is missing before the first line that is kept is left out as well.
         self.given.extend(last.into_places());
         self.queue = kept;
+    }
+
+    fn leave_out(&mut self, extent: &Extent) {
+        let given = self.given.entry(extent.stream).or_default();
+        *given = extent.span.to.max(*given);
     }
 
     /// Where lines end in a span: one past each newline.

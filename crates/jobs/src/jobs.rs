@@ -61,14 +61,16 @@ impl JobsPlace {
         point(&self.0.join(LATEST), Path::new(job))
     }
 
-    /// The job that `name` means: an id, `latest` when `None`, or a directory.
+    /// The job that `name` means: an id, a directory, or when `None` the latest one.
     ///
     /// # Errors
     ///
     /// When there is none.
     pub fn find(&self, name: Option<&str>) -> Result<FoundJob, JobDirError> {
-        let name = name.unwrap_or(LATEST);
-        let is_id = name == LATEST || check_job_id(name).is_ok();
+        let Some(name) = name.filter(|name| *name != LATEST) else {
+            return self.latest();
+        };
+        let is_id = check_job_id(name).is_ok();
         if is_id && fs::symlink_metadata(self.0.join(name)).is_ok() {
             return self.known(name);
         }
@@ -80,9 +82,21 @@ impl JobsPlace {
         let listed = self.list().into_iter().find(|job| job.info.job == name);
         let place = self.0.clone();
         listed.ok_or_else(|| match is_id {
-            true if name == LATEST => JobDirError::NoJobs { place },
             false if dir.is_dir() => JobDirError::NoJobIn { dir },
             _ => JobDirError::NoSuchJob { name: name.into(), place },
+        })
+    }
+
+    /// The job that `latest` leads to; the newest one where it leads to none, as when the directory of
+    /// that job was removed.
+    fn latest(&self) -> Result<FoundJob, JobDirError> {
+        let found = match fs::symlink_metadata(self.0.join(LATEST)) {
+            Ok(_) => self.known(LATEST),
+            Err(_) => Err(JobDirError::NoJobs { place: self.0.clone() }),
+        };
+        found.or_else(|error| match error {
+            JobDirError::NoJobs { .. } | JobDirError::Gone { .. } => self.list().pop().ok_or(error),
+            other => Err(other),
         })
     }
 

@@ -96,6 +96,11 @@ fn latest_is_the_newest_job_wherever_its_files_are() {
     // A job that could not be started is nobody's latest.
     place.lastline(&["run", "--job", "three", "--", "no-such-command"]).expect(127);
     assert_eq!(place.lastline(&["logs"]).expect(0).out(), "2\n");
+    // Nor is one whose files are gone.
+    fs::remove_dir_all(place.path("logs")).unwrap();
+    assert_eq!(place.lastline(&["logs"]).expect(0).out(), "1\n");
+    fs::remove_file(place.job("latest")).unwrap();
+    assert_eq!(place.lastline(&["logs"]).expect(0).out(), "1\n");
 }
 
 #[test]

@@ -215,6 +215,20 @@ fn links_to_nothing_go() {
 }
 
 #[test]
+fn the_newest_job_is_the_latest_where_no_link_says_which() {
+    let root = tempfile::tempdir().unwrap();
+    let place = JobsPlace::at(root.path().join("jobs"));
+    ["a", "b", "c"].iter().for_each(|id| job(&place, id, &place.dir_of(id)));
+    let latest = || place.find(None).unwrap().info.job;
+    assert_eq!(latest(), "c");
+    fs::remove_dir_all(place.dir_of("c")).unwrap();
+    assert_eq!(latest(), "b", "the link leads to nothing");
+    fs::remove_file(place.0.join(LATEST)).unwrap();
+    assert_eq!(latest(), "b", "there is no link");
+    assert_eq!(place.find(Some(LATEST)).unwrap().info.job, "b");
+}
+
+#[test]
 fn a_folder_that_was_renamed_is_found_by_its_job() {
     let root = tempfile::tempdir().unwrap();
     let place = JobsPlace::at(root.path().join("jobs"));

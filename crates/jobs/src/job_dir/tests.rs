@@ -1,0 +1,91 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use lastline_testing::disk::{Disk, Hang};
+use lastline_testing::wait_until;
+
+use super::*;
+use crate::{FoundJob, JobState};
+
+#[test]
+fn a_directory_that_comes_too_late_is_given_back() -> std::process::ExitCode {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = match Disk::mount(dir.path()) {
+        Ok(disk) => disk,
+        Err(error) => {
+            eprintln!("not run: a file system cannot be mounted here: {error}");
+            return std::process::ExitCode::SUCCESS;
+        }
+    };
+    let info = JobInfo::new("j", vec!["true".into()], 1);
+    disk.hang(Hang::Unanswered);
+    let timeout = Duration::from_millis(20);
+    let refused = JobDir::create_within(timeout, dir.path(), false, &info).unwrap_err();
+    assert!(matches!(refused, JobDirError::NoAnswer { .. }), "{refused:?}");
+    disk.release();
+    let within = |timeout| JobDir::create_within(timeout, dir.path(), false, &info);
+    // What was made is gone when another may have the directory.
+    wait_until(|| within(lastline_testing::PATIENCE).is_ok());
+    std::process::ExitCode::SUCCESS
+}
+
+#[test]
+fn a_directory_that_is_refused_is_as_it_was() {
+    let root = tempfile::tempdir().unwrap();
+    let log = root.path().join("rank-0.stdout.log");
+    std::fs::write(&log, "old").unwrap();
+    let info = JobInfo::new("j", vec![], 1);
+    let refused = JobDir::create(root.path(), false, &info).unwrap_err();
+    assert!(matches!(refused, JobDirError::Finished { .. }), "{refused:?}");
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+    drop(JobDir::create(root.path(), true, &info).unwrap());
+    assert!(!log.exists());
+    let before = std::fs::read(root.path().join(JOB_FILE)).unwrap();
+    JobDir::create(root.path(), false, &info).unwrap_err();
+    assert_eq!(std::fs::read(root.path().join(JOB_FILE)).unwrap(), before);
+}
+
+#[test]
+fn only_what_a_job_writes_is_taken_for_its_files() {
+    let report = ".report.json.0123456789abcdef.unfinished";
+    let ours = ["index", "report.json", "report.node-12.json", "rank-3.log", report];
+    let logs = ["rank-3.stdout.log", "rank-12.stderr.0001.log", "rank-0.stdout.12345.log"];
+    assert!(ours.iter().chain(&logs).all(|name| is_job_file(name)));
+    for other in [
+        "index.html",
+        "report.mine.json",
+        "report.node-.json",
+        "rank-mine.log",
+        "rank-3.mine.log",
+        "rank-3.stdout.1.log",
+        "rank-.log",
+    ] {
+        assert!(!is_job_file(other), "{other}");
+    }
+}
+
+#[test]
+fn a_job_is_not_refused_because_somebody_looks() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, info) = (root.path().join("j"), JobInfo::new("j", vec![], 1));
+    drop(JobDir::create(&dir, false, &info).unwrap());
+    let over = AtomicBool::new(false);
+    let refused = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                // It may be half written.
+                drop(FoundJob::open(&dir));
+            }
+        });
+        let begun = (0..1000).map(|_| JobDir::create(&dir, true, &info));
+        let refused = begun.filter_map(Result::err).next();
+        over.store(true, Ordering::Relaxed);
+        refused
+    });
+    assert!(refused.is_none(), "{refused:?}");
+    let running = JobDir::create(&dir, true, &info).unwrap();
+    assert_eq!(FoundJob::open(&dir).unwrap().state, JobState::Running);
+    let refused = JobDir::create(&dir, true, &info).unwrap_err();
+    assert!(matches!(refused, JobDirError::Running { .. }), "{refused:?}");
+    drop(running);
+    assert_eq!(FoundJob::open(&dir).unwrap().state, JobState::Broken);
+}

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::now;
 use crate::job_lock::Locked;
+use crate::jobs::FoundJob;
 use crate::open_dir::{OpenDir, is_unfinished};
 use crate::report::rfc3339;
 
@@ -57,6 +58,14 @@ pub enum JobDirError {
     Finished {
         /// The directory.
         dir: PathBuf,
+    },
+    /// Files are there by the names of a job's, and neither `job.json` nor `report.json` is lastline's.
+    #[error("{} has files that are not lastline's: {file}; choose another directory", dir.display())]
+    NotOurs {
+        /// The directory.
+        dir: PathBuf,
+        /// One of them.
+        file: String,
     },
     /// There is no place for jobs.
     #[error(
@@ -221,6 +230,7 @@ fn ensure(dir: &Path) -> Result<(), JobDirError> {
 impl JobDir {
     /// Makes `dir` the directory of a new job: makes it if need be (mode 0700), refuses it when a
     /// job is running there, or a finished one unless `overwrite`, which removes that job's files.
+    /// What has the names of a job's files and is no job's is refused always.
     ///
     /// # Errors
     ///
@@ -324,9 +334,17 @@ fn begin(
     info: &JobInfo,
 ) -> Result<(), JobDirError> {
     let path = dir.path();
-    let old = job_files(dir).map_err(failed("read", path))?;
-    if (was_here || !old.is_empty()) && !overwrite {
-        return Err(JobDirError::Finished { dir: path.to_owned() });
+    let mut old = job_files(dir).map_err(failed("read", path))?;
+    // What says whose they are goes last, should this process end meanwhile.
+    old.sort_by(|a, b| (a == REPORT_FILE, a).cmp(&(b == REPORT_FILE, b)));
+    if let Some(file) = was_here.then_some(JOB_FILE).or(old.first().map(String::as_str)) {
+        let dir = path.to_owned();
+        if FoundJob::open(path).is_err() {
+            return Err(JobDirError::NotOurs { dir, file: file.into() });
+        }
+        if !overwrite {
+            return Err(JobDirError::Finished { dir });
+        }
     }
     for name in old {
         dir.remove(&name).map_err(failed("remove", &path.join(&name)))?;

@@ -42,7 +42,8 @@
 //! # Laws
 //!
 //! 1. Two jobs never have one directory at once.
-//! 2. Only files that a job writes are ever removed or replaced, and never while it runs.
+//! 2. Only files that a job writes are ever removed or replaced, and never while it runs: in a directory where
+//!    neither `job.json` nor `report.json` is lastline's, none.
 //! 3. A report is there whole or not at all.
 //! 4. A report that was read is written again byte for byte; of a report with words that are not
 //!    known, the rest is read.

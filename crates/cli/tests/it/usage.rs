@@ -144,6 +144,23 @@ fn files_that_are_no_jobs_are_left_alone() {
 }
 
 #[test]
+fn files_of_other_programs_are_not_taken_for_a_jobs() {
+    let place = Place::new();
+    fs::create_dir(place.path("logs")).unwrap();
+    let files = [("index", "theirs"), ("report.json", r#"{"allure":1}"#)];
+    files.iter().for_each(|(name, text)| fs::write(place.path("logs").join(name), text).unwrap());
+    for overwrite in [None, Some("--overwrite")] {
+        let options = ["run", "--log-dir", "logs"].into_iter().chain(overwrite);
+        let args: Vec<&str> = options.chain(["--", "touch", "ran"]).collect();
+        refused(&place, &args, 2, "logs has files that are not lastline's: index; choose another");
+    }
+    for (name, text) in files {
+        assert_eq!(fs::read_to_string(place.path("logs").join(name)).unwrap(), text);
+    }
+    nothing_started(&place);
+}
+
+#[test]
 fn too_low_a_limit_of_open_files_is_told_and_nothing_is_started() {
     let place = Place::new();
     let script = "ulimit -n 1024; exec \"$0\" run -n 1000 --job j -- touch ran";

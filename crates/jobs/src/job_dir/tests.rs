@@ -34,14 +34,33 @@ fn a_directory_that_is_refused_is_as_it_was() {
     let log = root.path().join("rank-0.stdout.log");
     std::fs::write(&log, "old").unwrap();
     let info = JobInfo::new("j", vec![], 1);
+    let report = crate::report_text(&crate::Report::new("j", vec![], 1));
+    std::fs::write(root.path().join(REPORT_FILE), report).unwrap();
     let refused = JobDir::create(root.path(), false, &info).unwrap_err();
     assert!(matches!(refused, JobDirError::Finished { .. }), "{refused:?}");
-    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 2);
     drop(JobDir::create(root.path(), true, &info).unwrap());
     assert!(!log.exists());
     let before = std::fs::read(root.path().join(JOB_FILE)).unwrap();
     JobDir::create(root.path(), false, &info).unwrap_err();
     assert_eq!(std::fs::read(root.path().join(JOB_FILE)).unwrap(), before);
+}
+
+#[test]
+fn files_of_others_by_the_names_of_a_jobs_are_never_removed() {
+    let info = JobInfo::new("j", vec![], 1);
+    let foreign = [("index", "x"), (REPORT_FILE, r#"{"allure":1}"#), (JOB_FILE, r#"{"job":"j"}"#)];
+    for (name, text) in foreign.into_iter().chain([("rank-12.log", ""), (SEEN_FILE, "")]) {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(name), text).unwrap();
+        for overwrite in [false, true] {
+            let refused = JobDir::create(root.path(), overwrite, &info).unwrap_err();
+            assert!(matches!(refused, JobDirError::NotOurs { file, .. } if file == name));
+            let left = std::fs::read_dir(root.path()).unwrap().flatten();
+            assert_eq!(left.map(|file| file.file_name()).collect::<Vec<_>>(), [name]);
+            assert_eq!(std::fs::read_to_string(root.path().join(name)).unwrap(), text);
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! Those that somebody had ignored when it was started stay so, as nohup and shells do it for what
 //! runs in the background: SIGHUP, SIGINT, SIGQUIT; and the ranks find them ignored, too. SIGTERM is
-//! always heard, since nothing else ends a job in order.
+//! always heard, since nothing else ends a job in order. SIGUSR1 and SIGUSR2, by which a batch system
+//! says that time is nearly up, are for the ranks: they are passed on, unless they were ignored.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -70,6 +71,14 @@ impl Steered {
         }
     }
 
+    /// Sends a signal to the group of every rank.
+    fn signal(&self, signal: i32) {
+        match self {
+            Self::Mesh(mesh) => mesh.signal(None, signal),
+            Self::Driver(driver) => driver.signal(None, signal),
+        }
+    }
+
     /// As it stands.
     fn snapshot(&self) -> Snapshot {
         match self {
@@ -114,6 +123,7 @@ impl Steered {
 /// What is heard of, from before the first rank is started.
 pub(crate) struct Signals {
     stopping: Vec<(SignalKind, Signal)>,
+    passed_on: Vec<(SignalKind, Signal)>,
     suspend: Signal,
     children: Signal,
     window: Signal,
@@ -132,12 +142,18 @@ impl Signals {
 
     fn register_for(may_be_ignored: &[SignalKind]) -> anyhow::Result<Self> {
         let hear = |kind| signal(kind).context("cannot listen for signals");
-        let mut kinds = vec![SignalKind::terminate()];
-        let heard = may_be_ignored.iter().filter(|kind| !is_ignored(kind.as_raw_value()));
-        kinds.extend(heard);
-        let stopping = kinds.into_iter().map(|kind| Ok((kind, hear(kind)?)));
+        let hear_unless_ignored = |kinds: &[SignalKind]| {
+            let heard = kinds.iter().filter(|kind| !is_ignored(kind.as_raw_value()));
+            heard.map(|kind| Ok((*kind, hear(*kind)?))).collect::<anyhow::Result<Vec<_>>>()
+        };
+        let mut stopping = hear_unless_ignored(may_be_ignored)?;
+        stopping.push((SignalKind::terminate(), hear(SignalKind::terminate())?));
         Ok(Self {
-            stopping: stopping.collect::<anyhow::Result<_>>()?,
+            stopping,
+            passed_on: hear_unless_ignored(&[
+                SignalKind::user_defined1(),
+                SignalKind::user_defined2(),
+            ])?,
             suspend: hear(SignalKind::from_raw(libc::SIGTSTP))?,
             children: hear(SignalKind::child())?,
             window: hear(SignalKind::window_change())?,
@@ -145,7 +161,7 @@ impl Signals {
     }
 
     /// Acts on them: the first that stops stops the job, the second ends the grace, the third
-    /// exits at once; SIGTSTP pauses the ranks and then this process; SIGWINCH gives ranks' terminals
+    /// exits at once; SIGUSR1 and SIGUSR2 go to the ranks; SIGTSTP pauses the ranks and then this process; SIGWINCH gives ranks' terminals
     /// the size that is then right. `grace` is what ranks have.
     pub(crate) fn listen(
         self,
@@ -156,6 +172,9 @@ impl Signals {
         let told = Arc::<AtomicU32>::default();
         for (kind, heard) in self.stopping {
             tokio::spawn(stop(kind, heard, job.clone(), Arc::clone(&told), grace));
+        }
+        for (kind, heard) in self.passed_on {
+            tokio::spawn(pass_on(kind, heard, job.clone()));
         }
         tokio::spawn(suspend(self.suspend, job.clone()));
         tokio::spawn(watch_children(self.children, job.clone()));
@@ -241,6 +260,12 @@ async fn say_who_is_waited_for(
     notices::say(&format!(
         "stopping: waiting for {count} rank{s} ({running}); {again} ends the grace of {seconds} s"
     ));
+}
+
+async fn pass_on(kind: SignalKind, mut heard: Signal, job: Steered) {
+    while heard.recv().await.is_some() {
+        job.signal(kind.as_raw_value());
+    }
 }
 
 async fn suspend(mut heard: Signal, job: Steered) {

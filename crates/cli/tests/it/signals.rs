@@ -119,6 +119,46 @@ fn under_nohup_a_hangup_is_not_heard() {
     assert_eq!(done.out(), "ready\npassed\n");
 }
 
+/// As a batch system sends them some time before the end.
+#[test]
+fn signals_for_the_program_are_passed_on_and_lastline_goes_on() {
+    let place = Place::new();
+    let script = "trap 'echo saved' USR1; trap 'echo over; exit 0' USR2; echo ready; \
+        while :; do sleep 0.05; done";
+    let options = ["run", "-n", "2", "--job", "j", "--prefix", "never"];
+    let run = place.start(&[&options[..], &["--", "sh", "-c", script]].concat());
+    // What the shell waits for has no trap, and dies of it: the shell says so on stderr.
+    for (word, next) in [("ready", Signal::USR1), ("saved", Signal::USR2)] {
+        (0..2).for_each(|_| drop(run.line_with(word)));
+        run.signal(next);
+    }
+    let done = run.wait().expect(0);
+    assert_eq!(done.sorted(), ["over", "over", "ready", "ready", "saved", "saved"]);
+    assert!(report(&place.job("j"))["stopped_by"].is_null());
+}
+
+#[test]
+fn who_does_not_expect_a_signal_that_is_passed_on_dies_of_it() {
+    let place = Place::new();
+    let run = place.start_ranks(&["--job", "j"], &["hear-signal"]);
+    assert_eq!(run.line(), "ready");
+    run.signal(Signal::USR1);
+    run.wait().expect(138);
+    assert_eq!(report(&place.job("j"))["first_failure"]["signal"], 10);
+
+    let (gate, path) = place.gate();
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let ignoring = ["-c", "trap '' USR1 USR2; exec \"$@\"", "sh", lastline, "run", "--"];
+    let rank = rank();
+    let args = [&ignoring[..], &[&rank, "gate", &path]].concat();
+    let run = Running::start(place.wrap("sh", &args));
+    assert_eq!(run.line(), "ready");
+    run.signal(Signal::USR1);
+    run.signal(Signal::USR2);
+    drop(gate);
+    assert_eq!(run.wait().expect(0).out(), "ready\npassed\n");
+}
+
 #[test]
 fn a_signal_that_a_rank_sends_while_others_start_stops_the_job() {
     let place = Place::new();

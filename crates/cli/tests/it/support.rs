@@ -134,7 +134,8 @@ fn inherit_nothing(command: &mut Command) {
     // SAFETY: between fork and exec it makes system calls only.
     unsafe {
         command.pre_exec(|| {
-            for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+            let ends = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+            for signal in ends.into_iter().chain([libc::SIGUSR1, libc::SIGUSR2]) {
                 libc::signal(signal, libc::SIG_DFL);
             }
             libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);

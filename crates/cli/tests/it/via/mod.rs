@@ -224,6 +224,17 @@ fn two_drivers_at_once_are_one_too_many() {
 }
 
 #[test]
+fn signals_for_the_program_reach_the_ranks_of_every_host() {
+    let job = Job::new();
+    let driver = job.attach(&[]);
+    let tasks = job.tasks("trap 'exit 0' USR1; echo ready; while :; do sleep 0.05; done");
+    (0..4).for_each(|_| drop(driver.line_with("ready")));
+    driver.signal(Signal::USR1);
+    all_end_with(tasks, 0);
+    driver.wait().expect(0);
+}
+
+#[test]
 fn a_flood_arrives_whole() {
     let job = Job::new();
     let driver = job.attach(&[]);

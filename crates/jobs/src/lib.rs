@@ -78,7 +78,7 @@ pub use report::{
     BarrierReport, FirstFailure, HostReport, LeftOut, NotWritten, OtherFailure, RankReport,
     RefusedHost, Report, StreamReport, rfc3339,
 };
-pub use report_file::{report_text, write_report};
+pub use report_file::{goes_into_file, report_text, write_report};
 pub use totals::Totals;
 
 // The program of the README runs with the tests.

@@ -45,6 +45,21 @@ pub fn write_report(text: &[u8], path: &Path) -> io::Result<()> {
     special.write_all(text)
 }
 
+/// Whether a report for `path` goes into a file, which nobody has to read: unlike that for a FIFO, it is
+/// written as fast as its disk is. Blocks for a disk.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn goes_into_file(path: &Path) -> io::Result<bool> {
+    let found = match Target::find(path)? {
+        Target::File { .. } => return Ok(true),
+        Target::Special(path) => fs::metadata(path)?,
+        Target::Descriptor(number) => File::from(duplicate(number)?).metadata()?,
+    };
+    Ok(found.is_file())
+}
+
 /// What a path leads to.
 #[derive(Debug, PartialEq)]
 enum Target {
@@ -158,6 +173,7 @@ mod tests {
                 File::open(&fifo).unwrap().read_to_string(&mut read).unwrap();
             });
             assert_eq!(read, "text", "{name}");
+            assert!(!goes_into_file(&root.path().join(name)).unwrap(), "{name}");
         }
         assert!(fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo());
     }
@@ -188,6 +204,7 @@ mod tests {
         let link = tempfile::tempdir().unwrap();
         let number = open.as_raw_fd();
         symlink(format!("/proc/self/fd/{number}"), link.path().join("stdout")).unwrap();
+        assert!(goes_into_file(&link.path().join("stdout")).unwrap());
         write_report(b"one\n", &link.path().join("stdout")).unwrap();
         write_report(b"two\n", Path::new(&format!("/proc/self/fd/{number}"))).unwrap();
         open.write_all(b"last\n").unwrap();

@@ -199,7 +199,7 @@ impl DriverLoop {
             })),
             Some(Stage::Print) => {
                 self.shared.give_up_present();
-                let writing = self.write(&self.report(), false);
+                let writing = self.write(&self.report(), None);
                 Some(Box::pin(async move { writing.await.1 }))
             }
             _ => None,
@@ -328,10 +328,10 @@ impl DriverLoop {
     fn write(
         &self,
         report: &Report,
-        everywhere: bool,
+        reader_within: Option<Duration>,
     ) -> impl Future<Output = (Vec<NotWritten>, bool)> + use<> + Send + 'static {
         let heard = !self.shared.distant || !self.shared.record().hosts.is_empty();
-        let writing = heard.then(|| self.writers.write(report, everywhere, &self.clock));
+        let writing = heard.then(|| self.writers.write(report, reader_within, &self.clock));
         async move {
             match writing {
                 Some(writing) => writing.await,
@@ -345,7 +345,8 @@ impl DriverLoop {
         // Whatever is late is not waited for.
         self.shared.gate.close();
         let mut report = self.report();
-        let writing = self.write(&report, true);
+        let left = self.shutdown.left(self.clock.now());
+        let writing = self.write(&report, Some(left));
         (report.not_written, _) = writing.await;
         // What only the first writing missed is there now.
         for NotWritten { path, cause, .. } in &report.not_written {

@@ -1,6 +1,8 @@
 //! Exit codes.
 
-use crate::support::{Place, Running, report};
+use std::time::{Duration, Instant};
+
+use crate::support::{Place, Running, json, report, wait_until};
 
 fn sh(place: &Place, options: &[&str], script: &str) -> crate::support::Done {
     let args = [&["run"], options, &["--", "sh", "-c", script]].concat();
@@ -172,6 +174,24 @@ fn a_report_that_is_not_where_it_was_asked_for_is_an_error() {
         place.lastline(&["run", "--report", target, "--", "sh", "-c", "exit 3"]).expect(3);
     }
     place.lastline(&["run", "--no-files", "--report", "r.json", "--", "true"]).expect(0);
+}
+
+#[test]
+fn who_reads_a_report_from_a_fifo_may_come_late() {
+    let place = Place::new();
+    let script = "mkfifo fifo && exec \"$0\" run --job \"$1\" --report fifo --teardown-timeout \"$2\" -- true";
+    let args = |job, time| ["-c", script, env!("CARGO_BIN_EXE_lastline"), job, time];
+    let run = Running::start(place.wrap("sh", &args("late", "60s")));
+    wait_until("the job is over", || place.job("late").join("report.json").exists());
+    // For longer than a disk is waited for.
+    let over = Instant::now();
+    wait_until("some time is over", || over.elapsed() > Duration::from_secs(1));
+    let read = json(&place.path("fifo"));
+    assert_eq!(read["job"], "late");
+    run.wait().expect(0);
+    std::fs::remove_file(place.path("fifo")).unwrap();
+    let done = Running::start(place.wrap("sh", &args("never", "100ms"))).wait().expect(74);
+    assert!(done.err().contains("fifo: nobody reads it"), "{}", done.err());
 }
 
 /// A limit on the size of files stands for a disk that is full.

@@ -57,8 +57,12 @@ fn of_variable(name: &OsStr) -> Option<String> {
     if known.contains(&name) {
         return None;
     }
+    let rest = name.strip_prefix("LASTLINE_RUN_");
+    let is_short = |short: char| rest == Some(&*short.to_ascii_uppercase().to_string());
+    let by_short = run.get_arguments().find(|arg| arg.get_short().is_some_and(is_short));
+    let by_short = by_short.and_then(|arg| arg.get_env()?.to_str());
     let alike = |other: &&&str| name.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
-    let nearest = known.iter().max_by_key(alike)?;
+    let nearest = by_short.or_else(|| known.iter().max_by_key(alike).copied())?;
     Some(format!("{name} is no option of `run`, and does nothing; is {nearest} meant?"))
 }
 
@@ -122,26 +126,30 @@ pub(crate) fn of_usage(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return error;
     };
-    let in_run = match error.get(ContextKind::Usage) {
-        Some(ContextValue::StyledStr(usage)) => usage.to_string().contains("lastline run"),
-        _ => false,
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
     };
-    if let Some(tip) = instead_of(option, in_run) {
+    let is_of = |command: &&str| usage.contains(&format!("lastline {command}"));
+    if let Some(tip) = instead_of(option, ["run", "logs"].into_iter().find(is_of)) {
         let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
         error.insert(ContextKind::Suggested, tips);
     }
     error
 }
 
-fn instead_of(option: &str, in_run: bool) -> Option<&'static str> {
+/// The tip for an option of `command`, where it is one of those in question.
+fn instead_of(option: &str, command: Option<&str>) -> Option<&'static str> {
     let name = option.split('=').next().unwrap_or(option);
-    match (in_run, name) {
-        (true, name) if HOW_MANY.contains(&name) => Some("write `-n 4` for four ranks"),
-        (true, name) if LABELLED.contains(&name) => {
+    match (command, name) {
+        (Some("run"), name) if HOW_MANY.contains(&name) => Some("write `-n 4` for four ranks"),
+        (Some("run"), name) if LABELLED.contains(&name) => {
             Some("leave it out: lines are whole and labelled; `--prefix` says how")
         }
         (_, "--json") => Some("a report is JSON without it; lines are with `--format json`"),
-        (false, name) if name == "-n" || HOW_MANY.contains(&name) => {
+        (Some("logs"), "-n") => Some("write `--tail 5` for the last five lines"),
+        (Some("logs"), "-f") => Some("write `--follow`"),
+        (None | Some("logs"), name) if name == "-n" || HOW_MANY.contains(&name) => {
             Some("write `lastline run -n 4 -- COMMAND`")
         }
         _ => None,
@@ -174,6 +182,14 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_by_the_short_name_of_an_option_is_taken_for_that() {
+        let said = of_variable(OsStr::new("LASTLINE_RUN_N")).unwrap();
+        assert!(said.ends_with("is LASTLINE_RUN_PROCS meant?"), "{said}");
+        let said = of_variable(OsStr::new("LASTLINE_RUN_LOGDIR")).unwrap();
+        assert!(said.ends_with("is LASTLINE_RUN_LOG_DIR meant?"), "{said}");
+    }
+
+    #[test]
     fn a_line_for_a_shell_is_quoted_for_one() {
         let error = |name: &str| {
             let error = CommandError::NotFound { name: name.into() };
@@ -197,6 +213,8 @@ mod tests {
         }
         assert!(said("lastline run -n 4 --tag-output ./app").contains("leave it out"));
         assert!(said("lastline -n 4 ./app").contains("write `lastline run -n 4 -- COMMAND`"));
+        assert!(said("lastline logs -n 5").contains("write `--tail 5` for"));
+        assert!(said("lastline logs -f j").contains("write `--follow`"));
         assert!(said("lastline run --log-dri x ./app").contains("'--log-dir'"));
         assert!(said("lastline report --json").contains("a report is JSON without it"));
     }

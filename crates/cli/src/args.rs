@@ -280,7 +280,7 @@ pub(crate) struct RunOptions {
 #[command(after_help = "\
 Examples:
   lastline prune --keep 20
-  lastline prune --older-than 168h --max-size 1GiB")]
+  lastline prune --older-than 7d --max-size 1GiB")]
 #[group(required = true, multiple = true)]
 pub(crate) struct PruneOptions {
     /// Keep the newest N

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use jiff::SignedDuration;
+use jiff::{Span, SpanRelativeTo};
 
-/// `250ms`, `3s`, `1m`, `2h`; a number alone is seconds.
+/// `250ms`, `3s`, `1m`, `2h`, `7d`, `2w`; a number alone is seconds, a day 24 hours.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no duration (write `250ms`, `3s`, `1m` or `2h`)");
+    let wrong = || format!("`{text}` is no duration (write `250ms`, `3s`, `1m`, `2h` or `7d`)");
     if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
     }
-    let parsed: SignedDuration = text.parse().map_err(|_| wrong())?;
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    let parsed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     Duration::try_from(parsed).map_err(|_| wrong())
 }
 
@@ -33,12 +34,14 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_people_write_them() {
-        let table =
-            [("250ms", 250), ("3s", 3000), ("1m", 60_000), ("1.5", 1500), ("2h", 7_200_000)];
-        for (text, millis) in table {
+        let short =
+            [("250ms", 250), ("3s", 3000), ("1m", 60_000), ("1.5", 1500), ("1.5h", 5_400_000)];
+        let long =
+            [("2h", 7_200_000), ("1d", 86_400_000), ("1d 2h", 93_600_000), ("2w", 1_209_600_000)];
+        for (text, millis) in short.into_iter().chain(long) {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "-1s", "-3", "soon", "3 parsecs"] {
+        for text in ["", "-1s", "-3", "-1d", "soon", "3 parsecs", "1 month"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -124,7 +124,7 @@ Examples:
 pub(crate) struct StopOptions {
     /// The job's id [default: the latest job]
     pub(crate) job: Option<String>,
-    /// What its ranks are sent first, by name or number
+    /// What its ranks are sent first: TERM or INT, or their numbers
     #[arg(long, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
     pub(crate) signal: i32,
     /// Where the job meets its driver, which is asked to stop it

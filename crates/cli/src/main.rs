@@ -26,6 +26,7 @@ mod values;
 mod via;
 mod view;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -36,9 +37,26 @@ use crate::args::{Cli, Command};
 /// How long the last words may take on a console that takes nothing.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Prints help, or what is wrong with a line of arguments.
+fn answer(said: &clap::Error) -> ExitCode {
+    let printed = said.print().and_then(|()| io::stdout().flush());
+    match printed {
+        Err(error) if !said.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+            notices::init();
+            notices::say(&format!("cannot write to stdout: {error}"));
+            notices::finish(LAST_WORDS);
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(u8::try_from(said.exit_code()).unwrap_or(exit::USAGE)),
+    }
+}
+
 fn main() -> ExitCode {
     let read = help::command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
-    let cli = read.unwrap_or_else(|error| advice::of_usage(error).exit());
+    let cli = match read {
+        Ok(cli) => cli,
+        Err(error) => return answer(&advice::of_usage(error)),
+    };
     signals::prepare();
     notices::init();
     let result = match cli.command {

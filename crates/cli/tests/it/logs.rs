@@ -118,6 +118,12 @@ fn an_output_that_cannot_be_written_is_an_error() {
         assert!(done.err().contains("cannot write to stdout: No space left"), "{}", done.err());
         assert_eq!(done.err().lines().count(), 1, "{}", done.err());
     }
+    for args in [&["--help"][..], &["run", "--help"], &["--version"]] {
+        let mut command = place.command(args);
+        command.stdout(File::options().write(true).open("/dev/full").unwrap());
+        let done = Running::start(command).wait().expect(1);
+        assert!(done.err().contains("cannot write to stdout: No space left"), "{}", done.err());
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use lastline_bootstrap::{
 use lastline_client::{Labels, Printer, Template};
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, Report, Retention, check_job_id, new_job_id};
 use lastline_line::RankSet;
+use tokio::sync::oneshot;
 
 use crate::args::RunOptions;
 use crate::console::Look;
@@ -27,6 +28,11 @@ use crate::{
 /// How long the directory for the files is waited for. Nothing runs yet: whoever waits for the job
 /// is better told than kept.
 pub(crate) const DIR_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end of a job waits for what there was too much of: usually hundredths of that.
+const TIDY_PATIENCE: Duration = Duration::from_secs(1);
+/// How many more jobs than there should be nobody waits for: to look through all of them takes longer
+/// than a short job does, and is done for several of those at once.
+const TIDY_LATER: usize = 10;
 
 /// Runs the job; its exit code.
 pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
@@ -98,49 +104,67 @@ fn job_dir(options: &RunOptions, info: &JobInfo) -> anyhow::Result<Option<JobDir
     Ok(Some(JobDir::create_within(DIR_PATIENCE, &path, options.overwrite, info)?))
 }
 
+/// What tidies the place of jobs beside this one, where there are too many of them.
+#[derive(Default)]
+pub(crate) struct Tidying(Option<oneshot::Receiver<()>>);
+
+impl Tidying {
+    /// At the end of a job, which may have been a short one: what is there too much of goes, for as long
+    /// as that takes within bounds.
+    pub(crate) async fn finish(self) {
+        if let Some(over) = self.0 {
+            drop(tokio::time::timeout(TIDY_PATIENCE, over).await);
+        }
+    }
+}
+
 /// Puts a job that runs on the list of jobs, and tidies the place that it is in.
-fn register(job: &str, dir: &Path) {
+fn register(job: &str, dir: &Path) -> Tidying {
     // Without a place of the user's, a job with a directory of its own is on no list.
     let Ok(place) = JobsPlace::of_user() else {
-        return;
+        return Tidying::default();
     };
     if let Err(error) = place.register(job, dir) {
         tracing::debug!(%error, "the job is not in the list of jobs");
     }
-    if place.dir_of(job) == dir {
-        tidy(place);
-    }
+    if place.dir_of(job) == dir { tidy(place) } else { Tidying::default() }
 }
 
 /// As [`register`], on a thread of its own: a disk that hangs from now on is nothing that the job
 /// waits for, nor is a thread that cannot be had.
-pub(crate) async fn register_within(timeout: Duration, job: String, dir: PathBuf) {
-    let (done, registered) = tokio::sync::oneshot::channel();
+pub(crate) async fn register_within(timeout: Duration, job: String, dir: PathBuf) -> Tidying {
+    let (done, registered) = oneshot::channel();
     let thread = std::thread::Builder::new().name("lastline-list".into());
     let registering = thread.spawn(move || {
-        register(&job, &dir);
         // Nobody may wait any more.
-        done.send(()).unwrap_or_default();
+        drop(done.send(register(&job, &dir)));
     });
-    match registering {
-        Ok(_) if tokio::time::timeout(timeout, registered).await.is_err() => {
-            tracing::debug!("the job is not in the list of jobs: its place does not answer");
-        }
-        Ok(_) => {}
-        Err(error) => tracing::debug!(%error, "the job is not in the list of jobs"),
+    if let Err(error) = registering {
+        tracing::debug!(%error, "the job is not in the list of jobs");
+        return Tidying::default();
     }
+    let Ok(registered) = tokio::time::timeout(timeout, registered).await else {
+        tracing::debug!("the job is not in the list of jobs: its place does not answer");
+        return Tidying::default();
+    };
+    registered.unwrap_or_default()
 }
 
-/// Removes what the default place has too much of, beside the job; what is not done when the job
-/// ends is done beside the next one.
-fn tidy(place: JobsPlace) {
+/// Removes what the default place has too much of, beside the job; what is not done [at its
+/// end](Tidying::finish) is done beside the next one.
+fn tidy(place: JobsPlace) -> Tidying {
+    let (done, over) = oneshot::channel();
     let tidying = std::thread::Builder::new().name("lastline-tidy".into()).spawn(move || {
+        let most = Retention::DEFAULT.max_jobs.map_or(usize::MAX, |jobs| jobs + TIDY_LATER);
+        let waited_for = place.may_hold_more_than(most).then_some(done);
         let removed = place.prune(&Retention::DEFAULT);
         tracing::debug!(?removed, "old jobs are gone");
+        drop(waited_for);
     });
     if let Err(error) = tidying {
         tracing::debug!(%error, "old jobs stay");
     }
+    Tidying(Some(over))
 }
 
 async fn drive(
@@ -190,9 +214,10 @@ async fn drive(
     let grace = plan.effective_grace();
     let mesh = LoggingMesh::spawn(plan, console)?;
     signals.listen(Steered::Mesh(mesh.clone()), grace, size);
-    if let Some(dir) = dir {
-        register_within(DIR_PATIENCE, job.clone(), dir.path().to_owned()).await;
-    }
+    let tidying = match dir {
+        Some(dir) => register_within(DIR_PATIENCE, job.clone(), dir.path().to_owned()).await,
+        None => Tidying::default(),
+    };
     let shown = up.map(|up| view::show(job, mesh.clone(), up)).transpose()?;
     let report = mesh.wait().await;
     // The end of the job is not the end of looking at it.
@@ -202,6 +227,7 @@ async fn drive(
         notices::release();
         tracing::warn!("the view ended in disorder");
     }
+    tidying.finish().await;
     Ok(report?)
 }
 

@@ -140,6 +140,11 @@ impl JobsPlace {
         found
     }
 
+    /// Whether there may be more jobs than this: how many entries there are, of which none is opened.
+    pub fn may_hold_more_than(&self, jobs: usize) -> bool {
+        self.entries().nth(jobs).is_some()
+    }
+
     /// Why jobs that there are are not on the list.
     pub fn unreadable(&self) -> Vec<JobDirError> {
         // Whoever begins a job has its file locked before it says anything.

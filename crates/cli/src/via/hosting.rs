@@ -16,7 +16,7 @@ use lastline_sender::channel;
 use super::mirrored::{Mirrored, RefusedWhy};
 use super::silent::ToldHere;
 use crate::args::RunOptions;
-use crate::run::{DIR_PATIENCE, plan, ran, rank_size, register_within};
+use crate::run::{DIR_PATIENCE, Tidying, plan, ran, rank_size, register_within};
 use crate::signals::{Signals, Steered};
 use crate::values::OnFailure;
 use crate::{exit, notices, runtime, summary};
@@ -164,15 +164,17 @@ async fn drive(
     if placement.first_rank == 0 {
         notices::say(&format!("this job is shown by `lastline attach --via {url} --job {job}`"));
     }
-    if let Some(dir) = &place.whole {
-        register_within(DIR_PATIENCE, job, dir.clone()).await;
-    }
+    let tidying = match &place.whole {
+        Some(dir) => register_within(DIR_PATIENCE, job, dir.clone()).await,
+        None => Tidying::default(),
+    };
     let report = mesh.wait().await;
     drop(mesh);
     let end = ended.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(end) = end {
         wait_for_the_driver(end, way_out.max(url.linger()) + SLACK).await;
     }
+    tidying.finish().await;
     match refused.get() {
         Some(why) => Ok(Driven::Refused(why)),
         None => Ok(Driven::Ran(report?)),

@@ -24,6 +24,23 @@ fn jobs_lists_what_is_there() {
 }
 
 #[test]
+fn a_job_that_is_short_removes_what_there_is_too_much_of() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "first", "--", "true"]).expect(0);
+    for at in 0..120 {
+        let copy = place.job(&format!("copy-{at}"));
+        fs::create_dir(&copy).unwrap();
+        for name in ["job.json", "report.json"] {
+            fs::copy(place.job("first").join(name), copy.join(name)).unwrap();
+        }
+    }
+    place.lastline(&["run", "--job", "last", "--", "true"]).expect(0);
+    let left = fs::read_dir(place.job("")).unwrap().flatten();
+    // A hundred that were finished, the last one and `latest`.
+    assert_eq!(left.count(), 102);
+}
+
+#[test]
 fn what_says_of_a_job_is_damaged_and_its_lines_are_there_still() {
     let place = Place::new();
     for job in ["a", "b"] {

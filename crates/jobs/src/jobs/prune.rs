@@ -66,7 +66,7 @@ impl JobsPlace {
         let gone = over.split_off(retention.split(&facts));
         let removed = gone.into_iter().filter(|job| is_done(remove(job), &job.dir));
         let removed = removed.map(|job| job.info.job).collect();
-        for entry in self.entries().filter(|entry| FoundJob::open(entry).is_err()) {
+        for entry in self.entries().filter(|entry| may_be_remains(entry)) {
             if remove_remains(&entry).is_ok() {
                 tracing::debug!(dir = %entry.display(), "what was left of a job is gone");
             }
@@ -83,6 +83,12 @@ pub(super) fn is_done(removed: io::Result<()>, what: &Path) -> bool {
         tracing::debug!(%error, what = %what.display(), "not pruned");
     }
     removed.is_ok()
+}
+
+/// Whether no job is there, at first glance where one has begun: to read each takes time.
+fn may_be_remains(dir: &Path) -> bool {
+    let has_begun = fs::metadata(dir.join(JOB_FILE)).is_ok_and(|file| file.len() > 0);
+    !has_begun && FoundJob::open(dir).is_err()
 }
 
 /// Whether a link leads to no job any more, or to another one than it is named after.

@@ -1,5 +1,7 @@
 //! Exit codes.
 
+use std::io::ErrorKind;
+
 use lastline_bootstrap::{PlacementError, SpawnError, ViaError};
 use lastline_jobs::{JobDirError, Report};
 use lastline_line::StopCause;
@@ -31,8 +33,17 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
 fn is_usage(error: &anyhow::Error) -> bool {
     let via = error.downcast_ref();
     let is_place = matches!(via, Some(ViaError::Local(_) | ViaError::NoSuchJob { .. }));
-    let is_job = matches!(error.downcast_ref(), Some(WatchError::Job(_)));
-    error.is::<JobDirError>() || is_job || is_place || error.is::<PlacementError>()
+    let job = match error.downcast_ref() {
+        Some(WatchError::Job(job)) => Some(job),
+        _ => error.downcast_ref(),
+    };
+    job.is_some_and(|job| !is_unreadable(job)) || is_place || error.is::<PlacementError>()
+}
+
+/// Whether a job, or the place of jobs, is there and cannot be read.
+fn is_unreadable(job: &JobDirError) -> bool {
+    matches!(job, JobDirError::Io { action: "read" | "find" | "look at", source, .. }
+        if source.kind() != ErrorKind::NotFound)
 }
 
 /// The exit code of a job that a signal stops: 130 or 143, by what its ranks get.

@@ -41,6 +41,7 @@ pub(crate) fn id_of(job: &str) -> anyhow::Result<String> {
 /// Lists the jobs, oldest first: id, when, ranks, exit, size, command.
 pub(crate) fn jobs() -> anyhow::Result<u8> {
     let place = JobsPlace::of_user()?;
+    place.check_readable()?;
     let (found, unreadable) = (place.list(), place.unreadable());
     let columns = columns();
     let mut rows = vec![["JOB", "STARTED", "RANKS", "EXIT", "SIZE", "COMMAND"].map(String::from)];
@@ -129,7 +130,9 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
     retention.max_jobs = options.keep;
     retention.max_age = options.older_than;
     retention.max_bytes = options.max_size;
-    let removed = JobsPlace::of_user()?.prune(&retention).into_iter();
+    let place = JobsPlace::of_user()?;
+    place.check_readable()?;
+    let removed = place.prune(&retention).into_iter();
     pages::print(removed.map(|job| job + "\n").collect::<String>().as_bytes())
 }
 

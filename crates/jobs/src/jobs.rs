@@ -78,6 +78,9 @@ impl JobsPlace {
         if parts::holds_job(&dir) {
             return FoundJob::open(&fs::canonicalize(&dir).map_err(failed("find", &dir))?);
         }
+        if is_id {
+            self.check_readable()?;
+        }
         // A folder may have been given another name.
         let listed = self.list().into_iter().find(|job| job.info.job == name);
         let place = self.0.clone();
@@ -90,6 +93,7 @@ impl JobsPlace {
     /// The job that `latest` leads to; the newest one where it leads to none, as when the directory of
     /// that job was removed.
     fn latest(&self) -> Result<FoundJob, JobDirError> {
+        self.check_readable()?;
         let found = match fs::symlink_metadata(self.0.join(LATEST)) {
             Ok(_) => self.known(LATEST),
             Err(_) => Err(JobDirError::NoJobs { place: self.0.clone() }),
@@ -120,6 +124,20 @@ impl JobsPlace {
         let found = FoundJob::open(&fs::canonicalize(&entry).map_err(failed("find", &entry))?)?;
         let is_another = found.info.job != id && id != LATEST;
         if is_another { Err(gone(Some(found.info.job))) } else { Ok(found) }
+    }
+
+    /// Checks that it can be told which jobs there are: one that cannot be read looks as if there was none.
+    ///
+    /// # Errors
+    ///
+    /// When the place is there and cannot be read.
+    pub fn check_readable(&self) -> Result<(), JobDirError> {
+        match fs::read_dir(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("read", &self.0)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// All jobs, oldest first, but those that [cannot be read](Self::unreadable). A directory is one job,

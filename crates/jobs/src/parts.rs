@@ -1,6 +1,7 @@
 //! A job whose ranks several processes started: its directory holds one for each of them.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::job_dir::{JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
@@ -27,10 +28,17 @@ pub(crate) fn part_dirs(dir: &Path) -> Vec<PathBuf> {
     parts.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Whether a job has its files there, whole or in parts, or at least its report.
+/// Whether a job has its files there, whole or in parts, or at least its report; or may have, since nobody
+/// may look.
 pub(crate) fn holds_job(dir: &Path) -> bool {
-    let has = |name| dir.join(name).exists();
+    let has = |name| may_exist(&dir.join(name));
     has(JOB_FILE) || has(REPORT_FILE) || !part_dirs(dir).is_empty()
+}
+
+/// Whether a file is there, or in a directory that may not be looked into.
+pub(crate) fn may_exist(file: &Path) -> bool {
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+    fs::metadata(file).map_or_else(refused, |_| true)
 }
 
 /// The job whose parts are in `dir`, or of which only the report is there.
@@ -42,7 +50,7 @@ pub(crate) fn open(dir: &Path) -> Result<FoundJob, JobDirError> {
     let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
     let Some(info) = found.iter().map(|part| &part.info).min_by_key(|info| started(info)) else {
         let file = dir.join(JOB_FILE);
-        let none = || failed("read", &file)(std::io::ErrorKind::NotFound.into());
+        let none = || failed("read", &file)(io::ErrorKind::NotFound.into());
         let report = report?.ok_or_else(none)?;
         let info = of_report(&report);
         let state = JobState::Finished(Box::new(report));

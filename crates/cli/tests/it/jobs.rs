@@ -1,8 +1,9 @@
 //! `jobs`, `flush`, `completions`, and how jobs are found.
 
 use std::fs;
+use std::io;
 
-use crate::support::{Place, report};
+use crate::support::{Place, Running, not_run, report};
 
 #[test]
 fn jobs_lists_what_is_there() {
@@ -118,6 +119,24 @@ fn latest_is_the_newest_job_wherever_its_files_are() {
     assert_eq!(place.lastline(&["logs"]).expect(0).out(), "1\n");
     fs::remove_file(place.job("latest")).unwrap();
     assert_eq!(place.lastline(&["logs"]).expect(0).out(), "1\n");
+}
+
+#[test]
+fn jobs_that_may_not_be_read_are_not_taken_for_none() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "echo", "x"]).expect(0);
+    let (binary, dir) = (place.lastline_for_anybody(), place.job("j"));
+    for words in [&["jobs"][..], &["logs"], &["logs", "j"], &["logs", dir.to_str().unwrap()]] {
+        let Some(command) = place.as_another_user(&binary, words) else {
+            not_run("another user takes root and setpriv", &io::Error::other("not there"));
+            return;
+        };
+        let done = Running::start(command).wait().expect(1);
+        let said = done.err();
+        assert!(said.starts_with("lastline: cannot "), "{words:?}: {said}");
+        assert!(said.ends_with(": Permission denied (os error 13)\n"), "{words:?}: {said}");
+        assert_eq!(done.out(), "", "{words:?}");
+    }
 }
 
 #[test]

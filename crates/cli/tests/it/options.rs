@@ -84,16 +84,11 @@ fn a_report_for_a_descriptor_goes_on_where_the_output_is() {
 fn an_unprivileged_user_can_run_a_thousand_ranks() {
     let place = Place::new();
     let binary = place.lastline_for_anybody();
-    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
-    let can = rustix::process::geteuid().is_root() && place.has("setpriv");
-    if !can {
+    let run = ["run", "-n", "1000", "--job", "j", "--", "echo", "here"];
+    let command = place.as_another_user(&binary, &run).unwrap_or_else(|| {
         println!("not run as another user: that takes root and setpriv");
-    }
-    let run = [binary.to_str().unwrap(), "run", "-n", "1000", "--job", "j", "--", "echo", "here"];
-    let command = match can {
-        true => place.wrap("setpriv", &[&nobody[..], &run].concat()),
-        false => place.wrap(run[0], &run[1..]),
-    };
+        place.wrap(binary.to_str().unwrap(), &run)
+    });
     let done = Running::start(command).wait().expect(0);
     assert_eq!(done.sorted().len(), 1000, "{}", done.err());
     report(&place.job("j"));

@@ -67,6 +67,15 @@ impl Place {
         self.executable("lastline", &fs::read(env!("CARGO_BIN_EXE_lastline")).unwrap())
     }
 
+    /// That `lastline`, run by a user who has no rights of anybody's; nothing where there is no way to
+    /// become one.
+    pub(crate) fn as_another_user(&self, binary: &Path, args: &[&str]) -> Option<Command> {
+        let can = rustix::process::geteuid().is_root() && self.has("setpriv");
+        let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"];
+        let binary = [binary.to_str().unwrap()];
+        can.then(|| self.wrap("setpriv", &[&user[..], &binary, args].concat()))
+    }
+
     /// Whether a program is installed.
     pub(crate) fn has(&self, program: &str) -> bool {
         let found = self.wrap("sh", &["-c", "command -v \"$0\"", program]);

@@ -56,7 +56,7 @@ impl FoundJob {
     ///
     /// When there is no readable `job.json`, nor a report.
     pub fn open(dir: &Path) -> Result<Self, JobDirError> {
-        if !dir.join(JOB_FILE).exists() {
+        if !parts::may_exist(&dir.join(JOB_FILE)) {
             return parts::open(dir);
         }
         Self::open_whole(dir).or_else(|error| match error {

@@ -199,6 +199,21 @@ fn a_directory_without_a_job_says_so() {
 }
 
 #[test]
+fn a_place_that_cannot_be_read_is_not_an_empty_one() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("jobs");
+    let place = JobsPlace::at(file.clone());
+    place.check_readable().unwrap();
+    assert!(matches!(place.find(None), Err(JobDirError::NoJobs { .. })), "it is not there");
+    fs::write(&file, "").unwrap();
+    let error = place.check_readable().unwrap_err().to_string();
+    assert_eq!(error, format!("cannot read {}", file.display()));
+    for name in [None, Some("a")] {
+        assert_eq!(place.find(name).unwrap_err().to_string(), error);
+    }
+}
+
+#[test]
 fn links_to_nothing_go() {
     let root = tempfile::tempdir().unwrap();
     let place = JobsPlace::at(root.path().join("jobs"));

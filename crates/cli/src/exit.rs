@@ -42,8 +42,13 @@ fn is_usage(error: &anyhow::Error) -> bool {
 
 /// Whether a job, or the place of jobs, is there and cannot be read.
 fn is_unreadable(job: &JobDirError) -> bool {
-    matches!(job, JobDirError::Io { action: "read" | "find" | "look at", source, .. }
-        if source.kind() != ErrorKind::NotFound)
+    match job {
+        JobDirError::Io { action: "read" | "find" | "look at", source, .. } => {
+            source.kind() != ErrorKind::NotFound
+        }
+        JobDirError::Damaged { .. } => true,
+        _ => false,
+    }
 }
 
 /// The exit code of a job that a signal stops: 130 or 143, by what its ranks get.

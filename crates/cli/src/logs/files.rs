@@ -7,7 +7,7 @@ use lastline_line::StreamId;
 use lastline_watch::{ArchiveInbox, Archives, Wanted};
 
 use super::LogsOptions;
-use crate::{console, exit, jobs};
+use crate::{console, exit, jobs, notices};
 
 /// Prints the job's files; the exit code.
 pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
@@ -16,6 +16,8 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
         return Ok(exit::USAGE);
     }
     let archive = Archives::open(&job).context("cannot read the job's files")?;
+    let whole = if job.damage.is_none() { exit::SUCCESS } else { exit::FAILURE };
+    job.damage.iter().for_each(|damage| notices::say(damage));
     let labels = Labels::default();
     set_labels(&job, &labels);
     let world_size = job.info.world_size;
@@ -23,7 +25,7 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     let unreadable = inbox.unreadable();
     let files = Some(inbox.files());
     console::finish(super::start(options, Some(world_size), labels, files, inbox)?)?;
-    unreadable.take().map_or(Ok(exit::SUCCESS), |error| Err(error.into()))
+    unreadable.take().map_or(Ok(whole), |error| Err(error.into()))
 }
 
 fn wanted(options: &LogsOptions) -> Wanted {

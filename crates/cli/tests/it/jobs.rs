@@ -78,7 +78,11 @@ fn what_says_of_a_job_is_damaged_and_its_lines_are_there_still() {
         let file = fs::read(place.job(job).join("rank-1.stdout.log")).unwrap();
         assert_eq!(file, b"x\n", "{job}");
     }
-    assert_eq!(place.lastline(&["logs", "a"]).expect(0).sorted(), ["[0] x", "[1] x"]);
+    let done = place.lastline(&["logs", "a"]).expect(1);
+    assert_eq!(done.sorted(), ["[0] x", "[1] x"]);
+    assert!(done.err().contains("report.json cannot be understood: EOF"), "{}", done.err());
+    let done = place.lastline(&["logs", "b"]).expect(1);
+    assert!(done.err().contains("job.json cannot be understood: EOF"), "{}", done.err());
 }
 
 fn first_and_exit(row: &str) -> (String, String) {

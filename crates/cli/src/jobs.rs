@@ -124,7 +124,7 @@ pub(crate) fn report(job: Option<&OsStr>) -> anyhow::Result<u8> {
     Ok(if job.damage.is_some() { exit::FAILURE } else { code })
 }
 
-/// Removes jobs, and prints the ids of those that it removed.
+/// Removes jobs, and prints the ids of those that it removed; says which it could not remove.
 pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
     let mut retention = Retention::default();
     retention.max_jobs = options.keep;
@@ -132,7 +132,11 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
     retention.max_bytes = options.max_size;
     let place = JobsPlace::of_user()?;
     place.check_readable()?;
-    let removed = place.prune(&retention).into_iter();
+    let pruned = place.prune(&retention);
+    for (job, why) in &pruned.kept {
+        notices::say(&format!("kept {job}: {}", harmless(&why.to_string())));
+    }
+    let removed = pruned.removed.into_iter();
     pages::print(removed.map(|job| job + "\n").collect::<String>().as_bytes())
 }
 

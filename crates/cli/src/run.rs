@@ -157,8 +157,8 @@ fn tidy(place: JobsPlace) -> Tidying {
     let tidying = std::thread::Builder::new().name("lastline-tidy".into()).spawn(move || {
         let most = Retention::DEFAULT.max_jobs.map_or(usize::MAX, |jobs| jobs + TIDY_LATER);
         let waited_for = place.may_hold_more_than(most).then_some(done);
-        let removed = place.prune(&Retention::DEFAULT);
-        tracing::debug!(?removed, "old jobs are gone");
+        let pruned = place.prune(&Retention::DEFAULT);
+        tracing::debug!(?pruned, "old jobs are gone");
         drop(waited_for);
     });
     if let Err(error) = tidying {

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 pub use self::found::{FoundJob, JobState};
 pub(crate) use self::found::{in_words, read_report};
-pub use self::prune::Retention;
 use self::prune::is_done;
+pub use self::prune::{Pruned, Retention};
 use crate::job_dir::{JOB_FILE, JobDirError, LATEST, check_job_id, failed};
 use crate::job_lock::is_locked;
 use crate::open_dir::open_regular;

@@ -70,7 +70,7 @@ pub use job_dir::{
     JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id, make_dir,
     new_job_id,
 };
-pub use jobs::{FoundJob, JobState, JobsPlace, Retention};
+pub use jobs::{FoundJob, JobState, JobsPlace, Pruned, Retention};
 pub use open_dir::OpenDir;
 pub use parts::part_name;
 pub use rebuild::rebuild_report;

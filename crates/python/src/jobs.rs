@@ -102,7 +102,7 @@ pub(crate) fn prune(
     retention.max_age = older_than.map(|age| duration("older_than", age)).transpose()?;
     retention.max_bytes = max_size;
     let place = JobsPlace::of_user().map_err(|error| failed::<LastlineError>(&error))?;
-    Ok(py.detach(|| place.prune(&retention)))
+    Ok(py.detach(|| place.prune(&retention).removed))
 }
 
 /// When which rank wrote how much: rank, seconds since the epoch, bytes.

@@ -96,8 +96,8 @@ fn register(job: String, dir: PathBuf, tidy: bool) {
             tracing::debug!(%error, "the job is not in the list of jobs");
         }
         if tidy {
-            let removed = place.prune(&Retention::DEFAULT);
-            tracing::debug!(?removed, "old jobs are gone");
+            let pruned = place.prune(&Retention::DEFAULT);
+            tracing::debug!(?pruned, "old jobs are gone");
         }
     });
     if let Err(error) = registering {

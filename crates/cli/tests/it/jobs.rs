@@ -162,6 +162,18 @@ fn a_directory_that_is_used_again_is_one_job() {
 }
 
 #[test]
+fn a_job_that_is_not_pruned_is_named_and_why() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "a", "--", "echo", "a"]).expect(0);
+    place.lastline(&["run", "--job", "b", "--", "echo", "b"]).expect(0);
+    fs::write(place.job("a").join("notes.txt"), "mine").unwrap();
+    let done = place.lastline(&["prune", "--keep", "0"]).expect(0);
+    assert_eq!(done.out(), "b\n");
+    assert_eq!(done.err(), "lastline: kept a: notes.txt is not lastline's\n");
+    assert_eq!(place.lastline(&["logs", "a"]).expect(0).out(), "a\n");
+}
+
+#[test]
 fn flush_from_another_process_says_that_all_has_arrived() {
     let place = Place::new();
     let (gate, path) = place.gate();

@@ -51,21 +51,37 @@ impl Retention {
     }
 }
 
+/// What became of jobs that were to go.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Pruned {
+    /// The ids of those that are gone.
+    pub removed: Vec<String>,
+    /// The ids of those that are there still, and why.
+    pub kept: Vec<(String, io::Error)>,
+}
+
 impl JobsPlace {
-    /// Removes finished and broken jobs, oldest first, until the rest is within `retention`; their
-    /// ids. Of a job behind a link, which has its directory elsewhere, only the link goes, and so do
-    /// links to what is gone, which were no jobs any more. A job that runs stays, and so does one with a
-    /// file among its own that is no job's. What was left of a job that had not begun, or was being
+    /// Removes finished and broken jobs, oldest first, until the rest is within `retention`. Of a job behind a
+    /// link, which has its directory elsewhere, only the link goes, and so do links to what is gone, which were
+    /// no jobs any more. A job that runs stays, and so does one with a file among its own that is no job's. What was left of a job that had not begun, or was being
     /// removed, when its program ended goes after a day.
-    pub fn prune(&self, retention: &Retention) -> Vec<String> {
+    pub fn prune(&self, retention: &Retention) -> Pruned {
         let mut over: Vec<FoundJob> = self.list();
         over.retain(|job| job.state != JobState::Running);
         over.reverse();
         let facts: Vec<(Duration, u64)> =
             over.iter().map(|job| (job.age(), if job.linked { 0 } else { job.bytes() })).collect();
         let gone = over.split_off(retention.split(&facts));
-        let removed = gone.into_iter().filter(|job| is_done(remove(job), &job.dir));
-        let removed = removed.map(|job| job.info.job).collect();
+        let mut pruned = Pruned::default();
+        for job in gone {
+            match remove(&job) {
+                Ok(()) => pruned.removed.push(job.info.job),
+                // Somebody else was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => pruned.kept.push((job.info.job, error)),
+            }
+        }
         for entry in self.entries().filter(|entry| may_be_remains(entry)) {
             if remove_remains(&entry).is_ok() {
                 tracing::debug!(dir = %entry.display(), "what was left of a job is gone");
@@ -74,7 +90,7 @@ impl JobsPlace {
         for link in self.entries().chain([self.0.join(LATEST)]).filter(|link| is_stale(link)) {
             is_done(fs::remove_file(&link), &link);
         }
-        removed
+        pruned
     }
 }
 
@@ -140,8 +156,11 @@ fn remove_whole(job: &FoundJob) -> io::Result<()> {
 /// something else is among them all stay, for the directory would, and be on no list.
 fn remove_files(dir: &OpenDir) -> io::Result<()> {
     let files = job_files(dir)?;
-    if dir.names()?.iter().any(|name| name != JOB_FILE && !files.contains(name)) {
-        return Err(io::ErrorKind::DirectoryNotEmpty.into());
+    let mut others = dir.names()?;
+    others.retain(|name| name != JOB_FILE && !files.contains(name));
+    if let Some(other) = others.iter().min() {
+        let why = format!("{other} is not lastline's");
+        return Err(io::Error::new(io::ErrorKind::DirectoryNotEmpty, why));
     }
     files.iter().try_for_each(|name| dir.remove(name))?;
     match dir.remove(JOB_FILE) {

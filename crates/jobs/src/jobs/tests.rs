@@ -38,7 +38,7 @@ fn pruning_removes_jobs_and_links_and_nothing_else() {
     fs::write(place.dir_of("c").join("precious"), "mine").unwrap();
     let running = start("d", &place.dir_of("d"));
     let none = Retention { max_jobs: Some(0), ..Retention::default() };
-    let mut removed = place.prune(&none);
+    let mut removed = place.prune(&none).removed;
     removed.sort();
     assert_eq!(removed, ["a", "b"]);
     assert!(elsewhere.join("rank-0.stdout.log").exists());
@@ -70,12 +70,12 @@ fn what_is_left_of_a_job_goes_after_a_day_and_nothing_else() {
     make("unknown", &["notes"], true);
     job(&place, "a", &place.dir_of("a"));
     fs::write(place.dir_of("a").join(unfinished), "").unwrap();
-    assert_eq!(place.prune(&Retention::default()), [""; 0]);
+    assert_eq!(place.prune(&Retention::default()).removed, [""; 0]);
     let mut left: Vec<_> = place.entries().collect();
     left.sort();
     assert_eq!(left, ["a", "foreign", "fresh", "unknown"].map(|id| place.dir_of(id)));
     assert!(place.dir_of("foreign").join("rank-0.stdout.log").exists());
-    assert_eq!(place.prune(&keep(0)), ["a"]);
+    assert_eq!(place.prune(&keep(0)).removed, ["a"]);
     assert!(!place.dir_of("a").exists());
 }
 
@@ -86,11 +86,14 @@ fn a_job_with_a_file_that_is_not_its_own_stays_whole_and_on_the_list() {
     let place = JobsPlace::at(root.path().join("jobs"));
     job(&place, "a", &place.dir_of("a"));
     fs::write(place.dir_of("a").join("report.json.new"), "").unwrap();
-    assert_eq!(place.prune(&keep(0)), [""; 0]);
+    let pruned = place.prune(&keep(0));
+    assert_eq!(pruned.removed, [""; 0]);
+    let kept: Vec<_> = pruned.kept.iter().map(|(job, why)| format!("{job}: {why}")).collect();
+    assert_eq!(kept, ["a: report.json.new is not lastline's"]);
     assert_eq!(ids(&place), ["a"]);
     assert!(place.dir_of("a").join("rank-0.stdout.log").exists());
     fs::remove_file(place.dir_of("a").join("report.json.new")).unwrap();
-    assert_eq!(place.prune(&keep(0)), ["a"]);
+    assert_eq!(place.prune(&keep(0)).removed, ["a"]);
 }
 
 /// A job that is over, on the list, with files in `dir`.
@@ -123,11 +126,11 @@ fn a_directory_is_one_job_however_often_it_was_used() {
     let of = format!("{} is the directory of job `l3` now", reused.display());
     assert_eq!(gone, format!("the job `l0` is gone: {of}"));
     assert_eq!(place.find(None).unwrap().info.job, "l3");
-    assert_eq!(place.prune(&keep(3)), Vec::<String>::new());
+    assert_eq!(place.prune(&keep(3)).removed, Vec::<String>::new());
     assert_eq!(ids(&place), ["a", "b", "l3"]);
     assert!(fs::symlink_metadata(place.dir_of("l0")).is_err(), "a link to what is gone");
     assert!(place.find(Some("l3")).is_ok());
-    assert_eq!(place.prune(&keep(1)), ["b", "a"]);
+    assert_eq!(place.prune(&keep(1)).removed, ["b", "a"]);
     assert_eq!(fs::read(reused.join("rank-0.stdout.log")).unwrap(), b"l3");
 }
 
@@ -142,7 +145,7 @@ fn a_folder_among_the_jobs_that_another_job_took_is_that_job() {
         matches!(place.find(Some("a")), Err(JobDirError::Gone { by: Some(by), .. }) if by == "b")
     );
     assert!(place.find(Some("b")).is_ok());
-    assert_eq!(place.prune(&keep(0)), ["b"]);
+    assert_eq!(place.prune(&keep(0)).removed, ["b"]);
     assert_eq!(fs::read_dir(root.path().join("jobs")).unwrap().count(), 0, "links and all");
 }
 
@@ -224,7 +227,7 @@ fn links_to_nothing_go() {
     assert_eq!(place.find(Some("a")).unwrap_err().to_string(), gone);
     assert_eq!(place.find(None).unwrap_err().to_string(), gone);
     std::os::unix::fs::symlink("nowhere", root.path().join("jobs/not.an.id")).unwrap();
-    assert_eq!(place.prune(&Retention::default()), Vec::<String>::new());
+    assert_eq!(place.prune(&Retention::default()).removed, Vec::<String>::new());
     let left: Vec<_> = fs::read_dir(root.path().join("jobs")).unwrap().flatten().collect();
     assert_eq!(left.len(), 1, "what is not ours stays: {left:?}");
 }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime};
 
-use lastline_line::{Fold, Line, Off, Span, StreamId, Timestamp, Withheld};
+use lastline_line::{Entry, Fold, Line, Off, Span, StreamId, Timestamp, Withheld};
 
 use crate::account::Account;
 use crate::console::Console;
@@ -30,7 +30,7 @@ impl Presenter {
     /// For the pieces of one stream that arrived at `time`.
     pub(crate) fn of(&mut self, stream: StreamId, time: Timestamp) -> Output<'_> {
         let now = self.fold_time();
-        Output { presenter: self, stream, time, now }
+        Output { presenter: self, stream, time, now, last: false }
     }
 
     /// Who is at work.
@@ -126,6 +126,8 @@ pub(crate) struct Output<'a> {
     stream: StreamId,
     time: Timestamp,
     now: Timestamp,
+    /// The stream has ended: nothing goes on with what is open.
+    pub(crate) last: bool,
 }
 
 impl Output<'_> {
@@ -148,9 +150,10 @@ impl Output<'_> {
     }
 
     fn push(&mut self, line: &Line<'_>) {
-        let now = self.now;
+        let (now, last) = (self.now, self.last && line.partial);
         let print = |fold: &mut dyn Fold, console: &mut Console| {
-            fold.push(line, now, &mut |entry| console.print(&entry));
+            let emit = &mut |entry: Entry<'_>| console.print(&entry);
+            if last { fold.push_last(line, now, emit) } else { fold.push(line, now, emit) }
         };
         self.presenter.ask(print);
     }

@@ -253,9 +253,15 @@ impl Worker {
 
     /// What is open of a stream goes out; what follows continues it.
     fn interrupt(&mut self, stream: StreamId) {
+        self.give_open(stream, false);
+    }
+
+    /// The same of a stream that has ended, when it is the `last` that comes of it.
+    fn give_open(&mut self, stream: StreamId, last: bool) {
         if let Some(line) = self.lines.get_mut(&stream) {
             let was_open = line.is_open();
             let mut out = self.presenter.of(stream, line.time);
+            out.last = last;
             line.interrupt(&mut |piece| out.take(piece));
             self.watch(stream, was_open);
         }

@@ -168,8 +168,8 @@
 //! at once, and of entries. `lastline_testing::laws::fold` runs them all.
 //!
 //! What is held is bounded by [`Bounds`], what is known of statements by [`MinerOptions`]. Over the
-//! bounds the oldest entries go out early. Lines that are partial, go on with another one or are
-//! longer than [`Bounds::max_line_bytes`] pass unfolded.
+//! bounds the oldest entries go out early. Lines that are partial, unless their stream ends
+//! with them, go on with another one or are longer than [`Bounds::max_line_bytes`] pass unfolded.
 //!
 //! # Writing your own
 //!

@@ -25,6 +25,6 @@ impl Bounds {
     /// Whether what was said may be folded at all: it is whole, and no line of it is too long.
     pub(crate) fn may_fold(&self, said: Said<'_>) -> bool {
         let fits = |len: usize| len <= self.max_line_bytes;
-        said.lines.iter().all(|meta| !meta.continuation && !meta.partial && fits(meta.len))
+        said.lines.iter().all(|meta| meta.whole && fits(meta.len))
     }
 }

@@ -101,6 +101,12 @@ pub trait Fold: Send {
     /// Takes the next line of a stream.
     fn push(&mut self, line: &Line<'_>, now: Timestamp, emit: &mut Emit<'_>);
 
+    /// Takes the last line of a stream that ended without a newline: it is [partial](Line::partial), and
+    /// nothing goes on with it. Default: as `push`.
+    fn push_last(&mut self, line: &Line<'_>, now: Timestamp, emit: &mut Emit<'_>) {
+        self.push(line, now, emit);
+    }
+
     /// Gives out what is due at `now`, and says when it wants to be asked next, if at all.
     fn due(&mut self, now: Timestamp, emit: &mut Emit<'_>) -> Option<Timestamp>;
 
@@ -131,6 +137,9 @@ pub trait Fold: Send {
 impl<F: Fold + ?Sized> Fold for Box<F> {
     fn push(&mut self, line: &Line<'_>, now: Timestamp, emit: &mut Emit<'_>) {
         (**self).push(line, now, emit);
+    }
+    fn push_last(&mut self, line: &Line<'_>, now: Timestamp, emit: &mut Emit<'_>) {
+        (**self).push_last(line, now, emit);
     }
     fn due(&mut self, now: Timestamp, emit: &mut Emit<'_>) -> Option<Timestamp> {
         (**self).due(now, emit)

@@ -105,6 +105,15 @@ fn streams_of_mpirun_and_lines_without_a_label_are_kept() {
 }
 
 #[test]
+fn a_last_line_without_its_newline_folds() {
+    let done = fold(&[], "0: ready\n1: ready\n2: ready").expect(0);
+    assert_eq!(done.out(), "[0-2] ready\n");
+    let done = fold(&["--format", "json"], "0: ready").expect(0);
+    let object: Value = serde_json::from_str(done.out().trim()).unwrap();
+    assert_eq!((&object["line"], &object["partial"]), (&"ready".into(), &true.into()));
+}
+
+#[test]
 fn similar_lines_are_counted_whoever_says_them() {
     let text: String = (0..40).map(|at| format!("{}: retry {at} of the read\n", at % 4)).collect();
     let done = fold(&["--mode", "similar"], &text).expect(0);

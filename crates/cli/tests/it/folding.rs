@@ -73,6 +73,18 @@ fn a_float_of_many_digits_is_a_number() {
 }
 
 #[test]
+fn a_last_line_without_its_newline_folds() {
+    is_one_entry(8, "printf done", "[0-7] done");
+    // One rank's alone has none.
+    is_one_entry(
+        8,
+        "[ $RANK = 3 ] && exec printf 'loss 0.753'; echo loss 0.$((750 + RANK))",
+        "[0-7] loss {0.750..0.757}",
+    );
+    is_one_entry(8, "printf 'the last '; sleep 0.2; printf step", "[0-7] the last step");
+}
+
+#[test]
 fn words_and_counts_that_differ_are_named() {
     is_one_entry(
         16,

@@ -50,7 +50,7 @@ impl Worker {
     }
 
     pub(super) fn take_end(&mut self, stream: StreamId, at: Offset) {
-        self.interrupt(stream);
+        self.give_open(stream, true);
         self.interrupt_tap(stream);
         let rank_ended = {
             let mut state = self.shared.state();

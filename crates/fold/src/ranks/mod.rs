@@ -83,6 +83,11 @@ impl Fold for Ranks {
         }
     }
 
+    fn push_last(&mut self, line: &Line<'_>, now: Timestamp, emit: &mut Emit<'_>) {
+        self.core.expire(now, emit);
+        self.units.push_last(line, now, &mut |said| self.core.take(said, now, emit));
+    }
+
     fn due(&mut self, now: Timestamp, emit: &mut Emit<'_>) -> Option<Timestamp> {
         let silent = self.units.due(now, &mut |said| self.core.take(said, now, emit));
         self.core.expire(now, emit);

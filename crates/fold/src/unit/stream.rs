@@ -22,6 +22,8 @@ pub(crate) struct Meta {
     pub(crate) continuation: bool,
     pub(crate) partial: bool,
     pub(crate) redrawn: bool,
+    /// It begins and ends here: with a newline, or with its stream.
+    pub(crate) whole: bool,
     /// How it is compared, in a unit.
     pub(crate) compares: Compared,
 }
@@ -29,7 +31,7 @@ pub(crate) struct Meta {
 impl Meta {
     /// What is kept of `line`.
     #[inline]
-    pub(crate) fn of(line: &Line<'_>) -> Self {
+    fn of(line: &Line<'_>, whole: bool) -> Self {
         Self {
             stream: line.stream,
             start: line.start,
@@ -39,6 +41,7 @@ impl Meta {
             continuation: line.continuation,
             partial: line.partial,
             redrawn: line.redrawn,
+            whole,
             compares: Compared::ALONE,
         }
     }
@@ -107,7 +110,7 @@ impl Held {
         }
         self.text.extend_from_slice(line.text);
         let compares = self.shape.compares(line.text);
-        self.lines.push(Meta { compares, ..Meta::of(line) });
+        self.lines.push(Meta { compares, ..Meta::of(line, true) });
         if part == Part::Inside {
             self.certain = self.lines.len();
         }
@@ -143,12 +146,33 @@ impl Units {
         now: Timestamp,
         give: &mut impl FnMut(Said<'_>),
     ) {
-        if !self.open.is_empty() && self.goes_on(line, now, give) {
+        self.take(line, !line.continuation && !line.partial, now, give);
+    }
+
+    /// The same of the last line of a stream, which has no newline.
+    pub(crate) fn push_last(
+        &mut self,
+        line: &Line<'_>,
+        now: Timestamp,
+        give: &mut impl FnMut(Said<'_>),
+    ) {
+        self.take(line, !line.continuation, now, give);
+        self.close(line.stream, give);
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        line: &Line<'_>,
+        whole: bool,
+        now: Timestamp,
+        give: &mut impl FnMut(Said<'_>),
+    ) {
+        if !self.open.is_empty() && self.goes_on(line, whole, now, give) {
             return;
         }
-        let whole = !line.continuation && !line.partial;
         match Shape::opened_by(line.text).filter(|_| whole) {
-            None => give(Said { text: line.text, lines: &[Meta::of(line)] }),
+            None => give(Said { text: line.text, lines: &[Meta::of(line, whole)] }),
             Some(shape) => self.hold(shape, line, now),
         }
     }
@@ -167,6 +191,7 @@ impl Units {
     fn goes_on(
         &mut self,
         line: &Line<'_>,
+        whole: bool,
         now: Timestamp,
         give: &mut impl FnMut(Said<'_>),
     ) -> bool {
@@ -174,7 +199,6 @@ impl Units {
             return false;
         };
         let room = held.lines.len() < MAX_LINES && held.text.len() + line.text.len() < MAX_BYTES;
-        let whole = !line.continuation && !line.partial;
         if whole && room && now < held.deadline() {
             let part = held.shape.offer(line.text);
             if part != Part::Foreign {

@@ -44,8 +44,19 @@ impl Console {
         self.say_on(stdout(rank), text);
     }
 
-    pub(crate) fn say_on(&mut self, stream: StreamId, text: &str) {
-        let line = Line {
+    /// Without a newline; the stream may end with it.
+    pub(crate) fn say_open(&mut self, rank: u32, text: &str, last: bool) {
+        let line = Line { partial: true, ..self.line(stdout(rank), text) };
+        let emit = &mut |entry: Entry<'_>| self.shown.push(show(entry));
+        if last {
+            self.fold.push_last(&line, line.time, emit);
+        } else {
+            self.fold.push(&line, line.time, emit);
+        }
+    }
+
+    fn line<'a>(&self, stream: StreamId, text: &'a str) -> Line<'a> {
+        Line {
             stream,
             start: Offset(self.now),
             bytes: text.len() as u64 + 1,
@@ -54,7 +65,11 @@ impl Console {
             continuation: false,
             partial: false,
             redrawn: false,
-        };
+        }
+    }
+
+    pub(crate) fn say_on(&mut self, stream: StreamId, text: &str) {
+        let line = self.line(stream, text);
         let shown = &mut self.shown;
         self.fold.push(&line, line.time, &mut |entry| shown.push(show(entry)));
     }

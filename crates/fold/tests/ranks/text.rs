@@ -78,3 +78,29 @@ fn short_statements_and_bare_values_do_not_fold_into_others() {
     }
     assert_eq!(console.shown(), ["[0-3] 17"]);
 }
+
+/// It may be a prompt, or what a barrier printed of a line.
+#[test]
+fn a_line_without_its_newline_folds_where_its_stream_ends() {
+    let mut console = Console::new(2);
+    for rank in 0..2 {
+        console.say_open(rank, "password: ", false);
+    }
+    assert_eq!(console.shown(), ["[0] password: ", "[1] password: "]);
+    console.say(0, "done");
+    console.say_open(1, "done", true);
+    assert_eq!(console.shown(), ["[0,1] done"]);
+}
+
+#[test]
+fn a_traceback_may_end_without_a_newline() {
+    let mut console = Console::new(2);
+    for rank in 0..2 {
+        console.say(rank, "Traceback (most recent call last):");
+        console.say(rank, "  File \"train.py\", line 3, in <module>");
+        console.say_open(rank, "ValueError: bad batch", true);
+    }
+    let text = "[0,1] Traceback (most recent call last):\n  File \"train.py\", line 3, in <module>\n\
+                ValueError: bad batch";
+    assert_eq!(console.shown(), [text]);
+}

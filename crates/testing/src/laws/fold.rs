@@ -17,6 +17,9 @@ pub fn conserves(fold: &mut impl Fold) {
     for (step, text) in script() {
         ledger.push(fold, step, &text);
     }
+    for rank in 0..7 {
+        ledger.push_last(fold, 700 + rank, "step 100 lo");
+    }
     fold.finish(&mut |entry| ledger.given.take(entry));
     assert_eq!(ledger.given, ledger.pushed, "law 1: what went in did not come out");
 }
@@ -132,6 +135,13 @@ impl Ledger {
         self.pushed.count(line.stream, 1, line.bytes);
         fold.push(&line, line.time, &mut |entry| self.given.take(entry));
         line.time
+    }
+
+    fn push_last(&mut self, fold: &mut impl Fold, step: u64, text: &str) {
+        let whole = line(stream(step % 7, false), step, text);
+        let line = Line { partial: true, bytes: whole.bytes - 1, ..whole };
+        self.pushed.count(line.stream, 1, line.bytes);
+        fold.push_last(&line, line.time, &mut |entry| self.given.take(entry));
     }
 }
 

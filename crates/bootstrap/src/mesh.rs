@@ -20,9 +20,9 @@ use crate::plan::{Console, Plan, find_program};
 use crate::sizes::files_needed;
 use crate::{RankError, SpawnError, sizes};
 
-/// How much later than its own deadlines a host may come to its end whose output goes elsewhere, to who may
-/// take nothing any more: its last words say what is filed.
-const FAR_SLACK: Duration = Duration::from_secs(10);
+/// How much later than the driver here a host may come to its end whose output goes elsewhere. It goes on as long
+/// as something is taken there, ends by itself, and its last words say what is filed.
+const FAR_SLACK: Duration = Duration::from_secs(24 * 3600);
 
 /// Makes a [`LoggingMesh`] of other parts than it has by default.
 pub struct MeshBuilder {

@@ -66,9 +66,16 @@ def test_the_last_lines_are_had_of_a_job_that_runs_and_what_comes_then(tmp_path:
     assert list(lastline.logs("long", tail=0)) == []
 
 
+def name_of(thread: Path) -> str:
+    try:
+        return (thread / "comm").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""  # It has ended meanwhile.
+
+
 def files_threads() -> int:
-    names = (Path(path) / "comm" for path in Path("/proc/self/task").iterdir())
-    return sum(name.read_text().startswith("lastline-files") for name in names)
+    threads = Path("/proc/self/task").iterdir()
+    return sum(name_of(thread).startswith("lastline-files") for thread in threads)
 
 
 def test_who_wants_no_more_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -184,17 +184,20 @@ impl Running {
     /// Whether every thread of it is stopped; a signal to stop takes a moment.
     pub(crate) fn stands(&self) -> bool {
         let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
-        fs::read_dir(tasks).unwrap().flatten().all(|task| {
-            let stat = fs::read_to_string(task.path().join("stat")).unwrap();
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-        })
+        // Of a thread that ends meanwhile nothing can be read.
+        let stat = |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).ok();
+        fs::read_dir(tasks)
+            .unwrap()
+            .flatten()
+            .filter_map(stat)
+            .all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
     }
 
     /// The processes that it has started, the guardian among them.
     pub(crate) fn children(&self) -> Vec<u32> {
         let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
         let tasks = fs::read_dir(tasks).unwrap().flatten();
-        let lists = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap());
+        let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
         let all: String = lists.collect();
         all.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }

@@ -71,9 +71,10 @@ def with_kernel(notebook: Notebook, test: Any) -> None:
 def test_output_is_in_the_cell_that_runs(notebook: Notebook) -> None:
     async def cells(n: Notebook) -> None:
         script = "echo first; until [ -e go ]; do sleep 0.01; done; echo second; exec sleep 600"
+        # One write: `print` makes two, and another thread's may come between them.
         found = await n.run(
-            f"{IMPORT}\nm = lastline.spawn(['sh', '-c', {script!r}], procs=2)\n"
-            "it = m.lines(); next(it), next(it); print('of the cell')"
+            f"{IMPORT}\nimport sys\nm = lastline.spawn(['sh', '-c', {script!r}], procs=2)\n"
+            "it = m.lines(); next(it), next(it); x = sys.stdout.write('of the cell\\n')"
         )
         assert sorted(found["stdout"].splitlines()) == ["[0] first", "[1] first", "of the cell"]
         # Nobody waits in this cell but the barrier at its end.

@@ -32,7 +32,8 @@ pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
 /// Whether it is about what was asked for.
 fn is_usage(error: &anyhow::Error) -> bool {
     let via = error.downcast_ref();
-    let is_place = matches!(via, Some(ViaError::Local(_) | ViaError::NoSuchJob { .. }));
+    let is_place =
+        matches!(via, Some(ViaError::Local(_) | ViaError::NoSuchJob { .. } | ViaError::Refused(_)));
     let job = match error.downcast_ref() {
         Some(WatchError::Job(job)) => Some(job),
         _ => error.downcast_ref(),

@@ -161,8 +161,8 @@ impl Signals {
     }
 
     /// Acts on them: the first that stops stops the job, the second ends the grace, the third
-    /// exits at once; SIGUSR1 and SIGUSR2 go to the ranks; SIGTSTP pauses the ranks and then this process; SIGWINCH gives ranks' terminals
-    /// the size that is then right. `grace` is what ranks have.
+    /// exits at once; SIGUSR1 and SIGUSR2 go to the ranks; SIGTSTP pauses the ranks and then this process;
+    /// SIGWINCH gives ranks' terminals the size that is then right. `grace` is what ranks have.
     pub(crate) fn listen(
         self,
         job: Steered,

@@ -167,8 +167,8 @@ fn ranks(set: &RankSet) -> String {
 fn tell_hosts(report: &Report, lines: &mut Vec<String>) {
     for host in &report.hosts {
         if let Some(why) = &host.lost {
-            let own = (host.first_rank..host.first_rank.saturating_add(host.procs)).collect();
-            let own: RankSet = own;
+            let own: RankSet =
+                (host.first_rank..host.first_rank.saturating_add(host.procs)).collect();
             lines.push(format!("host {} with {} was lost: {why}", host.host, ranks(&own)));
         }
     }

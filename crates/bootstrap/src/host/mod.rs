@@ -138,14 +138,11 @@ impl HostBuilder {
     pub(crate) fn prepare(self) -> Result<PreparedHost, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, storage, spawner, sink, change, guardian, id, heartbeat } = self;
-        let program = match plan.command.is_empty() {
-            true => Ok(None),
-            false => plan.find_program().map(Some),
-        };
-        let program = match program {
+        let found = (!plan.command.is_empty()).then(|| plan.find_program()).transpose();
+        let program = match found {
             // Somebody waits for these ranks elsewhere, and is told of each why it was not started.
             Err(SpawnError::Command(_) | SpawnError::Workdir { .. }) if id != HostId::HERE => None,
-            program => program?,
+            found => found?,
         };
         let files_limit = raise_files_limit(sizes::files_needed(plan.procs))
             .map_err(|error| SpawnError::files_limit(plan.procs, error))?;

@@ -65,24 +65,17 @@ pub(super) fn linger(url: &str) -> Duration {
 /// A broker's options: the URL, and who this is, from there or from variables.
 fn options(url: &str, job: &str) -> NatsOptions {
     let mut options = NatsOptions::new(url, job);
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(auth) = auth_in(url) {
         options.auth = auth;
-        return with_authority(options);
-    }
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(file) = set("LASTLINE_NATS_CREDENTIALS") {
+    } else if let Some(file) = set("LASTLINE_NATS_CREDENTIALS") {
         options.auth = Auth::CredentialsFile(file.into());
     } else if let Some(file) = set("LASTLINE_NATS_NKEY") {
         options.auth = Auth::NkeySeedFile(file.into());
     } else if let Some(token) = set("LASTLINE_NATS_TOKEN") {
         options.auth = Auth::Token(token.to_string_lossy().into_owned());
     }
-    with_authority(options)
-}
-
-fn with_authority(mut options: NatsOptions) -> NatsOptions {
-    let file = std::env::var_os("LASTLINE_NATS_CA").filter(|file| !file.is_empty());
-    options.tls.ca = file.map(PathBuf::from);
+    options.tls.ca = set("LASTLINE_NATS_CA").map(PathBuf::from);
     options
 }
 

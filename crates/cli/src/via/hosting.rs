@@ -38,6 +38,7 @@ pub(crate) fn run(options: RunOptions, url: &Url) -> anyhow::Result<u8> {
     let strict = options.strict;
     let driven = runtime.block_on(drive(options, job, &placement, &place, url));
     let driven = match driven {
+        // Whoever comes with the right ranks finds nothing in the way.
         Err(error) if !ran(&error) => {
             place.dir.into_iter().for_each(JobDir::discard);
             return Err(error);
@@ -45,17 +46,11 @@ pub(crate) fn run(options: RunOptions, url: &Url) -> anyhow::Result<u8> {
         other => other?,
     };
     runtime.shutdown_background();
-    if let Driven::NotLetIn(why) = driven {
-        // Whoever comes with the right ranks finds nothing in the way.
-        place.dir.into_iter().for_each(JobDir::discard);
-        notices::say(&format!("refused: {why}"));
-        return Ok(exit::USAGE);
-    }
     let filed = place.dir.is_some();
     // As after every run: even to close a file may be to wait for a disk.
     std::mem::forget(place);
     match driven {
-        Driven::NotLetIn(why) | Driven::Refused(why) => {
+        Driven::Refused(why) => {
             notices::say(&format!("refused: {why}"));
             Ok(exit::USAGE)
         }
@@ -68,9 +63,7 @@ pub(crate) fn run(options: RunOptions, url: &Url) -> anyhow::Result<u8> {
 
 /// What came of it.
 enum Driven {
-    /// These ranks are no part of the job, and none was started.
-    NotLetIn(String),
-    /// They are none, and were stopped.
+    /// These ranks are no part of the job, and were stopped.
     Refused(String),
     Ran(Arc<Report>),
 }
@@ -139,7 +132,7 @@ async fn drive(
     let claim = Claim { id, job: &job, placement, stop_others, pre_fold, window_bytes };
     let way = match url.reach(&claim).await {
         Ok(way) => way,
-        Err(ViaError::Refused(refused)) => return Ok(Driven::NotLetIn(refused.to_string())),
+        Err(error @ ViaError::Refused(_)) => return Err(error).context("refused"),
         Err(error) => return Err(error.into()),
     };
     let mut plan = plan(options, job.clone(), place.dir.as_ref());

@@ -41,8 +41,8 @@
 //! event through it.
 //!
 //! A host that has several drivers, one after the other, has a [`reconnecting`] transport: whoever
-//! comes is told all that was said, and says with its first frame from where it wants output
-//! ([`Resume`](lastline_line::Resume)). On one machine they meet at a socket: a [`LocalListener`], and
+//! comes is told all that was said, and says with its first frames of which job it is, where it is of one
+//! ([`InboxHandle::of_job`]), and from where it wants output ([`Resume`](lastline_line::Resume)). On one machine they meet at a socket: a [`LocalListener`], and
 //! [`connect_local`].
 
 mod connection;

@@ -14,6 +14,8 @@ pub(crate) const PIPE_GROWTH_BYTES: usize = 8 << 20;
 /// The least memory that a job is given for output, in bytes: with less, one chunk on its way would
 /// be all of it.
 const MIN_BUFFER_BYTES: usize = 256 << 10;
+/// The least that a stream may have on its way, in bytes, however many there are.
+const MIN_SHARE_BYTES: usize = 32 << 10;
 /// What open lines may hold in memory together, in bytes.
 const OPEN_LINES_BYTES: usize = 8 << 20;
 
@@ -45,9 +47,27 @@ pub fn transport_bytes(buffer_bytes: usize) -> usize {
     memory(buffer_bytes) / 4
 }
 
+/// What a stream may have on its way before it waits for some of that to be released: an eighth of the
+/// memory for one stream of each rank.
+pub(crate) fn share_bytes(buffer_bytes: usize, procs: u32) -> usize {
+    (memory(buffer_bytes) / 8 / procs.max(1) as usize).max(MIN_SHARE_BYTES)
+}
+
+/// The longest chunk: what a stream has on its way is its share and one chunk at most.
+pub(crate) fn chunk_bytes(buffer_bytes: usize, procs: u32) -> usize {
+    let share = share_bytes(buffer_bytes, procs).max(PIPE_BYTES);
+    (memory(buffer_bytes) / 32).clamp(4 << 10, 256 << 10).min(share)
+}
+
 /// What may wait before that in memory.
 pub(crate) fn held_bytes(buffer_bytes: usize) -> usize {
     memory(buffer_bytes) / 8
+}
+
+/// What the client keeps back of streams that are ahead of others: as much as one stream of each rank
+/// may have on its way.
+pub(crate) fn kept_back_bytes(buffer_bytes: usize) -> usize {
+    memory(buffer_bytes) / 4
 }
 
 /// What the client holds of one open line.

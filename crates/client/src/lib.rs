@@ -108,6 +108,7 @@ mod subscribe;
 mod tap;
 mod terminal;
 mod text;
+mod turns;
 mod verdict;
 mod worker;
 

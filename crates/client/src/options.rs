@@ -21,6 +21,9 @@ pub struct Options {
     /// The longest line that is printed whole, in bytes; a longer one is printed in pieces.
     /// Default: 16 MiB.
     pub whole_line_bytes: usize,
+    /// How many bytes are kept back, for half a second at most, of streams that are
+    /// [ahead](lastline_line::Fold::is_ahead) of others. Default: 2 MiB.
+    pub kept_back_bytes: usize,
     /// Where to read back from. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
     /// How long all that is printed waits for the start of a line that is read back, where its disk
@@ -51,6 +54,7 @@ impl Default for Options {
             raw_partials: false,
             held_line_bytes: 256 << 10,
             whole_line_bytes: 16 << 20,
+            kept_back_bytes: 2 << 20,
             read_back: None,
             read_back_timeout: Duration::from_secs(5),
             silent_after: Duration::ZERO,
@@ -76,6 +80,7 @@ impl std::fmt::Debug for Options {
             .field("raw_partials", &self.raw_partials)
             .field("held_line_bytes", &self.held_line_bytes)
             .field("whole_line_bytes", &self.whole_line_bytes)
+            .field("kept_back_bytes", &self.kept_back_bytes)
             .field("silent_after", &self.silent_after)
             .field("print_only", &self.print_only)
             .field("tell_missing", &self.tell_missing)

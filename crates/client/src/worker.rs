@@ -22,6 +22,7 @@ use crate::printer::{Block, Printer};
 use crate::silence::Silence;
 use crate::state::{ClientState, Status};
 use crate::tap::LineTap;
+use crate::turns::Turns;
 use crate::worker::states::Watch;
 
 mod marks;
@@ -35,7 +36,7 @@ const FLUSH_BYTES: u64 = 64 << 10;
 const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Worker {
-    inbox: Box<dyn Inbox>,
+    turns: Turns,
     controls: ControlSender,
     presenter: Presenter,
     shared: Arc<ClientState>,
@@ -70,8 +71,9 @@ impl Worker {
         let presenter =
             Presenter { fold, folding: false, console, options, long_lines, fold_due: None };
         let controls = inbox.control_sender();
+        let turns = Turns::new(inbox, presenter.options.kept_back_bytes);
         Self {
-            inbox,
+            turns,
             controls,
             presenter,
             shared,
@@ -113,7 +115,10 @@ impl Worker {
 
     fn receive_all(&mut self) {
         loop {
-            match self.inbox.next(self.wait_for()) {
+            let wait = self.wait_for();
+            // Who settles wants to hear when nothing more is there.
+            let fold = (self.settling == 0).then_some(&*self.presenter.fold);
+            match self.turns.next(wait, fold) {
                 Received::Message(message) => self.take(message),
                 Received::TimedOut => {
                     self.presenter.console.flush();

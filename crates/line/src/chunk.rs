@@ -61,6 +61,16 @@ impl Chunk {
         self.start += cut as u64;
         Some(self)
     }
+
+    /// Cuts behind the first newline at or behind `bytes`: this chunk ends there, and the rest is
+    /// returned. `None`, and nothing changes, when nothing would be left.
+    pub fn split_after_line(&mut self, bytes: usize) -> Option<Self> {
+        let newline = memchr::memchr(b'\n', self.bytes.get(bytes..)?)?;
+        let rest = self.clone().trim_before(self.start + (bytes + newline + 1) as u64)?;
+        self.bytes.truncate(bytes + newline + 1);
+        self.unterminated = false;
+        Some(rest)
+    }
 }
 
 #[cfg(test)]
@@ -86,5 +96,18 @@ mod tests {
         assert_eq!(trimmed.end(), Offset(16));
         assert_eq!(chunk("abc").trim_before(Offset(13)), None);
         assert_eq!(chunk("abc").trim_before(Offset(2)), Some(chunk("abc")));
+    }
+
+    #[test]
+    fn a_chunk_is_cut_between_lines() {
+        let mut first = chunk("ab\ncd\nef");
+        let rest = first.split_after_line(2).unwrap();
+        assert_eq!((&first.bytes[..], first.unterminated), (&b"ab\n"[..], false));
+        assert_eq!((&rest.bytes[..], rest.unterminated), (&b"cd\nef"[..], true));
+        assert_eq!(first.end(), rest.start);
+        for (text, bytes) in [("ab\ncd\n", 3), ("abc", 0), ("ab\n", 9)] {
+            let mut whole = chunk(text);
+            assert_eq!((whole.split_after_line(bytes), whole), (None, chunk(text)), "{text:?}");
+        }
     }
 }

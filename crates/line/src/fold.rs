@@ -116,6 +116,13 @@ pub trait Fold: Send {
     /// A rank will say nothing more: nobody waits for it from now on.
     fn ended(&mut self, _rank: u32, _now: Timestamp, _emit: &mut Emit<'_>) {}
 
+    /// Whether a stream has said so much that others have yet to say that what comes of it next had
+    /// better wait for them: pushed now, it would have to give out unfolded what they are about to say,
+    /// too. A caller that has room keeps it for a moment. Default: false.
+    fn is_ahead(&self, _stream: StreamId) -> bool {
+        false
+    }
+
     /// Whether `push` gives out every line at once and as it is, so that a caller may print whole
     /// blocks without asking.
     fn is_transparent(&self) -> bool {
@@ -149,6 +156,9 @@ impl<F: Fold + ?Sized> Fold for Box<F> {
     }
     fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
         (**self).ended(rank, now, emit);
+    }
+    fn is_ahead(&self, stream: StreamId) -> bool {
+        (**self).is_ahead(stream)
     }
     fn is_transparent(&self) -> bool {
         (**self).is_transparent()

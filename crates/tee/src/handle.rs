@@ -10,6 +10,7 @@ use tokio::io::AsyncRead;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
+use crate::on_its_way::OnItsWay;
 use crate::pty::PtySource;
 use crate::recent::Recent;
 use crate::source::{PipeSource, ReaderSource, Source};
@@ -175,6 +176,7 @@ impl Tee {
         options: Options,
     ) -> Self {
         let shared = Arc::new(TeeState::new(&options, Watermark::default()));
+        let on_its_way = OnItsWay::new(options.share_bytes);
         let task = Task {
             stream,
             source,
@@ -183,6 +185,7 @@ impl Tee {
             shared: Arc::clone(&shared),
             read: Offset::ZERO,
             carry: None,
+            on_its_way,
             carry_due: None,
             marks: std::collections::VecDeque::new(),
             stop_at: None,

@@ -59,6 +59,7 @@
 
 mod framing;
 mod handle;
+mod on_its_way;
 mod options;
 mod pipe_size;
 mod pool;

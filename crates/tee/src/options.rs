@@ -15,6 +15,10 @@ pub struct Options {
     pub pool: Pool,
     /// The longest chunk, in bytes. Default: 256 KiB.
     pub chunk_bytes: usize,
+    /// How many bytes of the stream may be on their way, which are those sent and not yet released by
+    /// every sink. When there are as many, the next read waits until some are released, for 500 ms at
+    /// most, so that a stream that is faster than others does not take the room of all. Default: 2 MiB.
+    pub share_bytes: usize,
     /// How long the start of a line waits for its newline before it goes as an unterminated
     /// chunk. Default: 100 ms.
     pub partial_after: Duration,
@@ -37,6 +41,7 @@ impl Default for Options {
         Self {
             pool: Pool::new(Budget::new(8 << 20)),
             chunk_bytes: 256 << 10,
+            share_bytes: 2 << 20,
             partial_after: Duration::from_millis(100),
             recent_lines: 200,
             recent_bytes: 32 << 10,

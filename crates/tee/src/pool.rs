@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use lastline_line::{Budget, Lease};
 
+use crate::on_its_way::{Counted, OnItsWay};
+
 /// Below this a buffer is made to measure and not kept: a quiet stream pins no more than it said.
 const SMALLEST_KEPT: usize = 4 << 10;
 /// The classes of kept buffers: 4, 16, 64, 256 KiB and 1 MiB.
@@ -104,9 +106,11 @@ impl Buffer {
     }
 
     /// Shares what it holds; the buffer comes back when the last share is dropped.
-    pub(crate) fn freeze(mut self) -> Bytes {
+    /// Until then its bytes are on their way, and count as such.
+    pub(crate) fn freeze(mut self, on_its_way: &OnItsWay) -> Bytes {
         self.fit();
-        Bytes::from_owner(self)
+        let counted = on_its_way.count(self.bytes.len());
+        Bytes::from_owner(Shared { buffer: self, _counted: counted })
     }
 
     /// One that is more than half empty is cut to size: whoever holds the bytes would hold the rest
@@ -141,9 +145,15 @@ impl Buffer {
     }
 }
 
-impl AsRef<[u8]> for Buffer {
+/// A buffer whose bytes are on their way.
+struct Shared {
+    buffer: Buffer,
+    _counted: Counted,
+}
+
+impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        &self.buffer.bytes
     }
 }
 
@@ -177,7 +187,7 @@ mod tests {
         buffer.bytes.extend_from_slice(&[b'x'; 9000]);
         let place = buffer.bytes.as_ptr();
         let (whole, part) = {
-            let whole = buffer.freeze();
+            let whole = buffer.freeze(&OnItsWay::new(usize::MAX));
             let part = whole.slice(1..);
             (whole, part)
         };
@@ -194,7 +204,7 @@ mod tests {
         let pool = Pool::new(Budget::new(1 << 20));
         let mut buffer = pool.take(64 << 10).await;
         buffer.bytes.extend_from_slice(b"the end of a long line\n");
-        let shared = buffer.freeze();
+        let shared = buffer.freeze(&OnItsWay::new(usize::MAX));
         assert!(pool.budget().held_bytes() <= 2 * shared.len());
         drop(shared);
         assert_eq!(pool.budget().held_bytes(), 0);

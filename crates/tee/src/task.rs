@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::framing::{Cut, cut};
 use crate::handle::TeeState;
+use crate::on_its_way::OnItsWay;
 use crate::pool::{Buffer, room_for};
 use crate::source::Source;
 use crate::{End, Options, Outcome};
@@ -38,6 +39,8 @@ pub(crate) struct Task<S> {
     /// Read and not sent: the start of a line. Never empty, never holds a newline; its end is at
     /// `read`.
     pub(crate) carry: Option<Buffer>,
+    /// What was sent and not released.
+    pub(crate) on_its_way: OnItsWay,
     /// When the start of that line must go.
     pub(crate) carry_due: Option<Instant>,
     /// Marks that are not reached yet, ascending. At most so far: see `Source::waiting_at_most`.
@@ -109,13 +112,17 @@ impl<S: Source> Task<S> {
                 waiting => Wake::Waiting(waiting),
             });
         }
-        let source = &mut self.source;
+        let (source, on_its_way) = (&mut self.source, &mut self.on_its_way);
         let partial_due = self.carry_due;
-        let _waits = Waits::new(&self.shared.waits_for_input);
+        let input = async {
+            on_its_way.below_share().await;
+            let _waits = Waits::new(&self.shared.waits_for_input);
+            poll_fn(|context| source.poll_waiting(context)).await
+        };
         tokio::select! {
             biased;
             () = self.shared.control.notified() => Ok(Wake::Control),
-            waiting = poll_fn(|context| source.poll_waiting(context)) => Ok(Wake::Waiting(waiting?)),
+            waiting = input => Ok(Wake::Waiting(waiting?)),
             () = sleep_until(partial_due) => Ok(Wake::PartialDue),
         }
     }
@@ -208,7 +215,7 @@ impl<S: Source> Task<S> {
     async fn send(&mut self, buffer: Buffer) {
         let carried = self.carry.as_ref().map_or(0, |carry| carry.bytes.len());
         let start = Offset(self.read.0 - (carried + buffer.bytes.len()) as u64);
-        let chunk = Chunk::new(self.stream, start, now(), buffer.freeze());
+        let chunk = Chunk::new(self.stream, start, now(), buffer.freeze(&self.on_its_way));
         self.deliver(Message::Data(chunk)).await;
     }
 

@@ -156,6 +156,7 @@ impl DriverBuilder {
         options.show = plan.show.clone();
         options.raw_partials = console.raw_partials;
         options.held_line_bytes = sizes::held_line_bytes(plan.procs);
+        options.kept_back_bytes = sizes::kept_back_bytes(plan.buffer_bytes);
         options.read_back = read_back;
         options.silent_after = plan.silent_after;
         options.ranks = known_ranks(&plan, lost_after);

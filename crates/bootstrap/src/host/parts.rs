@@ -164,7 +164,8 @@ pub(super) fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
     let memory = sizes::memory(plan.buffer_bytes);
     let mut tee = lastline_tee::Options::default();
     tee.pool = Pool::new(Budget::new(memory));
-    tee.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
+    tee.chunk_bytes = sizes::chunk_bytes(plan.buffer_bytes, plan.procs);
+    tee.share_bytes = sizes::share_bytes(plan.buffer_bytes, plan.procs);
     tee.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
     let typist = types(plan).then(|| Typist::new(plan.on_echo.clone().filter(|_| !plan.echo)));
     ReadSettings { drain: plan.drain, tee, sinks, typist }

@@ -209,3 +209,13 @@ fn rank_sets_are_short() {
     ]);
     assert_eq!(done.expect(0).out(), "[0-2] all but the last say this\n");
 }
+
+/// The second rank begins when the first has written more than a fold holds, and more than is in a pipe.
+#[test]
+fn ranks_that_are_far_apart_in_a_flood_fold() {
+    let script = "if [ $RANK = 1 ]; then until [ -e $LASTLINE_JOB_ID.said ]; do sleep 0.01; done; fi; \
+                  seq 1 50000; : > $LASTLINE_JOB_ID.said";
+    let entries = entries(&fold(2, &[], script));
+    assert_eq!(entries.len(), 50_000, "{:?}", entries.iter().rev().take(3).collect::<Vec<_>>());
+    assert_eq!(entries.last().map(String::as_str), Some("[0,1] 50000"));
+}

@@ -39,6 +39,12 @@ impl Alignment {
         self.cursors.of(rank, stream)
     }
 
+    /// How many open entries hold lines of a stream.
+    pub(super) fn held_by(&self, stream: StreamId) -> usize {
+        let cursor = self.cursors.known(stream.rank, stream.stream);
+        cursor.map_or(0, |cursor| cursor.held.len())
+    }
+
     /// Who uses a statement.
     pub(super) fn user(&mut self, key: u64) -> User {
         self.uses.get(key).map_or(User::Unknown, |used| used.user)

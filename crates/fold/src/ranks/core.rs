@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lastline_line::{Emit, RankNames, RankSet, Stream, Timestamp};
+use lastline_line::{Emit, RankNames, RankSet, Stream, StreamId, Timestamp};
 
 use super::RanksOptions;
 use super::alignment::Alignment;
@@ -123,6 +123,14 @@ impl Core {
             let Some(oldest) = queue.oldest() else { return };
             self.release(oldest, emit);
         }
+    }
+
+    /// Whether half of what may be held is, and most of that waits for others with this stream.
+    pub(super) fn is_ahead(&self, stream: StreamId) -> bool {
+        let (queue, bounds) = (&self.alignment.queue, self.options.bounds);
+        let half_full =
+            queue.len() > bounds.max_entries / 2 || queue.held_bytes() > bounds.max_bytes / 2;
+        half_full && self.alignment.held_by(stream) > queue.len() / 2
     }
 
     /// When the next window ends.

@@ -46,6 +46,12 @@ impl Cursors {
         &mut self.near[at]
     }
 
+    /// The stream's, once it has said something.
+    pub(super) fn known(&self, rank: u32, stream: Stream) -> Option<&Cursor> {
+        let at = rank as usize * Stream::ALL.len() + stream as usize;
+        self.near.get(at).or_else(|| self.far.get(&(rank, stream)))
+    }
+
     #[cold]
     fn new_or_far(&mut self, rank: u32, stream: Stream, at: usize) -> &mut Cursor {
         if rank >= NEAR {

@@ -9,7 +9,7 @@ mod queue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Emit, Fold, Line, RankNames, RankSet, Timestamp};
+use lastline_line::{Emit, Fold, Line, RankNames, RankSet, StreamId, Timestamp};
 
 use self::core::Core;
 use crate::miner::MinerOptions;
@@ -106,6 +106,10 @@ impl Fold for Ranks {
         self.core.ended(rank, now, emit);
     }
 
+    fn is_ahead(&self, stream: StreamId) -> bool {
+        self.core.is_ahead(stream)
+    }
+
     fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {
         let states = Self::new(ranks, self.core.options);
         Box::new(match &self.core.names {
@@ -113,6 +117,7 @@ impl Fold for Ranks {
             None => states,
         })
     }
+
     fn name(&self) -> &'static str {
         "ranks"
     }

@@ -53,6 +53,34 @@ fn ranks_that_only_copy_files_fold_however_far_apart_they_are() {
     assert_eq!(console.finish().len(), steps as usize);
 }
 
+/// What it says next would have to give out what the others are about to say.
+#[test]
+fn who_has_said_much_more_than_the_others_is_ahead_until_they_have_said_it() {
+    let mut fold = Ranks::new((0..3).collect(), RanksOptions::default());
+    let half = RanksOptions::default().bounds.max_entries / 2;
+    let mut say = |rank: u32, steps: std::ops::Range<usize>| {
+        for step in steps {
+            let text = format!("step {step}");
+            let line = Line {
+                stream: stdout(rank),
+                start: Offset(step as u64 * 12),
+                bytes: 12,
+                time: Timestamp(0),
+                text: text.as_bytes(),
+                continuation: false,
+                partial: false,
+                redrawn: false,
+            };
+            fold.push(&line, line.time, &mut |_| {});
+        }
+        [0, 1, 2].map(|rank| fold.is_ahead(stdout(rank)))
+    };
+    assert_eq!(say(0, 0..half / 2), [false; 3]);
+    assert_eq!(say(0, half / 2..half + 1), [true, false, false]);
+    assert_eq!(say(1, 0..half + 1), [true, true, false]);
+    assert_eq!(say(2, 0..half / 2 + 1), [false; 3]);
+}
+
 /// Beside its text a line that is held takes eight bytes for the rank, and in its row four for that and
 /// eight for a value of seven digits.
 #[test]

@@ -1,0 +1,132 @@
+//! Whose message is next.
+//!
+//! A stream that is far ahead of others, as the fold says, waits for them: what comes of it is kept
+//! back, in its order. It waits for half a second at most, as long as there is room, and not when
+//! somebody waits for it: what stands before a barrier's mark is given out with the mark.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use lastline_line::{Fold, Inbox, Message, Received, StreamId};
+
+/// So long a message is kept back at most: as long as an entry waits for more ranks.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// A chunk is given to a fold in pieces of about this, in bytes: between them another stream may be
+/// the one that is behind.
+const PIECE_BYTES: usize = 16 << 10;
+
+/// An inbox, and what was received of streams that wait.
+pub(crate) struct Turns {
+    inbox: Box<dyn Inbox>,
+    /// In the order in which they came to wait.
+    lanes: VecDeque<Lane>,
+    /// What all of them hold, in bytes, and how much they may.
+    bytes: usize,
+    max_bytes: usize,
+    patience: Duration,
+}
+
+/// What is kept back of a stream, never nothing.
+struct Lane {
+    stream: StreamId,
+    kept: VecDeque<Kept>,
+    /// So many of them, from the first, are waited for.
+    wanted: usize,
+}
+
+struct Kept {
+    message: Message,
+    since: Instant,
+}
+
+impl Turns {
+    /// Keeps back `max_bytes` at most, and one message more.
+    pub(crate) fn new(inbox: Box<dyn Inbox>, max_bytes: usize) -> Self {
+        Self { inbox, lanes: VecDeque::new(), bytes: 0, max_bytes, patience: PATIENCE }
+    }
+
+    /// As [`Inbox::next`], but `TimedOut` may come before the time is over. Where no `fold` is given,
+    /// nobody waits.
+    pub(crate) fn next(&mut self, wait: Option<Duration>, fold: Option<&dyn Fold>) -> Received {
+        if let Some(message) = self.turn(fold) {
+            return Received::Message(message);
+        }
+        let patience = self.lanes.iter().map(|lane| lane.patience(self.patience)).min();
+        let wait = wait.into_iter().chain(patience).min();
+        match (self.inbox.next(wait), fold) {
+            (Received::Message(message), Some(fold)) => self.take(message, fold),
+            (Received::Closed, _) if !self.lanes.is_empty() => Received::Message(self.give(0)),
+            (received, _) => received,
+        }
+    }
+
+    /// What has just come: it is next, unless its stream waits.
+    fn take(&mut self, message: Message, fold: &dyn Fold) -> Received {
+        let Some(stream) = message.stream() else {
+            return Received::Message(message);
+        };
+        let lane = match self.lanes.iter_mut().position(|lane| lane.stream == stream) {
+            Some(at) => &mut self.lanes[at],
+            None if message.payload_bytes() == 0 || fold.is_transparent() => {
+                return Received::Message(message);
+            }
+            None => self.lanes.push_back_mut(Lane::new(stream)),
+        };
+        if let Message::Flush { .. } = message {
+            lane.wanted = lane.kept.len() + 1;
+        }
+        self.bytes += message.payload_bytes();
+        lane.kept.push_back(Kept { message, since: Instant::now() });
+        self.turn(Some(fold)).map_or(Received::TimedOut, Received::Message)
+    }
+
+    /// The next message of those that are kept back, unless all of them are to wait on.
+    fn turn(&mut self, fold: Option<&dyn Fold>) -> Option<Message> {
+        let goes = |lane: &Lane| {
+            lane.wanted > 0
+                || fold.is_none_or(|fold| !fold.is_ahead(lane.stream))
+                || lane.patience(self.patience).is_zero()
+        };
+        let over = (self.bytes > self.max_bytes).then_some(0);
+        let next = self.lanes.iter().position(goes).or(over);
+        next.map(|at| self.give(at))
+    }
+
+    /// The first message of a lane, or a piece of it.
+    fn give(&mut self, at: usize) -> Message {
+        let lane = &mut self.lanes[at];
+        let message = lane.pop();
+        self.bytes -= message.payload_bytes();
+        if lane.kept.is_empty() {
+            self.lanes.remove(at);
+        }
+        message
+    }
+}
+
+impl Lane {
+    fn new(stream: StreamId) -> Self {
+        Self { stream, kept: VecDeque::new(), wanted: 0 }
+    }
+
+    /// How long its first message may still be kept back.
+    fn patience(&self, patience: Duration) -> Duration {
+        let since = self.kept.front().map(|kept| kept.since.elapsed());
+        patience.saturating_sub(since.unwrap_or(patience))
+    }
+
+    fn pop(&mut self) -> Message {
+        let mut first = self.kept.pop_front().expect("BUG: a lane without messages waits");
+        if let Message::Data(chunk) = &mut first.message
+            && let Some(rest) = chunk.split_after_line(PIECE_BYTES)
+        {
+            self.kept.push_front(Kept { message: Message::Data(rest), ..first });
+        } else {
+            self.wanted = self.wanted.saturating_sub(1);
+        }
+        first.message
+    }
+}
+
+#[cfg(test)]
+mod tests;

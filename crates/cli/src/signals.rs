@@ -233,7 +233,7 @@ fn what_is_left(job: &Steered) -> Option<String> {
         _ => format!(" ranks {ranks} are {verb},"),
     };
     let place = place.map(|dir| format!("; logs in {}", dir.display())).unwrap_or_default();
-    Some(format!("exiting at once:{ended} no report is written{place}"))
+    Some(format!("exiting at once:{ended} the report is not waited for{place}"))
 }
 
 fn running(job: &Steered) -> RankSet {

@@ -22,7 +22,7 @@ pub struct Options {
     /// Default: 16 MiB.
     pub whole_line_bytes: usize,
     /// How many bytes are kept back, for half a second at most, of streams that are
-    /// [ahead](lastline_line::Fold::is_ahead) of others. Default: 2 MiB.
+    /// [ahead](lastline_line::Fold::ahead) of others. Default: 2 MiB.
     pub kept_back_bytes: usize,
     /// Where to read back from. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,

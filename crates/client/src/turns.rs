@@ -1,23 +1,27 @@
 //! Whose message is next.
 //!
 //! A stream that is far ahead of others, as the fold says, waits for them: what comes of it is kept
-//! back, in its order. It waits for half a second at most, as long as there is room, and not when
-//! somebody waits for it: what stands before a barrier's mark is given out with the mark.
+//! back, in its order, and when that becomes much its host is asked to pause it. Nothing is kept for
+//! more than half a second or without room, nor when somebody waits for it: what stands before a
+//! barrier's mark is given out with the mark.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use lastline_line::{Fold, Inbox, Message, Received, StreamId};
+use lastline_line::{Control, ControlSender, Fold, Inbox, Message, Received, StreamId};
 
 /// So long a message is kept back at most: as long as an entry waits for more ranks.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A chunk is given to a fold in pieces of about this, in bytes: between them another stream may be
 /// the one that is behind.
 const PIECE_BYTES: usize = 16 << 10;
+/// A stream of which so much is kept back pauses, in bytes, until half of it is given out.
+const PAUSE_BYTES: usize = 64 << 10;
 
 /// An inbox, and what was received of streams that wait.
 pub(crate) struct Turns {
     inbox: Box<dyn Inbox>,
+    controls: ControlSender,
     /// In the order in which they came to wait.
     lanes: VecDeque<Lane>,
     /// What all of them hold, in bytes, and how much they may.
@@ -30,6 +34,9 @@ pub(crate) struct Turns {
 struct Lane {
     stream: StreamId,
     kept: VecDeque<Kept>,
+    bytes: usize,
+    /// When its host was asked to pause it, if it was.
+    paused: Option<Instant>,
     /// So many of them, from the first, are waited for.
     wanted: usize,
 }
@@ -42,7 +49,8 @@ struct Kept {
 impl Turns {
     /// Keeps back `max_bytes` at most, and one message more.
     pub(crate) fn new(inbox: Box<dyn Inbox>, max_bytes: usize) -> Self {
-        Self { inbox, lanes: VecDeque::new(), bytes: 0, max_bytes, patience: PATIENCE }
+        let (controls, lanes) = (inbox.control_sender(), VecDeque::new());
+        Self { inbox, controls, lanes, bytes: 0, max_bytes, patience: PATIENCE }
     }
 
     /// As [`Inbox::next`], but `TimedOut` may come before the time is over. Where no `fold` is given,
@@ -75,21 +83,26 @@ impl Turns {
         if let Message::Flush { .. } = message {
             lane.wanted = lane.kept.len() + 1;
         }
-        self.bytes += message.payload_bytes();
+        let bytes = message.payload_bytes();
+        lane.bytes += bytes;
+        self.bytes += bytes;
         lane.kept.push_back(Kept { message, since: Instant::now() });
+        if bytes > 0 && lane.bytes > PAUSE_BYTES && fold.ahead(stream) > 0 {
+            lane.pause(&self.controls);
+        }
         self.turn(Some(fold)).map_or(Received::TimedOut, Received::Message)
     }
 
     /// The next message of those that are kept back, unless all of them are to wait on.
     fn turn(&mut self, fold: Option<&dyn Fold>) -> Option<Message> {
-        let goes = |lane: &Lane| {
-            lane.wanted > 0
-                || fold.is_none_or(|fold| !fold.is_ahead(lane.stream))
-                || lane.patience(self.patience).is_zero()
+        let lead = |lane: &Lane| match fold {
+            Some(fold) if lane.wanted == 0 && !lane.patience(self.patience).is_zero() => {
+                fold.ahead(lane.stream)
+            }
+            _ => 0,
         };
-        let over = (self.bytes > self.max_bytes).then_some(0);
-        let next = self.lanes.iter().position(goes).or(over);
-        next.map(|at| self.give(at))
+        let (at, lead) = self.lanes.iter().map(lead).enumerate().min_by_key(|&(_, lead)| lead)?;
+        (lead == 0 || self.bytes > self.max_bytes).then(|| self.give(at))
     }
 
     /// The first message of a lane, or a piece of it.
@@ -97,6 +110,9 @@ impl Turns {
         let lane = &mut self.lanes[at];
         let message = lane.pop();
         self.bytes -= message.payload_bytes();
+        if lane.bytes <= PAUSE_BYTES / 2 {
+            lane.go_on(&self.controls);
+        }
         if lane.kept.is_empty() {
             self.lanes.remove(at);
         }
@@ -106,7 +122,21 @@ impl Turns {
 
 impl Lane {
     fn new(stream: StreamId) -> Self {
-        Self { stream, kept: VecDeque::new(), wanted: 0 }
+        Self { stream, kept: VecDeque::new(), bytes: 0, paused: None, wanted: 0 }
+    }
+
+    /// Asks for a pause, unless one lasts.
+    fn pause(&mut self, controls: &ControlSender) {
+        if self.paused.is_none_or(|paused| paused.elapsed() >= PATIENCE) {
+            self.paused = Some(Instant::now());
+            controls.send(Control::Pause { stream: self.stream, lasts: PATIENCE });
+        }
+    }
+
+    fn go_on(&mut self, controls: &ControlSender) {
+        if self.paused.take().is_some() {
+            controls.send(Control::Pause { stream: self.stream, lasts: Duration::ZERO });
+        }
     }
 
     /// How long its first message may still be kept back.
@@ -124,6 +154,7 @@ impl Lane {
         } else {
             self.wanted = self.wanted.saturating_sub(1);
         }
+        self.bytes -= first.message.payload_bytes();
         first.message
     }
 }

@@ -7,7 +7,7 @@ use crate::unit::Said;
 pub struct Bounds {
     /// How many entries are open at most: 32,768. That is more than a rank has in what is read of it at
     /// once: ranks that only copy files are as far apart as that. When half of them are open, who is
-    /// [ahead](lastline_line::Fold::is_ahead) may wait.
+    /// [ahead](lastline_line::Fold::ahead) may wait.
     pub max_entries: usize,
     /// How many bytes they take at most, with their text, and with who said them and what each rank
     /// had in them: 24 MiB. That is enough for 4,096 lines with eight numbers each, said by 64 ranks.

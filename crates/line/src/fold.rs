@@ -116,11 +116,12 @@ pub trait Fold: Send {
     /// A rank will say nothing more: nobody waits for it from now on.
     fn ended(&mut self, _rank: u32, _now: Timestamp, _emit: &mut Emit<'_>) {}
 
-    /// Whether a stream has said so much that others have yet to say that what comes of it next had
-    /// better wait for them: pushed now, it would have to give out unfolded what they are about to say,
-    /// too. A caller that has room keeps it for a moment. Default: false.
-    fn is_ahead(&self, _stream: StreamId) -> bool {
-        false
+    /// By how many lines a stream is ahead of others, if it is so far ahead that what comes of it next
+    /// had better wait for them: pushed now, it would have to give out unfolded what they are about to say,
+    /// too. A caller that has room keeps it for a moment, rather of who is further ahead. Default: zero,
+    /// nobody waits.
+    fn ahead(&self, _stream: StreamId) -> u64 {
+        0
     }
 
     /// Whether `push` gives out every line at once and as it is, so that a caller may print whole
@@ -157,8 +158,8 @@ impl<F: Fold + ?Sized> Fold for Box<F> {
     fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
         (**self).ended(rank, now, emit);
     }
-    fn is_ahead(&self, stream: StreamId) -> bool {
-        (**self).is_ahead(stream)
+    fn ahead(&self, stream: StreamId) -> u64 {
+        (**self).ahead(stream)
     }
     fn is_transparent(&self) -> bool {
         (**self).is_transparent()

@@ -105,6 +105,14 @@ pub enum Control {
         /// Whether to send.
         stream_to_client: bool,
     },
+    /// Read nothing of a stream for a while, but what a barrier or the end of reading takes: it is
+    /// ahead of others whom somebody compares it with. Zero: go on.
+    Pause {
+        /// Which stream.
+        stream: StreamId,
+        /// For how long; to the millisecond.
+        lasts: std::time::Duration,
+    },
     /// Answer with a heartbeat.
     Ping {
         /// What the heartbeat bears, when its sender looks for the answer.

@@ -9,6 +9,8 @@
 
 mod folded;
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::{
@@ -73,6 +75,7 @@ mod kind {
     pub(super) const SIGNAL: u8 = 21;
     pub(super) const DISMISS: u8 = 22;
     pub(super) const REFUSE: u8 = 23;
+    pub(super) const PAUSE: u8 = 24;
     pub(super) const CREDIT: u8 = 32;
     pub(super) const RESUME: u8 = 33;
     pub(super) const JOB: u8 = 34;
@@ -210,6 +213,11 @@ pub fn encode_control(control: &Control, out: &mut BytesMut) {
             out.put_u8(kind::SET_MODE);
             out.put_u8(u8::from(*stream_to_client));
         }
+        Control::Pause { stream, lasts } => {
+            out.put_u8(kind::PAUSE);
+            put_stream(out, *stream);
+            out.put_u32_le(u32::try_from(lasts.as_millis()).unwrap_or(u32::MAX));
+        }
         Control::Ping { id } => {
             out.put_u8(kind::PING);
             put_ping(out, *id);
@@ -303,6 +311,10 @@ fn decode_control(mut body: Reader) -> Result<Control, WireError> {
         }
         kind::BARRIER => Ok(Control::Flush { version: Version(body.u64()?) }),
         kind::SET_MODE => Ok(Control::SetMode { stream_to_client: body.u8()? != 0 }),
+        kind::PAUSE => {
+            let (stream, millis) = (body.stream()?, body.u32()?);
+            Ok(Control::Pause { stream, lasts: Duration::from_millis(millis.into()) })
+        }
         kind::PING => Ok(Control::Ping { id: body.ping()? }),
         kind::STOP => {
             let cause = body.text()?.parse().map_err(|_| body.malformed())?;

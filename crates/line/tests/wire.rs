@@ -85,6 +85,10 @@ fn control() -> impl Strategy<Value = Control> {
     prop_oneof![
         ping().prop_map(|id| Control::Ping { id }),
         Just(Control::Dismiss),
+        (stream(), any::<u32>()).prop_map(|(stream, millis)| Control::Pause {
+            stream,
+            lasts: std::time::Duration::from_millis(millis.into()),
+        }),
         Just(Control::Stop { cause: StopCause::Owner }),
         (1..65).prop_map(|signal| Control::Stop { cause: StopCause::Signal(signal) }),
         (prop::option::of(0..u32::MAX), any::<i32>())

@@ -4,11 +4,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use lastline_line::{Offset, StreamId, Version, Watermark};
 use tokio::io::AsyncRead;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::on_its_way::OnItsWay;
 use crate::pty::PtySource;
@@ -57,9 +59,13 @@ pub(crate) struct TeeState {
 }
 
 #[derive(Default)]
-struct Requests {
-    versions: Vec<Version>,
-    stop: bool,
+pub(crate) struct Requests {
+    /// Barriers whose marks are to be taken.
+    pub(crate) versions: Vec<Version>,
+    /// Whether stop was ever asked for.
+    pub(crate) stop: bool,
+    /// Nothing is read before.
+    pub(crate) paused_until: Option<Instant>,
 }
 
 impl TeeState {
@@ -81,10 +87,10 @@ impl TeeState {
         self.control.notify_one();
     }
 
-    /// The barriers asked for since the last time, and whether stop was ever asked for.
-    pub(crate) fn take_requests(&self) -> (Vec<Version>, bool) {
+    /// What is asked for; barriers once.
+    pub(crate) fn take_requests(&self) -> Requests {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        (std::mem::take(&mut requests.versions), requests.stop)
+        Requests { versions: std::mem::take(&mut requests.versions), ..*requests }
     }
 
     /// Counts bytes just read, with `newlines` newlines among them.
@@ -189,6 +195,7 @@ impl Tee {
             carry_due: None,
             marks: std::collections::VecDeque::new(),
             stop_at: None,
+            paused_until: None,
         };
         let (done, outcome) = watch::channel(None);
         let task = tokio::spawn(async move {
@@ -232,6 +239,13 @@ impl Tee {
         self.shared.request(|requests| requests.versions.push(version));
     }
 
+    /// Reads nothing for so long, but what the mark of a barrier or a stop takes. Called again, the last
+    /// call counts; zero goes on.
+    pub fn pause(&self, lasts: Duration) {
+        let until = Instant::now().checked_add(lasts).filter(|_| !lasts.is_zero());
+        self.shared.request(|requests| requests.paused_until = until);
+    }
+
     /// Ends the reading once what waits now has been read. Remembered when it comes early.
     pub fn stop(&self) {
         self.shared.request(|requests| requests.stop = true);
@@ -243,7 +257,7 @@ impl Tee {
     }
 
     /// Whether it waits for its stream to say something. False while it waits for room in a sink
-    /// or in the pool, and after its end.
+    /// or in the pool, or pauses, and after its end.
     pub fn waits_for_input(&self) -> bool {
         self.shared.waits_for_input.load(Ordering::Relaxed)
     }

@@ -7,21 +7,24 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-/// So long a stream that has its share on its way waits for some of it to be released.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// So long a stream that has as much on its way as it may waits for that to change.
+const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Counts one stream's bytes that are on their way.
+/// Counts one stream's bytes that are on their way, and bounds them: by the stream's share first, and by
+/// twice as much each time that it has waited in vain, until less than its share is on its way again. So
+/// a rank whose client takes nothing is kept for a second or so, and not for ever.
 #[derive(Debug)]
 pub(crate) struct OnItsWay {
     state: Arc<State>,
-    /// Since when its share is on its way, as far as the stream has waited for that to change.
+    share_bytes: usize,
+    /// Since when there is as much as may be, as far as the stream has waited for that to change.
     since: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct State {
     bytes: AtomicUsize,
-    share_bytes: usize,
+    max_bytes: AtomicUsize,
     released: Notify,
 }
 
@@ -34,40 +37,52 @@ pub(crate) struct Counted {
 
 impl OnItsWay {
     pub(crate) fn new(share_bytes: usize) -> Self {
-        let (bytes, released) = (AtomicUsize::new(0), Notify::new());
-        Self { state: Arc::new(State { bytes, share_bytes, released }), since: None }
+        let state = State {
+            bytes: AtomicUsize::new(0),
+            max_bytes: AtomicUsize::new(share_bytes),
+            released: Notify::new(),
+        };
+        Self { state: Arc::new(state), share_bytes, since: None }
     }
 
     /// Counts so many more.
     pub(crate) fn count(&self, bytes: usize) -> Counted {
-        self.state.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.state.bytes.fetch_add(bytes, Ordering::AcqRel);
         Counted { state: Arc::clone(&self.state), bytes }
     }
 
-    /// Waits until less than the stream's share is on its way, as long as something of it is released
-    /// every half second. Cancel-safe.
-    pub(crate) async fn below_share(&mut self) {
-        while !self.state.is_below() {
+    /// Waits until the stream may read on. Cancel-safe.
+    pub(crate) async fn may_read(&mut self) {
+        if self.state.bytes.load(Ordering::Acquire) < self.share_bytes {
+            self.state.max_bytes.store(self.share_bytes, Ordering::Release);
+        } else if !self.state.has_room() {
             let since = *self.since.get_or_insert_with(Instant::now);
-            if timeout_at(since + PATIENCE, self.state.released.notified()).await.is_err() {
-                return;
+            if timeout_at(since + PATIENCE, self.state.room()).await.is_err() {
+                let max_bytes = self.state.max_bytes.load(Ordering::Acquire);
+                self.state.max_bytes.store(max_bytes.saturating_mul(2), Ordering::Release);
             }
-            self.since = None;
         }
         self.since = None;
     }
 }
 
 impl State {
-    fn is_below(&self) -> bool {
-        self.bytes.load(Ordering::Acquire) < self.share_bytes
+    fn has_room(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) < self.max_bytes.load(Ordering::Acquire)
+    }
+
+    async fn room(&self) {
+        while !self.has_room() {
+            // Remembered when it comes between the two.
+            self.released.notified().await;
+        }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let before = self.state.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
-        if before >= self.state.share_bytes {
+        if before >= self.state.max_bytes.load(Ordering::Acquire) {
             self.state.released.notify_one();
         }
     }
@@ -80,33 +95,34 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_waits_until_some_of_its_share_is_released() {
         let mut on_its_way = OnItsWay::new(10);
-        let first = on_its_way.count(6);
-        on_its_way.below_share().await;
         let started = Instant::now();
+        let first = on_its_way.count(6);
+        on_its_way.may_read().await;
         assert_eq!(started.elapsed(), Duration::ZERO);
         let _second = on_its_way.count(6);
         let release = async {
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            tokio::time::sleep(PATIENCE / 2).await;
             drop(first);
         };
-        tokio::join!(on_its_way.below_share(), release);
-        assert_eq!(started.elapsed(), Duration::from_millis(300));
+        tokio::join!(on_its_way.may_read(), release);
+        assert_eq!(started.elapsed(), PATIENCE / 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn where_nothing_is_released_it_waits_once() {
+    async fn who_waits_in_vain_may_have_twice_as_much_on_its_way() {
         let mut on_its_way = OnItsWay::new(10);
-        let mut held = vec![on_its_way.count(12)];
-        let started = Instant::now();
-        for _ in 0..9 {
-            on_its_way.below_share().await;
-            held.push(on_its_way.count(12));
+        let (mut held, started) = (Vec::new(), Instant::now());
+        for _ in 0..40 {
+            on_its_way.may_read().await;
+            held.push(on_its_way.count(1));
         }
-        assert_eq!(started.elapsed(), PATIENCE);
-        // Something moves: it waits for more of that.
-        held.pop();
-        on_its_way.below_share().await;
+        // At 10 and at 20; up to 40.
         assert_eq!(started.elapsed(), 2 * PATIENCE);
+        held.truncate(9);
+        on_its_way.may_read().await;
+        held.push(on_its_way.count(1));
+        on_its_way.may_read().await;
+        assert_eq!(started.elapsed(), 3 * PATIENCE);
     }
 
     /// As each barrier and each start of a line does it.
@@ -117,9 +133,9 @@ mod tests {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             let short = Duration::from_millis(100);
-            drop(tokio::time::timeout(short, on_its_way.below_share()).await);
+            drop(tokio::time::timeout(short, on_its_way.may_read()).await);
         }
-        on_its_way.below_share().await;
+        on_its_way.may_read().await;
         assert_eq!(started.elapsed(), PATIENCE);
     }
 }

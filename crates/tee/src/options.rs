@@ -16,8 +16,9 @@ pub struct Options {
     /// The longest chunk, in bytes. Default: 256 KiB.
     pub chunk_bytes: usize,
     /// How many bytes of the stream may be on their way, which are those sent and not yet released by
-    /// every sink. When there are as many, the next read waits until some are released, for 500 ms at
-    /// most, so that a stream that is faster than others does not take the room of all. Default: 2 MiB.
+    /// every sink. When there are as many, the next read waits for some to be released, so that a stream
+    /// that is faster than others does not take the room of all; after 200 ms in vain, for twice as many,
+    /// and so on. Default: 2 MiB.
     pub share_bytes: usize,
     /// How long the start of a line waits for its newline before it goes as an unterminated
     /// chunk. Default: 100 ms.

@@ -12,7 +12,7 @@ use lastline_line::{Accept, Chunk, Message, Offset, Sink, StreamId, Timestamp, V
 use tokio::time::Instant;
 
 use crate::framing::{Cut, cut};
-use crate::handle::TeeState;
+use crate::handle::{Requests, TeeState};
 use crate::on_its_way::OnItsWay;
 use crate::pool::{Buffer, room_for};
 use crate::source::Source;
@@ -47,6 +47,8 @@ pub(crate) struct Task<S> {
     pub(crate) marks: VecDeque<(Version, Offset)>,
     /// Once stop was asked for: read up to here.
     pub(crate) stop_at: Option<Offset>,
+    /// Nothing is read before, but what marks and a stop take.
+    pub(crate) paused_until: Option<Instant>,
 }
 
 enum Wake {
@@ -113,9 +115,12 @@ impl<S: Source> Task<S> {
             });
         }
         let (source, on_its_way) = (&mut self.source, &mut self.on_its_way);
-        let partial_due = self.carry_due;
+        let (partial_due, paused_until) = (self.carry_due, self.paused_until);
         let input = async {
-            on_its_way.below_share().await;
+            on_its_way.may_read().await;
+            if let Some(until) = paused_until {
+                tokio::time::sleep_until(until).await;
+            }
             let _waits = Waits::new(&self.shared.waits_for_input);
             poll_fn(|context| source.poll_waiting(context)).await
         };
@@ -129,7 +134,8 @@ impl<S: Source> Task<S> {
 
     /// Takes the marks of new barriers and a stop: both cover what has been read and what waits.
     async fn take_control(&mut self) -> io::Result<()> {
-        let (versions, stop) = self.shared.take_requests();
+        let Requests { versions, stop, paused_until } = self.shared.take_requests();
+        self.paused_until = paused_until;
         let mark = self.read + self.source.waiting_at_most()? as u64;
         self.marks.extend(versions.into_iter().map(|version| (version, mark)));
         if stop && self.stop_at.is_none() {

@@ -3,8 +3,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use lastline_line::{HostEvent, Version};
+use lastline_line::{HostEvent, StreamId, Version};
 use lastline_sender::{Sender, SenderSink};
 use lastline_spawn::Process;
 use lastline_tee::Tee;
@@ -63,6 +64,12 @@ impl Link {
     /// The readers of all streams, those that have ended too.
     pub(super) fn tees(&self) -> Vec<Tee> {
         lock(&self.tees).clone()
+    }
+
+    /// Nothing of a stream is read for a while.
+    pub(super) fn pause(&self, stream: StreamId, lasts: Duration) {
+        let tees = lock(&self.tees);
+        tees.iter().filter(|tee| tee.stream() == stream).for_each(|tee| tee.pause(lasts));
     }
 
     pub(super) fn add_process(&self, process: Arc<dyn Process>) {

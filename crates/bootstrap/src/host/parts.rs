@@ -65,6 +65,7 @@ pub(super) fn sender(
         (Ok(Control::Flush { version }), Some(link)) if link.knows(link.begun()) => {
             link.take_marks(version);
         }
+        (Ok(Control::Pause { stream, lasts }), Some(link)) => link.pause(stream, lasts),
         (said, _) => events.send(Event::Control(said)),
     }));
     Sender::start(transport, options)

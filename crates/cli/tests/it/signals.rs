@@ -98,10 +98,14 @@ fn a_third_signal_says_what_is_left() {
     run.signal(Signal::CONT);
     let done = run.wait();
     let dir = place.job("j").canonicalize().unwrap();
-    let left = "exiting at once: ranks 0,1 are killed, no report is written; logs in ";
-    let left = format!("lastline: {left}{}\n", dir.display());
-    assert!(done.err().contains(&left), "{}", done.err());
-    assert!(!dir.join("report.json").exists());
+    // The second signal kills them: they may be gone when the third is heard.
+    let killed = ["", " ranks 0,1 are killed,", " rank 0 is killed,", " rank 1 is killed,"];
+    let said = killed.iter().any(|left| {
+        let words = format!("exiting at once:{left} the report is not waited for; logs in");
+        done.err().contains(&format!("lastline: {words} {}\n", dir.display()))
+    });
+    // Or all was over by then.
+    assert!(said || dir.join("report.json").exists(), "{}", done.err());
 }
 
 #[test]

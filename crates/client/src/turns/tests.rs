@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use lastline_line::{Chunk, Emit, Launch, Line, Offset, Stream, Timestamp, Version};
@@ -15,9 +15,9 @@ impl Inbox for Given {
     }
 }
 
-/// These are ahead.
+/// These are ahead by so much.
 #[derive(Default)]
-struct Ahead(HashSet<StreamId>);
+struct Ahead(BTreeMap<StreamId, u64>);
 
 impl Fold for Ahead {
     fn push(&mut self, _line: &Line<'_>, _now: Timestamp, _emit: &mut Emit<'_>) {}
@@ -25,13 +25,13 @@ impl Fold for Ahead {
         None
     }
     fn finish(&mut self, _emit: &mut Emit<'_>) {}
-    fn is_ahead(&self, stream: StreamId) -> bool {
-        self.0.contains(&stream)
+    fn ahead(&self, stream: StreamId) -> u64 {
+        self.0.get(&stream).copied().unwrap_or(0)
     }
 }
 
 fn ahead(ranks: &[u32]) -> Ahead {
-    Ahead(ranks.iter().map(|&rank| stream(rank)).collect())
+    Ahead((1..).zip(ranks).map(|(lead, &rank)| (stream(rank), lead)).collect())
 }
 
 fn stream(rank: u32) -> StreamId {
@@ -86,6 +86,14 @@ fn nobody_waits_for_longer_than_patience_lasts_or_without_room() {
     let mut impatient = Turns { patience: Duration::ZERO, ..turns([message.clone()], 1 << 20) };
     assert_eq!(next(&mut impatient, &fold), Some(message.clone()));
     assert_eq!(next(&mut turns([message.clone()], 1), &fold), Some(message));
+}
+
+#[test]
+fn without_room_who_is_least_ahead_goes_on() {
+    let messages = [data(0, 0, b"1\n"), data(1, 0, b"1\n")];
+    let mut turns = turns(messages.clone(), 3);
+    assert_eq!(next(&mut turns, &ahead(&[1, 0])), None);
+    assert_eq!(next(&mut turns, &ahead(&[1, 0])), Some(messages[1].clone()));
 }
 
 #[test]

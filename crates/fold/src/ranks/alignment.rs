@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use lastline_line::{Stream, StreamId};
+use lastline_line::{RankSet, Stream, StreamId};
 
 use super::cursors::{Cursor, Cursors, Use, User};
 use super::order::{Order, Position};
@@ -39,10 +39,16 @@ impl Alignment {
         self.cursors.of(rank, stream)
     }
 
-    /// How many open entries hold lines of a stream.
-    pub(super) fn held_by(&self, stream: StreamId) -> usize {
+    /// How much a stream has said so far, and how many open entries hold something of it.
+    pub(super) fn said_by(&self, stream: StreamId) -> (u64, usize) {
         let cursor = self.cursors.known(stream.rank, stream.stream);
-        cursor.map_or(0, |cursor| cursor.held.len())
+        cursor.map_or((0, 0), |cursor| (cursor.said, cursor.held.len()))
+    }
+
+    /// The least that one of `ranks` has said, of those that have said something.
+    pub(super) fn slowest(&self, stream: Stream, ranks: &RankSet) -> u64 {
+        let cursors = ranks.iter().filter_map(|rank| self.cursors.known(rank, stream));
+        cursors.map(|cursor| cursor.said).filter(|&said| said > 0).min().unwrap_or(0)
     }
 
     /// Who uses a statement.
@@ -114,6 +120,7 @@ impl Alignment {
         self.queue.stay(cursor.shared, at);
         cursor.shared = at;
         let behind_older = !cursor.held.is_empty();
+        cursor.said += 1;
         cursor.held.push_back(at);
         let Some(open) = self.queue.get_mut(at) else { return 0 };
         open.waits_for += usize::from(behind_older);
@@ -178,6 +185,7 @@ impl Alignment {
             cursor.shared = behind;
         }
         let at = self.queue.insert_behind(behind, open);
+        cursor.said += 1;
         cursor.held.push_back(at);
         let used = self.uses.get_or_insert_with(key, Use::default);
         note(&mut used.open, at, &self.queue.order);

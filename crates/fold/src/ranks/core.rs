@@ -14,6 +14,13 @@ use crate::read::Reader;
 use crate::statement::hash::mix;
 use crate::unit::Said;
 
+/// Who is ahead and has waited for a whole window for others that did not come is not asked to wait for so
+/// many: where others have nothing to say, waiting takes a fifth of the time at most.
+const WINDOWS_WITHOUT_WAITING: u32 = 4;
+
+/// After so many lines or units it is looked for the slowest rank.
+const LOOK_EVERY: u64 = 1024;
+
 /// Everything but the units.
 #[derive(Debug)]
 pub(super) struct Core {
@@ -22,6 +29,12 @@ pub(super) struct Core {
     waited_for: usize,
     /// Before this, ranks that are not known may still come; where they are all known, not set.
     settled: Option<Timestamp>,
+    /// Before this, nobody is ahead.
+    waits_again: Timestamp,
+    /// How many lines those of the ranks that live have said that said the fewest, by stream.
+    slowest: [u64; Stream::ALL.len()],
+    /// Lines and units so far.
+    taken: u64,
     reader: Reader,
     rendering: Rendering,
     alignment: Alignment,
@@ -35,6 +48,9 @@ impl Core {
         Self {
             waited_for: live.len(),
             settled: None,
+            waits_again: Timestamp::default(),
+            slowest: Default::default(),
+            taken: 0,
             live,
             reader: Reader::new(Miner::new(options.miner)),
             rendering: Rendering::default(),
@@ -69,6 +85,10 @@ impl Core {
     #[inline]
     pub(super) fn take(&mut self, said: Said<'_>, now: Timestamp, emit: &mut Emit<'_>) {
         self.now = now;
+        self.taken += 1;
+        if self.taken.is_multiple_of(LOOK_EVERY) && self.is_half_full() {
+            self.slowest = Stream::ALL.map(|stream| self.alignment.slowest(stream, &self.live));
+        }
         let stream = said.stream();
         if !self.options.bounds.may_fold(said) {
             self.release_stream(stream.rank, stream.stream, emit);
@@ -125,12 +145,22 @@ impl Core {
         }
     }
 
-    /// Whether half of what may be held is, and most of that waits for others with this stream.
-    pub(super) fn is_ahead(&self, stream: StreamId) -> bool {
+    /// Who is ahead when half of what may be held is: whoever said most of that, so that it waits for others,
+    /// or has said far more lines than the slowest of its kind. Nobody is for a while after one was waited
+    /// for in vain.
+    pub(super) fn ahead(&self, stream: StreamId) -> u64 {
+        if self.now < self.waits_again || !self.is_half_full() {
+            return 0;
+        }
+        let (lines, held) = self.alignment.said_by(stream);
+        let lead = lines.saturating_sub(self.slowest[stream.stream as usize]);
+        let far = (self.options.bounds.max_entries / 4) as u64;
+        if lead > far || held > self.alignment.queue.len() / 2 { lead.max(held as u64) } else { 0 }
+    }
+
+    fn is_half_full(&self) -> bool {
         let (queue, bounds) = (&self.alignment.queue, self.options.bounds);
-        let half_full =
-            queue.len() > bounds.max_entries / 2 || queue.held_bytes() > bounds.max_bytes / 2;
-        half_full && self.alignment.held_by(stream) > queue.len() / 2
+        queue.len() > bounds.max_entries / 2 || queue.held_bytes() > bounds.max_bytes / 2
     }
 
     /// When the next window ends.
@@ -144,6 +174,9 @@ impl Core {
         self.now = now;
         while self.deadline().is_some_and(|deadline| deadline <= now) {
             let Some(oldest) = self.alignment.queue.oldest() else { break };
+            if self.is_half_full() {
+                self.waits_again = now.after(WINDOWS_WITHOUT_WAITING * self.options.window);
+            }
             self.release(oldest, emit);
         }
     }

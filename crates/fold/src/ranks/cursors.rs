@@ -18,6 +18,8 @@ pub(super) struct Cursor {
     /// The open entries that hold lines of it, in their order. Those behind `shared` hold nothing
     /// else.
     pub(super) held: VecDeque<Position>,
+    /// How many lines and units were gathered of it.
+    pub(super) said: u64,
 }
 
 impl Cursor {

@@ -106,8 +106,8 @@ impl Fold for Ranks {
         self.core.ended(rank, now, emit);
     }
 
-    fn is_ahead(&self, stream: StreamId) -> bool {
-        self.core.is_ahead(stream)
+    fn ahead(&self, stream: StreamId) -> u64 {
+        self.core.ahead(stream)
     }
 
     fn for_states(&self, ranks: RankSet) -> Box<dyn Fold> {

@@ -73,7 +73,7 @@ fn who_has_said_much_more_than_the_others_is_ahead_until_they_have_said_it() {
             };
             fold.push(&line, line.time, &mut |_| {});
         }
-        [0, 1, 2].map(|rank| fold.is_ahead(stdout(rank)))
+        [0, 1, 2].map(|rank| fold.ahead(stdout(rank)) > 0)
     };
     assert_eq!(say(0, 0..half / 2), [false; 3]);
     assert_eq!(say(0, half / 2..half + 1), [true, false, false]);

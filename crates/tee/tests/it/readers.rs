@@ -89,6 +89,31 @@ async fn a_child_that_never_pauses_cannot_hold_a_barrier() {
 }
 
 #[tokio::test]
+async fn a_pause_keeps_what_waits_but_not_from_barriers_nor_the_end() {
+    let recorder = Recorder::new();
+    let (read, mut write) = pipe();
+    let tee = Tee::start_pipe(stdout(0), read, sinks(&[&recorder]), Options::default()).unwrap();
+    let long = Duration::from_secs(3600);
+    tee.pause(long);
+    write.write_all(b"one\n").unwrap();
+    // More than a task needs that reads.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(recorder.bytes().is_empty() && !tee.waits_for_input());
+    tee.barrier(Version(1));
+    until(|| recorder.messages().len() == 2).await;
+    assert_eq!(recorder.bytes(), b"one\n");
+    write.write_all(b"two\n").unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(recorder.bytes(), b"one\n");
+    tee.pause(Duration::ZERO);
+    until(|| recorder.bytes() == b"one\ntwo\n").await;
+    tee.pause(long);
+    write.write_all(b"three\n").unwrap();
+    tee.stop();
+    assert_eq!(tee.join().await.unwrap().read_lines, 3);
+}
+
+#[tokio::test]
 async fn a_stop_that_comes_early_is_remembered_and_drains_what_is_there() {
     let recorder = Recorder::new();
     let (read, mut write) = pipe();

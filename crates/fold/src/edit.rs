@@ -127,7 +127,14 @@ impl Core {
         };
         match side.nearest.find(&text) {
             Some(number) => {
-                let reading = Reading { key: 0, plain: &self.plain, places: &[], control };
+                let reading = Reading {
+                    key: 0,
+                    plain: &self.plain,
+                    places: &[],
+                    control,
+                    group: None,
+                    changed: false,
+                };
                 side.windows.join(number, said, &reading);
             }
             None => {

@@ -17,6 +17,8 @@ use crate::speakers::Speakers;
 use crate::unit::{Meta, Said};
 use crate::values::{Text, Values, same};
 
+mod merge;
+
 /// Memory for giving entries out, used again from one to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Rendering {

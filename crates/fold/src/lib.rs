@@ -134,7 +134,11 @@
 //! rank by rank, and nothing else. A statement that only one rank has made is given out at once from
 //! the second time on, or as soon as nothing older holds that stream.
 //!
-//! Lines join as they come, and nothing is undone. So when streams say the same things in different
+//! That a word is a variable may be found while lines are in open entries that the miner took for
+//! different statements. Entries with such lines are read again, and become one where the order of every
+//! stream allows it. So it does not matter whose value came first.
+//!
+//! Beside that lines join as they come, and nothing is undone. So when streams say the same things in different
 //! orders there may be more entries than an alignment of the whole would make.
 //!
 //! ## What an entry looks like

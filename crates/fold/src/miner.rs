@@ -50,6 +50,8 @@ pub struct Statement<'a> {
     pub variables: &'a [Place],
     /// What had to be taken out of the line or made visible to get `text`, if anything.
     pub(crate) control: Option<Controls>,
+    /// Lines that were read before are read otherwise now; see [`Miner::take_changed`].
+    pub(crate) changed: bool,
 }
 
 /// What is known of a statement, by its key.
@@ -80,6 +82,10 @@ pub struct Miner {
     /// Counts how often a word turned out to be a variable: what is known of older versions may have
     /// changed.
     version: u64,
+    /// Whether it is noted which groups that concerns.
+    notes_changes: bool,
+    /// Those, since they were last taken.
+    changed: Vec<u64>,
 }
 
 impl Default for Miner {
@@ -94,6 +100,8 @@ impl Miner {
         Self {
             skeletons: Skeletons::default(),
             version: 0,
+            notes_changes: false,
+            changed: Vec::new(),
             scan: Scan::default(),
             plain: Vec::new(),
             places: Vec::new(),
@@ -115,6 +123,23 @@ impl Miner {
         GroupId(root(&self.merged, group.0))
     }
 
+    /// Notes what [`take_changed`](Self::take_changed) gives.
+    pub(crate) fn noting_changes(self) -> Self {
+        Self { notes_changes: true, ..self }
+    }
+
+    /// Whether a word turned out to be a variable since `take_changed`.
+    #[inline]
+    pub(crate) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// Which groups have lines in which a word turned out to be a variable: those lines have another
+    /// layout from now on, and may be of another group.
+    pub(crate) fn take_changed(&mut self) -> Vec<GroupId> {
+        std::mem::take(&mut self.changed).into_iter().map(GroupId).collect()
+    }
+
     /// What statement a line makes and what varies in it.
     #[inline]
     pub fn statement<'a>(&'a mut self, line: &'a [u8]) -> Statement<'a> {
@@ -134,6 +159,7 @@ impl Miner {
                 text: line,
                 variables: &self.places,
                 control: None,
+                changed: false,
             },
             None => self.scanned(line, print),
         }
@@ -153,7 +179,8 @@ impl Miner {
         if self.scan.words == 0 {
             let whole = hash::word(text, 0, text.len());
             let group = GroupId(whole ^ VARIABLE);
-            return Statement { group, layout: 0, text, variables: &[], control };
+            let variables = &[];
+            return Statement { group, layout: 0, text, variables, control, changed: false };
         }
         let seen = self.known.get(self.scan.key).copied();
         let known = match seen {
@@ -168,6 +195,7 @@ impl Miner {
                     families: &mut self.families,
                     parts: &mut self.parts,
                     version: &mut self.version,
+                    changed: self.notes_changes.then_some(&mut self.changed),
                 };
                 tables.take_in(text, &self.scan, seen)
             }
@@ -181,7 +209,8 @@ impl Miner {
             let (items, places) = (&self.scan.items, &self.places);
             self.skeletons.insert(line, print, self.version, items, places, found);
         }
-        Statement { group: GroupId(group), layout, text, variables: &self.places, control }
+        let (group, changed) = (GroupId(group), !self.changed.is_empty());
+        Statement { group, layout, text, variables: &self.places, control, changed }
     }
 }
 
@@ -192,6 +221,7 @@ struct Tables<'a> {
     families: &'a mut Families,
     parts: &'a mut Parts,
     version: &'a mut u64,
+    changed: Option<&'a mut Vec<u64>>,
 }
 
 impl Tables<'_> {
@@ -223,7 +253,10 @@ impl Tables<'_> {
                 self.merged.insert(group, of);
             }
         }
-        *self.version += u64::from(admitted.joined.opened);
+        *self.version += u64::from(!admitted.joined.changed.is_empty());
+        if let Some(changed) = &mut self.changed {
+            changed.extend_from_slice(&admitted.joined.changed);
+        }
         (admitted.joined.group, admitted.family)
     }
 }

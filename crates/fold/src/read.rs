@@ -5,7 +5,7 @@ mod values;
 
 use lastline_line::{Colours, Controls, plain_text};
 
-use crate::miner::Miner;
+use crate::miner::{GroupId, Miner};
 use crate::place::Place;
 use crate::statement::hash::{mix, placed, word};
 use crate::unit::{Compared, Match, Said};
@@ -21,6 +21,10 @@ pub(crate) struct Reading<'a> {
     pub(crate) places: &'a [Place],
     /// What control sequences the text had.
     pub(crate) control: Option<Controls>,
+    /// The group of a line; a unit is of several.
+    pub(crate) group: Option<GroupId>,
+    /// What was read before may be read otherwise now; see [`Reader::take_changed`].
+    pub(crate) changed: bool,
 }
 
 /// Reads lines and units with one miner.
@@ -49,7 +53,14 @@ impl Reader {
             plain: statement.text,
             places: statement.variables,
             control: statement.control,
+            group: Some(statement.group),
+            changed: statement.changed,
         }
+    }
+
+    /// The groups of lines that are read otherwise from now on, since this was last asked.
+    pub(crate) fn take_changed(&mut self) -> Vec<GroupId> {
+        self.miner.take_changed()
     }
 
     fn read_unit(&mut self, said: Said<'_>) -> Reading<'_> {
@@ -65,7 +76,9 @@ impl Reader {
             key = key.wrapping_add(placed(line, at));
             control = control.max(found);
         }
-        Reading { key, plain: &self.plain, places: &self.places, control }
+        let changed = self.miner.has_changed();
+        let (plain, places) = (&self.plain[..], &self.places[..]);
+        Reading { key, plain, places, control, group: None, changed }
     }
 
     /// Reads one line of a unit onto the end of what was read.

@@ -48,7 +48,12 @@ impl Speakers {
     /// Takes in one that has not spoken before.
     #[inline]
     pub(crate) fn push(&mut self, said: Said<'_>) {
-        let member = member(said);
+        self.add_member(member(said));
+    }
+
+    /// Takes in one with all that it has said, who has not spoken here before.
+    #[inline]
+    pub(crate) fn add_member(&mut self, member: Member) {
         let first = self.first.get_or_insert(member);
         let stream = StreamId { rank: member.stream.rank, ..first.stream };
         match u32::try_from(member.bytes) {

@@ -10,6 +10,7 @@
 //! first layout have the values of the first statement, all of them.
 
 mod later;
+mod rows;
 mod slot;
 
 use self::later::Later;

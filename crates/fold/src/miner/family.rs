@@ -63,8 +63,8 @@ pub(super) struct Joined {
     pub(super) group: u64,
     /// Groups that are another one's from now on: `(group, of which)`.
     pub(super) merged: Vec<(u64, u64)>,
-    /// A place is a variable that was none before.
-    pub(super) opened: bool,
+    /// The groups whose statements have a variable that they had not before.
+    pub(super) changed: Vec<u64>,
 }
 
 impl Family {
@@ -133,6 +133,9 @@ impl Family {
         let more = weights::more_where_little_agrees(self.agrees());
         let enough = |column: &Column| column.values.len() >= (column.needed + more) as usize;
         while let Some(at) = self.columns.iter().position(enough) {
+            if joined.changed.is_empty() {
+                joined.changed.extend(self.cases.iter().map(|case| case.group));
+            }
             self.open(at, &mut joined);
         }
         joined
@@ -167,7 +170,6 @@ impl Family {
     fn open(&mut self, at: usize, joined: &mut Joined) {
         let column = self.columns.remove(at);
         self.slots[column.place].state = State::Open;
-        joined.opened = true;
         let mut kept: Vec<Case> = Vec::new();
         for mut case in std::mem::take(&mut self.cases) {
             case.values.remove(at);

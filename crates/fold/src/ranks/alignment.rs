@@ -22,8 +22,8 @@ const MAX_SKIPPED: usize = 16;
 #[derive(Debug)]
 pub(super) struct Alignment {
     pub(super) queue: Queue,
-    cursors: Cursors,
-    uses: Generations<Use>,
+    pub(super) cursors: Cursors,
+    pub(super) uses: Generations<Use>,
 }
 
 impl Alignment {
@@ -158,15 +158,7 @@ impl Alignment {
             if !queue.order.is_ahead(at, own) {
                 break;
             }
-            let key = queue.get(own).map(|open| open.key);
-            let mut used = key.and_then(|key| uses.get(key));
-            if let Some(used) = &mut used {
-                forget(&mut used.open, own, &queue.order);
-            }
-            queue.order.move_ahead(own, ahead_of);
-            if let Some(used) = used {
-                note(&mut used.open, own, &queue.order);
-            }
+            move_ahead(own, ahead_of, queue, uses);
             ahead_of = own;
         }
     }
@@ -258,8 +250,26 @@ fn choose(
     Some(fitting.take(MAX_CHOICES).find(agrees).unwrap_or(first))
 }
 
+/// Puts an entry right ahead of another one.
+pub(super) fn move_ahead(
+    moved: Position,
+    of: Position,
+    queue: &mut Queue,
+    uses: &mut Generations<Use>,
+) {
+    let key = queue.get(moved).map(|open| open.key);
+    let mut used = key.and_then(|key| uses.get(key));
+    if let Some(used) = &mut used {
+        forget(&mut used.open, moved, &queue.order);
+    }
+    queue.order.move_ahead(moved, of);
+    if let Some(used) = used {
+        note(&mut used.open, moved, &queue.order);
+    }
+}
+
 /// Puts an entry among those of its statement.
-fn note(open: &mut VecDeque<Position>, at: Position, order: &Order) {
+pub(super) fn note(open: &mut VecDeque<Position>, at: Position, order: &Order) {
     if open.back().is_none_or(|&last| order.is_ahead(last, at)) {
         return open.push_back(at);
     }
@@ -268,7 +278,7 @@ fn note(open: &mut VecDeque<Position>, at: Position, order: &Order) {
 }
 
 /// Takes an entry out of those of its statement.
-fn forget(open: &mut VecDeque<Position>, at: Position, order: &Order) {
+pub(super) fn forget(open: &mut VecDeque<Position>, at: Position, order: &Order) {
     if open.front() == Some(&at) {
         open.pop_front();
         return;

@@ -10,7 +10,7 @@ use super::cursors::User;
 use super::order::Position;
 use crate::entry::{self, Gathered, Rendering};
 use crate::miner::Miner;
-use crate::read::Reader;
+use crate::read::{Reader, Reading};
 use crate::statement::hash::mix;
 use crate::unit::Said;
 
@@ -20,6 +20,15 @@ const WINDOWS_WITHOUT_WAITING: u32 = 4;
 
 /// After so many lines or units it is looked for the slowest rank.
 const LOOK_EVERY: u64 = 1024;
+
+/// How often what is open is read again, at most, for one line.
+const MAX_READ_AGAIN: usize = 4;
+
+/// What a stream said, as it is compared with what is open.
+#[inline]
+fn statement(reading: &Reading<'_>, stream: Stream) -> u64 {
+    mix(reading.key, stream as u64 ^ 0x51_7c_c1_b7)
+}
 
 /// Everything but the units.
 #[derive(Debug)]
@@ -52,7 +61,7 @@ impl Core {
             slowest: Default::default(),
             taken: 0,
             live,
-            reader: Reader::new(Miner::new(options.miner)),
+            reader: Reader::new(Miner::new(options.miner).noting_changes()),
             rendering: Rendering::default(),
             alignment: Alignment::new(options.miner.max_statements),
             now: Timestamp::default(),
@@ -102,8 +111,13 @@ impl Core {
             let live = alignment.join(at, stream, lives, |gathered| gathered.join_same(said));
             return self.joined(at, live, settled, emit);
         }
-        let reading = self.reader.read(said);
-        let key = mix(reading.key, stream.stream as u64 ^ 0x51_7c_c1_b7);
+        let mut reading = self.reader.read(said);
+        if reading.changed {
+            self.read_again(emit);
+            reading = self.reader.read(said);
+        }
+        let alignment = &mut self.alignment;
+        let key = statement(&reading, stream.stream);
         if let Some(at) = alignment.find(key, stream, &reading) {
             let join = |gathered: &mut Gathered| gathered.join_first(said, &reading);
             let live = alignment.join(at, stream, lives, join);
@@ -117,10 +131,47 @@ impl Core {
         let mut open = alignment.queue.spare();
         open.gathered.start(said, &reading);
         open.gathered.names.clone_from(&self.names);
-        (open.key, open.live, open.ready) = (key, usize::from(lives), alone);
+        (open.key, open.group) = (key, reading.group);
+        (open.live, open.ready) = (usize::from(lives), alone);
         open.deadline = now.after(self.options.window);
         alignment.open(open, stream);
         self.keep_bounds(emit);
+    }
+
+    /// A word turned out to be a variable: what was read before is read again where that may change
+    /// it, so that lines which fold are in one entry whichever came first.
+    #[cold]
+    fn read_again(&mut self, emit: &mut Emit<'_>) {
+        let mut found = Vec::new();
+        // Reading may teach something, too.
+        for _ in 0..MAX_READ_AGAIN {
+            let changed = self.reader.take_changed();
+            if changed.is_empty() {
+                break;
+            }
+            for at in self.alignment.queue.positions() {
+                let Some(open) = self.alignment.queue.get_mut(at) else { continue };
+                if open.group.is_some_and(|group| !changed.contains(&group)) {
+                    continue;
+                }
+                let (text, lines) = open.gathered.first_said();
+                let reading = self.reader.read(Said { text: &text, lines: &lines });
+                let key = statement(&reading, open.stream);
+                if key != open.key && open.gathered.vary_in(reading.places) {
+                    open.group = reading.group;
+                    self.alignment.change_statement(at, key);
+                    found.push(key);
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().for_each(|key| self.alignment.merge_alike(key));
+        if self.is_settled() {
+            for at in self.alignment.queue.said_by(self.waited_for) {
+                self.release(at, emit);
+            }
+        }
     }
 
     /// A line has joined an entry, which so many of the ranks that live have said by now.

@@ -87,6 +87,15 @@ pub(super) enum User {
 }
 
 impl User {
+    /// Who uses what turned out to be one statement.
+    pub(super) fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unknown, user) | (user, Self::Unknown) => user,
+            (one, other) if one == other => one,
+            _ => Self::Many,
+        }
+    }
+
     /// An entry of the statement that only this rank has said is given out.
     pub(super) fn said_alone(&mut self, rank: u32) {
         *self = match self {

@@ -3,6 +3,7 @@
 mod alignment;
 mod core;
 mod cursors;
+mod merging;
 mod order;
 mod queue;
 

@@ -4,6 +4,7 @@ use lastline_line::{Stream, Timestamp};
 
 use super::order::{Order, Position};
 use crate::entry::Gathered;
+use crate::miner::GroupId;
 
 /// How many closed entries are kept for their memory.
 const SPARE: usize = 512;
@@ -16,6 +17,8 @@ pub(super) struct Open {
     pub(super) gathered: Gathered,
     /// What statement it is of.
     pub(super) key: u64,
+    /// The group of its lines; of a unit's there are several.
+    pub(super) group: Option<GroupId>,
     /// Which of its ranks' streams said it.
     pub(super) stream: Stream,
     /// The rank, while only one has said it.
@@ -34,6 +37,7 @@ impl Default for Open {
         Self {
             gathered: Gathered::default(),
             key: 0,
+            group: None,
             stream: Stream::Stdout,
             only: None,
             deadline: Timestamp::default(),
@@ -51,6 +55,8 @@ struct Slot {
     open: Option<Box<Open>>,
     /// How many streams stay here: the position is kept for them when the entry has gone.
     stays: usize,
+    /// The how manieth one it was.
+    opened: u64,
     /// The entry opened before it. With `newer` a circle through the head.
     older: Position,
     newer: Position,
@@ -90,7 +96,9 @@ impl Queue {
             self.slots.push(Slot::default());
         }
         let older = self.slots[0].older;
-        self.slots[at.index()] = Slot { open: Some(open), stays: 0, older, newer: Position::HEAD };
+        let opened = self.slots[older.index()].opened + 1;
+        self.slots[at.index()] =
+            Slot { open: Some(open), stays: 0, opened, older, newer: Position::HEAD };
         self.slots[older.index()].newer = at;
         self.slots[0].older = at;
         at
@@ -117,9 +125,8 @@ impl Queue {
     pub(super) fn take(&mut self, at: Position) -> Option<Box<Open>> {
         let slot = &mut self.slots[at.index()];
         let open = slot.open.take()?;
-        let (older, newer, stays) = (slot.older, slot.newer, slot.stays);
-        self.slots[older.index()].newer = newer;
-        self.slots[newer.index()].older = older;
+        let stays = slot.stays;
+        self.leave_ages(at);
         self.open -= 1;
         self.bytes = self.bytes.saturating_sub(open.gathered.held_bytes());
         if stays == 0 {
@@ -155,6 +162,53 @@ impl Queue {
         at
     }
 
+    /// Puts what one entry holds into another one, which has its place in the order still and is as
+    /// old as the older one from now on.
+    pub(super) fn unite(&mut self, from: Position, into: Position) {
+        let (Some(moved), Some(kept)) = (self.get(from), self.get(into)) else { return };
+        let held = moved.gathered.held_bytes() + kept.gathered.held_bytes();
+        let from_is_older = self.slots[from.index()].opened < self.slots[into.index()].opened;
+        if from_is_older {
+            self.leave_ages(into);
+            let Slot { older, newer, opened, .. } = self.slots[from.index()];
+            let slot = &mut self.slots[into.index()];
+            (slot.older, slot.newer, slot.opened) = (older, newer, opened);
+            self.slots[older.index()].newer = into;
+            self.slots[newer.index()].older = into;
+        } else {
+            self.leave_ages(from);
+        }
+        let (moved, kept) =
+            (self.slots[from.index()].open.take(), self.slots[into.index()].open.take());
+        let (Some(moved), Some(kept)) = (moved, kept) else { return };
+        let (mut older, newer) = if from_is_older { (moved, kept) } else { (kept, moved) };
+        older.gathered.absorb(&newer.gathered);
+        older.live += newer.live;
+        older.waits_for += newer.waits_for;
+        (older.only, older.ready) = (None, false);
+        self.open -= 1;
+        self.bytes = (self.bytes + older.gathered.held_bytes()).saturating_sub(held);
+        self.slots[into.index()].open = Some(older);
+        self.recycle(newer);
+        if self.slots[from.index()].stays == 0 {
+            self.order.remove(from);
+        }
+    }
+
+    /// Takes an entry out of the list by age.
+    fn leave_ages(&mut self, at: Position) {
+        let Slot { older, newer, .. } = self.slots[at.index()];
+        self.slots[older.index()].newer = newer;
+        self.slots[newer.index()].older = older;
+    }
+
+    /// All that is open, the oldest first.
+    pub(super) fn positions(&self) -> Vec<Position> {
+        let newer = |&at: &Position| Some(self.slots[at.index()].newer);
+        let ages = std::iter::successors(self.oldest(), newer);
+        ages.take_while(|&at| at != Position::HEAD).collect()
+    }
+
     /// Gives an entry's memory back.
     pub(super) fn recycle(&mut self, open: Box<Open>) {
         if self.spare.len() < SPARE && open.gathered.held_bytes() <= MAX_SPARE_BYTES {
@@ -183,10 +237,9 @@ impl Queue {
 
     /// The entries that so many live ranks have said, the oldest first.
     pub(super) fn said_by(&self, live: usize) -> Vec<Position> {
-        let newer = |at: Position| Some(self.slots[at.index()].newer);
-        let ages = std::iter::successors(self.oldest(), |&at| newer(at));
-        let open = ages.take_while(|&at| at != Position::HEAD);
-        open.filter(|&at| self.get(at).is_some_and(|open| open.live == live)).collect()
+        let mut open = self.positions();
+        open.retain(|&at| self.get(at).is_some_and(|open| open.live == live));
+        open
     }
 
     /// How many are open.

@@ -98,6 +98,15 @@ pub(super) fn closing(text: &[u8], open: usize) -> Option<usize> {
     None
 }
 
+/// Where the bracket ends that stands for a pointer or a text which is not there, as `printf` of the
+/// C libraries writes it.
+pub(super) fn end_of_absent(text: &[u8], open: usize) -> Option<usize> {
+    let alone = open == 0 || !is_alphanumeric(text[open - 1]);
+    let absent = [&b"(nil)"[..], b"(null)"];
+    let found = absent.iter().find(|absent| text[open..].starts_with(absent)).filter(|_| alone)?;
+    Some(open + found.len())
+}
+
 /// Whether a value in a language's own notation opens at `at`, one that a program printed whole:
 /// `{'op': 'stop'}`, `('a', 9)`, `["x"]`, and `<Worker 'w', status: running>`; behind a key also
 /// without a blank, as in `args:('a', 9)`.

@@ -1,5 +1,6 @@
 //! How lines of many streams are aligned into entries, in every order in which they may come.
 
+mod odd;
 mod reference;
 
 use std::collections::BTreeMap;

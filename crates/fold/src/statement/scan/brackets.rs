@@ -31,6 +31,10 @@ impl Scan {
                     self.glosses.push(at..end);
                 }
             }
+            b'(' if let Some(end) = look::end_of_absent(text, at) => {
+                self.variable(at, end);
+                return end;
+            }
             b'<' | b'(' | b'{' | b'[' if look::opens_literal(text, at) => {
                 if let Some(end) = self.closing(text, at).or_else(|| look::end_of_cut(text, at)) {
                     self.variable(at, end);

@@ -13,6 +13,7 @@
 //! - After `=` what all languages write for a value: `true`, `null`, a dotted name, an object in
 //!   braces, a quoted string. Not after the keys under which structured logs put the statement
 //!   itself, and not in notation like JSON's, where everything is quoted.
+//! - `(nil)` and `(null)`, which C libraries write for a pointer.
 //! - A progress bar in its brackets, however full it is.
 //! - ` ()`: what would stand in the brackets is absent in this line.
 

@@ -36,6 +36,11 @@ impl<T> Generations<T> {
         self.young.get(&key).or_else(|| self.old.get(&key))
     }
 
+    /// All that is known.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.young.values().chain(self.old.values())
+    }
+
     /// How many are known.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

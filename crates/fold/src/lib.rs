@@ -128,8 +128,15 @@
 //! to keep. That an entry is ahead of another is a comparison of two labels, kept as by Dietz and
 //! Sleator, "Two algorithms for maintaining order in a list" (1987).
 //!
-//! Where several fit, one in which several ranks agree on a value that the line has not is passed
-//! over for a later one that has it: this rank has missed a line. An entry goes out when every rank
+//! That is where somebody has missed no line. Who has puts what follows ahead of what the others said
+//! before; so an entry ahead of the last one that a stream shares fits, too, if no stream's order keeps it
+//! from being put behind that. And an entry in which several ranks agree on a value that the line has not is
+//! passed over for another one that has it. Lines of a row are told apart by their place in it (`layer 3`,
+//! `layer 4`; `kernel norm`, `kernel rotary`): a place on which ranks agreed in two entries, and which went
+//! on from one to the next. There another value is another line, if it is one of the row and nobody has said
+//! it yet: a number a few steps on or back, or a name. Before two entries there is nothing to tell a row by.
+//!
+//! An entry goes out when every rank
 //! that lives has said it, or when its window ends; what its streams have said before goes first,
 //! rank by rank, and nothing else. A statement that only one rank has made is given out at once from
 //! the second time on, or as soon as nothing older holds that stream.

@@ -13,6 +13,16 @@ impl Gathered {
         (self.text.clone(), self.metas.clone())
     }
 
+    /// Its first text without control sequences, and what varies in it.
+    pub(crate) fn first_values(&self, read: impl FnOnce(&[u8], &[Place])) {
+        read(self.first(), &self.places);
+    }
+
+    /// What the first statement has in a place.
+    pub(crate) fn first_value(&self, place: usize) -> Option<&[u8]> {
+        self.places.get(place).map(|place| place.of(self.first()))
+    }
+
     /// Other places of its text vary from now on: what differs has to be in them. Whether it is.
     pub(crate) fn vary_in(&mut self, places: &[Place]) -> bool {
         if self.places == places {

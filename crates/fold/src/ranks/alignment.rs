@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use lastline_line::{RankSet, Stream, StreamId};
 
+use super::choice;
 use super::cursors::{Cursor, Cursors, Use, User};
 use super::order::{Order, Position};
 use super::queue::{Open, Queue};
@@ -11,9 +12,6 @@ use crate::entry::Gathered;
 use crate::generations::Generations;
 use crate::read::Reading;
 use crate::unit::Said;
-
-/// How many entries of a statement are looked at for the one that a line belongs to.
-const MAX_CHOICES: usize = 16;
 
 /// How many closed entries a new one is put behind at most; the stream's next one goes on from there.
 const MAX_SKIPPED: usize = 16;
@@ -56,8 +54,8 @@ impl Alignment {
         self.uses.get(key).map_or(User::Unknown, |used| used.user)
     }
 
-    /// The entry that a line joins: of the open ones of its statement that are behind the last entry
-    /// which its stream shares, and that it has not said alone, the first; but see `choose`.
+    /// The entry that a line joins. Of the open ones of its statement that are behind the last entry
+    /// which its stream shares, and that it has not said alone, the first; but see `choice`.
     #[inline]
     pub(super) fn find(
         &mut self,
@@ -66,26 +64,31 @@ impl Alignment {
         reading: &Reading<'_>,
     ) -> Option<Position> {
         let shared = self.cursors.of(said_by.rank, said_by.stream).shared;
-        let (queue, order) = (&self.queue, &self.queue.order);
         // Ranks that say the same: what comes next is right behind.
-        let next = order.behind(shared);
-        if let Some(open) = queue.get(next)
-            && (open.key == key && open.only != Some(said_by.rank))
+        let next = self.queue.order.behind(shared);
+        if let Some(open) = self.queue.get(next)
+            && (open.key == key && open.only.is_none())
             && !open.gathered.has_agreed_otherwise(reading)
         {
             return Some(next);
         }
         let used = self.uses.get_or_insert_with(key, Use::default);
-        let passed = |&at: &Position| {
-            !order.is_ahead(shared, at)
-                || queue.get(at).is_some_and(|open| open.only == Some(said_by.rank))
-        };
-        if used.open.back().is_none_or(passed) {
+        if used.open.is_empty() {
             return None;
         }
-        let from = used.open.partition_point(passed);
-        let mut fitting = used.open.iter().skip(from).copied().filter(|at| !passed(at));
-        choose(queue, &mut fitting, reading)
+        let (at, moved) = choice::choose(&self.queue, used, shared, said_by.rank, reading)?;
+        if let Some(open) = self.queue.get(at)
+            && open.only.is_some()
+        {
+            used.sequence.joined(&open.gathered, reading);
+        }
+        if !moved.is_empty() {
+            let behind = self.queue.order.behind(shared);
+            for moved in moved {
+                move_ahead(moved, behind, &mut self.queue, &mut self.uses);
+            }
+        }
+        Some(at)
     }
 
     /// The entry right behind the last one that a stream shares, if the line is its first line again.
@@ -96,7 +99,14 @@ impl Alignment {
         let next = self.queue.order.behind(shared);
         let open = self.queue.get(next)?;
         let may_join = open.stream == stream.stream && open.only != Some(stream.rank);
-        (may_join && open.gathered.starts_like(said)).then_some(next)
+        let same = may_join && open.gathered.starts_like(said);
+        if same
+            && open.only.is_some()
+            && let Some(used) = self.uses.get(open.key)
+        {
+            used.sequence.agreed();
+        }
+        same.then_some(next)
     }
 
     /// A stream, whose rank may live, joins an entry: `gather` takes in what it said. Returns how
@@ -181,6 +191,10 @@ impl Alignment {
         cursor.held.push_back(at);
         let used = self.uses.get_or_insert_with(key, Use::default);
         note(&mut used.open, at, &self.queue.order);
+        if let Some(open) = self.queue.get(at) {
+            used.group = open.group;
+            open.gathered.first_values(|text, places| used.sequence.opened(text, places));
+        }
         if !alone && used.user != User::Unknown {
             used.user = User::Many;
         }
@@ -204,8 +218,9 @@ impl Alignment {
         let (key, only) = self.queue.get(at).map(|open| (open.key, open.only))?;
         if let Some(used) = self.uses.get(key) {
             forget(&mut used.open, at, &self.queue.order);
-            if let Some(rank) = only {
-                used.user.said_alone(rank);
+            match only {
+                Some(rank) => used.user.said_alone(rank),
+                None => used.folded = true,
             }
         }
         let open = self.queue.take(at)?;
@@ -226,28 +241,6 @@ impl Alignment {
         ready[before..].reverse();
         Some(open)
     }
-}
-
-/// The entry that a line joins, of those that fit: the first, unless several ranks agree in it on a
-/// value that the line has not and a later entry has. That rank has missed a line; joining the first
-/// would make it one behind for good.
-#[inline]
-fn choose(
-    queue: &Queue,
-    fitting: &mut impl Iterator<Item = Position>,
-    reading: &Reading<'_>,
-) -> Option<Position> {
-    let first = fitting.next()?;
-    let differing = queue.get(first)?.gathered.agreed_otherwise(reading);
-    if differing.is_empty() {
-        return Some(first);
-    }
-    let agrees = |at: &Position| {
-        queue.get(*at).is_some_and(|open| {
-            differing.iter().any(|&place| open.gathered.starts_with(place, reading))
-        })
-    };
-    Some(fitting.take(MAX_CHOICES).find(agrees).unwrap_or(first))
 }
 
 /// Puts an entry right ahead of another one.

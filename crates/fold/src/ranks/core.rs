@@ -113,8 +113,9 @@ impl Core {
         }
         let mut reading = self.reader.read(said);
         if reading.changed {
-            self.read_again(emit);
+            let before = self.read_again(emit);
             reading = self.reader.read(said);
+            self.alignment.went_on_if_new(statement(&reading, stream.stream), before);
         }
         let alignment = &mut self.alignment;
         let key = statement(&reading, stream.stream);
@@ -139,10 +140,11 @@ impl Core {
     }
 
     /// A word turned out to be a variable: what was read before is read again where that may change
-    /// it, so that lines which fold are in one entry whichever came first.
+    /// it, so that lines which fold are in one entry whichever came first. Returns how many statements that
+    /// are one now have been given out as entries of several ranks.
     #[cold]
-    fn read_again(&mut self, emit: &mut Emit<'_>) {
-        let mut found = Vec::new();
+    fn read_again(&mut self, emit: &mut Emit<'_>) -> usize {
+        let (mut found, mut given_out) = (Vec::new(), 0);
         // Reading may teach something, too.
         for _ in 0..MAX_READ_AGAIN {
             let changed = self.reader.take_changed();
@@ -158,20 +160,21 @@ impl Core {
                 let reading = self.reader.read(Said { text: &text, lines: &lines });
                 let key = statement(&reading, open.stream);
                 if key != open.key && open.gathered.vary_in(reading.places) {
-                    open.group = reading.group;
-                    self.alignment.change_statement(at, key);
+                    self.alignment.change_statement(at, key, reading.group);
                     found.push(key);
                 }
             }
+            given_out = given_out.max(self.alignment.folded(&changed));
         }
         found.sort_unstable();
         found.dedup();
-        found.into_iter().for_each(|key| self.alignment.merge_alike(key));
+        found.into_iter().for_each(|key| self.alignment.merge_alike(key, given_out));
         if self.is_settled() {
             for at in self.alignment.queue.said_by(self.waited_for) {
                 self.release(at, emit);
             }
         }
+        given_out
     }
 
     /// A line has joined an entry, which so many of the ranks that live have said by now.

@@ -6,6 +6,8 @@ use lastline_line::Stream;
 use rustc_hash::FxHashMap;
 
 use super::order::Position;
+use super::sequence::Sequence;
+use crate::miner::GroupId;
 
 /// Ranks below this are found by index.
 const NEAR: u32 = 1 << 14;
@@ -72,6 +74,12 @@ pub(super) struct Use {
     /// first: it would have joined one ahead of them instead, and whoever opened one later that was
     /// not behind them would have joined them.
     pub(super) open: VecDeque<Position>,
+    /// By what its lines are told apart.
+    pub(super) sequence: Sequence,
+    /// The group of its lines; see [`Open::group`](super::queue::Open::group).
+    pub(super) group: Option<GroupId>,
+    /// An entry of it that several ranks have said has been given out.
+    pub(super) folded: bool,
 }
 
 /// Who has been seen to use a statement.

@@ -5,18 +5,24 @@
 //! every stream allows it: the entry that stays must be behind all that the others' streams said
 //! before, and ahead of all that they said after. What a stream alone has said may be moved for that.
 
+use lastline_line::RankSet;
+
 use super::alignment::{Alignment, forget, move_ahead, note};
-use super::cursors::User;
+use super::cursors::{Use, User};
 use super::order::Position;
+use crate::miner::GroupId;
 
 /// How many entries of a statement are compared with each other.
 const MAX_COMPARED: usize = 128;
+/// From how many statements on that were given out they are taken for lines of a row.
+const SEVERAL: usize = 2;
 
 impl Alignment {
     /// An entry is of another statement than when it was opened.
-    pub(super) fn change_statement(&mut self, at: Position, key: u64) {
+    pub(super) fn change_statement(&mut self, at: Position, key: u64, group: Option<GroupId>) {
         let Some(open) = self.queue.get_mut(at) else { return };
         let before = std::mem::replace(&mut open.key, key);
+        open.group = group;
         if before == key {
             return;
         }
@@ -28,12 +34,30 @@ impl Alignment {
         let used = self.uses.get_or_insert_with(key, Default::default);
         note(&mut used.open, at, &self.queue.order);
         used.user = used.user.or(user);
+        used.group = group;
+        if let Some(open) = self.queue.get(at) {
+            open.gathered.first_values(|text, places| used.sequence.opened(text, places));
+        }
     }
 
-    /// Makes one of the open entries of a statement what may be one, the first ones first.
-    pub(super) fn merge_alike(&mut self, key: u64) {
+    /// How many statements of these groups have been given out as entries of several ranks.
+    pub(super) fn folded(&self, groups: &[GroupId]) -> usize {
+        let folded = self.uses.values().filter(|used| used.folded).filter_map(|used| used.group);
+        folded.filter(|group| groups.contains(group)).count()
+    }
+
+    /// Makes one of the open entries of a statement what may be one, the first ones first. Not where
+    /// ranks have said several of them one after the other, or so many before: `compiled kernel norm`
+    /// and `compiled kernel rotary` are lines, not values.
+    pub(super) fn merge_alike(&mut self, key: u64, given_out: usize) {
         let Some(used) = self.uses.get(key) else { return };
         let mut alike: Vec<Position> = used.open.iter().copied().take(MAX_COMPARED).collect();
+        if given_out >= SEVERAL || self.has_row(&alike) {
+            let several =
+                |at: &&Position| self.queue.get(**at).is_some_and(|open| open.only.is_none());
+            let agreed = given_out + alike.iter().filter(several).count();
+            return self.went_on(key, agreed);
+        }
         let mut first = 0;
         while first < alike.len() {
             let mut other = first + 1;
@@ -48,6 +72,26 @@ impl Alignment {
             }
             first += 1;
         }
+    }
+
+    /// The same of a statement that has no entry yet, where they are enough.
+    pub(super) fn went_on_if_new(&mut self, key: u64, entries: usize) {
+        let new = self.uses.peek(key).is_none_or(|used| used.open.is_empty());
+        if new && entries >= SEVERAL {
+            self.went_on(key, entries);
+        }
+    }
+
+    /// Lines of a statement are lines of a row, of which so many have been there.
+    pub(super) fn went_on(&mut self, key: u64, entries: usize) {
+        self.uses.get_or_insert_with(key, Use::default).sequence.went_on(entries);
+    }
+
+    /// Whether a rank has said two of these entries.
+    fn has_row(&self, entries: &[Position]) -> bool {
+        let mut said = RankSet::new();
+        let open = entries.iter().filter_map(|&at| self.queue.get(at));
+        open.flat_map(|open| open.gathered.ranks.iter()).any(|rank| !said.insert(rank))
     }
 
     /// Makes one of two entries, of which the first one is ahead, if that can be. Returns where.

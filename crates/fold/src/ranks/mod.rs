@@ -1,11 +1,13 @@
 //! The same statement of several ranks as one entry.
 
 mod alignment;
+mod choice;
 mod core;
 mod cursors;
 mod merging;
 mod order;
 mod queue;
+mod sequence;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::{fold, of_each_rank, owned, shown, turns};
+use super::{fold, of_each_rank, order, owned, shown, turns};
 use lastline_fold::RanksOptions;
 
 /// A statement with a gap, what most ranks have there and what one has, and how that is shown.
@@ -74,12 +74,12 @@ proptest! {
             vec![format!("state of the link is {} by now", values[rank as usize])]
         });
         let of = |turns| {
-            let given = fold(ranks, &scripts, turns, RanksOptions::default());
+            let given = fold(ranks, &scripts, &order(&scripts, turns), RanksOptions::default());
             let ranks = given.iter().map(|given| given.ranks.to_string());
             ranks.collect::<BTreeSet<String>>()
         };
         let mut entry_of: BTreeMap<&str, String> = BTreeMap::new();
-        let given = fold(ranks, &scripts, &first, RanksOptions::default());
+        let given = fold(ranks, &scripts, &order(&scripts, &first), RanksOptions::default());
         for (rank, value) in (0..).zip(&values) {
             let entry = given.iter().find(|given| given.ranks.contains(rank));
             let entry = entry.map(|given| given.ranks.to_string()).unwrap_or_default();

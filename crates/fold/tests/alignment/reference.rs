@@ -82,7 +82,7 @@ impl Alignment {
         last.map_or(0, |at| at + 1)
     }
 
-    fn choose(&self, stream: StreamId, statement: &str, value: &str) -> Option<usize> {
+    fn choose(&mut self, stream: StreamId, statement: &str, value: &str) -> Option<usize> {
         let from = match self.rule {
             Rule::RightBehind => self.behind(stream, |entry| entry.lines.len() > 1),
             Rule::AtTheEnd => self.behind(stream, |_| true),
@@ -95,12 +95,62 @@ impl Alignment {
                 && !entry.is_by(stream)
         };
         let mut fitting = (from..self.list.len()).filter(fits);
-        let first = fitting.next()?;
-        if !self.list[first].agrees_otherwise(value) {
+        let first = fitting.next();
+        if let Some(first) = first
+            && !self.list[first].agrees_otherwise(value)
+        {
             return Some(first);
         }
-        let has_it = |&at: &usize| self.list[at].values[0] == value;
-        Some(fitting.take(16).find(has_it).unwrap_or(first))
+        let has_it = |&at: &usize| match first {
+            Some(_) => self.list[at].values[0] == value,
+            None => !self.list[at].agrees_otherwise(value),
+        };
+        if let Some(later) = fitting.take(16).find(|at| first.is_some() && has_it(at)) {
+            return Some(later);
+        }
+        if self.rule == Rule::AtTheEnd || from == 0 {
+            return first;
+        }
+        let alike = |&at: &usize| {
+            let entry = &self.list[at];
+            entry.open && entry.statement == statement && entry.lines[0].0.stream == stream.stream
+        };
+        let near: Vec<usize> = (0..from).rev().filter(alike).take(8).collect();
+        let near = near.into_iter().filter(|at| fits(at) && has_it(at));
+        let found =
+            near.filter_map(|at| Some((at, self.moves_behind(at, from - 1, stream)?))).last();
+        match found {
+            Some((_, moved)) => Some(self.put_behind(&moved, from - 1)),
+            None => first,
+        }
+    }
+
+    /// What has to go behind an entry so that another one can: all that streams said after it.
+    fn moves_behind(&self, at: usize, shared: usize, stream: StreamId) -> Option<Vec<usize>> {
+        let mut moved = vec![at];
+        for next in at + 1..=shared {
+            let held = self.list[next].open
+                && moved.iter().any(|&ahead| {
+                    self.list[ahead].lines.iter().any(|said| self.list[next].is_by(said.0))
+                });
+            if held {
+                moved.push(next);
+            }
+        }
+        let own = moved.iter().any(|&at| self.list[at].is_by(stream));
+        (!own && !moved.contains(&shared)).then_some(moved)
+    }
+
+    /// Where the first of those is then.
+    fn put_behind(&mut self, moved: &[usize], shared: usize) -> usize {
+        let (mut put, mut rest) = (Vec::new(), Vec::new());
+        for (at, entry) in std::mem::take(&mut self.list).into_iter().enumerate() {
+            if moved.contains(&at) { put.push(entry) } else { rest.push(entry) }
+        }
+        let at = shared + 1 - moved.len();
+        let tail = rest.split_off(at);
+        self.list = rest.into_iter().chain(put).chain(tail).collect();
+        at
     }
 
     fn join(&mut self, at: usize, said: Said, value: &str) {

@@ -56,6 +56,20 @@ fn json_has_the_labels() {
 }
 
 #[test]
+fn a_printed_dictionary_is_one_entry() {
+    let lines = (0..3).map(|rank| format!("[{rank}] {{'a': 1,\n[{rank}]  'rank': {rank}}}\n"));
+    let done = fold(&[], &lines.collect::<String>()).expect(0);
+    assert_eq!(done.out(), "[0-2] {'a': 1,\n[0-2]  'rank': {0..2}}\n");
+    let lines = (0..3).map(|rank| {
+        format!(
+            "[{rank}] {{\n[{rank}]   \"name\": \"w{rank}\",\n[{rank}]   \"size\": 8\n[{rank}] }}\n"
+        )
+    });
+    let done = fold(&[], &lines.collect::<String>()).expect(0);
+    assert_eq!(done.out().lines().count(), 4, "{}", done.out());
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error() {
     let place = Place::new();
     let mut command = place.command(&["fold"]);

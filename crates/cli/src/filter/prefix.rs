@@ -6,9 +6,9 @@ use regex::bytes::Regex;
 /// How the launchers of the field label lines; tried in this order.
 const KNOWN: [&str; 5] = [
     // mpirun --tag-output, --output tag: `[1,3]<stdout>:`
-    r"^\[\d+,(\d+)\](?:<(?P<stream>stdout|stderr)>)?: ?",
+    r"^\[\d+,(\d+)\](?:<(?P<stream>stdout|stderr)>)?:",
     // torchrun --tee, kubectl logs --prefix, lastline: `[default3]:`, `[pod/train-3/main] `, `[3] `
-    r"^\[([^\]\s]+)\](?:: ?| |$)",
+    r"^\[([^\]\s]+)\](?::| |$)",
     // docker compose: `train-3  | `
     r"^(\S+) +\|(?: |$)",
     // srun --label, pdsh, clush, dsh, GNU parallel --tagstring '{}:': `3: `, `node7: `
@@ -23,7 +23,8 @@ pub(crate) struct LabelPrefix {
     patterns: Vec<Regex>,
     /// The one that fitted last.
     last: usize,
-    /// A blank after the prefix belongs to it; found out at the first line that has a label.
+    /// A blank after a prefix that has none belongs to it; found out at the first line with such a label
+    /// and a text.
     blank: Option<bool>,
 }
 
@@ -52,7 +53,7 @@ impl LabelPrefix {
     /// The prefixes of the launchers that are known.
     pub(crate) fn known() -> Self {
         let compile = |pattern| Regex::new(pattern).expect("BUG: the patterns are well-formed");
-        Self { patterns: KNOWN.map(compile).into(), last: 0, blank: Some(false) }
+        Self { patterns: KNOWN.map(compile).into(), last: 0, blank: None }
     }
 
     /// The parts of a line, if it has a label.
@@ -73,7 +74,9 @@ impl LabelPrefix {
         self.last = at;
         let text = &line[end..];
         let has_blank = text.first() == Some(&b' ');
-        let blank = *self.blank.get_or_insert(has_blank) && has_blank;
+        let asks =
+            !text.is_empty() && !line[..end].ends_with(b" ") && !line[..end].ends_with(b"\t");
+        let blank = asks && *self.blank.get_or_insert(has_blank) && has_blank;
         Some(Labelled { label, stream, text: &text[usize::from(blank)..] })
     }
 }
@@ -121,6 +124,24 @@ mod tests {
         let mut prefix = LabelPrefix::new(r"^(\S+):").unwrap();
         assert_eq!(split(&mut prefix, "n1:a").unwrap().2, "a");
         assert_eq!(split(&mut prefix, "n1:  b").unwrap().2, "  b");
+    }
+
+    #[test]
+    fn what_launchers_put_right_before_the_text_takes_none_of_it() {
+        for label in ["[1,0]<stdout>:", "[default0]:"] {
+            let mut known = LabelPrefix::known();
+            let mut text = |text: &str| split(&mut known, &format!("{label}{text}")).unwrap().2;
+            assert_eq!(
+                ["", "hello", "  two", " one"].map(&mut text),
+                ["", "hello", "  two", " one"]
+            );
+            let mut known = LabelPrefix::known();
+            let mut text = |text: &str| split(&mut known, &format!("{label}{text}")).unwrap().2;
+            assert_eq!([" hello", "   two", "one"].map(&mut text), ["hello", "  two", "one"]);
+        }
+        let mut known = LabelPrefix::known();
+        let text = ["3:   two", "3: one"].map(|line| split(&mut known, line).unwrap().2);
+        assert_eq!(text, ["  two", "one"]);
     }
 
     #[test]

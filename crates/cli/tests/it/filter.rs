@@ -56,6 +56,12 @@ fn json_has_the_labels() {
 }
 
 #[test]
+fn a_blank_of_the_text_is_the_texts() {
+    let text = "[1,0]<stdout>:hello\n[1,0]<stdout>:  two\n[1,0]<stdout>: one\n";
+    assert_eq!(fold(&[], text).expect(0).out(), "[0] hello\n[0]   two\n[0]  one\n");
+}
+
+#[test]
 fn a_printed_dictionary_is_one_entry() {
     let lines = (0..3).map(|rank| format!("[{rank}] {{'a': 1,\n[{rank}]  'rank': {rank}}}\n"));
     let done = fold(&[], &lines.collect::<String>()).expect(0);

@@ -19,7 +19,8 @@ const EXCEPT: &str = " except ";
 ///
 /// What is written in one piece (`0-63`) is taken in at a glance, so it counts nothing; lists are
 /// compared by their columns: `0-63 except 5,17` is shorter than `0-4,6-16,18-63`, and `0-2` is
-/// shorter than `0-3 except 3`. Where more than one of four is missing, who is there is named.
+/// shorter than `0-3 except 3`. Names that cannot be counted are all at once by how many they are: `all 5
+/// labels except anna`. Where more than one of four is missing, who is there is named.
 pub fn exceptions(ranks: &RankSet, all: &RankSet, names: &dyn RankNames) -> Option<RankSet> {
     let missing = all.difference(ranks);
     if missing.is_empty() || missing.len() * MAJORITY > ranks.len() {
@@ -28,7 +29,10 @@ pub fn exceptions(ranks: &RankSet, all: &RankSet, names: &dyn RankNames) -> Opti
     let columns = |ranks: &RankSet| rank_list(ranks, names).chars().count();
     let is_list = |ranks: &RankSet| rank_list(ranks, names).contains(',');
     let everybody: RankSet = ranks.iter().chain(missing.iter()).collect();
-    let before = if is_list(&everybody) { columns(&everybody) + EXCEPT.len() } else { 0 };
+    let before = match is_list(&everybody) {
+        true => everybody_list(&everybody, names).chars().count() + EXCEPT.len(),
+        false => 0,
+    };
     (is_list(ranks) && before + columns(&missing) < columns(ranks)).then_some(missing)
 }
 
@@ -58,11 +62,18 @@ impl Who<'_> {
         match self.except {
             Some(except) => {
                 let all = self.ranks.iter().chain(except.iter()).collect();
-                format!("{}{EXCEPT}{}", list(&all, self.names), list(except, self.names))
+                format!("{}{EXCEPT}{}", everybody_list(&all, self.names), list(except, self.names))
             }
             None => list(self.ranks, self.names),
         }
     }
+}
+
+/// All of whom some are excepted: by their names, or by how many they are where that is shorter.
+fn everybody_list(all: &RankSet, names: &dyn RankNames) -> String {
+    let (list, count) = (rank_list(all, names), format!("all {} {}", all.len(), names.noun()));
+    let is_short = list.chars().count() <= MAX_LIST_COLUMNS.max(count.chars().count());
+    if is_short || !list.contains(',') { list } else { count }
 }
 
 /// A set of ranks by their names, the whole of it.
@@ -73,7 +84,7 @@ pub fn rank_list(ranks: &RankSet, names: &dyn RankNames) -> String {
 }
 
 /// A set of ranks by their names; of a list of more than [`MAX_LIST_COLUMNS`] its start and how many
-/// they are.
+/// they are. A name alone is whole however long it is.
 ///
 /// ```
 /// use lastline_line::{RankNumbers, RankSet, short_list};
@@ -83,7 +94,7 @@ pub fn rank_list(ranks: &RankSet, names: &dyn RankNames) -> String {
 /// ```
 pub fn short_list(ranks: &RankSet, names: &dyn RankNames) -> String {
     let mut text = rank_list(ranks, names);
-    if text.chars().count() <= MAX_LIST_COLUMNS {
+    if text.chars().count() <= MAX_LIST_COLUMNS || ranks.len() == 1 {
         return text;
     }
     let ranges: Vec<(u32, u32)> = ranks.ranges().take(SHOWN_RANGES).collect();
@@ -167,6 +178,33 @@ mod tests {
         assert_eq!(short_list(&RankSet::first(9), &Hosts), "node-0…(9 hosts)");
     }
 
+    #[derive(Debug)]
+    struct Pods;
+
+    impl RankNames for Pods {
+        fn write(&self, ranks: &RankSet, into: &mut dyn std::fmt::Write) -> std::fmt::Result {
+            let names = ["6d4f8", "abc12", "x8zkq", "p2vw7", "qq9rt"];
+            let names = ranks.iter().map(|rank| format!("pod/train-{}/main", names[rank as usize]));
+            into.write_str(&names.collect::<Vec<_>>().join(","))
+        }
+        fn noun(&self) -> &'static str {
+            "labels"
+        }
+    }
+
+    #[test]
+    fn who_is_missing_among_long_names_is_named() {
+        let (all, one) = (RankSet::first(5), RankSet::from_iter([1]));
+        let ranks = all.difference(&one);
+        let except = exceptions(&ranks, &all, &Pods);
+        let who = Who { ranks: &ranks, except: except.as_ref(), names: &Pods };
+        assert_eq!(who.short(), "all 5 labels except pod/train-abc12/main");
+        assert_eq!(who.whole(), who.short());
+        assert_eq!(short_list(&one, &Pods), "pod/train-abc12/main");
+        let long = RankSet::from_iter([2]);
+        assert_eq!(short_list(&long, &Pods), "pod/train-x8zkq/main");
+    }
+
     proptest! {
         #[test]
         fn who_is_told_exactly(
@@ -180,8 +218,11 @@ mod tests {
             let text = who.whole();
             let told = match text.split_once(" except ") {
                 Some((all, except)) => {
-                    let (all, except): (RankSet, RankSet) =
-                        (all.parse().unwrap(), except.parse().unwrap());
+                    let except: RankSet = except.parse().unwrap();
+                    let all = match all.strip_prefix("all ") {
+                        Some(_) => ranks.iter().chain(except.iter()).collect(),
+                        None => all.parse::<RankSet>().unwrap(),
+                    };
                     prop_assert!(except.is_subset(&all));
                     all.difference(&except)
                 }

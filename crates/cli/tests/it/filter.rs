@@ -76,6 +76,17 @@ fn a_printed_dictionary_is_one_entry() {
 }
 
 #[test]
+fn who_is_missing_among_pods_is_named() {
+    let pods = ["6d4f8", "abc12", "x8zkq", "p2vw7", "qq9rt"];
+    let say = |pod: &str, text: &str| format!("[pod/train-5b9c-{pod}/main] {text}\n");
+    let others = pods.iter().filter(|pod| **pod != "abc12").map(|pod| say(pod, "ready to go"));
+    let all = pods.iter().map(|pod| say(pod, "starting up"));
+    let done = fold(&[], &all.chain(others).collect::<String>()).expect(0);
+    let missing = "[all 5 labels except pod/train-5b9c-abc12/main] ready to go";
+    assert_eq!(done.out().lines().last(), Some(missing), "{}", done.out());
+}
+
+#[test]
 fn what_cannot_be_read_is_an_error() {
     let place = Place::new();
     let mut command = place.command(&["fold"]);

@@ -1,8 +1,12 @@
 //! What stands before a line.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
+use std::fmt::{Display, Write as _};
 
-use lastline_line::{Stream, Timestamp};
+use lastline_line::{RankNumbers, Stream, Timestamp, short_list};
+
+/// How many hosts or processes are named before a folded line.
+const MAX_SHOWN: usize = 3;
 
 /// What is known of a rank, for its prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,15 +121,23 @@ impl Template {
     /// How many characters it takes before a line of this rank.
     pub fn columns(&self, label: &Label) -> usize {
         let rank = label.rank.to_string();
-        let of = |stream| self.render(&rank, label, stream, Timestamp(0)).chars().count();
+        let labels = std::slice::from_ref(label);
+        let of = |stream| self.render(&rank, labels, stream, Timestamp(0)).chars().count();
         Stream::ALL.into_iter().map(of).max().unwrap_or(0)
     }
 
-    /// The prefix of a line that arrived at `time`, of ranks that are written `ranks`.
+    /// Whether it says more of a rank than its number.
+    pub(crate) fn has_labels(&self) -> bool {
+        let fields = [Field::LocalRank, Field::Host, Field::Pid];
+        self.parts.iter().any(|part| fields.iter().any(|field| *part == Part::Field(*field)))
+    }
+
+    /// The prefix of a line that arrived at `time`, of ranks that are written `ranks` and of which
+    /// `labels` are known: of several what all of them are, of processes a few and how many.
     pub(crate) fn render(
         &self,
         ranks: &str,
-        label: &Label,
+        labels: &[Label],
         stream: Stream,
         time: Timestamp,
     ) -> String {
@@ -134,20 +146,37 @@ impl Template {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Field(Field::Rank) => out.push_str(ranks),
-                Part::Field(Field::LocalRank) => put(&mut out, label.local_rank),
-                Part::Field(Field::Host) => out.push_str(&label.host),
-                Part::Field(Field::Pid) => put(&mut out, label.pid),
+                Part::Field(Field::LocalRank) => {
+                    let ranks = labels.iter().map(|label| label.local_rank).collect();
+                    out.push_str(&short_list(&ranks, &RankNumbers));
+                }
+                Part::Field(Field::Host) => {
+                    put_some(&mut out, labels.iter().map(|label| &*label.host), "hosts");
+                }
+                Part::Field(Field::Pid) => {
+                    put_some(&mut out, labels.iter().map(|label| label.pid), "processes");
+                }
                 Part::Field(Field::Stream) => out.push_str(stream.name()),
                 Part::Field(Field::Time) => out.push_str(&clock_time(time)),
-                Part::Field(Field::Job) => out.push_str(&label.job),
+                Part::Field(Field::Job) => {
+                    out.push_str(labels.first().map_or("", |label| &label.job));
+                }
             }
         }
         out
     }
 }
 
-fn put(out: &mut String, number: u32) {
-    write!(out, "{number}").expect("BUG: writing to a string cannot fail");
+/// Puts what there is of several, each once, in their order: three at most, and how many they are.
+fn put_some<T: Ord + Display>(out: &mut String, all: impl Iterator<Item = T>, noun: &str) {
+    let all: BTreeSet<T> = all.collect();
+    for (at, one) in all.iter().take(MAX_SHOWN).enumerate() {
+        write!(out, "{}{one}", if at > 0 { "," } else { "" })
+            .expect("BUG: writing to a string cannot fail");
+    }
+    if all.len() > MAX_SHOWN {
+        write!(out, "…({} {noun})", all.len()).expect("BUG: writing to a string cannot fail");
+    }
 }
 
 fn field(name: &str) -> Result<Field, TemplateError> {
@@ -181,7 +210,12 @@ mod tests {
         let label =
             Label { rank: 3, local_rank: 1, host: "node7".into(), pid: 42, job: "j".into() };
         let render = |text: &str| {
-            Template::parse(text).unwrap().render("3", &label, Stream::Stderr, Timestamp(0))
+            Template::parse(text).unwrap().render(
+                "3",
+                std::slice::from_ref(&label),
+                Stream::Stderr,
+                Timestamp(0),
+            )
         };
         assert_eq!(render("[{rank}] "), "[3] ");
         assert_eq!(render("{host}/{local_rank}:{pid} {stream} {job}|"), "node7/1:42 stderr j|");
@@ -189,6 +223,26 @@ mod tests {
         assert_eq!(render(""), "");
         assert_eq!(Template::rank().columns(&label), 4);
         assert_eq!(render("{time}").len(), "00:00:00.000+00:00".len());
+    }
+
+    #[test]
+    fn what_several_ranks_say_is_said_of_all_of_them() {
+        let label = |rank: u32| Label {
+            rank,
+            local_rank: rank % 4,
+            host: format!("node{}", rank / 4),
+            pid: 100 + rank,
+            job: "j".into(),
+        };
+        let render = |text: &str, ranks: u32| {
+            let labels: Vec<Label> = (0..ranks).map(label).collect();
+            let template = Template::parse(text).unwrap();
+            template.render("all", &labels, Stream::Stdout, Timestamp(0))
+        };
+        let text = "{rank} {local_rank} {host} {pid} {job}";
+        assert_eq!(render(text, 3), "all 0-2 node0 100,101,102 j");
+        assert_eq!(render(text, 8), "all 0-3 node0,node1 100,101,102…(8 processes) j");
+        assert_eq!(render("{host}", 16), "node0,node1,node2…(4 hosts)");
     }
 
     #[test]

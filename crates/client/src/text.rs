@@ -94,7 +94,7 @@ impl TextPrinter {
         let label = self.labels.get(stream.rank);
         let ranks = RankSet::from_iter([stream.rank]);
         let name = rank_list(&ranks, self.options.names.as_deref().unwrap_or(&RankNumbers));
-        let text = self.options.prefix.render(&name, &label, stream.stream, time);
+        let text = self.options.prefix.render(&name, &[label], stream.stream, time);
         if !self.options.color || text.is_empty() {
             return text.into_bytes();
         }
@@ -192,15 +192,23 @@ impl TextPrinter {
     fn entry_prefixes(&self, folded: &Folded<'_>) -> [String; 2] {
         let names = self.options.names.as_deref().unwrap_or(&RankNumbers);
         let who = Who { ranks: folded.ranks, except: folded.except, names };
-        let label = self.labels.get(folded.first.stream.rank);
+        let labels = if self.options.prefix.has_labels() {
+            folded.ranks.iter().map(|rank| self.labels.get(rank)).collect()
+        } else {
+            vec![self.labels.get(folded.first.stream.rank)]
+        };
+        let color = match folded.stream {
+            Stream::Stderr => STDERR_COLOR,
+            Stream::Stdout => DIM,
+        };
         let prefix = |mut ranks: String| {
             if folded.count > folded.ranks.len() as u64 {
                 ranks.push_str(&format!(" ×{}", folded.count));
             }
             let prefix = &self.options.prefix;
-            let text = prefix.render(&ranks, &label, folded.stream, folded.time);
+            let text = prefix.render(&ranks, &labels, folded.stream, folded.time);
             if self.options.color && !text.is_empty() {
-                format!("{DIM}{text}{RESET}")
+                format!("{color}{text}{RESET}")
             } else {
                 text
             }

@@ -104,6 +104,24 @@ fn words_and_counts_that_differ_are_named() {
 }
 
 #[test]
+fn a_prefix_is_of_all_who_said_it() {
+    let script = "echo loss 0.$RANK; [ $RANK = 2 ] || echo ready to go";
+    let done = fold(4, &["--prefix", "{local_rank}: "], script);
+    assert_eq!(entries(&done), ["0-3: loss {0.0..0.3}", "0,1,3: ready to go"]);
+    let done = fold(2, &["--prefix", "{pid}: "], "echo all say it");
+    let entries = entries(&done);
+    let pids = entries[0].strip_suffix(": all say it").expect(&entries[0]);
+    assert_eq!(pids.split(',').filter(|pid| pid.parse::<u32>().is_ok()).count(), 2, "{pids}");
+}
+
+#[test]
+fn stderr_is_told_by_its_colour_where_lines_are_folded() {
+    let done = fold(4, &["--color", "always"], "echo all say it >&2; echo and this");
+    assert!(done.err().contains("\x1b[31m[0-3] \x1b[0mall say it"), "{:?}", done.err());
+    assert!(!done.out().contains("\x1b[31m"), "{:?}", done.out());
+}
+
+#[test]
 fn numbers_that_merely_spread_name_nobody() {
     is_one_entry(
         64,

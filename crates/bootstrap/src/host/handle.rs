@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::link::Link;
-use super::ranks;
+use super::recent::recent_text;
 use super::watch::{Event, Events};
 use crate::driver::{Glimpse, Seen};
 use crate::{RankError, SpawnError};
@@ -138,7 +138,7 @@ impl HostHandle {
     pub(crate) fn seen(&self) -> HashMap<StreamId, Seen> {
         let seen = |tee: &Tee| {
             let (read_bytes, read_lines) = tee.counts();
-            (tee.stream(), Seen { read_bytes, read_lines, last_lines: ranks::recent_text(tee) })
+            (tee.stream(), Seen { read_bytes, read_lines, last_lines: recent_text(tee) })
         };
         self.link.tees().iter().map(seen).collect()
     }

@@ -12,6 +12,7 @@ mod link;
 mod parts;
 mod phases;
 mod ranks;
+mod recent;
 mod requests;
 mod run;
 mod spawning;

@@ -9,10 +9,7 @@ use lastline_line::{Exit, Holder, HostEvent, Launch, Stream, StreamEnd, StreamId
 use lastline_spawn::{Held, Process};
 use lastline_tee::{End, Outcome, Tee, TeeError};
 
-/// The last lines of a stream; bytes that are no text are replaced.
-pub(super) fn recent_text(tee: &Tee) -> Vec<String> {
-    tee.recent().iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
-}
+use super::recent::recent_text;
 
 /// A stream of a rank.
 #[derive(Debug)]

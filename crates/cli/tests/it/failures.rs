@@ -269,3 +269,14 @@ fn the_assertion_on_stdout_is_told_where_stderr_has_only_warnings() {
     place.lastline(&[&run[..], &[&format!("echo out of patience >&2; {script}")]].concat());
     assert_eq!(failure(&place)["last_lines_of"], "stderr");
 }
+
+#[test]
+fn of_a_progress_bar_the_last_state_is_told() {
+    let place = Place::new();
+    let script =
+        "printf '\\r 10%% of 30\\r 50%% of 30\\r 90%% of 30\\nerror: out of luck\\n' >&2; exit 3";
+    let done = start(&place, "1", script, &[]).wait().expect(3);
+    let told = [" 90% of 30", "error: out of luck"];
+    assert_eq!(failure(&place)["last_lines"], json!(told));
+    assert!(!done.err().contains('\r'), "{:?}", done.err());
+}

@@ -1,0 +1,35 @@
+//! The last lines of a stream, as they are told.
+
+use lastline_tee::Tee;
+
+/// The last lines of a stream, of a progress bar its last state; bytes that are no text are replaced.
+pub(super) fn recent_text(tee: &Tee) -> Vec<String> {
+    let lines = tee.recent();
+    lines.iter().map(|line| String::from_utf8_lossy(seen(line)).into_owned()).collect()
+}
+
+/// What is seen of a line in the end: what nothing was drawn over.
+fn seen(line: &[u8]) -> &[u8] {
+    let mut states = line.rsplit(|&byte| byte == b'\r');
+    states.find(|state| !state.trim_ascii().is_empty()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_bar_the_last_state_is_told() {
+        let table = [
+            ("plain", "plain"),
+            ("dos\r", "dos"),
+            ("\r 10%|#  |\r 90%|## |", " 90%|## |"),
+            ("\r 10%|#  |\r 90%|## |\r      \r", " 90%|## |"),
+            ("", ""),
+            ("\r", ""),
+        ];
+        for (line, told) in table {
+            assert_eq!(seen(line.as_bytes()), told.as_bytes(), "{line:?}");
+        }
+    }
+}

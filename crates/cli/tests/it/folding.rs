@@ -104,6 +104,35 @@ fn words_and_counts_that_differ_are_named() {
 }
 
 #[test]
+fn a_value_of_another_kind_is_named_whoever_comes_first() {
+    for (common, odd) in [("16", "auto"), ("auto", "16")] {
+        let script = format!("v={common}; [ $RANK != 2 ] || v={odd}; echo cache size $v now");
+        is_one_entry(8, &script, &format!("[0-7] cache size {{{common}, 2: {odd}}} now"));
+    }
+    is_one_entry(
+        4,
+        "case $RANK in 2) m='out of memory';; *) m='peer access';; esac; echo \"Cuda failure '$m'\"",
+        "[0-3] Cuda failure '{peer access, 2: out of memory}'",
+    );
+}
+
+#[test]
+fn a_line_that_one_rank_misses_shifts_nothing() {
+    let script = "for m in attention mlp norm rotary embed head; do \
+        [ $RANK$m = 2norm ] || echo compiled kernel $m for sm_80; done";
+    let expected = ["attention", "mlp", "norm", "rotary", "embed", "head"].map(|module| {
+        let ranks = if module == "norm" { "0,1,3-7" } else { "0-7" };
+        format!("[{ranks}] compiled kernel {module} for sm_80")
+    });
+    for _ in 0..TIMES {
+        // Who is missing is named as long as that rank lives.
+        let shown =
+            entries(&fold(8, &[], script)).join("\n").replace("[0-7 except 2]", "[0,1,3-7]");
+        assert_eq!(shown, expected.join("\n"));
+    }
+}
+
+#[test]
 fn a_prefix_is_of_all_who_said_it() {
     let script = "echo loss 0.$RANK; [ $RANK = 2 ] || echo ready to go";
     let done = fold(4, &["--prefix", "{local_rank}: "], script);

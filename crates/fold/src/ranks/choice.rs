@@ -53,7 +53,7 @@ pub(super) fn choose(
     let near =
         used.open.iter().take(ahead).rev().take(MAX_AHEAD).filter(|at| !own(**at) && has(at));
     let movable = |&at: &Position| Some((at, moves_behind(queue, at, shared, rank)?));
-    if let Some(found) = near.filter_map(movable).last() {
+    if let Some(found) = near.filter_map(movable).next_back() {
         return Some(found);
     }
     let (at, open) = first?;

@@ -118,7 +118,7 @@ impl Alignment {
         let near: Vec<usize> = (0..from).rev().filter(alike).take(8).collect();
         let near = near.into_iter().filter(|at| fits(at) && has_it(at));
         let found =
-            near.filter_map(|at| Some((at, self.moves_behind(at, from - 1, stream)?))).last();
+            near.filter_map(|at| Some((at, self.moves_behind(at, from - 1, stream)?))).next_back();
         match found {
             Some((_, moved)) => Some(self.put_behind(&moved, from - 1)),
             None => first,

@@ -17,7 +17,12 @@ pub(crate) struct StoredEnd {
     pub(crate) sequence: u64,
 }
 
-/// As it is stored.
+/// As they are stored.
 pub(crate) fn encode(ends: &[StoredEnd]) -> Vec<u8> {
     serde_json::to_vec(ends).expect("BUG: numbers and names become JSON")
+}
+
+/// What [`encode`] made.
+pub(crate) fn decode(stored: &[u8]) -> Result<Vec<StoredEnd>, serde_json::Error> {
+    serde_json::from_slice(stored)
 }

@@ -27,7 +27,7 @@ pub(crate) fn token(job: &str) -> String {
 /// |---|---|
 /// | `LASTLINE_<job>` | the stream, which stores `log.>` and `ctl.>` |
 /// | `lastline.<job>.log.<rank>.<stdout\|stderr>` | output, with marks, skips and ends between; all of a host that folds stands under `stdout` of its first rank, where a host that takes its ranks over meets it |
-/// | `lastline.<job>.ctl.host.<id>` | events of a host, and that it has left |
+/// | `lastline.<job>.ctl.host.<id>` | events of a host, where it has the ends of its streams stored, and that it has left |
 /// | `lastline.<job>.ctl.claim.<rank>` | which host has a rank |
 /// | `lastline.<job>.ctl.world` | how many ranks the job has |
 /// | `lastline.<job>.ctl.refused` | hosts that were not let in |

@@ -211,7 +211,7 @@ impl Forwarder {
         }
         let (streams, files) = (&mut self.streams, self.options.read_back.as_deref());
         self.backlog.forget(|stream, span| {
-            files.into_iter().for_each(|files| files.let_go(stream, span.to));
+            let_go(files, stream, span.to);
             Some(declare(streams, stream, span))
         });
     }
@@ -279,17 +279,10 @@ impl Forwarder {
         let (Some(Item::Filed { span, time, since }), Some(end)) = (self.backlog.pop(), end) else {
             return;
         };
-        self.let_go(stream, end);
+        let_go(self.options.read_back.as_deref(), stream, end);
         if end < span.to {
             let span = Span::new(end, span.to);
             self.backlog.put_back(stream, Item::Filed { span, time, since });
-        }
-    }
-
-    /// What was spilled of `stream` below `below` is not read any more.
-    fn let_go(&self, stream: StreamId, below: Offset) {
-        if let Some(files) = &self.options.read_back {
-            files.let_go(stream, below);
         }
     }
 
@@ -314,7 +307,7 @@ impl Forwarder {
                 (Item::Mark(Message::Skip { stream, span, cause: Cause::lost(cause) }), span.to)
             }
         };
-        self.let_go(stream, rest_from);
+        let_go(self.options.read_back.as_deref(), stream, rest_from);
         let rest = Span::new(rest_from, span.to);
         if !rest.is_empty() {
             self.backlog.put_back(stream, Item::Filed { span: rest, time, since });
@@ -348,7 +341,7 @@ impl Forwarder {
         }
         let (streams, files) = (&mut self.streams, self.options.read_back.as_deref());
         self.backlog.forget(|stream, span| {
-            files.into_iter().for_each(|files| files.let_go(stream, span.to));
+            let_go(files, stream, span.to);
             streams.entry(stream).or_default().no_route.declare(span, cause);
             None
         });
@@ -357,6 +350,13 @@ impl Forwarder {
         let mut streams: Vec<_> = self.streams.drain().collect();
         streams.sort_by_key(|(stream, _)| *stream);
         streams
+    }
+}
+
+/// What was spilled of `stream` below `below` is not read any more.
+fn let_go(files: Option<&dyn ReadBack>, stream: StreamId, below: Offset) {
+    if let Some(files) = files {
+        files.let_go(stream, below);
     }
 }
 

@@ -112,8 +112,7 @@ impl DriverBuilder {
     pub fn start(self, inbox: impl Inbox + 'static) -> Result<Driver, SpawnError> {
         tokio::runtime::Handle::try_current().map_err(|_| SpawnError::NoRuntime)?;
         let Self { plan, console, read_back, lost_after, on_failure, host_slack } = self;
-        let mut settings = settings(&plan, lost_after, on_failure)?;
-        settings.limits.slack = host_slack;
+        let settings = settings(&plan, lost_after, on_failure, host_slack)?;
         let writers = ReportWriters::start(&settings)?;
         let (requests, requested) = unbounded_channel();
         let shared = Arc::new(DriverState {
@@ -201,6 +200,7 @@ fn settings(
     plan: &Plan,
     lost_after: Option<Duration>,
     on_failure: Option<OnFailure>,
+    slack: Duration,
 ) -> Result<Settings, SpawnError> {
     let dir = plan.files.as_ref().map(|files| {
         let refused = |source| AppenderError::Directory { path: files.dir.clone(), source };
@@ -212,12 +212,8 @@ fn settings(
     Ok(Settings {
         on_failure,
         lost_after,
-        limits: Limits {
-            grace: plan.grace,
-            budget: plan.teardown_timeout,
-            // Hosts keep to the same budget themselves; this is for those that cannot.
-            slack: HOST_SLACK,
-        },
+        // Hosts keep to the same budget themselves; the slack is for those that cannot.
+        limits: Limits { grace: plan.grace, budget: plan.teardown_timeout, slack },
         job: plan.job.clone(),
         show: plan.show.clone(),
         dir,

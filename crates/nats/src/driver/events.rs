@@ -20,7 +20,7 @@ use super::reading::Reading;
 use crate::away::{Away, News};
 use crate::broker::Shared;
 use crate::claim::{Claim, Refusal};
-use crate::ended::StoredEnd;
+use crate::ended::{self, StoredEnd};
 use crate::names::{About, id_at_the_end, parse_id};
 use crate::wire::{header, number_in};
 
@@ -186,7 +186,7 @@ impl Events {
 
     /// Streams whose end is stored: of those that ended before this driver's place nothing comes.
     fn ended(&self, payload: &[u8]) {
-        let ends: Vec<StoredEnd> = match serde_json::from_slice(payload) {
+        let ends = match ended::decode(payload) {
             Ok(ends) => ends,
             Err(error) => return tracing::warn!("ends of streams that cannot be read: {error}"),
         };

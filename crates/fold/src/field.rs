@@ -23,12 +23,13 @@ pub(crate) fn write(told: &Told<'_>, first: &[u8], names: &dyn RankNames, into: 
         // How far it is stands in the numbers beside it.
         _ if is_bar(first) => into.extend_from_slice(first),
         Usual::Common(value) => {
-            let unit = common_unit(value, &told.outliers);
+            let (head, tail) = common_ends(value, &told.outliers);
+            into.extend_from_slice(&value[..head]);
             into.push(b'{');
-            into.extend_from_slice(&value[..value.len() - unit]);
-            write_outliers(&told.outliers, unit, names, into);
+            into.extend_from_slice(&value[head..value.len() - tail]);
+            write_outliers(&told.outliers, (head, tail), names, into);
             into.push(b'}');
-            into.extend_from_slice(unit_of(value, unit));
+            into.extend_from_slice(unit_of(value, tail));
         }
         Usual::Numbers { min, max, unit } => {
             let unit = inside(*unit);
@@ -38,7 +39,7 @@ pub(crate) fn write(told: &Told<'_>, first: &[u8], names: &dyn RankNames, into: 
                 into.extend_from_slice(b"..");
                 into.extend_from_slice(&max[..max.len() - unit]);
             }
-            write_outliers(&told.outliers, unit, names, into);
+            write_outliers(&told.outliers, (0, unit), names, into);
             into.push(b'}');
             into.extend_from_slice(unit_of(min, unit));
         }
@@ -74,22 +75,39 @@ fn unit_of(value: &[u8], unit: usize) -> &[u8] {
     &value[value.len() - unit..]
 }
 
-/// The length of the unit that a common number shares with all outliers.
-fn common_unit(value: &[u8], outliers: &[Group<'_>]) -> usize {
+/// How much of its head and tail the common value shares with all outliers: of a number its unit, of
+/// anything else whole words and what stands beside them.
+fn common_ends(value: &[u8], outliers: &[Group<'_>]) -> (usize, usize) {
     let unit = |value: &[u8]| Some(crate::number::Number::read(value)?.unit(value).to_vec());
-    match unit(value) {
-        Some(common) if outliers.iter().all(|of| unit(of.value).as_ref() == Some(&common)) => {
-            common.len()
-        }
-        _ => 0,
+    if let Some(common) = unit(value) {
+        let all_have = outliers.iter().all(|of| unit(of.value).as_ref() == Some(&common));
+        return (0, if all_have { common.len() } else { 0 });
     }
+    let is_border = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
+    let shortest = outliers.iter().map(|of| of.value.len()).fold(value.len(), usize::min);
+    let same = |at: &usize| outliers.iter().all(|of| of.value[*at] == value[*at]);
+    let alike = (0..shortest).take_while(same).count();
+    let head = value[..alike].iter().rposition(is_border).map_or(0, |at| at + 1);
+    let from_end = |value: &[u8], at: usize| value[value.len() - 1 - at];
+    let same =
+        |at: &usize| outliers.iter().all(|of| from_end(of.value, *at) == from_end(value, *at));
+    let alike = (0..shortest - head).take_while(same).count();
+    let tail = &value[value.len() - alike..];
+    let tail = tail.iter().position(is_border).map_or(0, |at| alike - at);
+    if head + tail < shortest { (head, tail) } else { (0, 0) }
 }
 
-/// `, 3: nan, 5,9: inf`: the ranks of an outlier have no blank between them, outliers have.
-fn write_outliers(outliers: &[Group<'_>], unit: usize, names: &dyn RankNames, into: &mut Vec<u8>) {
+/// `, 3: nan, 5,9: inf`: the ranks of an outlier have no blank between them, outliers have. What stands
+/// before and behind them, of so many bytes, is left out.
+fn write_outliers(
+    outliers: &[Group<'_>],
+    (head, tail): (usize, usize),
+    names: &dyn RankNames,
+    into: &mut Vec<u8>,
+) {
     for group in outliers.iter().take(NAMED) {
         into.extend_from_slice(format!(", {}: ", short_list(&group.ranks, names)).as_bytes());
-        into.extend_from_slice(&group.value[..group.value.len() - unit]);
+        into.extend_from_slice(&group.value[head..group.value.len() - tail]);
     }
     if outliers.len() > NAMED {
         into.extend_from_slice(b", ");
@@ -223,6 +241,13 @@ mod tests {
             (among(same("1.5 s"), &[(4, "9.5 s")]), "{1.5, 4: 9.5} s"),
             (among(same("1.5 s"), &[(4, "9.5 m")]), "{1.5 s, 4: 9.5 m}"),
             (among(|rank| format!("1.{rank} s"), &[(4, "nan")]), "{1.0 s..1.9 s, 4: nan}"),
+            (among(same("init(cuda"), &[(4, "init(cpu")]), "init({cuda, 4: cpu}"),
+            (among(same("/a/12/log"), &[(4, "/a/x/log")]), "/a/{12, 4: x}/log"),
+            (among(same("/a/log"), &[(4, "/a/b/log")]), "/a/{log, 4: b/log}"),
+            (
+                among(same("node-a"), &[(4, "node-b"), (5, "other")]),
+                "{node-a, 4: node-b, 5: other}",
+            ),
             (
                 among(same("up"), &[(1, "a"), (2, "b"), (3, "c"), (4, "d"), (8, "a"), (9, "e")]),
                 "{up, 1,8: a, 2: b, 3: c, …(+2)}",

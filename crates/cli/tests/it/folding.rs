@@ -257,6 +257,21 @@ fn rank_sets_are_short() {
     assert_eq!(done.expect(0).out(), "[0-2] all but the last say this\n");
 }
 
+/// The window is longer than a line stands before it is shown.
+#[test]
+fn a_line_that_stands_open_comes_behind_what_its_ranks_said_before() {
+    let script = "[ $RANK = 2 ] || echo mounting; printf waiting; \
+        until [ -e $LASTLINE_JOB_ID.seen ]; do sleep 0.05; done; echo ' got'";
+    let place = Place::new();
+    let options = ["run", "-n", "4", "--job", "j", "--fold", "ranks", "--fold-window", WINDOW];
+    let child = ["--no-files", "--quiet", "--", "sh", "-c", script];
+    let run = place.start(&[&options[..], &child].concat());
+    assert_eq!(run.line_with("mounting"), "[0-3 except 2] mounting");
+    assert_eq!(run.line(), "[0-3] waiting …");
+    std::fs::write(place.path("j.seen"), "").unwrap();
+    assert_eq!(run.wait().expect(0).out().lines().last(), Some("[0-3] waiting got"));
+}
+
 /// The second rank begins when the first has written more than a fold holds, and more than is in a pipe.
 #[test]
 fn ranks_that_are_far_apart_in_a_flood_fold() {

@@ -222,6 +222,10 @@ impl Worker {
     }
 
     fn announce_of(&mut self, streams: &[StreamId], now: Timestamp) {
+        if !streams.is_empty() {
+            // What they said before comes before.
+            self.presenter.release();
+        }
         let mut texts = Vec::new();
         for stream in streams {
             let Some(line) = self.lines.get_mut(stream) else {

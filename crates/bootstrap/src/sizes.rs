@@ -47,16 +47,10 @@ pub fn transport_bytes(buffer_bytes: usize) -> usize {
     memory(buffer_bytes) / 4
 }
 
-/// What a stream may have on its way before it waits for some of that to be released: an eighth of the
-/// memory for one stream of each rank.
+/// What a stream may have on its way, where ranks wait for a driver, before it waits for some of that to
+/// be released: an eighth of the memory for one stream of each rank.
 pub(crate) fn share_bytes(buffer_bytes: usize, procs: u32) -> usize {
     (memory(buffer_bytes) / 8 / procs.max(1) as usize).max(MIN_SHARE_BYTES)
-}
-
-/// The longest chunk: what a stream has on its way is its share and one chunk at most.
-pub(crate) fn chunk_bytes(buffer_bytes: usize, procs: u32) -> usize {
-    let share = share_bytes(buffer_bytes, procs).max(PIPE_BYTES);
-    (memory(buffer_bytes) / 32).clamp(4 << 10, 256 << 10).min(share)
 }
 
 /// What may wait before that in memory.
@@ -64,10 +58,9 @@ pub(crate) fn held_bytes(buffer_bytes: usize) -> usize {
     memory(buffer_bytes) / 8
 }
 
-/// What the client keeps back of streams that are ahead of others: as much as one stream of each rank
-/// may have on its way.
+/// What the client keeps back of streams that are ahead of others, in memory of its own.
 pub(crate) fn kept_back_bytes(buffer_bytes: usize) -> usize {
-    memory(buffer_bytes) / 4
+    memory(buffer_bytes) / 2
 }
 
 /// What the client holds of one open line.

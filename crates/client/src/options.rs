@@ -22,7 +22,7 @@ pub struct Options {
     /// Default: 16 MiB.
     pub whole_line_bytes: usize,
     /// How many bytes are kept back, for half a second at most, of streams that are
-    /// [ahead](lastline_line::Fold::ahead) of others. Default: 2 MiB.
+    /// [ahead](lastline_line::Fold::ahead) of others. Default: 4 MiB.
     pub kept_back_bytes: usize,
     /// Where to read back from. Default: nowhere.
     pub read_back: Option<Arc<dyn ReadBack>>,
@@ -54,7 +54,7 @@ impl Default for Options {
             raw_partials: false,
             held_line_bytes: 256 << 10,
             whole_line_bytes: 16 << 20,
-            kept_back_bytes: 2 << 20,
+            kept_back_bytes: 4 << 20,
             read_back: None,
             read_back_timeout: Duration::from_secs(5),
             silent_after: Duration::ZERO,

@@ -3,11 +3,13 @@
 //! A stream that is far ahead of others, as the fold says, waits for them: what comes of it is kept
 //! back, in its order, and when that becomes much its host is asked to pause it. Nothing is kept for
 //! more than half a second or without room, nor when somebody waits for it: what stands before a
-//! barrier's mark is given out with the mark.
+//! barrier's mark is given out with the mark. What is kept back is copied, so that it holds no memory that
+//! ranks are read into.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use lastline_line::{Control, ControlSender, Fold, Inbox, Message, Received, StreamId};
 
 /// So long a message is kept back at most: as long as an entry waits for more ranks.
@@ -83,13 +85,18 @@ impl Turns {
         if let Message::Flush { .. } = message {
             lane.wanted = lane.kept.len() + 1;
         }
-        let bytes = message.payload_bytes();
+        let (bytes, mut message) = (message.payload_bytes(), message);
         lane.bytes += bytes;
         self.bytes += bytes;
-        lane.kept.push_back(Kept { message, since: Instant::now() });
-        if bytes > 0 && lane.bytes > PAUSE_BYTES && fold.ahead(stream) > 0 {
-            lane.pause(&self.controls);
+        if let Message::Data(chunk) = &mut message
+            && fold.ahead(stream) > 0
+        {
+            chunk.bytes = Bytes::copy_from_slice(&chunk.bytes);
+            if lane.bytes > PAUSE_BYTES {
+                lane.pause(&self.controls);
+            }
         }
+        lane.kept.push_back(Kept { message, since: Instant::now() });
         self.turn(Some(fold)).map_or(Received::TimedOut, Received::Message)
     }
 

@@ -4,6 +4,7 @@ use lastline_line::{Field, Outlier, RankNames, short_list};
 
 use crate::column::{Group, Told, Usual};
 use crate::keys::Ends;
+use crate::number::Number;
 use crate::statement::is_bar;
 
 /// How many outliers are named in an entry's text.
@@ -13,10 +14,10 @@ const MAX_OUTLIERS: usize = 1024;
 
 /// Writes what was told of a place as it stands in an entry's text; `first` is the first value.
 pub(crate) fn write(told: &Told<'_>, first: &[u8], names: &dyn RankNames, into: &mut Vec<u8>) {
-    let inside = |unit: usize| {
-        let of_unit =
-            |group: &Group<'_>| group.value.ends_with(unit_of(first_of(&told.usual), unit));
-        if told.outliers.iter().all(of_unit) { unit } else { 0 }
+    // A unit that all have stands outside of the braces.
+    let inside = |of: &[u8], unit: usize| {
+        let same = |group: &Group<'_>| unit_in(group.value) == Some(unit_of(of, unit));
+        if told.outliers.iter().all(same) { unit } else { 0 }
     };
     match &told.usual {
         Usual::Common(value) if told.outliers.is_empty() => into.extend_from_slice(value),
@@ -32,7 +33,7 @@ pub(crate) fn write(told: &Told<'_>, first: &[u8], names: &dyn RankNames, into: 
             into.extend_from_slice(unit_of(value, tail));
         }
         Usual::Numbers { min, max, unit } => {
-            let unit = inside(*unit);
+            let unit = inside(min, *unit);
             into.push(b'{');
             into.extend_from_slice(&min[..min.len() - unit]);
             if min != max {
@@ -63,12 +64,9 @@ pub(crate) fn write_range(ends: &Ends, into: &mut Vec<u8>) {
     into.extend_from_slice(unit_of(min, *unit));
 }
 
-fn first_of<'a>(usual: &Usual<'a>) -> &'a [u8] {
-    match usual {
-        Usual::Common(value) => value,
-        Usual::Numbers { min, .. } => min,
-        Usual::Samples(values) => values.first().copied().unwrap_or_default(),
-    }
+/// The unit of a number, if it is one.
+fn unit_in(value: &[u8]) -> Option<&[u8]> {
+    Some(Number::read(value)?.unit(value))
 }
 
 fn unit_of(value: &[u8], unit: usize) -> &[u8] {
@@ -78,9 +76,8 @@ fn unit_of(value: &[u8], unit: usize) -> &[u8] {
 /// How much of its head and tail the common value shares with all outliers: of a number its unit, of
 /// anything else whole words and what stands beside them.
 fn common_ends(value: &[u8], outliers: &[Group<'_>]) -> (usize, usize) {
-    let unit = |value: &[u8]| Some(crate::number::Number::read(value)?.unit(value).to_vec());
-    if let Some(common) = unit(value) {
-        let all_have = outliers.iter().all(|of| unit(of.value).as_ref() == Some(&common));
+    if let Some(common) = unit_in(value) {
+        let all_have = outliers.iter().all(|of| unit_in(of.value) == Some(common));
         return (0, if all_have { common.len() } else { 0 });
     }
     let is_border = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
@@ -241,6 +238,7 @@ mod tests {
             (among(same("1.5 s"), &[(4, "9.5 s")]), "{1.5, 4: 9.5} s"),
             (among(same("1.5 s"), &[(4, "9.5 m")]), "{1.5 s, 4: 9.5 m}"),
             (among(|rank| format!("1.{rank} s"), &[(4, "nan")]), "{1.0 s..1.9 s, 4: nan}"),
+            (among(|rank| format!("{}s", rank % 9 + 1), &[(4, "950ms")]), "{1s..9s, 4: 950ms}"),
             (among(same("init(cuda"), &[(4, "init(cpu")]), "init({cuda, 4: cpu}"),
             (among(same("/a/12/log"), &[(4, "/a/x/log")]), "/a/{12, 4: x}/log"),
             (among(same("/a/log"), &[(4, "/a/b/log")]), "/a/{log, 4: b/log}"),

@@ -106,7 +106,8 @@ pub enum Control {
         stream_to_client: bool,
     },
     /// Read nothing of a stream for a while, but what a barrier or the end of reading takes: it is
-    /// ahead of others whom somebody compares it with. Zero: go on.
+    /// ahead of others whom somebody compares it with. Zero: go on. A host whose ranks wait for no driver
+    /// does not heed it.
     Pause {
         /// Which stream.
         stream: StreamId,

@@ -18,7 +18,7 @@ pub struct Options {
     /// How many bytes of the stream may be on their way, which are those sent and not yet released by
     /// every sink. When there are as many, the next read waits for some to be released, so that a stream
     /// that is faster than others does not take the room of all; after 200 ms in vain, for twice as many,
-    /// and so on. Default: 2 MiB.
+    /// and so on. Default: no bound but the pool's.
     pub share_bytes: usize,
     /// How long the start of a line waits for its newline before it goes as an unterminated
     /// chunk. Default: 100 ms.
@@ -42,7 +42,7 @@ impl Default for Options {
         Self {
             pool: Pool::new(Budget::new(8 << 20)),
             chunk_bytes: 256 << 10,
-            share_bytes: 2 << 20,
+            share_bytes: usize::MAX,
             partial_after: Duration::from_millis(100),
             recent_lines: 200,
             recent_bytes: 32 << 10,

@@ -52,23 +52,30 @@ pub(super) fn sender(
     options.host = way.id;
     options.heartbeat = way.heartbeat.unwrap_or(options.heartbeat);
     options.held_bytes = sizes::held_bytes(plan.buffer_bytes);
-    options.when_full = match plan.when_full {
-        WhenFull::Spool if read_back.is_none() => WhenFull::Block,
-        policy => policy,
-    };
+    options.when_full = when_full(plan);
     options.read_back = read_back;
     // A driver elsewhere may be away for days: its ranks go on.
     options.keep_spilled = way.id == HostId::HERE;
+    let waits = options.when_full == WhenFull::Block;
     let (link, events) = (Arc::downgrade(link), events.clone());
     options.on_control = Some(Arc::new(move |said| match (said, Weak::upgrade(&link)) {
         // Nothing is being started: a barrier waits for nobody.
         (Ok(Control::Flush { version }), Some(link)) if link.knows(link.begun()) => {
             link.take_marks(version);
         }
-        (Ok(Control::Pause { stream, lasts }), Some(link)) => link.pause(stream, lasts),
+        (Ok(Control::Pause { stream, lasts }), Some(link)) if waits => link.pause(stream, lasts),
         (said, _) => events.send(Event::Control(said)),
     }));
     Sender::start(transport, options)
+}
+
+/// What becomes of output that the driver is too slow for. Where ranks wait for it, they may as well wait
+/// for each other; otherwise for nobody.
+fn when_full(plan: &Plan) -> WhenFull {
+    match plan.when_full {
+        WhenFull::Spool if plan.files.is_none() => WhenFull::Block,
+        policy => policy,
+    }
 }
 
 pub(super) fn up(plan: &Plan, placement: &Placement) -> HostEvent {
@@ -165,8 +172,11 @@ pub(super) fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
     let memory = sizes::memory(plan.buffer_bytes);
     let mut tee = lastline_tee::Options::default();
     tee.pool = Pool::new(Budget::new(memory));
-    tee.chunk_bytes = sizes::chunk_bytes(plan.buffer_bytes, plan.procs);
-    tee.share_bytes = sizes::share_bytes(plan.buffer_bytes, plan.procs);
+    tee.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
+    if when_full(plan) == WhenFull::Block {
+        tee.share_bytes = sizes::share_bytes(plan.buffer_bytes, plan.procs);
+        tee.chunk_bytes = tee.chunk_bytes.min(tee.share_bytes.max(64 << 10));
+    }
     tee.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
     let typist = types(plan).then(|| Typist::new(plan.on_echo.clone().filter(|_| !plan.echo)));
     ReadSettings { drain: plan.drain, tee, sinks, typist }

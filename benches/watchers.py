@@ -64,9 +64,9 @@ def start(binary, place, ranks, command, fold, *options):
     argv += ["--log-dir", str(place / "logs"), *options, "--", *command]
     nothing = subprocess.DEVNULL
     job = subprocess.Popen(argv, env=env, stdin=nothing, stdout=nothing, stderr=nothing)
-    path = place / "lastline" / "b.sock"
-    wait_for(path.exists)
-    return job, path
+    sockets = place / "lastline"
+    wait_for(lambda: any(sockets.glob("b.*.sock")))
+    return job, next(sockets.glob("b.*.sock"))
 
 
 def flood(binary, shm, source, fold, readers, stuck):

@@ -73,7 +73,7 @@ def shown(lastline, place):
         cwd=place, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        while not Path(place, "lastline/train-64.sock").exists():
+        while not any(Path(place, "lastline").glob("train-64.*.sock")):
             time.sleep(0.05)
         view = View([lastline, "top", "train-64"], env)
         view.wait_for("failed first")

@@ -93,7 +93,7 @@ pub use lastline_spawn::{
     RankSpec, Spawned, Spawner, StdinMode, TerminalSize, Typist, inherits_orphans, own_sigchld,
     reap_orphans,
 };
-pub use lastline_watch::control_path;
+pub use lastline_watch::{control_path, control_path_of};
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
 pub use sizes::transport_bytes;

@@ -2,11 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use lastline_bootstrap::{control_path, control_path_of};
 use lastline_jobs::{FoundJob, JobState, JobsPlace, Retention, check_job_id, rebuild_report};
 use lastline_line::BarrierOutcome;
+use rustix::process::geteuid;
 
 use crate::args::PruneOptions;
 use crate::summary::harmless;
@@ -29,12 +32,62 @@ pub(crate) fn find(job: Option<&OsStr>) -> anyhow::Result<FoundJob> {
     }
 }
 
-/// The id of the job that a word means: an id, or a directory that holds the job.
-pub(crate) fn id_of(job: &str) -> anyhow::Result<String> {
-    match check_job_id(job) {
-        Ok(()) => Ok(job.to_owned()),
-        Err(_) if Path::new(job).is_dir() => Ok(find(Some(OsStr::new(job)))?.info.job),
-        Err(bad) => Err(bad.into()),
+/// A job that is asked for something while it runs.
+pub(crate) struct Asked {
+    pub(crate) id: String,
+    /// What it was called.
+    pub(crate) word: String,
+    /// Where it is asked; nowhere when it is over.
+    pub(crate) socket: Option<PathBuf>,
+}
+
+impl Asked {
+    /// The job that a word means: an id, a directory that holds the job, or the latest one. One without
+    /// files is known by its id alone.
+    pub(crate) fn new(word: Option<&str>) -> anyhow::Result<Self> {
+        let job = match find(word.map(OsStr::new)) {
+            Ok(job) => job,
+            Err(none) => return Self::without_files(word, none),
+        };
+        let id = job.info.job.clone();
+        let is_called_by_id = word.is_none_or(|word| word == id);
+        let may_answer = job.state == JobState::Running || job.info.control.is_none();
+        let socket = match may_answer {
+            true => Some(control_path_of(&job)),
+            // Another one of its id may run that has no files.
+            false => is_called_by_id.then(|| control_path(&id)),
+        };
+        Ok(Self { word: word.map_or_else(|| id.clone(), str::to_owned), id, socket })
+    }
+
+    fn without_files(word: Option<&str>, none: anyhow::Error) -> anyhow::Result<Self> {
+        let Some(word) = word else { return Err(none) };
+        match check_job_id(word) {
+            Ok(()) => {
+                let socket = Some(control_path(word));
+                Ok(Self { id: word.to_owned(), word: word.to_owned(), socket })
+            }
+            Err(_) if Path::new(word).is_dir() => Err(none),
+            Err(bad) => Err(bad.into()),
+        }
+    }
+
+    /// Has it answer, or says why it does not, and what to do instead: where it has a driver elsewhere,
+    /// which is met at `via`, how there is one here.
+    pub(crate) fn ask<T>(
+        &self,
+        via: Option<&Url>,
+        request: impl FnOnce(&Path) -> std::io::Result<T>,
+    ) -> anyhow::Result<T> {
+        let over = || Err(std::io::ErrorKind::NotFound.into());
+        let answered = self.socket.as_deref().map_or_else(over, request);
+        answered.map_err(|error| match via {
+            Some(url) => anyhow::Error::new(error).context(format!(
+                "no driver speaks for job `{0}`: `lastline attach --via {url} --job {0}` is one",
+                self.id
+            )),
+            None => no_answer(&self.word, error),
+        })
     }
 }
 
@@ -141,30 +194,44 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
 }
 
 /// Why a job does not answer, and what to type instead where it is over.
-pub(crate) fn no_answer(job: &str, error: std::io::Error) -> anyhow::Error {
-    match find(Some(OsStr::new(job))) {
-        Ok(FoundJob { state: JobState::Running, .. })
-            if error.kind() == std::io::ErrorKind::NotFound =>
-        {
-            anyhow::anyhow!(
-                "the job `{job}` runs, and no driver of it answers here: where its hosts meet one \
-                 elsewhere, `--via URL` asks that; a job of another XDG_RUNTIME_DIR is asked from there"
-            )
-        }
-        Ok(FoundJob { state: JobState::Running, .. }) => {
-            anyhow::Error::new(error).context(format!("the job `{job}` runs and does not answer"))
-        }
-        Ok(_) => anyhow::anyhow!(
-            "no running job `{job}` answers: it is over, and nothing more comes of it; `lastline logs \
-             {job}` has what it printed"
+fn no_answer(word: &str, error: std::io::Error) -> anyhow::Error {
+    let job = match find(Some(OsStr::new(word))) {
+        Ok(job) => job,
+        Err(none) => return none,
+    };
+    if job.state != JobState::Running {
+        return anyhow::anyhow!(
+            "no running job `{word}` answers: it is over, and nothing more comes of it; `lastline logs \
+             {word}` has what it printed"
+        );
+    }
+    let owner = std::fs::metadata(&job.dir).ok().map(|dir| dir.uid());
+    if let Some(owner) = owner.filter(|owner| *owner != geteuid().as_raw()) {
+        return anyhow::anyhow!(
+            "the job `{word}` runs, and is another user's (id {owner}), who alone can ask it"
+        );
+    }
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return anyhow::Error::new(error)
+            .context(format!("the job `{word}` runs and does not answer"));
+    }
+    match &job.info.control {
+        Some(socket) => anyhow::anyhow!(
+            "the job `{word}` runs, and its socket {} is not there: it could not be made, as the job said \
+             when it began, or was removed, or is on another machine; `kill {}` ends the job where it runs",
+            socket.display(),
+            job.info.pid
         ),
-        Err(none) => none,
+        None => anyhow::anyhow!(
+            "the job `{word}` runs, and no driver of it answers here: where its hosts meet one elsewhere, \
+             `--via URL` asks that; a driver of another XDG_RUNTIME_DIR or XDG_STATE_HOME is asked from there"
+        ),
     }
 }
 
 /// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.
 pub(crate) fn flush(job: &str, via: Option<&Url>) -> anyhow::Result<u8> {
-    let answer = via::stop::flush(&id_of(job)?, via)?;
+    let answer = via::stop::flush(&Asked::new(Some(job))?, via)?;
     let missing = answer.missing.iter();
     let missing = missing.map(|at| format!("rank {} {}: {}\n", at.rank, at.stream, at.why));
     let missing: String = missing.collect();

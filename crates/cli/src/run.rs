@@ -1,6 +1,6 @@
 //! `lastline run`.
 
-use std::io::IsTerminal as _;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let advice = advice::of_variables(std::env::vars_os()).into_iter();
     advice.chain(advice::of_run(&options, fold)).for_each(|advice| notices::say(&advice));
     let mut info = JobInfo::new(&job, command.collect(), options.procs);
-    info.strict = options.strict;
+    (info.strict, info.control) = (options.strict, Some(control_path(&job)));
     let dir = job_dir(&options, &info)?;
     let runtime = runtime::start().context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
@@ -101,7 +101,9 @@ fn job_dir(options: &RunOptions, info: &JobInfo) -> anyhow::Result<Option<JobDir
         Some(dir) => dir.clone(),
         None => JobsPlace::of_user()?.dir_of(&info.job),
     };
-    Ok(Some(JobDir::create_within(DIR_PATIENCE, &path, options.overwrite, info)?))
+    let place = JobsPlace::of_user().ok();
+    let made = JobDir::create_within(DIR_PATIENCE, place.as_ref(), &path, options.overwrite, info)?;
+    Ok(Some(made))
 }
 
 /// What tidies the place of jobs beside this one, where there are too many of them.
@@ -124,8 +126,14 @@ fn register(job: &str, dir: &Path) -> Tidying {
     let Ok(place) = JobsPlace::of_user() else {
         return Tidying::default();
     };
-    if let Err(error) = place.register(job, dir) {
-        tracing::debug!(%error, "the job is not in the list of jobs");
+    match place.register(job, dir) {
+        // A folder is there, of a job that is over: another place's link would go.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => tracing::warn!(
+            "another job is `{job}` on the list of jobs: this one is `{}` to `lastline logs`, `stop` and others",
+            dir.display()
+        ),
+        Err(error) => tracing::debug!(%error, "the job is not in the list of jobs"),
+        Ok(()) => {}
     }
     if place.dir_of(job) == dir { tidy(place) } else { Tidying::default() }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use lastline_bootstrap::{request_flush, request_stop};
+use lastline_bootstrap::{control_path_of, request_flush, request_stop};
 use lastline_jobs::{FoundJob, JobState, JobsPlace, write_report};
 use lastline_serve::{Control, Options, Server};
 
@@ -52,15 +52,16 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 struct Asking;
 
 impl Control for Asking {
-    fn flush(&self, job: &str) -> io::Result<String> {
-        let answer = request_flush(job)?;
+    fn flush(&self, job: &FoundJob) -> io::Result<String> {
+        let answer = request_flush(&control_path_of(job))?;
         let missing = answer.missing.iter();
         let missing = missing.map(|at| format!("; rank {} {}: {}", at.rank, at.stream, at.why));
         Ok(format!("{}{}", answer.verdict, missing.collect::<String>()))
     }
 
-    fn stop(&self, job: &str) -> io::Result<String> {
-        request_stop(job, rustix::process::Signal::TERM.as_raw()).map(|()| "stopping".into())
+    fn stop(&self, job: &FoundJob) -> io::Result<String> {
+        let signal = rustix::process::Signal::TERM.as_raw();
+        request_stop(&control_path_of(job), signal).map(|()| "stopping".into())
     }
 }
 

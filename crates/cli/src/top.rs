@@ -13,7 +13,7 @@ use lastline_line::{
 use lastline_top::{App, Feed, Happening, Leaving, OwnLogs, Part};
 use lastline_watch::protocol::{EntryMessage, Message, Refusal};
 use lastline_watch::{
-    Archives, Entry, EntrySource, Next, NextEntry, Snapshot, Source, control_path,
+    Archives, Entry, EntrySource, Next, NextEntry, Snapshot, Source, control_path, control_path_of,
 };
 
 use crate::folding;
@@ -101,7 +101,7 @@ fn say(to: &SyncSender<Happening>, words: String) {
 }
 
 fn tell_entries(job: Option<FoundJob>, seen: &Snapshot, to: &SyncSender<Happening>) {
-    let socket = control_path(&seen.job.id);
+    let socket = job.as_ref().map_or_else(|| control_path(&seen.job.id), control_path_of);
     let is_unfolded = seen.job.fold.as_deref() == Some("off");
     let known = job.as_ref().map_or(0, |job| job.info.world_size);
     let ranks = RankSet::first(seen.job.world_size.max(known));

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::now;
 use crate::job_lock::Locked;
-use crate::jobs::FoundJob;
+use crate::jobs::{FoundJob, JobsPlace};
 use crate::open_dir::{OpenDir, is_unfinished};
 use crate::report::rfc3339;
 
@@ -43,6 +43,14 @@ pub enum JobDirError {
     #[error("a job is running in {}; choose another directory", dir.display())]
     Running {
         /// The directory.
+        dir: PathBuf,
+    },
+    /// The job of this id is running elsewhere.
+    #[error("the job `{id}` is running in {}; choose another id", dir.display())]
+    IdRunning {
+        /// The id.
+        id: String,
+        /// Where.
         dir: PathBuf,
     },
     /// The disk hangs.
@@ -163,6 +171,10 @@ pub struct JobInfo {
     /// Output that is lost makes the exit code, where nothing else does.
     #[serde(default)]
     pub strict: bool,
+    /// The socket on which it is asked while it runs; none where it has none of its own, as hosts of a job
+    /// whose driver is elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<PathBuf>,
 }
 
 impl JobInfo {
@@ -177,6 +189,7 @@ impl JobInfo {
             started: rfc3339(now()),
             pid: std::process::id(),
             strict: false,
+            control: None,
         }
     }
 }
@@ -259,30 +272,37 @@ impl JobDir {
         begun.map(|()| Self { dir, _lock: lock })
     }
 
-    /// As [`create`](Self::create), for `timeout` at most: a disk may hang for ever. What is made
-    /// after that is taken away again. Where the system gives no thread for it, without a time-out.
+    /// As [`create`](Self::create), where [no other job of this id runs](JobsPlace::check_free) in
+    /// `place`, for `timeout` at most: a disk may hang for ever. What is made after that is taken away
+    /// again. Where the system gives no thread for it, without a time-out.
     ///
     /// # Errors
     ///
-    /// As [`create`](Self::create), or when nothing answers.
+    /// As said, or when nothing answers.
     pub fn create_within(
         timeout: Duration,
+        place: Option<&JobsPlace>,
         dir: &Path,
         overwrite: bool,
         info: &JobInfo,
     ) -> Result<Self, JobDirError> {
+        let place = place.cloned();
+        let create = move |dir: &Path, info: &JobInfo| {
+            place.map_or(Ok(()), |place| place.check_free(&info.job, dir))?;
+            Self::create(dir, overwrite, info)
+        };
         let (made, answer) = sync_channel(0);
-        let (at, job) = (dir.to_owned(), info.clone());
+        let (at, job, create_there) = (dir.to_owned(), info.clone(), create.clone());
         let thread = std::thread::Builder::new().name("lastline-dir".into());
         let started = thread.spawn(move || {
-            if let Err(SendError(Ok(late))) = made.send(Self::create(&at, overwrite, &job)) {
+            if let Err(SendError(Ok(late))) = made.send(create_there(&at, &job)) {
                 late.discard();
             }
         });
         if let Err(error) = started {
             // Who cannot have a thread can have a directory; what needs more will say so.
             tracing::debug!(%error, "no thread makes the directory: it is waited for here");
-            return Self::create(dir, overwrite, info);
+            return create(dir, info);
         }
         answer
             .recv_timeout(timeout)

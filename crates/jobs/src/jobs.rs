@@ -61,6 +61,23 @@ impl JobsPlace {
         point(&self.0.join(LATEST), Path::new(job))
     }
 
+    /// Checks that no job of this id runs in another directory than `dir`: its id is what it is asked
+    /// and ended by. Hosts of one job may have several.
+    ///
+    /// # Errors
+    ///
+    /// When one does.
+    pub fn check_free(&self, job: &str, dir: &Path) -> Result<(), JobDirError> {
+        match self.known(job) {
+            Ok(found)
+                if found.state == JobState::Running && identity(&found.dir) != identity(dir) =>
+            {
+                Err(JobDirError::IdRunning { id: job.into(), dir: found.dir })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The job that `name` means: an id, a directory, or when `None` the latest one.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_bootstrap::{
-    DriverHandle, LoggingMesh, SpawnError as BootstrapError, SubscribeOptions,
+    DriverHandle, LoggingMesh, SpawnError as BootstrapError, SubscribeOptions, control_path,
 };
 use lastline_jobs::{JobDir, JobInfo, JobsPlace, Retention, check_job_id, new_job_id};
 use lastline_sender::WhenFull;
@@ -74,12 +74,14 @@ fn job_dir(options: &SpawnOptions, job: &str) -> PyResult<Option<JobDir>> {
     let words = options.command.iter().map(|word| word.to_string_lossy().into_owned());
     let mut info = JobInfo::new(job, words.collect(), options.procs);
     info.strict = options.strict;
+    info.control = Some(control_path(job));
     let dir_error = |error: lastline_jobs::JobDirError| failed::<LastlineError>(&error);
     let (path, own) = match &options.log_dir {
         Some(dir) => (std::path::absolute(dir)?, false),
         None => (JobsPlace::of_user().map_err(dir_error)?.dir_of(job), true),
     };
-    let dir = JobDir::create_within(DIR_PATIENCE, &path, options.overwrite, &info);
+    let place = JobsPlace::of_user().ok();
+    let dir = JobDir::create_within(DIR_PATIENCE, place.as_ref(), &path, options.overwrite, &info);
     let dir = dir.map_err(dir_error)?;
     register(job.to_owned(), dir.path().to_owned(), own);
     Ok(Some(dir))

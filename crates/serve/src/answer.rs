@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 
 use lastline_line::{Offset, StreamId};
+use lastline_watch::Snapshot;
 use lastline_watch::protocol::{EntryMessage, Message, Request};
-use lastline_watch::{Snapshot, control_path};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
@@ -16,8 +17,8 @@ const BATCH_BYTES: usize = 128 << 10;
 pub(crate) struct Answer(BufReader<UnixStream>);
 
 impl Answer {
-    pub(crate) async fn ask(job: &str, request: &Request) -> io::Result<Self> {
-        let mut socket = UnixStream::connect(control_path(job)).await?;
+    pub(crate) async fn ask(socket: &Path, request: &Request) -> io::Result<Self> {
+        let mut socket = UnixStream::connect(socket).await?;
         socket.write_all(format!("{request}\n").as_bytes()).await?;
         Ok(Self(BufReader::with_capacity(64 << 10, socket)))
     }

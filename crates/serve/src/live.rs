@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lastline_jobs::FoundJob;
 use lastline_line::{Offset, StreamId, Timestamp};
 use lastline_watch::protocol::Request;
-use lastline_watch::{Activity, Snapshot, activity_of, now};
+use lastline_watch::{Activity, Snapshot, activity_of, control_path_of, now};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -71,7 +73,7 @@ async fn tell_all(shared: &Arc<Shared>, job: &str, teller: &Teller) -> Result<()
         if told_entries {
             teller.tell("restart", &()).await;
         }
-        match follow(shared, &found.info.job, &files, teller).await {
+        match follow(shared, &found, &files, teller).await {
             Ok(told) => told_entries |= told,
             Err(error) => tracing::debug!(%error, job, "its socket does not answer"),
         }
@@ -128,11 +130,12 @@ async fn tell_past(
 /// Tells of a running job until its socket says no more; whether what its console shows was told, too.
 async fn follow(
     shared: &Arc<Shared>,
-    job: &str,
+    found: &FoundJob,
     files: &Arc<JobFiles>,
     teller: &Teller,
 ) -> io::Result<bool> {
-    let mut watch = Answer::ask(job, &Request::Watch).await?;
+    let (job, socket) = (&*found.info.job, control_path_of(found));
+    let mut watch = Answer::ask(&socket, &Request::Watch).await?;
     let snapshot = snapshot_of(&mut watch).await?;
     let files = Arc::clone(files);
     let with_activity = move || {
@@ -143,7 +146,7 @@ async fn follow(
     let (snapshot, activity) = done.map_err(io::Error::other)?;
     let stands = Stands { snapshot: &snapshot, activity: &activity, now: now(), live: true };
     teller.tell("snapshot", &stands).await;
-    let entries = match begin_entries(shared, job, teller).await {
+    let entries = match begin_entries(shared, job, &socket, teller).await {
         Ok(entries) => Some(entries),
         Err(error) => {
             tracing::debug!(%error, job, "what its console shows is not told");
@@ -209,8 +212,13 @@ impl Followed<'_> {
 }
 
 /// Asks for what the console shows, and tells what it showed before.
-async fn begin_entries(shared: &Arc<Shared>, job: &str, teller: &Teller) -> io::Result<Answer> {
-    let mut entries = Answer::ask(job, &Request::Entries).await?;
+async fn begin_entries(
+    shared: &Arc<Shared>,
+    job: &str,
+    socket: &Path,
+    teller: &Teller,
+) -> io::Result<Answer> {
+    let mut entries = Answer::ask(socket, &Request::Entries).await?;
     let places = places_of(&mut entries).await?;
     let told = tell_past(shared, job, Some(places), teller).await;
     told.map_err(|Refusal(_, why)| refused(&why))?;

@@ -189,7 +189,7 @@ struct Answer {
 async fn control(
     shared: Arc<Shared>,
     job: String,
-    ask: fn(&dyn crate::Control, &str) -> std::io::Result<String>,
+    ask: fn(&dyn crate::Control, &FoundJob) -> std::io::Result<String>,
 ) -> Result<Json<Answer>, Refusal> {
     let asked = tokio::task::spawn_blocking(move || {
         let not_allowed = || {
@@ -201,7 +201,7 @@ async fn control(
         if !is_running(&job) {
             return Err(Refusal(StatusCode::CONFLICT, "the job is over".into()));
         }
-        let words = ask(&**control, &job.info.job).map_err(|error| Refusal::of(&error))?;
+        let words = ask(&**control, &job).map_err(|error| Refusal::of(&error))?;
         Ok(Json(Answer { words }))
     });
     asked.await.unwrap_or_else(|error| Err(Refusal::of(&error)))

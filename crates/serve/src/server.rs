@@ -16,9 +16,9 @@ use crate::state::Shared;
 /// What may be asked of a running job, by its id. Both may block until the job has answered.
 pub trait Control: Send + Sync {
     /// Waits until everything printed before has arrived; what came of it, in words.
-    fn flush(&self, job: &str) -> io::Result<String>;
+    fn flush(&self, job: &FoundJob) -> io::Result<String>;
     /// Tells it to end; what came of it, in words.
-    fn stop(&self, job: &str) -> io::Result<String>;
+    fn stop(&self, job: &FoundJob) -> io::Result<String>;
 }
 
 /// What is served.

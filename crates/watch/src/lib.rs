@@ -60,7 +60,7 @@ pub use snapshot::{
     BarriersView, EndView, FailureView, GapSide, GapView, JobView, LedgerView, MAX_GAPS,
     SILENT_AFTER, Snapshot, StageState, StageView,
 };
-pub use socket::control_path;
+pub use socket::{control_name, control_path, control_path_of};
 pub use source::{Next, Source};
 
 // The program of the README runs with the tests.

@@ -14,7 +14,7 @@ use crate::error::WatchError;
 use crate::files::{activity_of, snapshot_of};
 use crate::protocol::{Message, Request};
 use crate::snapshot::{EndView, Snapshot};
-use crate::socket::control_path;
+use crate::socket::{control_path, control_path_of};
 
 /// How long a job may take to say its first words.
 const FIRST_WORDS: Duration = Duration::from_secs(10);
@@ -97,7 +97,7 @@ impl Source {
     ///
     /// When it cannot be read.
     pub fn of(job: FoundJob, max_columns: usize) -> Result<Self, WatchError> {
-        let socket = control_path(&job.info.job);
+        let socket = control_path_of(&job);
         Self::with_socket(job, &socket, max_columns)
     }
 

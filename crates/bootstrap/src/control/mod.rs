@@ -47,8 +47,8 @@ impl ControlSocket {
                 let place = path.display();
                 if error.kind() == io::ErrorKind::AddrInUse {
                     tracing::warn!(
-                        "another driver of this job is on this machine: `lastline flush`, `stop` and `top` reach \
-                         that one ({place})"
+                        "another job of this id, or driver of this job, is on this machine: `lastline flush`, `stop` \
+                         and `top` reach that one ({place})"
                     );
                 } else {
                     tracing::warn!(

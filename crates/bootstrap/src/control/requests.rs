@@ -1,11 +1,11 @@
 //! What is asked of a job over its socket, from both sides.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use lastline_client::{Verdict, Verdicts};
 use lastline_line::{BarrierOutcome, StopCause, Stream};
-use lastline_watch::control_path;
 use lastline_watch::protocol::{Message, Refusal, Request};
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
@@ -115,28 +115,28 @@ async fn refuse(
     write.write_all(&Message::Refused(Refusal::new(why)).to_line()).await
 }
 
-/// Asks a running job for a barrier. Blocks until it has answered.
+/// Asks the running job of a control socket for a barrier. Blocks until it has answered.
 ///
 /// # Errors
 ///
 /// When no job answers there.
-pub fn request_flush(job: &str) -> io::Result<FlushAnswer> {
-    Ok(serde_json::from_str(&request(job, "flush")?)?)
+pub fn request_flush(socket: &Path) -> io::Result<FlushAnswer> {
+    Ok(serde_json::from_str(&request(socket, "flush")?)?)
 }
 
-/// Asks a running job to end, as this signal would have it do. Blocks until it has heard.
+/// Asks the running job of a control socket to end, as this signal would have it do. Blocks until it has heard.
 ///
 /// # Errors
 ///
 /// When no job answers there.
-pub fn request_stop(job: &str, signal: i32) -> io::Result<()> {
-    request(job, &format!("stop {signal}")).map(drop)
+pub fn request_stop(socket: &Path, signal: i32) -> io::Result<()> {
+    request(socket, &format!("stop {signal}")).map(drop)
 }
 
 /// The answer to one request.
-fn request(job: &str, words: &str) -> io::Result<String> {
+fn request(socket: &Path, words: &str) -> io::Result<String> {
     use std::io::{BufRead as _, Write as _};
-    let mut socket = std::os::unix::net::UnixStream::connect(control_path(job))?;
+    let mut socket = std::os::unix::net::UnixStream::connect(socket)?;
     socket.write_all(format!("{words}\n").as_bytes())?;
     let mut line = String::new();
     std::io::BufReader::new(socket).read_line(&mut line)?;

@@ -108,7 +108,7 @@ impl Place {
         info.part = Some((placement.first_rank, placement.procs));
         info.strict = options.strict;
         let path = whole.join(part_name(placement.first_rank));
-        let dir = JobDir::create_within(DIR_PATIENCE, &path, options.overwrite, &info)?;
+        let dir = JobDir::create_within(DIR_PATIENCE, None, &path, options.overwrite, &info)?;
         // As it is known from anywhere.
         let whole = dir.path().parent().map(Path::to_owned);
         Ok(Self { whole, dir: Some(dir) })

@@ -11,44 +11,43 @@ use lastline_bootstrap::{FlushAnswer, StopCause, request_flush, request_stop};
 use super::Url;
 use super::args::StopOptions;
 use super::silent;
-use crate::{exit, jobs, runtime};
+use crate::jobs::Asked;
+use crate::{exit, runtime};
 
 /// How long after a barrier that was not reached the end of the job may be the reason.
 const END: Duration = Duration::from_secs(1);
 
 /// Asks a running job to end; at a broker, waits until it has.
 pub(crate) fn stop(options: &StopOptions) -> anyhow::Result<u8> {
-    let job = match (&options.job, &options.via) {
-        (Some(job), _) => jobs::id_of(job)?,
-        (None, Some(Url::Nats(_))) => anyhow::bail!("which job of the broker is to be stopped?"),
-        (None, _) => jobs::find(None)?.info.job,
-    };
+    if let (None, Some(Url::Nats(_))) = (&options.job, &options.via) {
+        anyhow::bail!("which job of the broker is to be stopped?");
+    }
+    let job = Asked::new(options.job.as_deref())?;
     match &options.via {
         Some(url @ Url::Nats(_)) => {
             let runtime = runtime::start().context("cannot start the runtime")?;
             let stopped = runtime.block_on(async {
-                let driver = silent::driver(url, &job).await?;
+                let driver = silent::driver(url, &job.id).await?;
                 driver.stop(StopCause::Signal(options.signal));
                 driver.wait().await.map_err(anyhow::Error::from)
             });
             runtime.shutdown_background();
             stopped.map(|_| exit::SUCCESS)
         }
-        via => match (request_stop(&job, options.signal), via) {
-            (Ok(()), _) => Ok(exit::SUCCESS),
-            (Err(error), Some(url)) => Err(error).with_context(|| unmet(url, &job)),
-            (Err(error), None) => Err(jobs::no_answer(&job, error)),
-        },
+        via => {
+            let stopped = job.ask(via.as_ref(), |socket| request_stop(socket, options.signal));
+            stopped.map(|()| exit::SUCCESS)
+        }
     }
 }
 
 /// What a barrier says that is asked for from here.
-pub(crate) fn flush(job: &str, via: Option<&Url>) -> anyhow::Result<FlushAnswer> {
+pub(crate) fn flush(job: &Asked, via: Option<&Url>) -> anyhow::Result<FlushAnswer> {
     match via {
         Some(url @ Url::Nats(_)) => {
             let runtime = runtime::start().context("cannot start the runtime")?;
             let verdicts = runtime.block_on(async {
-                let driver = silent::driver(url, job).await?;
+                let driver = silent::driver(url, &job.id).await?;
                 let verdicts = tokio::select! {
                     biased;
                     _ = driver.wait() => None,
@@ -59,20 +58,15 @@ pub(crate) fn flush(job: &str, via: Option<&Url>) -> anyhow::Result<FlushAnswer>
                     // The end of the job ends barriers, too.
                     Some(verdicts) if tokio::time::timeout(END, driver.wait()).await.is_err() => Ok(verdicts),
                     _ => anyhow::bail!(
-                        "the job `{job}` is over, and nothing more comes of it; `lastline logs --via {url} \
-                         --job {job}` has what it printed"
+                        "the job `{0}` is over, and nothing more comes of it; `lastline logs --via {url} \
+                         --job {0}` has what it printed",
+                        job.id
                     ),
                 }
             });
             runtime.shutdown_background();
             Ok(FlushAnswer::of(&verdicts?))
         }
-        Some(url) => request_flush(job).with_context(|| unmet(url, job)),
-        None => request_flush(job).map_err(|error| jobs::no_answer(job, error)),
+        via => job.ask(via, request_flush),
     }
-}
-
-/// Why nobody speaks for a job that runs without a driver.
-fn unmet(url: &Url, job: &str) -> String {
-    format!("no driver speaks for job `{job}`: `lastline attach --via {url} --job {job}` is one")
 }

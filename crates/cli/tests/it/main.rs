@@ -16,6 +16,7 @@ mod filter;
 mod folding;
 mod guardian;
 mod holders;
+mod ids;
 mod jobs;
 mod logs;
 mod memory;

@@ -211,7 +211,7 @@ fn jobs_are_stopped_only_where_that_is_allowed_and_by_the_page_itself() {
     let place = Place::new();
     let (gate, path) = place.gate();
     let job = place.start_ranks(&["-n", "2", "--job", "a"], &["gate", &path]);
-    let control = place.path("run/lastline/a.sock");
+    let control = place.control("a");
     wait_until("the job does not run", || control.exists());
     let reading = Served::start(&place, &["a"]);
     let origin = |served: &Served| format!("http://{}", served.host);

@@ -10,6 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use lastline_jobs::JobsPlace;
+use lastline_watch::control_name;
 use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -113,6 +115,12 @@ impl Place {
     /// Runs `lastline` to its end.
     pub(crate) fn lastline(&self, args: &[&str]) -> Done {
         self.start(args).wait()
+    }
+
+    /// Where a running job is asked.
+    pub(crate) fn control(&self, job: &str) -> PathBuf {
+        let jobs = JobsPlace::at(self.path("state/lastline/jobs"));
+        self.path("run/lastline").join(control_name(Some(&jobs), job))
     }
 
     /// Runs a job of ranks that are our own program.

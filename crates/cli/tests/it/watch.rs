@@ -22,7 +22,7 @@ use crate::support::{PATIENCE, Place, Running, wait_until};
 const COLUMNS: usize = 64;
 
 fn socket(place: &Place, job: &str) -> PathBuf {
-    place.path("run/lastline").join(format!("{job}.sock"))
+    place.control(job)
 }
 
 /// The job as it is found while it runs.

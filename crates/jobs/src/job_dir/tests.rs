@@ -19,10 +19,10 @@ fn a_directory_that_comes_too_late_is_given_back() -> std::process::ExitCode {
     let info = JobInfo::new("j", vec!["true".into()], 1);
     disk.hang(Hang::Unanswered);
     let timeout = Duration::from_millis(20);
-    let refused = JobDir::create_within(timeout, dir.path(), false, &info).unwrap_err();
+    let refused = JobDir::create_within(timeout, None, dir.path(), false, &info).unwrap_err();
     assert!(matches!(refused, JobDirError::NoAnswer { .. }), "{refused:?}");
     disk.release();
-    let within = |timeout| JobDir::create_within(timeout, dir.path(), false, &info);
+    let within = |timeout| JobDir::create_within(timeout, None, dir.path(), false, &info);
     // What was made is gone when another may have the directory.
     wait_until(|| within(lastline_testing::PATIENCE).is_ok());
     std::process::ExitCode::SUCCESS

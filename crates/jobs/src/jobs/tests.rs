@@ -96,6 +96,27 @@ fn a_job_with_a_file_that_is_not_its_own_stays_whole_and_on_the_list() {
     assert_eq!(place.prune(&keep(0)).removed, ["a"]);
 }
 
+#[test]
+fn an_id_is_free_unless_its_job_runs_elsewhere() {
+    let root = tempfile::tempdir().unwrap();
+    let place = JobsPlace::at(root.path().join("jobs"));
+    let (one, other) = (root.path().join("one"), root.path().join("other"));
+    place.check_free("a", &one).unwrap();
+    let running = JobDir::create(&one, false, &JobInfo::new("a", vec![], 1)).unwrap();
+    place.register("a", running.path()).unwrap();
+    let within = |dir| {
+        let (wait, info) = (lastline_testing::PATIENCE, JobInfo::new("a", vec![], 1));
+        JobDir::create_within(wait, Some(&place), dir, false, &info)
+    };
+    let refused = within(&other).unwrap_err();
+    assert!(matches!(&refused, JobDirError::IdRunning { id, .. } if id == "a"), "{refused:?}");
+    assert!(!other.exists());
+    place.check_free("a", &one).unwrap();
+    place.check_free("b", &other).unwrap();
+    drop(running);
+    within(&other).unwrap();
+}
+
 /// A job that is over, on the list, with files in `dir`.
 fn job(place: &JobsPlace, id: &str, dir: &Path) {
     let job = JobDir::create(dir, true, &JobInfo::new(id, vec![], 1)).unwrap();

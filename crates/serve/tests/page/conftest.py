@@ -54,7 +54,7 @@ class Place:
         """Starts a job whose ranks are `ranks.py` with these words; it runs when this comes back."""
         fixed = ("run", "-n", str(ranks), "--job", job, "--grace", "1s", *options)
         process = self.run(*fixed, "--", sys.executable, str(RANKS), *args)
-        wait_for((self.root / f"run/lastline/{job}.sock").exists)
+        wait_for(lambda: any((self.root / "run/lastline").glob(f"{job}.*.sock")))
         return process
 
     def serve(self, *args: str) -> str:

@@ -38,16 +38,21 @@ pub(super) struct Calls {
     pub(super) over: AtomicBool,
 }
 
-/// Where the job listens.
-pub(super) fn socket(dir: &Path, job: &str) -> PathBuf {
-    dir.join(format!("run/lastline/{job}.sock"))
+/// Where the job listens, once it does.
+pub(super) fn socket(dir: &Path, job: &str) -> Option<PathBuf> {
+    let sockets = std::fs::read_dir(dir.join("run/lastline")).ok()?;
+    let is_its = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.split('.').next() == Some(job))
+    };
+    sockets.flatten().map(|socket| socket.path()).find(is_its)
 }
 
 impl Calls {
     /// Asks as often as `flusher` says.
     pub(super) fn make(&self, flusher: Flusher) -> Vec<Answer> {
         let mut answers = Vec::new();
-        while !socket(&self.dir, &self.job).exists() {
+        while socket(&self.dir, &self.job).is_none() {
             if self.over.load(Ordering::Acquire) {
                 return answers;
             }
@@ -77,7 +82,8 @@ impl Calls {
     }
 
     fn request(&self) -> io::Result<Option<String>> {
-        let mut socket = UnixStream::connect(socket(&self.dir, &self.job))?;
+        let socket = socket(&self.dir, &self.job).ok_or(io::ErrorKind::NotFound)?;
+        let mut socket = UnixStream::connect(socket)?;
         socket.set_read_timeout(Some(self.answer_timeout))?;
         socket.write_all(b"flush\n")?;
         let mut line = String::new();
@@ -93,6 +99,7 @@ impl Calls {
     fn command(&self) -> io::Result<Option<String>> {
         let output = Command::new(&self.lastline)
             .args(["flush", &self.job])
+            .env("XDG_STATE_HOME", self.dir.join("state"))
             .env("XDG_RUNTIME_DIR", self.dir.join("run"))
             .stdin(Stdio::null())
             .output()?;

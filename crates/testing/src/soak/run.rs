@@ -167,7 +167,7 @@ pub(super) fn run(scenario: &Scenario, programs: &Programs, place: &mut Place) -
     }
     let took = started.elapsed();
     let left_over = left_over(scenario, status, place);
-    let socket_left = socket(place.path(), &job(scenario.seed)).exists();
+    let socket_left = socket(place.path(), &job(scenario.seed)).is_some();
     place.release();
     calls.over.store(true, Ordering::Release);
     let answers = callers.into_iter().flat_map(|caller| caller.join().expect("a caller panicked"));

@@ -163,7 +163,7 @@ fn a_driver_that_wants_what_comes_now_does_not_wait_for_streams_that_have_ended(
     let flush = || job.place.lastline(&["flush", "--via", &job.url, "j"]).expect(0);
     assert_eq!(flush().out(), "reached\n");
     let driver = job.start_attach(&["--from", "now", "--strict"]);
-    wait_until("the driver listens", || job.place.path("run/lastline/j.sock").exists());
+    wait_until("the driver listens", || job.place.control("j").exists());
     job.place.lastline(&["flush", "j"]).expect(0);
     job.open("gate");
     all_end_with(others, 0);

@@ -30,7 +30,7 @@ impl Job {
     /// Attaches a driver, and waits until it can be met.
     fn attach(&self, options: &[&str]) -> Running {
         let driver = self.start_attach(options);
-        wait_until("the driver listens", || self.place.path("run/lastline/j.sock").exists());
+        wait_until("the driver listens", || self.place.control("j").exists());
         driver
     }
 
@@ -124,7 +124,7 @@ fn a_driver_that_is_there_first_shows_the_job_as_if_it_were_here() {
     let report = report(&job.dir());
     assert_eq!((&report["world_size"], report["ranks"].as_array().unwrap().len()), (&4.into(), 4));
     // What was left is gone.
-    assert!(!job.place.path("sock").exists() && !job.place.path("run/lastline/j.sock").exists());
+    assert!(!job.place.path("sock").exists() && !job.place.control("j").exists());
 }
 
 #[test]

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, Stat};
 use rustix::io::Errno;
 
 use crate::names::is_of_a_run;
-use crate::{Append, AppenderError, Attributes, Space, Storage};
+use crate::{Append, AppenderError, Attributes, FileId, Space, Storage};
 
 const DIR_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const FILE_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
@@ -138,6 +138,11 @@ impl Storage for DirStorage {
         Ok(rustix::fs::unlinkat(&*self.dir(), plain(name)?, AtFlags::empty())?)
     }
 
+    fn file_of(&self, name: &str) -> io::Result<Option<FileId>> {
+        let stat = rustix::fs::statat(&*self.dir(), plain(name)?, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Some(id_of(&stat)))
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&*self.dir())? {
@@ -163,6 +168,10 @@ impl Storage for DirStorage {
     fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&*self.dir())?)
     }
+}
+
+fn id_of(stat: &Stat) -> FileId {
+    FileId { device: stat.st_dev, number: stat.st_ino }
 }
 
 /// Writes at a position that it keeps itself: whatever a failed write left behind the end is
@@ -210,6 +219,6 @@ impl Append for DirFile {
     fn attributes(&self) -> io::Result<Attributes> {
         let stat = rustix::fs::fstat(self.file.as_fd())?;
         let bytes = u64::try_from(stat.st_size).ok();
-        Ok(Attributes { bytes, removed: stat.st_nlink == 0 })
+        Ok(Attributes { bytes, removed: stat.st_nlink == 0, file: Some(id_of(&stat)) })
     }
 }

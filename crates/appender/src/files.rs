@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lastline_line::StreamId;
 
 use crate::names::FamilyId;
-use crate::{Append, Storage};
+use crate::{Append, FileId, Storage};
 
 /// The most rotated files that an appender keeps open for reading back, of all streams together.
 pub const OPEN_ROTATED: usize = 64;
@@ -114,6 +114,19 @@ impl Files {
         });
         family.newest = Some(Arc::clone(&segment));
         Ok((segment, handle))
+    }
+
+    /// Whether a file of this id is the newest of its family, and does not have that name any more. One
+    /// that is not was rotated, by another launch perhaps. Blocks for the disk.
+    pub(crate) fn is_renamed(&self, segment: &Arc<Segment>, file: FileId) -> bool {
+        let family = self.family(segment.stream);
+        let family = lock(&family);
+        let is_newest = family.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, segment));
+        is_newest
+            && match self.storage.file_of(&segment.family().newest_name()) {
+                Ok(there) => there.is_some_and(|there| there != file),
+                Err(error) => error.kind() == io::ErrorKind::NotFound,
+            }
     }
 
     /// A file lost its name: the next one is made beside it.

@@ -65,9 +65,10 @@
 //! **Failure.** A write that fails, or a disk with less free space than the minimum, makes the
 //! stream's bytes a gap with that cause, at once: the pipeline goes on. Every 100 ms one of the
 //! streams that are hit tries again with what it has then; when that works, all go on. An outage is
-//! noted once. Now and then a file is looked at: one that was removed or cut is declared, with all
-//! that it held, and the next one begun. The writer positions each write itself, so a failed one
-//! leaves nothing behind that the next does not write over.
+//! noted once. Before each write a file is looked at, and twice a second whether it has its name: one
+//! that was removed, cut or renamed is declared, with all that it held, and the next one begun. A cut
+//! between that look and the write is not seen. The writer positions each write itself, so a failed
+//! one leaves nothing behind that the next does not write over.
 //! What could not be forced to disk although that was wanted is in [`StreamWritten::not_synced`], and
 //! stays there: the system may throw away what it failed to write, and succeed the next time.
 //!
@@ -97,7 +98,7 @@
 //! 3. [`Storage::remove`] for [`Options::max_bytes`], [`Storage::space`] for
 //!    [`Options::min_free_bytes`], [`Storage::names`] and [`Append::attributes`] to read without an
 //!    index, and to see another run's files at the start; `attributes` also tells that a file was
-//!    removed.
+//!    removed or cut, and with [`Storage::file_of`] that it was renamed.
 //! 4. [`Append::append_vectored`] when several pieces can go at once.
 //! 5. Errors with the system's number keep their words in the ledger.
 //! 6. `lastline_testing::laws::storage::all(YourStorage::new)` in a test.
@@ -155,7 +156,7 @@ pub use options::{Fsync, OnNote, Options};
 pub use reason::Reason;
 pub use sink::FileSink;
 pub use space::DEFAULT_MIN_FREE_BYTES;
-pub use storage::{Append, Attributes, Space, Storage};
+pub use storage::{Append, Attributes, FileId, Space, Storage};
 
 // The program of the README runs with the tests.
 #[cfg(doctest)]

@@ -14,8 +14,8 @@ use crate::stream::{StreamState, StreamWriter};
 use crate::writer::Writer;
 use crate::{Append, Note, Reason};
 
-/// How often it is checked whether a file still has its name.
-const CHECK_EVERY: Duration = Duration::from_millis(500);
+/// How often it is checked whether a file still has its name: that is looked up in its directory.
+const CHECK_NAME_EVERY: Duration = Duration::from_millis(500);
 
 impl Writer {
     /// Makes the stream's next file.
@@ -42,7 +42,7 @@ impl Writer {
         writer.segment = Some((segment, handle));
         writer.position = 0;
         writer.sync_begun = 0;
-        writer.checked_at = Some(self.now);
+        writer.name_checked_at = Some(self.now);
     }
 
     /// Begins the next file. False when the old one cannot be renamed: it grows on.
@@ -76,24 +76,14 @@ impl Writer {
         }
     }
 
-    /// Looks now and then whether the file is still what it was; a lost one is declared, and the
-    /// next write makes another.
+    /// Looks, before each write, whether the file is still what it was, since a write makes one that
+    /// was cut as long as before; and now and then whether it has its name. A lost one is declared, and
+    /// the next write makes another.
     pub(crate) fn check_file(&mut self, stream: &Arc<StreamState>, writer: &mut StreamWriter) {
-        if writer.checked_at.is_some_and(|checked_at| self.now < checked_at + CHECK_EVERY) {
-            return;
-        }
-        writer.checked_at = Some(self.now);
-        let Some((segment, handle)) = &writer.segment else { return };
-        let reason = match handle.attributes() {
-            Ok(attributes) if attributes.removed => Reason::Removed,
-            Ok(attributes) if attributes.bytes.is_some_and(|bytes| bytes < writer.position) => {
-                Reason::Truncated
-            }
-            _ => return,
-        };
-        let segment = Arc::clone(segment);
+        let Some(reason) = self.what_became_of_file(writer) else { return };
+        let Some((segment, _)) = writer.segment.take() else { return };
         writer.leave_file();
-        if reason == Reason::Removed {
+        if reason != Reason::Truncated {
             self.shared.files.forget(&segment);
         }
         self.record_outage(stream.id, writer, &Stop::Failed(reason));
@@ -105,10 +95,26 @@ impl Writer {
         self.write_index(self.now);
     }
 
+    /// Why what a stream's file had is not there any more; `None` when it is.
+    fn what_became_of_file(&self, writer: &mut StreamWriter) -> Option<Reason> {
+        let (segment, handle) = writer.segment.as_ref()?;
+        let attributes = handle.attributes().ok()?;
+        if attributes.removed {
+            return Some(Reason::Removed);
+        }
+        if attributes.bytes.is_some_and(|bytes| bytes < writer.position) {
+            return Some(Reason::Truncated);
+        }
+        let is_due = writer.name_checked_at.is_none_or(|at| self.now >= at + CHECK_NAME_EVERY);
+        let file = attributes.file.filter(|_| is_due)?;
+        writer.name_checked_at = Some(self.now);
+        self.shared.files.is_renamed(segment, file).then_some(Reason::Renamed)
+    }
+
     /// A stream has ended: its file is looked at, and forced to disk when that is wanted. It
     /// stays open for reading back.
     pub(crate) fn end(&mut self, stream: &Arc<StreamState>, writer: &mut StreamWriter) {
-        writer.checked_at = None;
+        writer.name_checked_at = None;
         self.check_file(stream, writer);
         if let Some(reason) = writer.paused.take() {
             self.shared.outages().ended(reason);

@@ -25,6 +25,8 @@ pub enum Reason {
     Abandoned,
     /// They came after the appender was closed.
     Closed,
+    /// Somebody gave the file that they stand in another name.
+    Renamed,
 }
 
 /// Codes from here on are not error numbers of the system.
@@ -32,7 +34,7 @@ const OWN: u32 = 1 << 16;
 
 impl Reason {
     /// Those that have a code of their own, which is their place here.
-    const OWN_CODES: [Self; 8] = [
+    const OWN_CODES: [Self; 9] = [
         Self::Failed,
         Self::MinFree,
         Self::Removed,
@@ -41,6 +43,7 @@ impl Reason {
         Self::NotOffered,
         Self::Abandoned,
         Self::Closed,
+        Self::Renamed,
     ];
 
     pub(crate) fn code(self) -> u32 {
@@ -73,6 +76,7 @@ impl Reason {
             Self::NotOffered => "never handed to the appender",
             Self::Abandoned => "the writer hung and was given up",
             Self::Closed => "came after the files were closed",
+            Self::Renamed => "the file was renamed; what it held is under its other name",
         })
     }
 

@@ -12,6 +12,15 @@ pub struct Space {
     pub total_bytes: u64,
 }
 
+/// Which file it is, whatever its name: no two that there are at once are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    /// Of which device.
+    pub device: u64,
+    /// Its number there.
+    pub number: u64,
+}
+
 /// What an open file is like now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
@@ -19,6 +28,8 @@ pub struct Attributes {
     pub bytes: Option<u64>,
     /// No name leads to it any more.
     pub removed: bool,
+    /// Which file it is; `None` when the storage does not know.
+    pub file: Option<FileId>,
 }
 
 /// Makes and opens named files.
@@ -29,7 +40,8 @@ pub struct Attributes {
 ///
 /// 1. **Fresh.** `create` makes an empty file, or fails with `AlreadyExists` when the name is
 ///    taken, by whatever it is. It never opens what was there, and follows no link.
-/// 2. **Same file.** A handle goes on meaning its file when that is renamed or removed.
+/// 2. **Same file.** A handle goes on meaning its file when that is renamed or removed. Where both are
+///    known, [`file_of`](Storage::file_of) the name that leads to it is what its [`Attributes`] say.
 /// 3. **No replacing.** `rename` fails when the new name is taken.
 /// 4. **Visible.** What `append` took is there for every handle of the file at once.
 ///
@@ -47,6 +59,12 @@ pub trait Storage: Send + Sync {
     /// Removes the file `name`. Needed for a bound on the bytes of all files.
     fn remove(&self, _name: &str) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Which file has the name, which nothing follows; `None` when that is not known. Needed to see
+    /// that somebody has renamed a file.
+    fn file_of(&self, _name: &str) -> io::Result<Option<FileId>> {
+        Ok(None)
     }
 
     /// The names of all files, in any order. Needed to read a directory without an index, and to
@@ -118,6 +136,9 @@ macro_rules! forward_storage {
             }
             fn remove(&self, name: &str) -> io::Result<()> {
                 (**self).remove(name)
+            }
+            fn file_of(&self, name: &str) -> io::Result<Option<FileId>> {
+                (**self).file_of(name)
             }
             fn names(&self) -> io::Result<Vec<String>> {
                 (**self).names()

@@ -101,7 +101,7 @@ pub(crate) struct StreamWriter {
     /// Set while it cannot be filed.
     pub(crate) paused: Option<Reason>,
     /// When it was last checked whether the file still has its name.
-    pub(crate) checked_at: Option<Instant>,
+    pub(crate) name_checked_at: Option<Instant>,
     /// The file cannot be rotated before.
     pub(crate) rotate_at: Option<Instant>,
     pub(crate) is_unsynced: bool,
@@ -139,7 +139,7 @@ impl StreamState {
             segment: None,
             position: 0,
             paused: None,
-            checked_at: None,
+            name_checked_at: None,
             rotate_at: None,
             is_unsynced: false,
             sync_begun: 0,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use lastline_appender::{Append, Attributes, Space, Storage};
+use lastline_appender::{Append, Attributes, FileId, Space, Storage};
 
 /// What the next write does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +199,12 @@ impl Storage for MemoryStorage {
         Ok(())
     }
 
+    fn file_of(&self, name: &str) -> io::Result<Option<FileId>> {
+        let state = self.state();
+        let content = state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Some(id_of(content)))
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         Ok(self.state().names.keys().cloned().collect())
     }
@@ -211,6 +217,11 @@ impl Storage for MemoryStorage {
     fn sync(&self) -> io::Result<()> {
         self.state().sync()
     }
+}
+
+/// Who knows a file keeps it where it is in memory.
+fn id_of(content: &Arc<Mutex<Content>>) -> FileId {
+    FileId { device: 0, number: Arc::as_ptr(content).addr() as u64 }
 }
 
 struct MemoryFile {
@@ -275,7 +286,8 @@ impl Append for MemoryFile {
 
     fn attributes(&self) -> io::Result<Attributes> {
         let content = lock(&self.content);
-        Ok(Attributes { bytes: Some(content.bytes.len() as u64), removed: content.is_removed })
+        let bytes = Some(content.bytes.len() as u64);
+        Ok(Attributes { bytes, removed: content.is_removed, file: Some(id_of(&self.content)) })
     }
 }
 

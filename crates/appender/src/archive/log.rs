@@ -40,7 +40,7 @@ impl Log {
     pub(super) fn replay(&mut self, piece: Piece, time: Timestamp) {
         let end = self.recorded.end();
         if let Place::Missing(reason) = piece.place {
-            if reason == Reason::Removed {
+            if matches!(reason, Reason::Removed | Reason::Renamed) {
                 self.is_last_lost |= self.stands_in_last_file(piece.span);
             }
             self.recorded.replace(piece.span, piece.place);

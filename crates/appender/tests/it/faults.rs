@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use lastline_appender::{Archive, DirStorage, Note, Reason, Storage};
-use lastline_line::{Accept, Message, Offset, Sink};
+use lastline_line::{Accept, Launch, Message, Offset, Sink, Stream, StreamId};
 use lastline_testing::stdout;
 use lastline_testing::storage::{MemoryStorage, NO_SPACE};
 
@@ -154,6 +154,86 @@ fn a_file_that_was_cut_is_declared_and_left_under_its_number() {
     assert_eq!(stream.not_filed.as_slice()[0].cause, "the file was cut");
     assert_eq!(stream.filed_bytes + stream.not_filed.bytes(), feed.at);
     assert_eq!(storage.bytes("rank-0.stdout.log").unwrap().len() as u64, stream.filed_bytes);
+}
+
+/// The next write makes a file that was cut as long as before, with a hole where it was cut.
+#[test]
+fn a_file_that_was_cut_between_two_writes_is_declared() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rank-0.stdout.log");
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
+    let reader = appender.read_back();
+    let mut feed = Feed::new(&appender, stdout(0));
+    feed.push(b"cut\n");
+    until("it is filed", || reader.filed(stdout(0)) == Offset(4));
+    fs::File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+    feed.push(b"after\n");
+    let written = close(&appender);
+    let stream = &written.streams[&stdout(0)];
+    let gaps = stream.not_filed.as_slice();
+    assert_eq!((gaps[0].span.len(), &*gaps[0].cause), (4, "the file was cut"));
+    assert_eq!((gaps.len(), stream.filed_bytes), (1, 6));
+    assert_eq!(fs::read(&path).unwrap(), b"after\n");
+    assert_eq!(fs::read(dir.path().join("rank-0.stdout.0001.log")).unwrap(), b"");
+}
+
+#[test]
+fn a_file_that_was_renamed_is_declared_and_another_one_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, other) = (dir.path().join("rank-0.stdout.log"), dir.path().join("other"));
+    let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
+    let reader = appender.read_back();
+    let mut feed = Feed::new(&appender, stdout(0));
+    feed.push(b"renamed\n");
+    until("it is filed", || reader.filed(stdout(0)) == Offset(8));
+    fs::rename(&path, &other).unwrap();
+    until("another one is made", || {
+        feed.push(b"x");
+        path.exists()
+    });
+    feed.push(b"after\n");
+    let written = close(&appender);
+    let stream = &written.streams[&stdout(0)];
+    let gaps = stream.not_filed.as_slice();
+    assert_eq!(gaps.len(), 1);
+    assert!(gaps[0].cause.starts_with("the file was renamed"), "{}", gaps[0].cause);
+    assert_eq!(fs::metadata(&other).unwrap().len(), gaps[0].span.len());
+    assert_eq!(fs::metadata(&path).unwrap().len(), stream.filed_bytes);
+    assert_eq!(stream.filed_bytes + gaps[0].span.len(), feed.at);
+    let archive = Archive::open(dir.path()).unwrap();
+    assert_eq!(read_all(&archive, stdout(0), 99), read_all(&*reader, stdout(0), 100));
+}
+
+#[test]
+fn a_file_whose_name_another_one_has_at_the_end_is_declared() {
+    let storage = MemoryStorage::new();
+    let appender = appender(storage.clone(), eager());
+    let reader = appender.read_back();
+    Feed::new(&appender, stdout(0)).push(b"renamed\n");
+    until("it is filed", || reader.filed(stdout(0)) == Offset(8));
+    storage.rename("rank-0.stdout.log", "other").unwrap();
+    storage.create("rank-0.stdout.log").unwrap();
+    let written = close(&appender);
+    let stream = &written.streams[&stdout(0)];
+    assert_eq!((stream.filed_bytes, stream.not_filed.bytes()), (0, 8));
+}
+
+/// Two launches of a rank share a family: that the later one rotates the earlier one's file is no
+/// renaming by somebody.
+#[test]
+fn a_file_that_another_launch_rotated_is_not_renamed() {
+    let storage = MemoryStorage::new();
+    let appender = appender(storage.clone(), eager());
+    let [mut first, mut second] =
+        [1, 2].map(|launch| Feed::new(&appender, StreamId::new(Launch(launch), 0, Stream::Stdout)));
+    let reader = appender.read_back();
+    first.push(b"first\n");
+    until("it is filed", || reader.filed(first.stream) == Offset(6));
+    second.push(b"second\n");
+    let (first, second) = (first.stream, second.stream);
+    let written = close(&appender);
+    assert_eq!([first, second].map(|id| written.streams[&id].not_filed.bytes()), [0, 0]);
+    assert!(storage.bytes("rank-0.stdout.0001.log").is_some());
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod options;
 mod progress;
 mod pty;
 mod read_back;
+mod rotated_by_others;
 mod scarce;
 mod serve;
 mod signals;

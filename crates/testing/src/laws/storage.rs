@@ -31,6 +31,12 @@ pub fn keeps_a_handle_s_file(storage: &impl Storage) {
     put(&*file, b"two");
     put(&*make(storage, "a"), b"other");
     assert_eq!(read(&*file), b"onetwo", "law 2: renamed, and another file");
+    let known = file.attributes().expect("an open file has attributes").file;
+    let of = |name| storage.file_of(name).expect("a name that is there can be looked up");
+    if let (Some(known), Some(a), Some(b)) = (known, of("a"), of("b")) {
+        assert_eq!((known == a, known == b), (false, true), "law 2: its name is another file's");
+        storage.file_of("c").expect_err("law 2: nothing has this name");
+    }
     if storage.remove("b").is_ok() {
         put(&*file, b"three");
         assert_eq!(read(&*file), b"onetwothree", "law 2: removed, and another file");

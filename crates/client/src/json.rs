@@ -14,7 +14,7 @@ use crate::printer::{Missing, PrintError, Printer};
 
 /// Prints one JSON object a line.
 ///
-/// A line has `rank, stream, offset, time, line`, or `line_base64` where it is not UTF-8, and
+/// A line has `rank, stream, offset, time, line`, where a time that is not known is `null`, or `line_base64` where it is not UTF-8, and
 /// `"partial": true` where it had no newline (also a state of a progress bar), `"continuation": true` where its start was printed
 /// before, and `label` where ranks have names. A folded entry has `ranks, count, fields, first, last`
 /// beside its `line`. Bytes that are missing are `rank, stream, offset, missing_bytes, cause`, where
@@ -29,7 +29,7 @@ struct Object<'a> {
     rank: u32,
     stream: Stream,
     offset: u64,
-    time: String,
+    time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,7 +206,7 @@ fn text_of(text: &[u8]) -> Object<'_> {
         rank: 0,
         stream: Stream::Stdout,
         offset: 0,
-        time: String::new(),
+        time: None,
         line,
         line_base64,
         partial: false,
@@ -280,7 +280,7 @@ fn field(field: Field, names: &dyn RankNames) -> FieldObject {
     }
 }
 
-fn rfc3339(time: Timestamp) -> String {
-    let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
-    jiff::Timestamp::from_microsecond(micros).unwrap_or_default().to_string()
+fn rfc3339(time: Timestamp) -> Option<String> {
+    let micros = i64::try_from(time.known()?.0).ok()?;
+    jiff::Timestamp::from_microsecond(micros).ok().map(|time| time.to_string())
 }

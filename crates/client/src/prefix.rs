@@ -122,7 +122,7 @@ impl Template {
     pub fn columns(&self, label: &Label) -> usize {
         let rank = label.rank.to_string();
         let labels = std::slice::from_ref(label);
-        let of = |stream| self.render(&rank, labels, stream, Timestamp(0)).chars().count();
+        let of = |stream| self.render(&rank, labels, stream, Timestamp(1)).chars().count();
         Stream::ALL.into_iter().map(of).max().unwrap_or(0)
     }
 
@@ -192,10 +192,11 @@ fn field(name: &str) -> Result<Field, TemplateError> {
     })
 }
 
-/// Local time of day to the millisecond with its offset, `14:03:59.123+01:00`.
+/// Local time of day to the millisecond with its offset, `14:03:59.123+01:00`; as wide without one.
 fn clock_time(time: Timestamp) -> String {
-    let micros = i64::try_from(time.0).unwrap_or(i64::MAX);
-    let Ok(time) = jiff::Timestamp::from_microsecond(micros) else {
+    let micros = time.known().and_then(|time| i64::try_from(time.0).ok());
+    let Some(time) = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
+    else {
         return String::from("--:--:--.---------");
     };
     time.to_zoned(jiff::tz::TimeZone::system()).strftime("%H:%M:%S%.3f%:z").to_string()
@@ -209,20 +210,18 @@ mod tests {
     fn a_template_puts_its_fields_in_place() {
         let label =
             Label { rank: 3, local_rank: 1, host: "node7".into(), pid: 42, job: "j".into() };
-        let render = |text: &str| {
-            Template::parse(text).unwrap().render(
-                "3",
-                std::slice::from_ref(&label),
-                Stream::Stderr,
-                Timestamp(0),
-            )
+        let at = |text: &str, time| {
+            let (template, label) = (Template::parse(text).unwrap(), std::slice::from_ref(&label));
+            template.render("3", label, Stream::Stderr, Timestamp(time))
         };
+        let render = |text: &str| at(text, 1);
         assert_eq!(render("[{rank}] "), "[3] ");
         assert_eq!(render("{host}/{local_rank}:{pid} {stream} {job}|"), "node7/1:42 stderr j|");
         assert_eq!(render("{{{rank}}} "), "{3} ");
         assert_eq!(render(""), "");
         assert_eq!(Template::rank().columns(&label), 4);
         assert_eq!(render("{time}").len(), "00:00:00.000+00:00".len());
+        assert_eq!(at("{time}|", 0), "--:--:--.---------|", "it is not known");
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// Microseconds since the Unix epoch.
+/// Microseconds since the Unix epoch; zero where a time is not known.
 ///
 /// The pure crates never read a clock: a time is always handed to them.
 #[derive(
@@ -182,6 +182,11 @@ impl Timestamp {
     pub fn from_system(time: std::time::SystemTime) -> Self {
         let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// The time, unless it is not known.
+    pub fn known(self) -> Option<Self> {
+        (self.0 > 0).then_some(self)
     }
 
     /// This time and `duration` more.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use lastline_appender::{AppenderError, Archive, Extent};
+use lastline_appender::{AppenderError, Archive, Extent, IndexState};
 use lastline_jobs::FoundJob;
 use lastline_line::{Gaps, Offset, ReadBack, ReadOutcome, StreamId, Timestamp};
 
@@ -85,6 +85,19 @@ impl Archives {
     pub fn extents_after(&self, given: &BTreeMap<StreamId, Offset>) -> Vec<Extent> {
         let all = self.all();
         merge(all.iter().map(|archive| archive.extents_after(given).into()).collect())
+    }
+
+    /// How the index is found of files that hold bytes of these streams behind what it knows, the first
+    /// such; and whether it knows of any byte there.
+    pub fn untimed(&self, is_wanted: impl Fn(StreamId) -> bool) -> Option<(IndexState, bool)> {
+        self.all().iter().find_map(|archive| {
+            let streams = archive.streams();
+            let mut wanted = streams.iter().filter(|stream| is_wanted(**stream));
+            let is_untimed =
+                wanted.any(|stream| archive.recorded(*stream) < archive.filed(*stream));
+            let knows_any = streams.iter().any(|stream| archive.recorded(*stream) > Offset::ZERO);
+            is_untimed.then(|| (archive.index_state(), knows_any))
+        })
     }
 
     fn all(&self) -> Vec<Arc<Archive>> {

@@ -106,6 +106,11 @@ impl Archive {
         self.catalogue().logs.keys().copied().collect()
     }
 
+    /// Up to where the index knows of a stream: what files hold behind that has no times.
+    pub fn recorded(&self, stream: StreamId) -> Offset {
+        self.catalogue().logs.get(&stream).map_or(Offset::ZERO, |log| log.recorded.end())
+    }
+
     /// The bytes of a stream that are filed, in bytes; those included that were pruned.
     pub fn filed_bytes(&self, stream: StreamId) -> u64 {
         self.catalogue().logs.get(&stream).map_or(0, |log| {

@@ -1,6 +1,7 @@
 //! A job's files.
 
 use anyhow::Context as _;
+use lastline_appender::IndexState;
 use lastline_client::{Label, Labels};
 use lastline_jobs::{FoundJob, JobState};
 use lastline_line::StreamId;
@@ -16,16 +17,36 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
         return Ok(exit::USAGE);
     }
     let archive = Archives::open(&job).context("cannot read the job's files")?;
-    let whole = if job.damage.is_none() { exit::SUCCESS } else { exit::FAILURE };
-    job.damage.iter().for_each(|damage| notices::say(damage));
+    let wanted = wanted(options);
+    let damage = [job.damage.clone(), of_index(&archive, &job.state, &wanted)];
+    let whole = if damage == [None, None] { exit::SUCCESS } else { exit::FAILURE };
+    damage.iter().flatten().for_each(|damage| notices::say(damage));
     let labels = Labels::default();
     set_labels(&job, &labels);
     let world_size = job.info.world_size;
-    let inbox = ArchiveInbox::new(archive, job, wanted(options))?;
+    let inbox = ArchiveInbox::new(archive, job, wanted)?;
     let unreadable = inbox.unreadable();
     let files = Some(inbox.files());
     console::finish(super::start(options, Some(world_size), labels, files, inbox)?)?;
     unreadable.take().map_or(Ok(whole), |error| Err(error.into()))
+}
+
+/// What the index of a job that is over does not say, in words. That of one that was interrupted may end
+/// a moment before its files do.
+fn of_index(archive: &Archives, state: &JobState, wanted: &Wanted) -> Option<String> {
+    let (found, _) = match state {
+        JobState::Running => None,
+        JobState::Finished(_) => archive.untimed(&wanted.streams),
+        _ => archive.untimed(&wanted.streams).filter(|(_, knows_any)| !knows_any),
+    }?;
+    let (what, which) = match found {
+        IndexState::Missing => ("missing", "lines"),
+        IndexState::Foreign => ("damaged, or another version's", "lines"),
+        _ => ("cut", "lines behind its end"),
+    };
+    Some(format!(
+        "the index of the files is {what}: {which} have no time, and come rank by rank, in no order between them"
+    ))
 }
 
 fn wanted(options: &LogsOptions) -> Wanted {

@@ -284,3 +284,32 @@ fn times_are_those_of_the_place_with_their_offset_and_utc_in_json() {
         assert!(line.ends_with("+05:30 x\n"), "{line}");
     }
 }
+
+/// When lines came is known by the index alone.
+#[test]
+fn a_job_without_its_index_says_so_and_tells_no_wrong_times() {
+    let place = Place::new();
+    let run = ["run", "-n", "2", "--job", "j", "--", "echo", "x"];
+    place.lastline(&run).expect(0);
+    let index = place.job("j").join("index");
+    let times = |code| {
+        let done = place.lastline(&["logs", "j", "--format", "json"]).expect(code);
+        let of = |line: &str| serde_json::from_str::<Value>(line).unwrap()["time"].clone();
+        (done.out().lines().map(of).collect::<Vec<_>>(), done.err())
+    };
+    let (known, said) = times(0);
+    assert!(known.iter().all(Value::is_string) && known.len() == 2 && said.is_empty(), "{said}");
+    for (bytes, what) in [(Some(30), "cut"), (Some(0), "cut"), (None, "missing")] {
+        match bytes {
+            Some(bytes) => {
+                fs::File::options().write(true).open(&index).unwrap().set_len(bytes).unwrap()
+            }
+            None => fs::remove_file(&index).unwrap(),
+        }
+        let (unknown, said) = times(1);
+        assert_eq!(unknown, [Value::Null, Value::Null], "{bytes:?}");
+        assert!(said.contains(&format!("the index of the files is {what}: ")), "{said}");
+    }
+    let text = place.lastline(&["logs", "j", "--prefix", "{time} ", "--rank", "0"]).expect(1);
+    assert_eq!(text.out(), "--:--:--.--------- x\n");
+}

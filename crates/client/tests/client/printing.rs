@@ -156,9 +156,9 @@ async fn json_has_every_line_with_its_address() {
     job.say(stderr(3), b" end\n");
     job.finish().await;
     assert_snapshot!(visible(&screen), @r#"
-    {"rank":0,"stream":"stdout","offset":0,"time":"1970-01-01T00:00:00Z","line":"plain \"quoted\""}
-    {"rank":0,"stream":"stdout","offset":15,"time":"1970-01-01T00:00:00Z","line_base64":"/wA="}
-    {"rank":3,"stream":"stderr","offset":0,"time":"1970-01-01T00:00:00Z","line":"open","partial":true}
+    {"rank":0,"stream":"stdout","offset":0,"time":null,"line":"plain \"quoted\""}
+    {"rank":0,"stream":"stdout","offset":15,"time":null,"line_base64":"/wA="}
+    {"rank":3,"stream":"stderr","offset":0,"time":null,"line":"open","partial":true}
     {"rank":3,"stream":"stderr","offset":4,"time":"1970-01-01T00:00:00.000004Z","line":" end","continuation":true}
     "#);
 }
@@ -268,7 +268,7 @@ async fn folded_entries_are_one_object() {
         job.say(stdout(rank), b"step\n");
     }
     job.finish().await;
-    assert_snapshot!(visible(&screen), @r#"{"rank":0,"stream":"stdout","offset":0,"time":"1970-01-01T00:00:00Z","line":"step","ranks":"0,2,3","except":"1","count":3,"lines":3,"fields":[{"min":"1.92","max":"2.07","distinct":3,"more":true,"outliers":[{"ranks":"2","value":"nan"}]},{"value":"true","distinct":2,"outliers":[{"ranks":"3","value":"false"}]},{"samples":["a","b"],"distinct":5},{"value":"x"}],"first":{"rank":0,"stream":"stdout","offset":0},"last":{"rank":3,"stream":"stdout","offset":0}}"#);
+    assert_snapshot!(visible(&screen), @r#"{"rank":0,"stream":"stdout","offset":0,"time":null,"line":"step","ranks":"0,2,3","except":"1","count":3,"lines":3,"fields":[{"min":"1.92","max":"2.07","distinct":3,"more":true,"outliers":[{"ranks":"2","value":"nan"}]},{"value":"true","distinct":2,"outliers":[{"ranks":"3","value":"false"}]},{"samples":["a","b"],"distinct":5},{"value":"x"}],"first":{"rank":0,"stream":"stdout","offset":0},"last":{"rank":3,"stream":"stdout","offset":0}}"#);
 }
 
 /// What is held when another fold comes is printed first; what comes then is the other one's.

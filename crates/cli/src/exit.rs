@@ -16,6 +16,18 @@ pub(crate) const USAGE: u8 = 2;
 /// What was asked for could not be written, or output was lost, with `--strict`; EX_IOERR of sysexits.h.
 pub(crate) const LOST: u8 = 74;
 
+/// What was asked for cannot be done, whatever there is.
+#[derive(Debug)]
+pub(crate) struct Misused(pub(crate) &'static str);
+
+impl std::fmt::Display for Misused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Misused {}
+
 /// The exit code for an error that kept a command from being carried out.
 pub(crate) fn of_error(error: &anyhow::Error) -> u8 {
     match error.downcast_ref::<SpawnError>() {
@@ -38,7 +50,8 @@ fn is_usage(error: &anyhow::Error) -> bool {
         Some(WatchError::Job(job)) => Some(job),
         _ => error.downcast_ref(),
     };
-    job.is_some_and(|job| !is_unreadable(job)) || is_place || error.is::<PlacementError>()
+    let is_misuse = error.is::<PlacementError>() || error.is::<Misused>();
+    job.is_some_and(|job| !is_unreadable(job)) || is_place || is_misuse
 }
 
 /// Whether a job, or the place of jobs, is there and cannot be read.

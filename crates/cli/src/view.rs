@@ -11,6 +11,7 @@ use lastline_top::Leaving;
 use tokio::sync::oneshot;
 
 use crate::args::RunOptions;
+use crate::exit::Misused;
 use crate::values::{Format, StdinMode};
 use crate::{notices, top};
 
@@ -99,15 +100,21 @@ pub(crate) fn wanted(options: &RunOptions) -> anyhow::Result<Option<Up>> {
     }
     anyhow::ensure!(
         io::stdout().is_terminal() && io::stdin().is_terminal(),
-        "--view needs a terminal: leave it out, and look at the job with `lastline top` from another one"
+        Misused(
+            "--view needs a terminal: leave it out, and look at the job with `lastline top` from another one"
+        )
     );
     anyhow::ensure!(
         options.stdin == StdinMode::Null,
-        "--view takes all that is typed: leave out --stdin, or look with `lastline top` from another terminal"
+        Misused(
+            "--view takes all that is typed: leave out --stdin, or look with `lastline top` from another terminal"
+        )
     );
     anyhow::ensure!(
         options.format == Format::Text,
-        "--view shows text: leave out --format json, or look with `lastline top` from another terminal"
+        Misused(
+            "--view shows text: leave out --format json, or look with `lastline top` from another terminal"
+        )
     );
     let up = Up::default();
     up.set(true);

@@ -185,10 +185,15 @@ fn without_a_terminal_it_is_said_what_to_type() {
     place.lastline(&["run", "--", "true"]).expect(0);
     let done = place.lastline(&["top"]).expect(1);
     assert!(done.err().contains("`lastline logs --follow`"), "{}", done.err());
-    let done = place.lastline(&["run", "--view", "--", "true"]).expect(1);
+    let done = place.lastline(&["run", "--view", "--", "true"]).expect(2);
     assert!(done.err().contains("`lastline top`"), "{}", done.err());
     let view = View::open(&place, SIZE, &["top", "none"]);
     view.wait_for("no job `none`");
+    for misused in [["--stdin", "rank0"], ["--format", "json"]] {
+        let run = [&["run", "--view"], &misused[..], &["--", "true"]].concat();
+        let view = View::open(&place, SIZE, &run);
+        assert_eq!(view.typed.wait(), Exit::Code(2), "{misused:?}");
+    }
 }
 
 #[test]

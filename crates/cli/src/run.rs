@@ -229,11 +229,14 @@ async fn drive(
     let shown = up.map(|up| view::show(job, mesh.clone(), up)).transpose()?;
     let report = mesh.wait().await;
     // The end of the job is not the end of looking at it.
-    if let Some(shown) = shown
-        && shown.await.is_err()
-    {
-        notices::release();
-        tracing::warn!("the view ended in disorder");
+    if let Some(shown) = shown {
+        if let (Ok(_), Some(dir)) = (&report, dir) {
+            dir.leave();
+        }
+        if shown.await.is_err() {
+            notices::release();
+            tracing::warn!("the view ended in disorder");
+        }
     }
     tidying.finish().await;
     Ok(report?)

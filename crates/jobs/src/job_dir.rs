@@ -4,6 +4,7 @@ use std::fs::{DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{SendError, sync_channel};
 use std::time::Duration;
 
@@ -216,7 +217,7 @@ pub fn new_job_id() -> String {
 #[derive(Debug)]
 pub struct JobDir {
     dir: OpenDir,
-    _lock: Locked,
+    lock: Arc<Locked>,
 }
 
 /// Makes the directory of a job whose files others write, with mode 0700, where there is none. Gives
@@ -269,7 +270,7 @@ impl JobDir {
                 tracing::debug!(%error, file = %file.display(), "it is left");
             }));
         }
-        begun.map(|()| Self { dir, _lock: lock })
+        begun.map(|()| Self { dir, lock: Arc::new(lock) })
     }
 
     /// As [`create`](Self::create), where [no other job of this id runs](JobsPlace::check_free) in
@@ -326,6 +327,16 @@ impl JobDir {
     /// The directory, absolute.
     pub fn path(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// Lets go of the lock, as when this is dropped, while the directory stays open: the job is over, and
+    /// its report is written. On a thread of its own, since even that may have to wait for a disk.
+    pub fn leave(&self) {
+        let lock = Arc::clone(&self.lock);
+        let thread = std::thread::Builder::new().name("lastline-lock".into());
+        if let Err(error) = thread.spawn(move || lock.let_go()) {
+            tracing::debug!(%error, "the job has its lock for as long as this process runs");
+        }
     }
 
     /// Writes the file `name`, whole or not at all, as [`OpenDir::replace`] does, wherever the

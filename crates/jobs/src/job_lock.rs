@@ -24,12 +24,19 @@ impl Locked {
     }
 }
 
-impl Drop for Locked {
-    fn drop(&mut self) {
-        // Closing alone would leave it to a child that has not executed its program yet.
+impl Locked {
+    /// Lets go of the lock; whoever comes then may take it.
+    pub(crate) fn let_go(&self) {
         if let Err(error) = command(&self.0, libc::F_OFD_SETLK, libc::F_UNLCK) {
             tracing::debug!(%error, "the lock of a job goes when its file is closed everywhere");
         }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing alone would leave it to a child that has not executed its program yet.
+        self.let_go();
     }
 }
 

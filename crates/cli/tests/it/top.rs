@@ -197,6 +197,25 @@ fn without_a_terminal_it_is_said_what_to_type() {
 }
 
 #[test]
+fn a_job_that_is_over_is_over_for_others_while_its_view_is_looked_at() {
+    let place = Place::new();
+    let run = ["run", "--view", "--job", "j", "-n", "2", "--on-failure", "continue"];
+    let run = [&run[..], &["--", "sh", "-c", "echo x; exit 3"]].concat();
+    let mut view = View::open(&place, SIZE, &run);
+    view.wait_for("over");
+    wait_until("the list says so", || {
+        !place.lastline(&["jobs"]).expect(0).out().contains("running")
+    });
+    assert_eq!(place.lastline(&["logs", "--follow", "j"]).expect(0).sorted(), ["[0] x", "[1] x"]);
+    place.lastline(&["report", "j"]).expect(0);
+    let over = place.lastline(&["stop", "j"]).expect(1);
+    assert!(over.err().contains("it is over"), "{}", over.err());
+    view.typed.keys("q");
+    assert_eq!(view.typed.wait(), Exit::Code(3));
+    view.is_left();
+}
+
+#[test]
 fn a_job_inside_its_view_goes_on_without_it_or_is_stopped() {
     let place = Place::new();
     let script = "echo early; while [ ! -e \"$0\" ]; do sleep 0.05; done; echo late; exit 4";

@@ -3,6 +3,15 @@
 //! Before `main`, Rust's runtime opens `/dev/null` in their place, and whatever is written there would
 //! count as shown. So, before that, each is made what it is like: an output whose reader has gone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static NO_STDOUT: AtomicBool = AtomicBool::new(false);
+
+/// Whether nobody opened stdout, so that what is written there cannot have been seen by anybody.
+pub(crate) fn has_no_stdout() -> bool {
+    NO_STDOUT.load(Ordering::Relaxed)
+}
+
 /// The functions that are called before the runtime begins.
 #[expect(unsafe_code, reason = "std tells nobody which outputs were closed")]
 #[used]
@@ -17,7 +26,11 @@ extern "C" fn break_closed_outputs() {
         // SAFETY: plain system calls on memory of this function. A number that is closed is nobody's.
         unsafe {
             let mut ends = [-1; 2];
-            if libc::fcntl(output, libc::F_GETFD) != -1 || libc::pipe(ends.as_mut_ptr()) != 0 {
+            if libc::fcntl(output, libc::F_GETFD) != -1 {
+                continue;
+            }
+            NO_STDOUT.fetch_or(output == libc::STDOUT_FILENO, Ordering::Relaxed);
+            if libc::pipe(ends.as_mut_ptr()) != 0 {
                 continue;
             }
             // Either end may have the number that was free.

@@ -15,6 +15,7 @@ use lastline_client::{
 use lastline_line::RankNames;
 
 use crate::notices::{self, Lines};
+use crate::pages;
 use crate::values::{Format, Prefix, When, prefix};
 
 /// As many ranks as a job is taken to have of which that is not known.
@@ -118,7 +119,7 @@ pub(crate) fn printer(look: Look, labels: Labels) -> Box<dyn Printer> {
 /// Waits until everything is printed. Whoever reads may have seen enough, as `head` has.
 pub(crate) fn finish(client: Client) -> Result<(), JoinError> {
     match client.join() {
-        Err(JoinError::Output(error)) if error.is_closed() => Ok(()),
+        Err(JoinError::Output(error)) if pages::has_seen_enough(&error.source) => Ok(()),
         printed => printed,
     }
 }

@@ -41,7 +41,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 fn answer(said: &clap::Error) -> ExitCode {
     let printed = said.print().and_then(|()| io::stdout().flush());
     match printed {
-        Err(error) if !said.use_stderr() && error.kind() != io::ErrorKind::BrokenPipe => {
+        Err(error) if !said.use_stderr() && !pages::has_seen_enough(&error) => {
             notices::init();
             notices::say(&format!("cannot write to stdout: {error}"));
             notices::finish(LAST_WORDS);

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 
-use crate::{exit, help};
+use crate::{closed, exit, help};
 
 /// Prints a completion script.
 pub(crate) fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
@@ -32,11 +32,16 @@ pub(crate) fn man(command: Option<&str>) -> anyhow::Result<u8> {
     print(&text)
 }
 
+/// Whether who reads stdout has gone, and not: nobody ever read it.
+pub(crate) fn has_seen_enough(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe && !closed::has_no_stdout()
+}
+
 /// Prints all of it; a reader that has seen enough, as `head` has, is no error.
 pub(crate) fn print(text: &[u8]) -> anyhow::Result<u8> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        Err(error) if has_seen_enough(&error) => {}
         other => other.context("cannot write to stdout")?,
     }
     Ok(exit::SUCCESS)

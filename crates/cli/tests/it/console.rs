@@ -123,6 +123,22 @@ fn an_output_that_is_closed_from_the_start_shows_nothing_and_the_files_have_it()
     assert!(done.err().contains("2 B LOST"), "{}", done.err());
 }
 
+/// What a command was asked for cannot have been seen by anybody.
+#[test]
+fn a_stdout_that_nobody_opened_is_an_error_of_what_prints_there() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "echo", "x"]).expect(0);
+    std::fs::write(place.path("lines"), "0: x\n1: x\n").unwrap();
+    let lastline = env!("CARGO_BIN_EXE_lastline");
+    let commands = ["logs", "logs --format json", "jobs", "report", "fold lines", "man run"];
+    for command in commands.into_iter().chain(["completions bash", "--help", "run --help"]) {
+        let script = format!("\"$0\" {command} >&-");
+        let done = Running::start(place.wrap("sh", &["-c", &script, lastline])).wait().expect(1);
+        let said = done.err();
+        assert!(said.starts_with("lastline: cannot write to stdout: "), "{command}: {said}");
+    }
+}
+
 #[test]
 fn when_stderr_is_closed_stdout_goes_on() {
     let place = Place::new();

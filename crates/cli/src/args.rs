@@ -126,7 +126,8 @@ Each rank gets RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, NODE_RANK, MASTER
 LASTLINE_JOB_ID and LASTLINE_RANK.
 
 Every option is also read from LASTLINE_RUN_<OPTION>, as in LASTLINE_RUN_LOG_DIR=logs; a variable that
-is empty is as one that is not set.
+is empty is as one that is not set. What is typed goes before a variable, also one that says the
+opposite, as --log-dir and LASTLINE_RUN_NO_FILES do.
 
 The exit code is 0 when all ranks ended with 0, otherwise that of the rank that failed first
 (128 + n for a signal); 130 and 143 when lastline was told to stop; 126 and 127 when the command
@@ -252,7 +253,7 @@ pub(crate) struct RunOptions {
     pub(crate) pty: bool,
     /// A variable for every rank
     ///
-    /// May be given several times, and once in LASTLINE_RUN_ENV.
+    /// May be given several times, and once in LASTLINE_RUN_ENV; what is typed goes before that.
     #[arg(long, value_name = "K=V", value_parser = variable(), env = "LASTLINE_RUN_ENV")]
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Where ranks start

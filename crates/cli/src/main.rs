@@ -21,6 +21,7 @@ mod serve;
 mod signals;
 mod summary;
 mod top;
+mod typed;
 mod units;
 mod values;
 mod via;
@@ -30,9 +31,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::FromArgMatches as _;
-
-use crate::args::{Cli, Command};
+use crate::args::Command;
 
 /// How long the last words may take on a console that takes nothing.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -52,8 +51,8 @@ fn answer(said: &clap::Error) -> ExitCode {
 }
 
 fn main() -> ExitCode {
-    let read = help::command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
-    let cli = match read {
+    let words: Vec<_> = std::env::args_os().collect();
+    let cli = match typed::read(&words) {
         Ok(cli) => cli,
         Err(error) => return answer(&advice::of_usage(error)),
     };

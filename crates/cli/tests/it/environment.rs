@@ -43,6 +43,27 @@ fn options_are_read_from_variables_that_ranks_do_not_inherit() {
 }
 
 #[test]
+fn what_is_typed_goes_before_variables_and_beside_that_of_the_ranks() {
+    let place = Place::new();
+    let with = |variable: &str, value: &str, args: &[&str]| {
+        let mut command = place.command(&[&["run", "--quiet"], args].concat());
+        command.env(format!("LASTLINE_RUN_{variable}"), value);
+        Running::start(command).wait()
+    };
+    let echo = ["--", "sh", "-c", "echo $A $B"];
+    for (typed, expected) in [("B=2", "1 2\n"), ("A=2", "2\n")] {
+        let done = with("ENV", "A=1", &[&["--no-files", "--env", typed], &echo[..]].concat());
+        assert_eq!(done.expect(0).out(), expected, "{typed}");
+    }
+    let bad = with("ENV", "novalue", &[&["--env", "B=2"], &echo[..]].concat()).expect(2);
+    assert!(bad.err().contains("`novalue` sets no variable"), "{}", bad.err());
+    with("NO_FILES", "1", &["--log-dir", "x", "--", "true"]).expect(0);
+    assert!(place.path("x/report.json").exists());
+    with("LOG_DIR", "y", &["--no-files", "--", "true"]).expect(0);
+    assert!(!place.path("y").exists());
+}
+
+#[test]
 fn a_lastline_inside_a_rank_is_a_job_of_its_own() {
     let place = Place::new();
     let lastline = env!("CARGO_BIN_EXE_lastline");

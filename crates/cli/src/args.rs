@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Show jobs in the browser, while they run and afterwards
     Serve(ServeOptions),
     /// Remove finished jobs, oldest first
+    ///
+    /// Prints the ids of those that are removed. Of a job with a --log-dir of its own only the place on
+    /// the list goes, and its files stay; that is said. The exit code is 1 where one cannot be removed.
     Prune(PruneOptions),
     /// Print a completion script for a shell
     #[command(

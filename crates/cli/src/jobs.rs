@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -79,7 +80,7 @@ impl Asked {
         via: Option<&Url>,
         request: impl FnOnce(&Path) -> std::io::Result<T>,
     ) -> anyhow::Result<T> {
-        let over = || Err(std::io::ErrorKind::NotFound.into());
+        let over = || Err(ErrorKind::NotFound.into());
         let answered = self.socket.as_deref().map_or_else(over, request);
         answered.map_err(|error| match via {
             Some(url) => anyhow::Error::new(error).context(format!(
@@ -177,7 +178,8 @@ pub(crate) fn report(job: Option<&OsStr>) -> anyhow::Result<u8> {
     Ok(if job.damage.is_some() { exit::FAILURE } else { code })
 }
 
-/// Removes jobs, and prints the ids of those that it removed; says which it could not remove.
+/// Removes jobs, and prints the ids of those that it removed; says which are off the list alone, and which
+/// it could not remove.
 pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
     let mut retention = Retention::default();
     retention.max_jobs = options.keep;
@@ -186,11 +188,20 @@ pub(crate) fn prune(options: &PruneOptions) -> anyhow::Result<u8> {
     let place = JobsPlace::of_user()?;
     place.check_readable()?;
     let pruned = place.prune(&retention);
+    for (job, dir) in &pruned.unlisted {
+        let dir = harmless(&dir.display().to_string());
+        notices::say(&format!("{job} is off the list; its files stay in {dir}"));
+    }
     for (job, why) in &pruned.kept {
         notices::say(&format!("kept {job}: {}", harmless(&why.to_string())));
     }
     let removed = pruned.removed.into_iter();
-    pages::print(removed.map(|job| job + "\n").collect::<String>().as_bytes())
+    let code = pages::print(removed.map(|job| job + "\n").collect::<String>().as_bytes())?;
+    // What has begun again meanwhile, or has somebody else's files, is kept on purpose.
+    let is_meant = |why: &std::io::Error| {
+        matches!(why.kind(), ErrorKind::ResourceBusy | ErrorKind::DirectoryNotEmpty)
+    };
+    Ok(if pruned.kept.iter().all(|(_, why)| is_meant(why)) { code } else { exit::FAILURE })
 }
 
 /// Why a job does not answer, and what to type instead where it is over.
@@ -211,7 +222,7 @@ fn no_answer(word: &str, error: std::io::Error) -> anyhow::Error {
             "the job `{word}` runs, and is another user's (id {owner}), who alone can ask it"
         );
     }
-    if error.kind() != std::io::ErrorKind::NotFound {
+    if error.kind() != ErrorKind::NotFound {
         return anyhow::Error::new(error)
             .context(format!("the job `{word}` runs and does not answer"));
     }

@@ -89,7 +89,7 @@ fn check_ranks(ranks: &RankSet, world_size: u32) -> PyResult<()> {
     Err(PyValueError::new_err(format!("rank={ranks}: the job has ranks 0 to {last}")))
 }
 
-/// Removes finished jobs, oldest first, until the rest is within these bounds; the ids of those removed.
+/// Removes finished jobs, oldest first, until the rest is within these bounds; the ids of those that are off the list.
 #[pyfunction]
 pub(crate) fn prune(
     py: Python<'_>,
@@ -102,7 +102,9 @@ pub(crate) fn prune(
     retention.max_age = older_than.map(|age| duration("older_than", age)).transpose()?;
     retention.max_bytes = max_size;
     let place = JobsPlace::of_user().map_err(|error| failed::<LastlineError>(&error))?;
-    Ok(py.detach(|| place.prune(&retention).removed))
+    let pruned = py.detach(|| place.prune(&retention));
+    let unlisted = pruned.unlisted.into_iter().map(|(job, _)| job);
+    Ok(pruned.removed.into_iter().chain(unlisted).collect())
 }
 
 /// When which rank wrote how much: rank, seconds since the epoch, bytes.

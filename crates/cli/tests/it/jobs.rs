@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::{Place, Running, not_run, report};
 
@@ -171,6 +172,55 @@ fn a_job_that_is_not_pruned_is_named_and_why() {
     assert_eq!(done.out(), "b\n");
     assert_eq!(done.err(), "lastline: kept a: notes.txt is not lastline's\n");
     assert_eq!(place.lastline(&["logs", "a"]).expect(0).out(), "a\n");
+}
+
+#[test]
+fn a_job_whose_files_are_elsewhere_is_off_the_list_and_that_is_said() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "a", "--log-dir", "logs", "--", "echo", "a"]).expect(0);
+    let done = place.lastline(&["prune", "--keep", "0"]).expect(0);
+    assert_eq!(done.out(), "");
+    let dir = fs::canonicalize(place.path("logs")).unwrap();
+    assert_eq!(
+        done.err(),
+        format!("lastline: a is off the list; its files stay in {}\n", dir.display())
+    );
+    assert_eq!(place.lastline(&["logs", "logs"]).expect(0).out(), "a\n");
+}
+
+#[test]
+fn what_another_user_has_is_neither_removed_nor_asked_and_that_is_said() {
+    let place = Place::new();
+    let binary = place.lastline_for_anybody();
+    let open = |dir: &str| {
+        fs::set_permissions(place.path(dir), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let as_another =
+        |args: &[&str]| Some(Running::start(place.as_another_user(&binary, args)?).wait());
+    place.lastline(&["run", "--job", "over", "--", "true"]).expect(0);
+    let (gate, path) = place.gate();
+    let run = place.start_ranks(&["--job", "live"], &["gate", &path]);
+    run.line();
+    let dirs = ["state", "state/lastline", "state/lastline/jobs"];
+    dirs.into_iter().for_each(open);
+    for job in ["over", "live"] {
+        let dir = format!("state/lastline/jobs/{job}");
+        open(&dir);
+        open(&format!("{dir}/job.json"));
+    }
+    open("state/lastline/jobs/over/report.json");
+    match as_another(&["prune", "--keep", "0"]) {
+        None => not_run("another user takes root and setpriv", &io::Error::other("not there")),
+        Some(pruned) => {
+            let said = pruned.expect(1).err();
+            assert_eq!(said, "lastline: kept over: Permission denied (os error 13)\n");
+            let refused = as_another(&["stop", "live"]).unwrap().expect(1).err();
+            let words = "the job `live` runs, and is another user's (id 0), who alone can ask it\n";
+            assert!(refused.ends_with(words), "{refused}");
+        }
+    }
+    drop(gate);
+    run.wait().expect(0);
 }
 
 #[test]

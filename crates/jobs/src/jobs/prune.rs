@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lastline_line::Timestamp;
@@ -57,6 +57,8 @@ impl Retention {
 pub struct Pruned {
     /// The ids of those that are gone.
     pub removed: Vec<String>,
+    /// The ids of those that are off the list alone, and where their files stay.
+    pub unlisted: Vec<(String, PathBuf)>,
     /// The ids of those that are there still, and why.
     pub kept: Vec<(String, io::Error)>,
 }
@@ -76,7 +78,8 @@ impl JobsPlace {
         let mut pruned = Pruned::default();
         for job in gone {
             match remove(&job) {
-                Ok(()) => pruned.removed.push(job.info.job),
+                Ok(Some(dir)) => pruned.unlisted.push((job.info.job, dir)),
+                Ok(None) => pruned.removed.push(job.info.job),
                 // Somebody else was faster.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => pruned.kept.push((job.info.job, error)),
@@ -122,10 +125,16 @@ fn is_stale(link: &Path) -> bool {
     is_link && (is_gone(&link.join(JOB_FILE)) && !parts::holds_job(link) || is_another())
 }
 
-fn remove(job: &FoundJob) -> io::Result<()> {
+/// Removes a job; gives where its files stay when they are elsewhere.
+fn remove(job: &FoundJob) -> io::Result<Option<PathBuf>> {
     if job.linked {
-        return fs::remove_file(&job.dir);
+        let dir = fs::canonicalize(&job.dir)?;
+        return fs::remove_file(&job.dir).map(|()| Some(dir));
     }
+    remove_with_files(job).map(|()| None)
+}
+
+fn remove_with_files(job: &FoundJob) -> io::Result<()> {
     if job.parts.is_empty() && job.dir.join(JOB_FILE).exists() {
         return remove_whole(job);
     }

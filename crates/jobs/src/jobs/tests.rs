@@ -38,9 +38,9 @@ fn pruning_removes_jobs_and_links_and_nothing_else() {
     fs::write(place.dir_of("c").join("precious"), "mine").unwrap();
     let running = start("d", &place.dir_of("d"));
     let none = Retention { max_jobs: Some(0), ..Retention::default() };
-    let mut removed = place.prune(&none).removed;
-    removed.sort();
-    assert_eq!(removed, ["a", "b"]);
+    let pruned = place.prune(&none);
+    assert_eq!(pruned.removed, ["a"]);
+    assert_eq!(pruned.unlisted, [("b".to_owned(), fs::canonicalize(&elsewhere).unwrap())]);
     assert!(elsewhere.join("rank-0.stdout.log").exists());
     assert!(place.dir_of("c").join("precious").exists());
     assert!(place.dir_of("c").join("rank-0.stdout.log").exists(), "it stays whole");

@@ -79,7 +79,7 @@ def prune(
     max_size: int | str | None = None,
 ) -> list[str]:
     """Removes jobs that are over, oldest first, until the rest is within all that is said here, and gives
-    the ids of those removed; as `lastline prune`.
+    the ids of those that are off the list; as `lastline prune`.
 
     `keep` is how many jobs stay; those that started more than `older_than` seconds ago go; `max_size` is
     for all files together, in bytes or as in `"10GiB"`. A job that runs stays, and so do files in a

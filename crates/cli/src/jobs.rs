@@ -46,6 +46,12 @@ impl Asked {
     /// The job that a word means: an id, a directory that holds the job, or the latest one. One without
     /// files is known by its id alone.
     pub(crate) fn new(word: Option<&str>) -> anyhow::Result<Self> {
+        // One that answers is asked, and not its disk, which may not.
+        if let Some(word) = word.filter(|word| check_job_id(word).is_ok())
+            && control_path(word).exists()
+        {
+            return Ok(Self::of_id(word));
+        }
         let job = match find(word.map(OsStr::new)) {
             Ok(job) => job,
             Err(none) => return Self::without_files(word, none),
@@ -61,13 +67,14 @@ impl Asked {
         Ok(Self { word: word.map_or_else(|| id.clone(), str::to_owned), id, socket })
     }
 
+    fn of_id(id: &str) -> Self {
+        Self { id: id.to_owned(), word: id.to_owned(), socket: Some(control_path(id)) }
+    }
+
     fn without_files(word: Option<&str>, none: anyhow::Error) -> anyhow::Result<Self> {
         let Some(word) = word else { return Err(none) };
         match check_job_id(word) {
-            Ok(()) => {
-                let socket = Some(control_path(word));
-                Ok(Self { id: word.to_owned(), word: word.to_owned(), socket })
-            }
+            Ok(()) => Ok(Self::of_id(word)),
             Err(_) if Path::new(word).is_dir() => Err(none),
             Err(bad) => Err(bad.into()),
         }

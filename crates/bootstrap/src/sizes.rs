@@ -6,7 +6,7 @@ use lastline_appender::OPEN_ROTATED;
 /// Linux lets one user have for all processes.
 const PIPES_BYTES: usize = 16 << 20;
 /// The size that Linux gives a new pipe, in bytes.
-const PIPE_BYTES: usize = 64 << 10;
+pub(crate) const PIPE_BYTES: usize = 64 << 10;
 /// The smallest size that a pipe is given, in bytes.
 const MIN_PIPE_BYTES: usize = 4 << 10;
 /// What pipes under load may be enlarged by together, in bytes.

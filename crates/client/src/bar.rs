@@ -122,7 +122,7 @@ pub(crate) fn newest_state(text: &[u8]) -> Range<usize> {
 
 /// Where the last part of `text` stands that says anything, of those between carriage returns; those
 /// behind it erase it. `None` where none does.
-pub(crate) fn last_part(text: &[u8]) -> Option<Range<usize>> {
+pub fn last_part(text: &[u8]) -> Option<Range<usize>> {
     let mut end = strip_returns(text).len();
     while end > 0 {
         let from = memchr::memrchr(b'\r', &text[..end]).map_or(0, |at| at + 1);

@@ -114,6 +114,7 @@ mod worker;
 
 pub use account::Account;
 pub use area::Area;
+pub use bar::last_part;
 pub use client::Client;
 pub use entry::{OwnedEntry, OwnedFolded, OwnedLine};
 pub use join::JoinError;

@@ -21,7 +21,7 @@ use crate::SpawnError;
 use crate::clock::now;
 use crate::plan::{OnFailure, Plan};
 use crate::shutdown::Limits;
-use crate::sizes::{self, PIPE_GROWTH_BYTES};
+use crate::sizes::{self, PIPE_BYTES, PIPE_GROWTH_BYTES};
 
 pub(super) fn open_files(
     plan: &Plan,
@@ -175,7 +175,7 @@ pub(super) fn reading(plan: &Plan, sinks: MakeSinks) -> ReadSettings {
     tee.chunk_bytes = (memory / 32).clamp(4 << 10, 256 << 10);
     if when_full(plan) == WhenFull::Block {
         tee.share_bytes = sizes::share_bytes(plan.buffer_bytes, plan.procs);
-        tee.chunk_bytes = tee.chunk_bytes.min(tee.share_bytes.max(64 << 10));
+        tee.chunk_bytes = tee.chunk_bytes.min(tee.share_bytes.max(PIPE_BYTES));
     }
     tee.pipe_budget = Budget::new(PIPE_GROWTH_BYTES);
     let typist = types(plan).then(|| Typist::new(plan.on_echo.clone().filter(|_| !plan.echo)));

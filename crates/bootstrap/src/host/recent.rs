@@ -1,5 +1,6 @@
 //! The last lines of a stream, as they are told.
 
+use lastline_client::last_part;
 use lastline_tee::Tee;
 
 /// The last lines of a stream, of a progress bar its last state; bytes that are no text are replaced.
@@ -10,8 +11,7 @@ pub(super) fn recent_text(tee: &Tee) -> Vec<String> {
 
 /// What is seen of a line in the end: what nothing was drawn over.
 fn seen(line: &[u8]) -> &[u8] {
-    let mut states = line.rsplit(|&byte| byte == b'\r');
-    states.find(|state| !state.trim_ascii().is_empty()).unwrap_or_default()
+    last_part(line).map_or(&[], |part| &line[part])
 }
 
 #[cfg(test)]

@@ -76,10 +76,13 @@ impl Alignment {
         if used.open.is_empty() {
             return None;
         }
-        let (at, moved) = choice::choose(&self.queue, used, shared, said_by.rank, reading)?;
-        if let Some(open) = self.queue.get(at)
-            && open.only.is_some()
-        {
+        let choice = choice::choose(&self.queue, used, shared, said_by.rank, reading);
+        let alone = |&at: &Position| self.queue.get(at).filter(|open| open.only.is_some());
+        if let Some(open) = choice.first.as_ref().and_then(alone) {
+            used.sequence.came_to(&open.gathered, reading);
+        }
+        let (at, moved) = choice.joins?;
+        if let Some(open) = alone(&at) {
             used.sequence.joined(&open.gathered, reading);
         }
         if !moved.is_empty() {

@@ -72,7 +72,7 @@ pub(super) struct Use {
     pub(super) user: User,
     /// In their order. Of those behind what a stream shares, the ones that it alone has said come
     /// first: it would have joined one ahead of them instead, and whoever opened one later that was
-    /// not behind them would have joined them.
+    /// not behind them would have joined them. But what is put behind an entry comes ahead of them.
     pub(super) open: VecDeque<Position>,
     /// By what its lines are told apart.
     pub(super) sequence: Sequence,

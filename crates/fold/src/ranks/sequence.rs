@@ -1,7 +1,8 @@
 //! By which values the lines of a statement are told apart, as `layer 3 loaded` and `layer 4 loaded` are.
 //!
 //! A place counts when it goes on from one entry of the statement to the next, and ranks agree on it: a
-//! step's number, a layer's name; not a loss, nor a state that stays. Who has another value there than an
+//! step's number, a layer's name; not a loss, nor a state that stays, nor a queue's depth, which is another
+//! for each rank and the same for some by chance. Who has another value there than an
 //! entry says another line, not another value, where that value is one of the row: a number a few steps on
 //! or back, or a name, and nobody has said it yet.
 
@@ -12,6 +13,8 @@ use crate::statement::hash;
 
 /// How many places of a statement are looked at: the first ones that can be told apart by.
 const MAX_TRACKS: usize = 4;
+/// In how many, the first ones, it is counted how often ranks agree.
+const MAX_COMPARED: usize = 16;
 /// How many of the last values are known.
 const RECENT: usize = 16;
 /// In how many entries ranks have to agree, and how often the value has to go on.
@@ -25,8 +28,38 @@ const MAX_DIGITS: usize = 9;
 #[derive(Debug, Default)]
 pub(super) struct Sequence {
     tracks: Vec<Track>,
+    /// By place.
+    agreements: Vec<Agreement>,
     /// So many entries count as opened and agreed on before the first one.
     before: u8,
+}
+
+/// How often a line had the value of the entry that it comes to first, which one rank alone had said by
+/// then; whether it joined it or not, so that looking for a value does not count as finding it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Agreement {
+    agreed: u8,
+    differed: u8,
+}
+
+impl Agreement {
+    fn count(&mut self, agrees: bool) {
+        settle([&mut self.agreed, &mut self.differed]);
+        *(if agrees { &mut self.agreed } else { &mut self.differed }) += 1;
+    }
+
+    /// Each rank has a value of its own, as a queue's depth is: where some have the same, that says
+    /// nothing about the others.
+    fn is_chance(self) -> bool {
+        self.differed >= ENOUGH && self.differed > self.agreed / 4
+    }
+}
+
+/// What was long ago counts less.
+fn settle<const N: usize>(mut counts: [&mut u8; N]) {
+    if counts.iter().any(|count| **count >= 64) {
+        counts.iter_mut().for_each(|count| **count /= 2);
+    }
 }
 
 /// What is known of one place.
@@ -37,6 +70,8 @@ pub(super) struct Track {
     moved: u8,
     /// How many have the same.
     kept: u8,
+    /// How many have one that was there lately, and is not the next one of the row.
+    returned: u8,
     /// In how many the second one to say it had the value of the first.
     agreed: u8,
     /// In how many it had not.
@@ -78,6 +113,7 @@ impl Value {
 impl Sequence {
     /// An entry of the statement is opened.
     pub(super) fn opened(&mut self, text: &[u8], places: &[Place]) {
+        self.agreements.resize(places.len().min(MAX_COMPARED), Agreement::default());
         if self.tracks.is_empty() {
             let values = places.iter().map(|place| Value::of(place.of(text)));
             let tracks =
@@ -95,6 +131,13 @@ impl Sequence {
         }
     }
 
+    /// A line comes to an entry first that one rank alone has said, whether it joins it or not.
+    pub(super) fn came_to(&mut self, gathered: &Gathered, reading: &Reading<'_>) {
+        for (place, agreement) in self.agreements.iter_mut().enumerate() {
+            agreement.count(gathered.starts_with(place, reading));
+        }
+    }
+
     /// A second one joins an entry.
     pub(super) fn joined(&mut self, gathered: &Gathered, reading: &Reading<'_>) {
         for track in &mut self.tracks {
@@ -105,6 +148,7 @@ impl Sequence {
     /// A second one joins an entry with the same values, in so many entries.
     pub(super) fn agreed(&mut self) {
         self.tracks.iter_mut().for_each(|track| track.joined(true));
+        self.agreements.iter_mut().for_each(|agreement| agreement.count(true));
     }
 
     /// So many entries have been there already that had different values, on which ranks agreed; they
@@ -119,7 +163,13 @@ impl Sequence {
     /// The place by which lines are told apart, if there is one.
     #[inline]
     pub(super) fn track(&self) -> Option<&Track> {
-        self.tracks.iter().find(|track| track.tells())
+        let returns = |track: &Track| track.returns() && self.is_chance(track.place);
+        self.tracks.iter().find(|track| track.tells() && !returns(track))
+    }
+
+    /// Whether ranks agree on a place by chance, if at all.
+    pub(super) fn is_chance(&self, place: usize) -> bool {
+        self.agreements.get(place).is_some_and(|agreement| agreement.is_chance())
     }
 }
 
@@ -131,6 +181,7 @@ impl Track {
             place,
             moved: 0,
             kept: 0,
+            returned: 0,
             agreed: 0,
             differed: 0,
             last: value,
@@ -159,7 +210,9 @@ impl Track {
             return;
         }
         self.moved += 1;
+        let mut is_next = false;
         if let (Some(last), Some(number)) = (self.last.number, value.number) {
+            is_next = self.step > 0 && last.checked_add(self.step) == Some(number);
             let step = last.abs_diff(number);
             self.step = if self.step == 0 { step } else { self.step.min(step.max(1)) };
         }
@@ -167,7 +220,14 @@ impl Track {
         if !self.recent.contains(&value.hash) {
             self.recent[self.next % RECENT] = value.hash;
             self.next += 1;
+        } else if !is_next {
+            self.returned += 1;
         }
+    }
+
+    /// Whether its values come again and again in no order.
+    fn returns(&self) -> bool {
+        self.returned > self.moved / 2
     }
 
     fn joined(&mut self, agrees: bool) {
@@ -179,12 +239,9 @@ impl Track {
         }
     }
 
-    /// What was long ago counts less.
     fn settle(&mut self) {
-        let counts = [&mut self.moved, &mut self.kept, &mut self.agreed, &mut self.differed];
-        if counts.iter().any(|count| **count >= 64) {
-            counts.into_iter().for_each(|count| *count /= 2);
-        }
+        let Self { moved, kept, returned, agreed, differed, .. } = self;
+        settle([moved, kept, returned, agreed, differed]);
     }
 
     /// Whether a value that differs from an entry's is another one of the row, which nobody has said yet.

@@ -1,5 +1,6 @@
 //! How lines of many streams are aligned into entries, in every order in which they may come.
 
+mod chance;
 mod missed;
 mod odd;
 mod reference;

@@ -61,6 +61,31 @@ fn in_turn(ranks: &[u32], lines: usize, scripts: &[Script]) -> Vec<usize> {
     turns
 }
 
+/// What is put behind an entry so that a rank can join it comes ahead of what another rank has said there
+/// alone, which joins it all the same.
+#[test]
+fn what_is_put_behind_an_entry_is_joined_past_lines_of_ones_own() {
+    let trees: &[&str] = &["amber tree grows 0.5", "amber tree grows 1.5", "birch tree grows 0.5"];
+    let said: [(u32, &[&str]); 7] = [
+        (0, &["amber tree grows 0.5", "cedar tree grows 0.5"]),
+        (2, trees),
+        (3, trees),
+        (4, &["cedar tree grows 0.5"]),
+        (0, &["birch tree grows 1.5"]),
+        (4, &["amber tree grows 1.5"]),
+        (0, &["birch tree grows 0.5"]),
+    ];
+    let mut scripts = of_each_rank(5, |_| Vec::new());
+    let mut order = Vec::new();
+    for (rank, lines) in said {
+        scripts[rank as usize].1.extend(lines.iter().map(|&line| line.to_owned()));
+        order.extend(lines.iter().map(|_| rank as usize));
+    }
+    let shown = fold(5, &scripts, &order, RanksOptions::default());
+    let shown: Vec<String> = shown.into_iter().map(|given| given.shown).collect();
+    assert!(shown.contains(&String::from("[0,2,3] birch tree grows 0.5")), "{shown:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 

@@ -39,6 +39,20 @@ impl Entry {
     }
 }
 
+/// How often a line had the value of the entry that it came to first, which one stream had said.
+#[derive(Clone, Copy, Default)]
+struct Agreement {
+    agreed: usize,
+    differed: usize,
+}
+
+impl Agreement {
+    /// Where ranks have values of their own, some having the same says nothing about the others.
+    fn is_chance(self) -> bool {
+        self.differed >= 2 && self.differed > self.agreed / 4
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum User {
     One(StreamId),
@@ -54,11 +68,14 @@ pub(crate) struct Alignment {
     /// Lines that were given out alone, without an entry.
     alone: Vec<Said>,
     users: BTreeMap<(Stream, String), User>,
+    agreements: BTreeMap<(Stream, String), Agreement>,
 }
 
 impl Alignment {
     pub(crate) fn new(rule: Rule, ranks: usize) -> Self {
-        Self { rule, ranks, list: Vec::new(), alone: Vec::new(), users: BTreeMap::new() }
+        let (list, alone) = (Vec::new(), Vec::new());
+        let (users, agreements) = (BTreeMap::new(), BTreeMap::new());
+        Self { rule, ranks, list, alone, users, agreements }
     }
 
     pub(crate) fn take(&mut self, said: Said, text: &str) {
@@ -96,10 +113,18 @@ impl Alignment {
         };
         let mut fitting = (from..self.list.len()).filter(fits);
         let first = fitting.next();
-        if let Some(first) = first
-            && !self.list[first].agrees_otherwise(value)
-        {
-            return Some(first);
+        let agreement = self.agreements.entry((stream.stream, statement.to_owned())).or_default();
+        let is_chance = agreement.is_chance();
+        if let Some(first) = first {
+            let entry = &self.list[first];
+            match entry.values[0] == value {
+                _ if entry.lines.len() > 1 => {}
+                true => agreement.agreed += 1,
+                false => agreement.differed += 1,
+            }
+            if is_chance || !entry.agrees_otherwise(value) {
+                return Some(first);
+            }
         }
         let has_it = |&at: &usize| match first {
             Some(_) => self.list[at].values[0] == value,

@@ -58,10 +58,16 @@ impl Turns {
     /// As [`Inbox::next`], but `TimedOut` may come before the time is over. Where no `fold` is given,
     /// nobody waits.
     pub(crate) fn next(&mut self, wait: Option<Duration>, fold: Option<&dyn Fold>) -> Received {
-        if let Some(message) = self.turn(fold) {
-            return Received::Message(message);
-        }
-        let patience = self.lanes.iter().map(|lane| lane.patience(self.patience)).min();
+        let patience = match self.lanes.is_empty() {
+            true => None,
+            false => {
+                let now = Instant::now();
+                if let Some(message) = self.turn(fold, now) {
+                    return Received::Message(message);
+                }
+                self.lanes.iter().map(|lane| lane.patience(self.patience, now)).min()
+            }
+        };
         let wait = wait.into_iter().chain(patience).min();
         match (self.inbox.next(wait), fold) {
             (Received::Message(message), Some(fold)) => self.take(message, fold),
@@ -96,14 +102,15 @@ impl Turns {
                 lane.pause(&self.controls);
             }
         }
-        lane.kept.push_back(Kept { message, since: Instant::now() });
-        self.turn(Some(fold)).map_or(Received::TimedOut, Received::Message)
+        let now = Instant::now();
+        lane.kept.push_back(Kept { message, since: now });
+        self.turn(Some(fold), now).map_or(Received::TimedOut, Received::Message)
     }
 
     /// The next message of those that are kept back, unless all of them are to wait on.
-    fn turn(&mut self, fold: Option<&dyn Fold>) -> Option<Message> {
+    fn turn(&mut self, fold: Option<&dyn Fold>, now: Instant) -> Option<Message> {
         let lead = |lane: &Lane| match fold {
-            Some(fold) if lane.wanted == 0 && !lane.patience(self.patience).is_zero() => {
+            Some(fold) if lane.wanted == 0 && !lane.patience(self.patience, now).is_zero() => {
                 fold.ahead(lane.stream)
             }
             _ => 0,
@@ -147,8 +154,8 @@ impl Lane {
     }
 
     /// How long its first message may still be kept back.
-    fn patience(&self, patience: Duration) -> Duration {
-        let since = self.kept.front().map(|kept| kept.since.elapsed());
+    fn patience(&self, patience: Duration, now: Instant) -> Duration {
+        let since = self.kept.front().map(|kept| now.saturating_duration_since(kept.since));
         patience.saturating_sub(since.unwrap_or(patience))
     }
 

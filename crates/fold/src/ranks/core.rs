@@ -201,9 +201,9 @@ impl Core {
 
     /// Who is ahead when half of what may be held is: whoever said most of that, so that it waits for others,
     /// or has said far more lines than the slowest of its kind. Nobody is for a while after one was waited
-    /// for in vain.
+    /// for in vain, nor where all may wait for ranks that are not known.
     pub(super) fn ahead(&self, stream: StreamId) -> u64 {
-        if self.now < self.waits_again || !self.is_half_full() {
+        if self.now < self.waits_again || !self.is_half_full() || !self.is_settled() {
             return 0;
         }
         let (lines, held) = self.alignment.said_by(stream);

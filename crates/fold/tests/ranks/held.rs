@@ -1,5 +1,7 @@
 //! How much is held, and states beside lines.
 
+use std::time::Duration;
+
 use lastline_fold::{Bounds, Ranks, RanksOptions};
 use lastline_line::{Entry, Fold, Line, Offset, RankSet, Timestamp};
 use lastline_testing::stdout;
@@ -56,29 +58,43 @@ fn ranks_that_only_copy_files_fold_however_far_apart_they_are() {
 /// What it says next would have to give out what the others are about to say.
 #[test]
 fn who_has_said_much_more_than_the_others_is_ahead_until_they_have_said_it() {
-    let mut fold = Ranks::new((0..3).collect(), RanksOptions::default());
     let half = RanksOptions::default().bounds.max_entries / 2;
-    let mut say = |rank: u32, steps: std::ops::Range<usize>| {
-        for step in steps {
-            let text = format!("step {step}");
-            let line = Line {
-                stream: stdout(rank),
-                start: Offset(step as u64 * 12),
-                bytes: 12,
-                time: Timestamp(0),
-                text: text.as_bytes(),
-                continuation: false,
-                partial: false,
-                redrawn: false,
-            };
-            fold.push(&line, line.time, &mut |_| {});
-        }
-        [0, 1, 2].map(|rank| fold.ahead(stdout(rank)) > 0)
-    };
+    let mut fold = Ranks::new((0..3).collect(), RanksOptions::default());
+    let mut say = |rank, steps| steps_said(&mut fold, rank, steps);
     assert_eq!(say(0, 0..half / 2), [false; 3]);
     assert_eq!(say(0, half / 2..half + 1), [true, false, false]);
     assert_eq!(say(1, 0..half + 1), [true, true, false]);
     assert_eq!(say(2, 0..half / 2 + 1), [false; 3]);
+}
+
+/// As of a file, of which it is not known who is in it: all is held, whoever waits.
+#[test]
+fn nobody_is_ahead_of_ranks_that_are_not_known() {
+    let half = RanksOptions::default().bounds.max_entries / 2;
+    let options = RanksOptions { window: Duration::MAX, ..RanksOptions::default() };
+    let mut fold = Ranks::of_speakers(options);
+    for rank in 0..3 {
+        assert_eq!(steps_said(&mut fold, rank, 0..half + 1), [false; 3]);
+    }
+}
+
+/// A rank says some steps; which of three are ahead then.
+fn steps_said(fold: &mut Ranks, rank: u32, steps: std::ops::Range<usize>) -> [bool; 3] {
+    for step in steps {
+        let text = format!("step {step}");
+        let line = Line {
+            stream: stdout(rank),
+            start: Offset(step as u64 * 12),
+            bytes: 12,
+            time: Timestamp(0),
+            text: text.as_bytes(),
+            continuation: false,
+            partial: false,
+            redrawn: false,
+        };
+        fold.push(&line, line.time, &mut |_| {});
+    }
+    [0, 1, 2].map(|rank| fold.ahead(stdout(rank)) > 0)
 }
 
 /// Beside its text a line that is held takes eight bytes for the rank, and in its row four for that and

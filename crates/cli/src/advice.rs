@@ -6,7 +6,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use lastline_appender::Fsync;
 use lastline_bootstrap::{CommandError, SpawnError};
-use lastline_jobs::JobDirError;
+use lastline_jobs::{FileAction, JobDirError};
 use lastline_line::RankSet;
 
 use crate::args::RunOptions;
@@ -92,11 +92,12 @@ fn there_are(ranks: u32) -> String {
 /// What to type instead where something could not be done.
 pub(crate) fn of_error(error: &anyhow::Error) -> Option<String> {
     match error.downcast_ref() {
-        Some(JobDirError::Io { action: "make" | "open" | "write" | "lock", .. }) => {
-            Some(String::from(
-                "`--log-dir DIR` keeps the job's files elsewhere, `--no-files` does without",
-            ))
-        }
+        Some(JobDirError::Io {
+            action: FileAction::Make | FileAction::Open | FileAction::Lock | FileAction::Write,
+            ..
+        }) => Some(String::from(
+            "`--log-dir DIR` keeps the job's files elsewhere, `--no-files` does without",
+        )),
         _ => of_command(error),
     }
 }

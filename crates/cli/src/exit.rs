@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use lastline_bootstrap::{PlacementError, SpawnError, ViaError};
-use lastline_jobs::{JobDirError, Report};
+use lastline_jobs::{FileAction, JobDirError, Report};
 use lastline_line::StopCause;
 use lastline_watch::WatchError;
 
@@ -57,9 +57,11 @@ fn is_usage(error: &anyhow::Error) -> bool {
 /// Whether a job, or the place of jobs, is there and cannot be read.
 fn is_unreadable(job: &JobDirError) -> bool {
     match job {
-        JobDirError::Io { action: "read" | "find" | "look at", source, .. } => {
-            source.kind() != ErrorKind::NotFound
-        }
+        JobDirError::Io {
+            action: FileAction::Find | FileAction::LookAt | FileAction::Read,
+            source,
+            ..
+        } => source.kind() != ErrorKind::NotFound,
         JobDirError::Damaged { .. } => true,
         _ => false,
     }

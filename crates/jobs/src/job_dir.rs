@@ -123,12 +123,49 @@ pub enum JobDirError {
     #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried.
-        action: &'static str,
+        action: FileAction,
         /// With which file.
         path: PathBuf,
         /// What it says.
         source: io::Error,
     },
+}
+
+/// What is tried with a file or a directory of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileAction {
+    /// To find where it really is.
+    Find,
+    /// To see whether it is locked.
+    LookAt,
+    /// To read it.
+    Read,
+    /// To make it.
+    Make,
+    /// To open a directory for a new job.
+    Open,
+    /// To lock it for a new job.
+    Lock,
+    /// To write it.
+    Write,
+    /// To remove it.
+    Remove,
+}
+
+impl std::fmt::Display for FileAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Find => "find",
+            Self::LookAt => "look at",
+            Self::Read => "read",
+            Self::Make => "make",
+            Self::Open => "open",
+            Self::Lock => "lock",
+            Self::Write => "write",
+            Self::Remove => "remove",
+        })
+    }
 }
 
 /// What a directory of a job that is gone is now.
@@ -144,7 +181,7 @@ impl std::fmt::Display for Became<'_> {
 }
 
 pub(crate) fn failed<'a>(
-    action: &'static str,
+    action: FileAction,
     path: &'a Path,
 ) -> impl FnOnce(io::Error) -> JobDirError + use<'a> {
     move |source| JobDirError::Io { action, path: path.to_owned(), source }
@@ -228,7 +265,7 @@ pub struct JobDir {
 /// When it cannot be made.
 pub fn make_dir(dir: &Path) -> Result<PathBuf, JobDirError> {
     ensure(dir)?;
-    std::fs::canonicalize(dir).map_err(failed("find", dir))
+    std::fs::canonicalize(dir).map_err(failed(FileAction::Find, dir))
 }
 
 /// Makes a directory of the owner's alone where there is none.
@@ -238,7 +275,7 @@ fn ensure(dir: &Path) -> Result<(), JobDirError> {
         io::ErrorKind::AlreadyExists => io::Error::new(error.kind(), "it is no directory"),
         _ => error,
     })
-    .map_err(failed("make", dir))
+    .map_err(failed(FileAction::Make, dir))
 }
 
 impl JobDir {
@@ -251,11 +288,11 @@ impl JobDir {
     /// As said, or when the system refuses.
     pub fn create(dir: &Path, overwrite: bool, info: &JobInfo) -> Result<Self, JobDirError> {
         ensure(dir)?;
-        let dir = OpenDir::new(dir).map_err(failed("open", dir))?;
+        let dir = OpenDir::new(dir).map_err(failed(FileAction::Open, dir))?;
         let path = dir.path();
         let file = path.join(JOB_FILE);
-        let lock = dir.open_file(JOB_FILE, true).map_err(failed("write", &file))?;
-        let Some(mut lock) = Locked::try_new(lock).map_err(failed("lock", &file))? else {
+        let lock = dir.open_file(JOB_FILE, true).map_err(failed(FileAction::Write, &file))?;
+        let Some(mut lock) = Locked::try_new(lock).map_err(failed(FileAction::Lock, &file))? else {
             return Err(JobDirError::Running { dir: path.to_owned() });
         };
         // Somebody who was refused here may have taken it away meanwhile.
@@ -365,7 +402,7 @@ fn begin(
     info: &JobInfo,
 ) -> Result<(), JobDirError> {
     let path = dir.path();
-    let mut old = job_files(dir).map_err(failed("read", path))?;
+    let mut old = job_files(dir).map_err(failed(FileAction::Read, path))?;
     // What says whose they are goes last, should this process end meanwhile.
     old.sort_by(|a, b| (a == REPORT_FILE, a).cmp(&(b == REPORT_FILE, b)));
     if let Some(file) = was_here.then_some(JOB_FILE).or(old.first().map(String::as_str)) {
@@ -378,11 +415,11 @@ fn begin(
         }
     }
     for name in old {
-        dir.remove(&name).map_err(failed("remove", &path.join(&name)))?;
+        dir.remove(&name).map_err(failed(FileAction::Remove, &path.join(&name)))?;
     }
     let text = serde_json::to_vec_pretty(info).expect("BUG: a job's facts become JSON");
     let write = file.set_len(0).and_then(|()| file.write_all(&text));
-    write.map_err(failed("write", &path.join(JOB_FILE)))
+    write.map_err(failed(FileAction::Write, &path.join(JOB_FILE)))
 }
 
 /// What a former job left in `dir`, but for `job.json`.

@@ -13,7 +13,7 @@ pub use self::found::{FoundJob, JobState};
 pub(crate) use self::found::{in_words, read_report};
 use self::prune::is_done;
 pub use self::prune::{Pruned, Retention};
-use crate::job_dir::{JOB_FILE, JobDirError, LATEST, check_job_id, failed};
+use crate::job_dir::{FileAction, JOB_FILE, JobDirError, LATEST, check_job_id, failed};
 use crate::job_lock::is_locked;
 use crate::open_dir::open_regular;
 use crate::parts;
@@ -93,7 +93,9 @@ impl JobsPlace {
         }
         let dir = PathBuf::from(name);
         if parts::holds_job(&dir) {
-            return FoundJob::open(&fs::canonicalize(&dir).map_err(failed("find", &dir))?);
+            return FoundJob::open(
+                &fs::canonicalize(&dir).map_err(failed(FileAction::Find, &dir))?,
+            );
         }
         if is_id {
             self.check_readable()?;
@@ -138,7 +140,8 @@ impl JobsPlace {
         if !parts::holds_job(&entry) {
             return Err(gone(None));
         }
-        let found = FoundJob::open(&fs::canonicalize(&entry).map_err(failed("find", &entry))?)?;
+        let found =
+            FoundJob::open(&fs::canonicalize(&entry).map_err(failed(FileAction::Find, &entry))?)?;
         let is_another = found.info.job != id && id != LATEST;
         if is_another { Err(gone(Some(found.info.job))) } else { Ok(found) }
     }
@@ -151,7 +154,7 @@ impl JobsPlace {
     pub fn check_readable(&self) -> Result<(), JobDirError> {
         match fs::read_dir(&self.0) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(failed("read", &self.0)(error))
+                Err(failed(FileAction::Read, &self.0)(error))
             }
             _ => Ok(()),
         }

@@ -67,8 +67,8 @@ mod report_file;
 mod totals;
 
 pub use job_dir::{
-    JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id, make_dir,
-    new_job_id,
+    FileAction, JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id,
+    make_dir, new_job_id,
 };
 pub use jobs::{FoundJob, JobState, JobsPlace, Pruned, Retention};
 pub use open_dir::OpenDir;

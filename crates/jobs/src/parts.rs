@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::job_dir::{JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
+use crate::job_dir::{FileAction, JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
 use crate::jobs::{FoundJob, JobState, in_words, read_report};
 use crate::report::Report;
 
@@ -50,7 +50,7 @@ pub(crate) fn open(dir: &Path) -> Result<FoundJob, JobDirError> {
     let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
     let Some(info) = found.iter().map(|part| &part.info).min_by_key(|info| started(info)) else {
         let file = dir.join(JOB_FILE);
-        let none = || failed("read", &file)(io::ErrorKind::NotFound.into());
+        let none = || failed(FileAction::Read, &file)(io::ErrorKind::NotFound.into());
         let report = report?.ok_or_else(none)?;
         let info = of_report(&report);
         let state = JobState::Finished(Box::new(report));

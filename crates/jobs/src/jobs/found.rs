@@ -10,7 +10,7 @@ use lastline_line::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::clock::now;
-use crate::job_dir::{JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
+use crate::job_dir::{FileAction, JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
 use crate::job_lock::is_locked;
 use crate::open_dir::open_regular;
 use crate::parts;
@@ -71,10 +71,10 @@ impl FoundJob {
     /// Reads the job, or the part of one, whose files are in `dir` itself.
     pub(crate) fn open_whole(dir: &Path) -> Result<Self, JobDirError> {
         let file = dir.join(JOB_FILE);
-        let mut lock = open_regular(&file).map_err(failed("read", &file))?;
-        let running = is_locked(&lock).map_err(failed("look at", &file))?;
+        let mut lock = open_regular(&file).map_err(failed(FileAction::Read, &file))?;
+        let running = is_locked(&lock).map_err(failed(FileAction::LookAt, &file))?;
         let mut text = String::new();
-        lock.read_to_string(&mut text).map_err(failed("read", &file))?;
+        lock.read_to_string(&mut text).map_err(failed(FileAction::Read, &file))?;
         let info = understood(&file, &text)?;
         // Of a job that runs nobody needs it, and who follows one looks often.
         let report = if running { Ok(None) } else { read_report(dir) };
@@ -95,9 +95,10 @@ pub(crate) fn read_report(dir: &Path) -> Result<Option<Report>, JobDirError> {
     let mut text = String::new();
     match open_regular(&file).and_then(|mut report| report.read_to_string(&mut text)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        read => {
-            read.map_err(failed("read", &file)).and_then(|_| understood(&file, &text)).map(Some)
-        }
+        read => read
+            .map_err(failed(FileAction::Read, &file))
+            .and_then(|_| understood(&file, &text))
+            .map(Some),
     }
 }
 

@@ -75,23 +75,23 @@ fn job_dir(options: &SpawnOptions, job: &str) -> PyResult<Option<JobDir>> {
     let mut info = JobInfo::new(job, words.collect(), options.procs);
     info.strict = options.strict;
     info.control = Some(control_path(job));
-    let dir_error = |error: lastline_jobs::JobDirError| failed::<LastlineError>(&error);
-    let (path, own) = match &options.log_dir {
-        Some(dir) => (std::path::absolute(dir)?, false),
-        None => (JobsPlace::of_user().map_err(dir_error)?.dir_of(job), true),
+    let place = JobsPlace::of_user();
+    let path = match &options.log_dir {
+        Some(dir) => std::path::absolute(dir)?,
+        None => place.as_ref().map_err(|error| failed::<LastlineError>(error))?.dir_of(job),
     };
-    let place = JobsPlace::of_user().ok();
+    let place = place.ok();
     let dir = JobDir::create_within(DIR_PATIENCE, place.as_ref(), &path, options.overwrite, &info);
-    let dir = dir.map_err(dir_error)?;
-    register(job.to_owned(), dir.path().to_owned(), own);
+    let dir = dir.map_err(|error| failed::<LastlineError>(&error))?;
+    // Without a place of the user's, a job with a directory of its own is on no list.
+    if let Some(place) = place {
+        register(place, job.to_owned(), dir.path().to_owned(), options.log_dir.is_none());
+    }
     Ok(Some(dir))
 }
 
 /// Puts the job on the list of jobs, and tidies the place that it is in, beside the job.
-fn register(job: String, dir: PathBuf, tidy: bool) {
-    let Ok(place) = JobsPlace::of_user() else {
-        return;
-    };
+fn register(place: JobsPlace, job: String, dir: PathBuf, tidy: bool) {
     let thread = std::thread::Builder::new().name("lastline-list".into());
     let registering = thread.spawn(move || {
         if let Err(error) = place.register(&job, &dir) {

@@ -81,6 +81,9 @@ pub struct Plan {
     pub buffered: bool,
     /// Whether the failure of a rank here ends all. Default: it does.
     pub on_failure: OnFailure,
+    /// The time of the whole job, from its start; a job that takes longer is stopped
+    /// ([`StopCause::Timeout`](crate::StopCause)). Time in which it stands still does not count. Default: none.
+    pub timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL; at most half of the whole shutdown. Default: 10 s.
     pub grace: Duration,
     /// Silence after which a pipe is given up whose rank has exited; ten times that in all.
@@ -126,6 +129,7 @@ impl Plan {
             on_echo: None,
             buffered: false,
             on_failure: OnFailure::Stop,
+            timeout: None,
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(2),
             teardown_timeout: Duration::from_secs(30),

@@ -133,8 +133,8 @@ is empty is as one that is not set. What is typed goes before a variable, also o
 opposite, as --log-dir and LASTLINE_RUN_NO_FILES do.
 
 The exit code is 0 when all ranks ended with 0, otherwise that of the rank that failed first
-(128 + n for a signal); 130 and 143 when lastline was told to stop; 126 and 127 when the command
-could not be run; 2 for bad usage; 74 when --report could not be written, and with --strict when
+(128 + n for a signal); 130 and 143 when lastline was told to stop; 124 when --timeout was over;
+126 and 127 when the command could not be run; 2 for bad usage; 74 when --report could not be written, and with --strict when
 output was lost or not filed.";
 
 #[derive(Debug, Args)]
@@ -194,6 +194,9 @@ pub(crate) struct RunOptions {
         env = "LASTLINE_RUN_ON_FAILURE"
     )]
     pub(crate) on_failure: OnFailure,
+    /// The time of the whole job; one that takes longer is stopped, and the exit code is 124; 0: no limit
+    #[arg(long, value_name = "DURATION", value_parser = duration, env = "LASTLINE_RUN_TIMEOUT")]
+    pub(crate) timeout: Option<Duration>,
     /// From SIGTERM to SIGKILL; at most half of the whole shutdown
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration,
           env = "LASTLINE_RUN_GRACE")]

@@ -13,6 +13,8 @@ pub(crate) const SUCCESS: u8 = 0;
 pub(crate) const FAILURE: u8 = 1;
 /// Bad usage, a directory or an id that cannot be used.
 pub(crate) const USAGE: u8 = 2;
+/// The time of the job was over, as timeout(1) has it.
+pub(crate) const TIMED_OUT: u8 = 124;
 /// What was asked for could not be written, or output was lost, with `--strict`; EX_IOERR of sysexits.h.
 pub(crate) const LOST: u8 = 74;
 
@@ -72,13 +74,16 @@ pub(crate) fn of_stop(cause: StopCause) -> u8 {
     u8::try_from(128 + cause.signal_for_ranks()).unwrap_or(u8::MAX)
 }
 
-/// The exit code of a job: 130 or 143 when lastline was told to stop; the code of the rank that
-/// failed first, 128 + n for a signal; 1 when ranks were stopped since others elsewhere had failed, and when
-/// hosts are lost; 74 when a report is not where it was asked for, and when output
+/// The exit code of a job: 130 or 143 when lastline was told to stop, 124 when its time was over; the code
+/// of the rank that failed first, 128 + n for a signal; 1 when ranks were stopped since others elsewhere had
+/// failed, and when hosts are lost; 74 when a report is not where it was asked for, and when output
 /// was lost, or was not filed where it is `filed`, and that counts.
 pub(crate) fn of_report(report: &Report, filed: bool, strict: bool) -> u8 {
     if let Some(cause @ StopCause::Signal(_)) = report.stopped_by {
         return of_stop(cause);
+    }
+    if report.stopped_by == Some(StopCause::Timeout) {
+        return TIMED_OUT;
     }
     if let Some(failure) = &report.first_failure {
         let code = failure.signal.map_or(failure.code.unwrap_or(1), |signal| 128 + signal);

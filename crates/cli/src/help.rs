@@ -32,7 +32,15 @@ const HEADINGS: [(&str, &[&str]); 6] = [
     ),
     (
         "Failure and ending",
-        &["on_failure", "grace", "drain", "teardown_timeout", "leave_background", "strict"],
+        &[
+            "on_failure",
+            "timeout",
+            "grace",
+            "drain",
+            "teardown_timeout",
+            "leave_background",
+            "strict",
+        ],
     ),
     (
         "Ranks here, driver elsewhere",

@@ -285,6 +285,7 @@ pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Pl
     plan.workdir = options.workdir;
     plan.pty = options.pty;
     plan.buffered = options.buffered;
+    plan.timeout = options.timeout.filter(|timeout| !timeout.is_zero());
     plan.grace = options.grace;
     plan.drain = options.drain;
     plan.teardown_timeout = options.teardown_timeout;

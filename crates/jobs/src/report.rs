@@ -35,7 +35,8 @@ pub struct Report {
     pub imbalances: Vec<String>,
     /// The rank that failed first, when one did.
     pub first_failure: Option<FirstFailure>,
-    /// Who told Lastline to stop, when somebody did: a signal or the owner of the job.
+    /// Who told Lastline to stop, when somebody did: a signal, the owner of the job, or its
+    /// time, which was over.
     #[serde(default, deserialize_with = "lenient::known")]
     pub stopped_by: Option<StopCause>,
     /// No report could be read: this was rebuilt from the files, and reaches as far as they do.
@@ -447,7 +448,7 @@ impl Report {
     pub fn told_to_stop(&self) -> Option<i32> {
         match self.stopped_by? {
             StopCause::Signal(signal) => Some(signal),
-            StopCause::Failure | StopCause::Owner => None,
+            StopCause::Failure | StopCause::Owner | StopCause::Timeout => None,
         }
     }
 

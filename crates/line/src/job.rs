@@ -71,6 +71,8 @@ pub enum StopCause {
     Failure,
     /// The owner of the job asked for it.
     Owner,
+    /// Its time was over.
+    Timeout,
 }
 
 impl StopCause {
@@ -92,13 +94,16 @@ impl fmt::Display for StopCause {
             Self::Signal(signal) => f.write_str(&signal_text(*signal)),
             Self::Failure => f.write_str("failure"),
             Self::Owner => f.write_str("owner"),
+            Self::Timeout => f.write_str("timeout"),
         }
     }
 }
 
 /// A text that names no [`StopCause`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no cause of a stop (`owner`, `failure`, or `signal` and its number)")]
+#[error(
+    "`{text}` is no cause of a stop (`owner`, `failure`, `timeout`, or `signal` and its number)"
+)]
 pub struct StopCauseError {
     text: String,
 }
@@ -111,6 +116,7 @@ impl FromStr for StopCause {
         match text {
             "owner" => Ok(Self::Owner),
             "failure" => Ok(Self::Failure),
+            "timeout" => Ok(Self::Timeout),
             _ => {
                 let number = text.strip_prefix("signal ").ok_or_else(wrong)?;
                 let digits = number.split(' ').next().unwrap_or_default();

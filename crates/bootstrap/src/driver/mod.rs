@@ -212,6 +212,7 @@ fn settings(
     Ok(Settings {
         on_failure,
         lost_after,
+        timeout: plan.timeout,
         // Hosts keep to the same budget themselves; the slack is for those that cannot.
         limits: Limits { grace: plan.grace, budget: plan.teardown_timeout, slack },
         job: plan.job.clone(),

@@ -45,6 +45,8 @@ pub(super) struct Settings {
     pub(super) on_failure: Option<OnFailure>,
     /// After how much silence a host at a distance is lost; none where the host is here.
     pub(super) lost_after: Option<Duration>,
+    /// After how much time the job is stopped.
+    pub(super) timeout: Option<Duration>,
     pub(super) limits: Limits,
     pub(super) job: String,
     pub(super) show: Option<RankSet>,
@@ -135,6 +137,9 @@ impl DriverLoop {
                 Ok(()) = self.changes.changed() => self.look(),
                 done = poll_work(&mut self.work) => self.handle_done(done),
                 () = self.clock.sleep_until(deadline) => self.handle_deadline(),
+                () = self.clock.sleep_until(self.settings.timeout), if self.may_time_out() => {
+                    self.stop_for_time();
+                }
                 () = self.clock.sleep_until(self.late_until), if self.late_until.is_some() => {
                     self.late_until = None;
                     self.shared.record().expect_no_more();
@@ -242,6 +247,21 @@ impl DriverLoop {
     fn stop(&mut self, cause: StopCause) {
         self.shared.control.send(Control::Stop { cause });
         self.stopping(cause);
+    }
+
+    fn may_time_out(&self) -> bool {
+        self.settings.timeout.is_some()
+            && self.shutdown.stage().is_none()
+            && !self.shutdown.is_stopping()
+    }
+
+    /// The time of the job is over.
+    fn stop_for_time(&mut self) {
+        let running = self.shared.record().runs.running();
+        let seconds = self.settings.timeout.unwrap_or_default().as_secs_f64();
+        let (s, verb) = if running.len() == 1 { ("", "is") } else { ("s", "are") };
+        tracing::warn!("the job's {seconds} s are over: rank{s} {running} {verb} stopped");
+        self.stop(StopCause::Timeout);
     }
 
     fn stopping(&mut self, cause: StopCause) {

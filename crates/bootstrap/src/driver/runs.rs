@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lastline_line::{Exit, HostId, Launch, Stream, StreamId, Timestamp};
+use lastline_line::{Exit, HostId, Launch, RankSet, Stream, StreamId, Timestamp};
 
 use super::streams::StreamRecord;
 
@@ -206,6 +206,12 @@ impl Runs {
     /// The last start of each rank, in order.
     pub(super) fn last(&self) -> impl Iterator<Item = &RunRecord> {
         self.last.values().map(|at| &self.all[*at])
+    }
+
+    /// The ranks that run.
+    pub(super) fn running(&self) -> RankSet {
+        let running = self.last().filter(|run| matches!(run.state, RunState::Running));
+        running.map(|run| run.rank).collect()
     }
 
     /// The host of a rank's last start.

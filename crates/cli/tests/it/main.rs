@@ -34,6 +34,7 @@ mod stdin;
 mod stopping;
 mod stuck;
 mod support;
+mod timeout;
 mod top;
 mod typed;
 mod typing;

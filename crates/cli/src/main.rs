@@ -11,6 +11,7 @@ mod help;
 mod hyperlink;
 mod jobs;
 mod logs;
+mod moments;
 mod mpi;
 mod notices;
 mod own_terminal;

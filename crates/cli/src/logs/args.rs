@@ -1,11 +1,16 @@
 //! The options of `logs`.
 
 use std::ffi::{OsStr, OsString};
+use std::time::Duration;
 
 use clap::Args;
-use lastline_line::RankSet;
+use lastline_line::{RankSet, Timestamp};
+use regex::bytes::{Regex, RegexBuilder};
 
+use super::matching;
 use crate::console::LookOptions;
+use crate::moments::moment;
+use crate::units::duration;
 use crate::values::{FoldMode, Streams, lines};
 use crate::via::Url;
 
@@ -15,6 +20,8 @@ Examples:
   lastline logs                       the latest job
   lastline logs --rank 3 --tail 20    the last lines of rank 3
   lastline logs ./logs --stream stderr --follow
+  lastline logs --grep 'nan|inf' -B 3 -A 1
+  lastline logs --around-failure 5s   what all ranks said around the first failure
   lastline logs --via nats://broker:4222 --job train --tail 100")]
 pub(crate) struct LogsOptions {
     /// The job's id, or a directory [default: the latest job]
@@ -38,6 +45,42 @@ pub(crate) struct LogsOptions {
     /// Only the last N lines
     #[arg(long, value_name = "N", value_parser = lines, allow_negative_numbers = true)]
     pub(crate) tail: Option<u64>,
+    /// Only lines that match this regular expression; the exit code is 1 when none does
+    #[arg(long, value_name = "REGEX", value_parser = Regex::new, conflicts_with = "tail")]
+    grep: Option<Regex>,
+    /// Upper and lower case are alike to --grep
+    #[arg(short = 'i', long, requires = "grep")]
+    ignore_case: bool,
+    /// So many lines of the same rank and stream after one that matches, too
+    #[arg(
+        short = 'A',
+        long,
+        value_name = "N",
+        default_value_t,
+        requires = "grep",
+        hide_default_value = true
+    )]
+    after_context: usize,
+    /// So many before it
+    #[arg(
+        short = 'B',
+        long,
+        value_name = "N",
+        default_value_t,
+        requires = "grep",
+        hide_default_value = true
+    )]
+    before_context: usize,
+    /// Only what came then or later: `10m` ago, `14:05`, `2026-11-27 14:05:30`, or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "via")]
+    pub(super) since: Option<Timestamp>,
+    /// Only what came before that
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "via")]
+    pub(super) until: Option<Timestamp>,
+    /// Only what came so long before and after the first failure
+    #[arg(long, value_name = "DURATION", value_parser = duration,
+          conflicts_with_all = ["via", "since", "until", "follow"])]
+    pub(super) around_failure: Option<Duration>,
     /// Go on until the job is over
     #[arg(long)]
     pub(crate) follow: bool,
@@ -49,6 +92,18 @@ pub(crate) struct LogsOptions {
 }
 
 impl LogsOptions {
+    /// Which lines are printed, where not all are.
+    pub(super) fn matching(&self) -> Option<matching::Wanted> {
+        let pattern = self.grep.as_ref()?;
+        let pattern = match self.ignore_case {
+            // What is well-formed is so in either case.
+            true => RegexBuilder::new(pattern.as_str()).case_insensitive(true).build().ok()?,
+            false => pattern.clone(),
+        };
+        let (before, after) = (self.before_context, self.after_context);
+        Some(matching::Wanted { pattern, before, after })
+    }
+
     /// The job that was named, either way.
     pub(super) fn job(&self) -> Option<&OsStr> {
         self.named.as_deref().or(self.job.as_deref())

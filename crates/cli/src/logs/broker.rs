@@ -30,7 +30,7 @@ pub(super) fn logs(options: &LogsOptions, url: &str) -> anyhow::Result<u8> {
     let labels = Labels::default();
     let mut inbox = runtime.block_on(stored.read(reading(options)))?;
     inbox.listen(labeller(job.into_owned(), labels.clone()));
-    let client = super::start(options, world_size, labels, None, inbox)?;
+    let (client, found) = super::start(options, world_size, labels, None, inbox)?;
     // A runtime without threads of its own receives while this waits on it.
     runtime.block_on(client.finished(Duration::MAX));
     console::finish(client)?;
@@ -40,7 +40,7 @@ pub(super) fn logs(options: &LogsOptions, url: &str) -> anyhow::Result<u8> {
         !gone,
         "the broker has let go of the job: what is printed may not be all of it"
     );
-    Ok(exit::SUCCESS)
+    Ok(super::code(found))
 }
 
 fn reading(options: &LogsOptions) -> Reading {

@@ -1,10 +1,12 @@
 //! A job's files.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use lastline_appender::IndexState;
 use lastline_client::{Label, Labels};
-use lastline_jobs::{FoundJob, JobState};
-use lastline_line::StreamId;
+use lastline_jobs::{FoundJob, JobState, RankReport};
+use lastline_line::{StreamId, Timestamp};
 use lastline_watch::{ArchiveInbox, Archives, Wanted};
 
 use super::LogsOptions;
@@ -17,9 +19,16 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
         return Ok(exit::USAGE);
     }
     let archive = Archives::open(&job).context("cannot read the job's files")?;
-    let wanted = wanted(options);
+    let mut wanted = wanted(options);
+    if let Some(around) = options.around_failure {
+        let Some((since, until)) = around_failure(&job, around) else {
+            notices::say("no rank of this job has failed, or its report does not say when");
+            return Ok(exit::FAILURE);
+        };
+        (wanted.since, wanted.before) = (Some(since), Some(until));
+    }
     let damage = [job.damage.clone(), of_index(&archive, &job.state, &wanted)];
-    let whole = if damage == [None, None] { exit::SUCCESS } else { exit::FAILURE };
+    let is_whole = damage == [None, None];
     damage.iter().flatten().for_each(|damage| notices::say(damage));
     let labels = Labels::default();
     set_labels(&job, &labels);
@@ -27,8 +36,10 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     let inbox = ArchiveInbox::new(archive, job, wanted)?;
     let unreadable = inbox.unreadable();
     let files = Some(inbox.files());
-    console::finish(super::start(options, Some(world_size), labels, files, inbox)?)?;
-    unreadable.take().map_or(Ok(whole), |error| Err(error.into()))
+    let (client, found) = super::start(options, Some(world_size), labels, files, inbox)?;
+    console::finish(client)?;
+    let code = if is_whole { super::code(found) } else { exit::FAILURE };
+    unreadable.take().map_or(Ok(code), |error| Err(error.into()))
 }
 
 /// What the index of a job that is over does not say, in words. That of one that was interrupted may end
@@ -55,8 +66,23 @@ fn wanted(options: &LogsOptions) -> Wanted {
         ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
             && stream.is_none_or(|stream| id.stream == stream)
     };
-    let (tail, follow) = (options.tail, options.follow);
-    Wanted { streams: Box::new(streams), tail, follow, ..Wanted::default() }
+    let LogsOptions { tail, since, until: before, follow, .. } = *options;
+    Wanted { streams: Box::new(streams), tail, since, before, follow, ..Wanted::default() }
+}
+
+/// From so long before the first failure to so long after it, where its report says when that was.
+fn around_failure(job: &FoundJob, around: Duration) -> Option<(Timestamp, Timestamp)> {
+    let JobState::Finished(report) = &job.state else { return None };
+    let failure = report.first_failure.as_ref()?;
+    let of_failure = |rank: &&RankReport| {
+        rank.rank == failure.rank && (rank.code, rank.signal) == (failure.code, failure.signal)
+    };
+    let ended: jiff::Timestamp =
+        report.ranks.iter().find(of_failure)?.ended.as_ref()?.parse().ok()?;
+    let micros = u64::try_from(ended.as_microsecond()).ok()?;
+    let around = u64::try_from(around.as_micros()).unwrap_or(u64::MAX);
+    let (since, until) = (micros.saturating_sub(around), micros.saturating_add(around));
+    Some((Timestamp(since), Timestamp(until)))
 }
 
 fn set_labels(job: &FoundJob, labels: &Labels) {

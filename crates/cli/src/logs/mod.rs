@@ -3,18 +3,20 @@
 mod args;
 mod broker;
 mod files;
+mod matching;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use lastline_client::{Client, Labels, Options};
-use lastline_line::{Inbox, RankSet, ReadBack};
+use lastline_line::{Fold, Inbox, RankSet, ReadBack};
 
 pub(crate) use self::args::LogsOptions;
+use self::matching::{Found, Matching};
 use crate::console::Look;
 use crate::values::FoldMode;
 use crate::via::Url;
-use crate::{advice, console, folding, notices};
+use crate::{advice, console, exit, folding, notices};
 
 /// Prints a job's output; the exit code.
 pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
@@ -35,7 +37,16 @@ fn has_none_of_them(options: &LogsOptions, world_size: u32) -> bool {
     why.is_some()
 }
 
-/// Prints what an inbox gives of a job of so many ranks. Lines that are too long to be held are read
+/// What printing came to, as the exit code says it.
+fn code(found: Option<Found>) -> u8 {
+    match found.is_none_or(|found| found.any()) {
+        true => exit::SUCCESS,
+        false => exit::FAILURE,
+    }
+}
+
+/// Prints what an inbox gives of a job of so many ranks; says too whether a line has matched, where lines
+/// have to. Lines that are too long to be held are read
 /// again from `files`; without those they are held.
 fn start(
     options: &LogsOptions,
@@ -43,7 +54,7 @@ fn start(
     labels: Labels,
     files: Option<Arc<dyn ReadBack>>,
     inbox: impl Inbox + 'static,
-) -> anyhow::Result<Client> {
+) -> anyhow::Result<(Client, Option<Found>)> {
     let look = Look { one_output: true, ..options.look.look(world_size) };
     let printer = console::printer(look, labels);
     let mode = options.fold.unwrap_or(FoldMode::Off);
@@ -51,11 +62,19 @@ fn start(
         Some(ranks) => folding::fold(mode, ranks, None),
         None => folding::fold_of_speakers(mode, None),
     };
+    let (fold, found): (Box<dyn Fold>, _) = match options.matching() {
+        Some(wanted) => {
+            let found = Found::default();
+            (Box::new(Matching::new(fold, wanted, found.clone())), Some(found))
+        }
+        None => (fold, None),
+    };
     let mut client = Options::default();
     (client.print_only, client.tell_missing) = (true, true);
     if files.is_none() {
         client.held_line_bytes = client.whole_line_bytes;
     }
     client.read_back = files;
-    Client::start(inbox, fold, printer, client).context("cannot start the client")
+    let client = Client::start(inbox, fold, printer, client).context("cannot start the client")?;
+    Ok((client, found))
 }

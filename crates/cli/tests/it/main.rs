@@ -4,6 +4,7 @@
 
 mod advice;
 mod bounds;
+mod chosen;
 mod clocks;
 mod codes;
 mod console;

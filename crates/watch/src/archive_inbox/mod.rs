@@ -2,6 +2,7 @@
 
 mod bounded;
 mod tail;
+mod times;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -35,6 +36,10 @@ pub struct Wanted {
     pub streams: Box<dyn Fn(StreamId) -> bool + Send>,
     /// Only so many of the last lines.
     pub tail: Option<u64>,
+    /// Only what arrived then or later; nothing of which the time is not known.
+    pub since: Option<Timestamp>,
+    /// Only what arrived earlier.
+    pub before: Option<Timestamp>,
     /// Whether to go on until the job is over.
     pub follow: bool,
     /// From where each stream is given out; one that is not named from its start.
@@ -49,6 +54,8 @@ impl Default for Wanted {
         Self {
             streams: Box::new(|_| true),
             tail: None,
+            since: None,
+            before: None,
             follow: false,
             from: BTreeMap::new(),
             until: None,
@@ -193,6 +200,7 @@ impl ArchiveInbox {
             Some(bound) => extents.filter_map(|extent| bound.clip(extent)).collect(),
             None => extents.collect(),
         };
+        self.keep_within_times();
         Ok(())
     }
 

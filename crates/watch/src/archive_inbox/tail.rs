@@ -32,7 +32,7 @@ impl ArchiveInbox {
         self.queue = kept;
     }
 
-    fn leave_out(&mut self, extent: &Extent) {
+    pub(super) fn leave_out(&mut self, extent: &Extent) {
         let given = self.given.entry(extent.stream).or_default();
         *given = extent.span.to.max(*given);
     }

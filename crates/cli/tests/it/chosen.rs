@@ -1,0 +1,56 @@
+//! `logs` of some lines: those that match, those of a while.
+
+use crate::support::Place;
+
+fn logs(place: &Place, options: &[&str], code: i32) -> Vec<String> {
+    place.lastline(&[&["logs", "j"], options].concat()).expect(code).sorted()
+}
+
+#[test]
+fn lines_that_match_come_with_those_around_them() {
+    let place = Place::new();
+    let script = "echo first of $RANK; echo second of $RANK
+        [ $RANK = 1 ] && echo Loss NaN; echo third of $RANK";
+    place.lastline(&["run", "-n", "2", "--job", "j", "--", "sh", "-c", script]).expect(0);
+    assert_eq!(logs(&place, &["--grep", "NaN"], 0), ["[1] Loss NaN"]);
+    assert_eq!(logs(&place, &["--grep", "nan|inf", "-i"], 0), ["[1] Loss NaN"]);
+    let around = ["[1] Loss NaN", "[1] second of 1", "[1] third of 1"];
+    assert_eq!(logs(&place, &["--grep", "NaN", "-B", "1", "-A", "5"], 0), around);
+    assert_eq!(logs(&place, &["--grep", "of", "--rank", "0"], 0).len(), 3);
+    let folded = logs(&place, &["--grep", "third", "--fold", "ranks"], 0);
+    assert_eq!(folded, ["[0,1] third of {0..1}"]);
+}
+
+#[test]
+fn that_nothing_matches_is_said_by_the_code() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "echo", "one"]).expect(0);
+    assert_eq!(logs(&place, &["--grep", "two"], 1), [""; 0]);
+    let done = place.lastline(&["logs", "j", "--grep", "("]).expect(2);
+    assert!(done.err().contains("unclosed group"), "{}", done.err());
+    place.lastline(&["logs", "j", "-A", "1"]).expect(2);
+}
+
+#[test]
+fn what_came_around_the_first_failure_is_given_in_whole_lines() {
+    let place = Place::new();
+    let script = "echo early; printf half; sleep 4; echo ' a line' >&1; echo late >&2; exit 3";
+    place.lastline(&["run", "--job", "j", "--", "sh", "-c", script]).expect(3);
+    assert_eq!(logs(&place, &["--around-failure", "2s"], 0), ["half a line", "late"]);
+    assert_eq!(logs(&place, &["--around-failure", "1h"], 0).len(), 3);
+}
+
+#[test]
+fn what_came_since_and_until_then_is_given() {
+    let place = Place::new();
+    place.lastline(&["run", "--job", "j", "--", "echo", "now"]).expect(0);
+    for since in ["1h", "2000-01-01", "2000-01-01T00:00:00Z"] {
+        assert_eq!(logs(&place, &["--since", since], 0), ["now"], "{since}");
+        assert_eq!(logs(&place, &["--until", since], 0), [""; 0], "{since}");
+    }
+    assert_eq!(logs(&place, &["--since", "2000-01-01", "--until", "2100-01-01"], 0), ["now"]);
+    let done = place.lastline(&["logs", "j", "--since", "soon"]).expect(2);
+    assert!(done.err().contains("`soon` is no time (write `10m`"), "{}", done.err());
+    let done = place.lastline(&["logs", "j", "--around-failure", "1s"]).expect(1);
+    assert!(done.err().contains("no rank of this job has failed"), "{}", done.err());
+}

@@ -125,17 +125,17 @@ Examples:
 
 /// What there is to know of `run` beside its options.
 pub(crate) const RUN_NOTES: &str = "\
-Each rank gets RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, NODE_RANK, MASTER_ADDR, MASTER_PORT,
-LASTLINE_JOB_ID and LASTLINE_RANK.
+Each rank gets RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, NODE_RANK, MASTER_ADDR,
+MASTER_PORT, LASTLINE_JOB_ID and LASTLINE_RANK.
 
-Every option is also read from LASTLINE_RUN_<OPTION>, as in LASTLINE_RUN_LOG_DIR=logs; a variable that
-is empty is as one that is not set. What is typed goes before a variable, also one that says the
-opposite, as --log-dir and LASTLINE_RUN_NO_FILES do.
+Every option is also read from LASTLINE_RUN_<OPTION>, as in LASTLINE_RUN_LOG_DIR=logs; a
+variable that is empty is as one that is not set. What is typed goes before a variable, also
+one that says the opposite, as --log-dir and LASTLINE_RUN_NO_FILES do.
 
 The exit code is 0 when all ranks ended with 0, otherwise that of the rank that failed first
-(128 + n for a signal); 130 and 143 when lastline was told to stop; 124 when --timeout was over;
-126 and 127 when the command could not be run; 2 for bad usage; 74 when --report could not be written, and with --strict when
-output was lost or not filed.";
+(128 + n for a signal); 130 and 143 when lastline was told to stop; 124 when --timeout was
+over; 126 and 127 when the command could not be run; 2 for bad usage; 74 when --report could
+not be written, and with --strict when output was lost or not filed.";
 
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {

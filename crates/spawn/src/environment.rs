@@ -69,14 +69,12 @@ impl Environment {
             ("LOCAL_RANK", at.local_rank(rank)),
             ("WORLD_SIZE", at.world_size),
             ("LOCAL_WORLD_SIZE", at.local_world_size),
+            ("NODE_RANK", at.node_rank),
         ];
         for (name, value) in numbers {
             if placed || at.procs > 1 || !has(name) {
                 set(name, value.to_string());
             }
-        }
-        if placed || !has("NODE_RANK") {
-            set("NODE_RANK", at.node_rank.to_string());
         }
         // Of several machines none is the first one that this one is sure to reach.
         let here = (at.nodes == 1 && !has("MASTER_ADDR")).then(|| String::from("127.0.0.1"));
@@ -249,6 +247,8 @@ mod tests {
         let launched = [("RANK", "7"), ("MASTER_ADDR", "head"), ("LASTLINE_RUN_JOB", "outer")];
         assert_eq!(given(1, &launched, "RANK").as_deref(), Some("7"));
         assert_eq!(given(2, &launched, "RANK").as_deref(), Some("1"));
+        assert_eq!(given(1, &[("NODE_RANK", "2")], "NODE_RANK").as_deref(), Some("2"));
+        assert_eq!(given(2, &[("NODE_RANK", "2")], "NODE_RANK").as_deref(), Some("0"));
         assert_eq!(given(2, &launched, "MASTER_ADDR").as_deref(), Some("head"));
         assert_eq!(given(2, &launched, "LASTLINE_RUN_JOB"), None);
         assert_eq!(given(2, &[("MASTER_PORT", "29")], "MASTER_PORT").as_deref(), Some("29"));

@@ -17,17 +17,20 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
 }
 
 fn at(text: &str, now: &Zoned) -> Option<jiff::Timestamp> {
-    if let Ok(ago) = duration(text) {
-        return now.timestamp().checked_sub(SignedDuration::try_from(ago).ok()?).ok();
-    }
     if let Ok(at) = text.parse() {
         return Some(at);
     }
-    let local = text.parse::<civil::DateTime>().ok().or_else(|| {
-        let time: civil::Time = text.parse().ok()?;
+    let of_today = || {
+        // Without it, it is a number of seconds.
+        let time: civil::Time = text.contains(':').then(|| text.parse().ok())??;
         Some(now.date().to_datetime(time))
-    });
-    Some(local?.to_zoned(now.time_zone().clone()).ok()?.timestamp())
+    };
+    if let Some(local) = text.parse().ok().or_else(of_today) {
+        let local: civil::DateTime = local;
+        return Some(local.to_zoned(now.time_zone().clone()).ok()?.timestamp());
+    }
+    let ago = SignedDuration::try_from(duration(text).ok()?).ok()?;
+    now.timestamp().checked_sub(ago).ok()
 }
 
 #[cfg(test)]
@@ -40,6 +43,7 @@ mod tests {
         let table = [
             ("10m", "2026-11-27T13:50:00Z"),
             ("1d", "2026-11-26T14:00:00Z"),
+            ("10", "2026-11-27T13:59:50Z"),
             ("14:05", "2026-11-27T13:05:00Z"),
             ("14:05:30", "2026-11-27T13:05:30Z"),
             ("2026-11-26 23:30", "2026-11-26T22:30:00Z"),

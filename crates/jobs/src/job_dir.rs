@@ -41,7 +41,7 @@ pub enum JobDirError {
         id: String,
     },
     /// Another job is running there.
-    #[error("a job is running in {}; choose another directory", dir.display())]
+    #[error("a job is running in {}; choose another directory, or another id where that names it", dir.display())]
     Running {
         /// The directory.
         dir: PathBuf,
@@ -63,7 +63,7 @@ pub enum JobDirError {
         waited: Duration,
     },
     /// A finished job is there.
-    #[error("{} holds a finished job; choose another directory, or say --overwrite", dir.display())]
+    #[error("{} holds a finished job; choose another directory, or another id where that names it, or say --overwrite", dir.display())]
     Finished {
         /// The directory.
         dir: PathBuf,

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use lastline_appender::Fsync;
-use lastline_bootstrap::{CommandError, SpawnError};
+use lastline_bootstrap::{CommandError, Placement, SpawnError};
 use lastline_jobs::{FileAction, JobDirError};
 use lastline_line::RankSet;
 
@@ -25,6 +25,16 @@ pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
     }
     said.extend(of_files(options));
     said
+}
+
+/// That a launcher has started this beside others, each of which has a job of its own; the first one says it.
+pub(crate) fn of_launcher(placement: &Placement) -> Option<String> {
+    let (launcher, tasks) = (placement.launcher?, placement.world_size / placement.procs.max(1));
+    (tasks > 1 && placement.first_rank == 0).then(|| {
+        format!(
+            "{launcher} has started {tasks} of these, and each is a job of its own: with `--via` they are one"
+        )
+    })
 }
 
 /// That there are no files of which something is asked.
@@ -107,16 +117,29 @@ fn of_command(error: &anyhow::Error) -> Option<String> {
     let Some(SpawnError::Command(CommandError::NotFound { name })) = error.downcast_ref() else {
         return None;
     };
-    let line = name.to_str().filter(|name| name.contains(char::is_whitespace))?;
+    let name = name.to_str()?;
+    if let Some((variable, _)) = name.split_once('=').filter(|_| !name.contains('/')) {
+        return Some(format!("a variable is set with `--env {variable}=VALUE`"));
+    }
+    if OF_SHELLS.contains(&name) {
+        return Some(format!(
+            "`{name}` is a shell's own: lastline run -- sh -c '{name} …'; ranks start where `--workdir` says"
+        ));
+    }
+    let line = Some(name).filter(|name| name.contains(char::is_whitespace))?;
     let quoted = line.replace('\'', r"'\''");
     Some(format!("commands are run without a shell; with one: lastline run -- sh -c '{quoted}'"))
 }
 
+/// What is no program, but understood by shells.
+const OF_SHELLS: [&str; 8] = ["cd", "export", "source", ".", "ulimit", "alias", "exec", "eval"];
+
 /// Options by which other launchers know something, as they write them: how many ranks there are
 /// (torchrun, mpirun, srun), that lines are labelled (srun, mpirun, GNU parallel).
-const HOW_MANY: [&str; 6] =
-    ["--nproc-per-node", "--nproc_per_node", "--np", "--nprocs", "--ntasks", "--jobs"];
-const LABELLED: [&str; 4] = ["--label", "--tag", "--tag-output", "--line-buffer"];
+const HOW_MANY: [&str; 7] =
+    ["--nproc-per-node", "--nproc_per_node", "--np", "--nprocs", "--ntasks", "--jobs", "-j"];
+const LABELLED: [&str; 6] =
+    ["--label", "-l", "--tag", "--tag-output", "--line-buffer", "--keep-order"];
 
 /// A line of arguments that was not understood, with what to type instead where an option is that of
 /// another launcher, or `run` was left out.
@@ -146,6 +169,15 @@ fn instead_of(option: &str, command: Option<&str>) -> Option<&'static str> {
         (Some("run"), name) if HOW_MANY.contains(&name) => Some("write `-n 4` for four ranks"),
         (Some("run"), name) if LABELLED.contains(&name) => {
             Some("leave it out: lines are whole and labelled; `--prefix` says how")
+        }
+        (Some("run"), "--wdir" | "--chdir" | "-D") => Some("write `--workdir DIR`"),
+        (Some("run"), "-x" | "--export") => Some("write `--env NAME=VALUE`, for each variable"),
+        (Some("run"), "--output" | "-o") => Some("write `--log-dir DIR`"),
+        (Some("run"), "--kill-on-bad-exit" | "-K") => {
+            Some("leave it out: a rank that fails stops the others; `--on-failure` says so")
+        }
+        (Some("run"), "--hostfile" | "--host" | "-H" | "-w" | "--nodelist") => {
+            Some("start one lastline on each machine: `--via` makes them one job")
         }
         (_, "--json") => Some("a report is JSON without it; lines are with `--format json`"),
         (Some("logs"), "-n") => Some("write `--tail 5` for the last five lines"),
@@ -197,6 +229,8 @@ mod tests {
             anyhow::Error::new(SpawnError::Command(error))
         };
         assert_eq!(of_error(&error("no-such")), None);
+        assert!(of_error(&error("cd")).unwrap().contains("sh -c 'cd …'"));
+        assert!(of_error(&error("A=1")).unwrap().contains("`--env A=VALUE`"));
         let said = of_error(&error("echo 'hi'")).unwrap();
         assert!(said.ends_with(r"sh -c 'echo '\''hi'\'''"), "{said}");
     }
@@ -213,6 +247,9 @@ mod tests {
             assert!(said.contains(four) && !said.contains("as a value"), "{said}");
         }
         assert!(said("lastline run -n 4 --tag-output ./app").contains("leave it out"));
+        assert!(said("lastline run -x PATH ./app").contains("write `--env NAME=VALUE`"));
+        assert!(said("lastline run --wdir /tmp ./app").contains("write `--workdir DIR`"));
+        assert!(said("lastline run --hostfile h ./app").contains("`--via` makes them one job"));
         assert!(said("lastline -n 4 ./app").contains("write `lastline run -n 4 -- COMMAND`"));
         assert!(said("lastline logs -n 5").contains("write `--tail 5` for"));
         assert!(said("lastline logs -f j").contains("write `--follow`"));

@@ -34,6 +34,7 @@ pub(crate) enum Command {
     /// Show a job whose ranks run elsewhere, as if they ran here
     Attach(Box<AttachOptions>),
     /// End a running job
+    #[command(alias = "kill")]
     Stop(StopOptions),
     /// Print a job's files, merged by the time of arrival, or what a broker has of it
     Logs(LogsOptions),
@@ -46,7 +47,7 @@ pub(crate) enum Command {
         job: Option<String>,
     },
     /// List the jobs that are there
-    #[command(after_help = "Example:\n  lastline jobs | tail -5")]
+    #[command(aliases = ["ps", "ls"], after_help = "Example:\n  lastline jobs | tail -5")]
     Jobs,
     /// Wait until everything that a running job has printed before now has arrived
     #[command(after_help = "Example:\n  lastline flush 20261123-141503-k3f9")]

@@ -46,6 +46,12 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     let workdir = options.workdir.as_deref();
     let program =
         LoggingMesh::check_command(&options.command, options.procs, workdir, &options.env)?;
+    // A rank of a job may start jobs of its own.
+    if std::env::var_os("LASTLINE_RANK").is_none()
+        && let Ok(placement) = via::placement(&options)
+    {
+        advice::of_launcher(&placement).iter().for_each(|advice| notices::say(advice));
+    }
     let mpi = mpi::advice(Path::new(&program), options.procs);
     mpi.iter().for_each(|advice| notices::say(advice));
     let fold = options.fold.unwrap_or_else(|| default_fold(options.procs));

@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 
-use clap::builder::TypedValueParser as _;
+use clap::builder::{StyledStr, TypedValueParser as _};
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Error, FromArgMatches as _};
 
@@ -19,7 +20,8 @@ pub(crate) fn read(words: &[OsString]) -> Result<Cli, Error> {
         Some(typed) if command.get_name() == "run" => without_opposites(command, typed),
         _ => command,
     });
-    let matches = command.try_get_matches_from_mut(words)?;
+    let of_variable = |error| if typed.is_some() { with_its_variable(error) } else { error };
+    let matches = command.try_get_matches_from_mut(words).map_err(of_variable)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Command::Run(options), Some(typed)) = (&mut cli.command, &typed)
         && typed.contains("env")
@@ -27,6 +29,18 @@ pub(crate) fn read(words: &[OsString]) -> Result<Cli, Error> {
         options.env.splice(0..0, variable_of_ranks(&mut command)?);
     }
     Ok(cli)
+}
+
+/// What was typed is well: a value that is not is that of a variable.
+fn with_its_variable(mut error: Error) -> Error {
+    if let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg)
+        && let Some(name) = arg.split(' ').next().and_then(|arg| arg.strip_prefix("--"))
+    {
+        let variable = format!("LASTLINE_RUN_{}", name.replace('-', "_").to_ascii_uppercase());
+        let tip = StyledStr::from(format!("the value is that of {variable}"));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    error
 }
 
 /// The options of `run` that are typed; none where that cannot be told without the variables.

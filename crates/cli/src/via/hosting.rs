@@ -69,7 +69,7 @@ enum Driven {
 }
 
 /// Which ranks these are: as options say, or the launcher's variables.
-fn placement(options: &RunOptions) -> anyhow::Result<Placement> {
+pub(crate) fn placement(options: &RunOptions) -> anyhow::Result<Placement> {
     let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };

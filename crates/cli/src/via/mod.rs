@@ -8,5 +8,5 @@ mod seen;
 mod silent;
 pub(crate) mod stop;
 
-pub(crate) use hosting::run;
+pub(crate) use hosting::{placement, run};
 pub(crate) use lastline_bootstrap::Url;

@@ -171,3 +171,39 @@ fn several_ranks_of_a_program_that_is_linked_with_mpi_are_told_to_be_worlds_of_t
     let plain = place.ranks(&["-n", "2", "--no-files"], &["terminals"]).expect(0).err();
     assert!(!plain.contains("MPI"), "{plain}");
 }
+
+#[test]
+fn several_that_a_launcher_has_started_are_told_that_each_is_a_job() {
+    let place = Place::new();
+    let started_as = |rank: &str, args: &[&str]| {
+        let mut command = place.command(args);
+        command.env("OMPI_COMM_WORLD_RANK", rank).env("OMPI_COMM_WORLD_SIZE", "4");
+        Running::start(command).wait().expect(0).err()
+    };
+    let run = ["run", "--", "true"];
+    let said = "lastline: Open MPI has started 4 of these, and each is a job of its own";
+    assert!(started_as("0", &run).starts_with(said), "{}", started_as("0", &run));
+    assert!(!started_as("1", &run).contains("of these"));
+    // As a rank of a job does.
+    let nested =
+        ["run", "--quiet", "--env", "LASTLINE_RANK=0", "--", env!("CARGO_BIN_EXE_lastline")];
+    let nested = [&nested[..], &["run", "--quiet", "--", "true"]].concat();
+    assert_eq!(started_as("0", &nested).matches("of these").count(), 1);
+}
+
+#[test]
+fn a_value_of_a_variable_that_is_none_is_said_to_be_that() {
+    let place = Place::new();
+    let with = |name: &str, value: &str| {
+        let mut command = place.command(&["run", "--", "true"]);
+        command.env(name, value);
+        Running::start(command).wait().expect(2).err()
+    };
+    for (name, value) in [("PROCS", "x"), ("MAX_SIZE", "y"), ("STRICT", "maybe"), ("FOLD", "z")] {
+        let name = format!("LASTLINE_RUN_{name}");
+        let err = with(&name, value);
+        assert!(err.contains(&format!("tip: the value is that of {name}")), "{err}");
+    }
+    let err = place.lastline(&["run", "-n", "x", "--", "true"]).expect(2).err();
+    assert!(!err.contains("LASTLINE_RUN"), "{err}");
+}

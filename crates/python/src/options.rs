@@ -30,6 +30,7 @@ pub(crate) struct SpawnOptions {
     pub(crate) console: Py<PyAny>,
     pub(crate) color: String,
     pub(crate) on_failure: String,
+    pub(crate) timeout: Option<f64>,
     pub(crate) grace: f64,
     pub(crate) drain: f64,
     pub(crate) teardown_timeout: f64,
@@ -158,6 +159,9 @@ impl SpawnOptions {
         plan.env.clone_from(&self.env);
         plan.workdir.clone_from(&self.workdir);
         (plan.pty, plan.buffered) = (self.pty, self.buffered);
+        let timeout = self.timeout.map(|seconds| duration("timeout", seconds)).transpose()?;
+        // As for the program: no limit.
+        plan.timeout = timeout.filter(|timeout| !timeout.is_zero());
         plan.grace = duration("grace", self.grace)?;
         plan.drain = duration("drain", self.drain)?;
         plan.teardown_timeout = duration("teardown_timeout", self.teardown_timeout)?;

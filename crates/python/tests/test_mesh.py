@@ -113,6 +113,15 @@ def test_leaving_the_block_stops_the_ranks_and_accounts_for_them() -> None:
     assert all(is_gone(pid) for pid in pids)
 
 
+def test_a_job_that_takes_longer_than_its_time_is_stopped() -> None:
+    with lastline.spawn(SLEEPS, procs=2, console="none", timeout=2) as mesh:
+        report = mesh.wait()
+    assert report.balanced and report.stopped_by == "timeout"
+    assert all(rank.stopped_by_lastline for rank in report.ranks)
+    with pytest.raises(ValueError, match="timeout=-1: no number of seconds"):
+        lastline.spawn(["true"], timeout=-1)
+
+
 def test_ranks_tell_where_they_stand() -> None:
     script = "echo one; echo two; [ $RANK = 0 ] && exit 3; exec sleep 600"
     with lastline.spawn(["sh", "-c", script], procs=2, on_failure="continue", console="none") as mesh:

@@ -39,7 +39,7 @@ OF_OPTIONS: Kinds = {
     **dict.fromkeys(
         ("grace", "drain", "teardown_timeout", "flush_timeout", "silent_after", "lost_after"), _SECONDS
     ),
-    "fold_window": _or_none(_SECONDS),
+    **dict.fromkeys(("fold_window", "timeout"), _or_none(_SECONDS)),
     "buffer": _SIZE,
     **dict.fromkeys(("min_free", "rotate", "max_size"), _or_none(_SIZE)),
     "procs": ((numbers.Integral,), "a whole number of ranks"),

@@ -20,7 +20,7 @@ pub(crate) struct Group<'a> {
     /// Who made them; of outliers only.
     pub(crate) ranks: RankSet,
     /// How many statements.
-    count: usize,
+    pub(crate) count: usize,
     number: Option<Number>,
 }
 
@@ -75,6 +75,21 @@ impl<'a> Column<'a> {
         self.said.push((member, value));
     }
 
+    /// How many statements there are.
+    pub(crate) fn len(&self) -> usize {
+        self.said.len()
+    }
+
+    /// Each value with the member that said it.
+    pub(crate) fn said(&self) -> impl Iterator<Item = (u32, &'a [u8])> {
+        self.said.iter().copied()
+    }
+
+    /// Whether all have the same.
+    pub(crate) fn agrees(&self) -> bool {
+        self.said.windows(2).all(|two| two[0].1 == two[1].1)
+    }
+
     /// Tells the values apart. Where nearly all are `nan` and more numbers remain than are shown, these
     /// have their range all the same.
     pub(crate) fn tell(&self, members: &[Member]) -> Told<'a> {
@@ -100,7 +115,7 @@ impl<'a> Column<'a> {
     }
 
     /// The values, in the order in which they came.
-    fn groups(&self) -> Vec<Group<'a>> {
+    pub(crate) fn groups(&self) -> Vec<Group<'a>> {
         let mut groups: Vec<Group<'a>> = Vec::new();
         let mut by_value = FxHashMap::default();
         for &(_, value) in &self.said {
@@ -115,7 +130,11 @@ impl<'a> Column<'a> {
     }
 
     /// Outliers with who said them, by their first ranks.
-    fn by_rank(&self, mut outliers: Vec<Group<'a>>, members: &[Member]) -> Vec<Group<'a>> {
+    pub(crate) fn by_rank(
+        &self,
+        mut outliers: Vec<Group<'a>>,
+        members: &[Member],
+    ) -> Vec<Group<'a>> {
         if outliers.is_empty() {
             return outliers;
         }

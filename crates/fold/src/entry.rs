@@ -8,8 +8,9 @@ use lastline_line::{
 };
 
 use crate::colours::{self, Painter};
-use crate::column::{Column, Told};
+use crate::column::Column;
 use crate::field;
+use crate::inside;
 use crate::keys::Keys;
 use crate::place::Place;
 use crate::read::Reading;
@@ -245,21 +246,23 @@ impl Gathered {
             let value = place.of(first);
             match keys.ends(&self.values, number, members.len() as u32, value) {
                 Some(ends) => field::write_range(&ends, into),
-                None => field::write(&self.tell(number, members, &mut column), value, names, into),
+                None => {
+                    self.gather(number, members, &mut column);
+                    inside::write(&column, value, members, names, into);
+                }
             }
         }
         painter.copy(at, first.len(), into);
         painter.finish(into);
     }
 
-    /// Tells the values of a place apart.
-    fn tell<'a>(&'a self, place: usize, members: &[Member], column: &mut Column<'a>) -> Told<'a> {
+    /// Gathers what was said in a place.
+    fn gather<'a>(&'a self, place: usize, members: &[Member], column: &mut Column<'a>) {
         column.clear();
         let first = self.places[place].of(self.first());
         self.values.each(place, members.len() as u32, |member, value| {
             column.push(member, value.unwrap_or(first));
         });
-        column.tell(members)
     }
 
     /// The first statement without control sequences.
@@ -272,9 +275,12 @@ impl FieldSource for Gathered {
     fn fields(&self) -> Vec<Field> {
         let (mut column, mut members) = (Column::default(), Vec::new());
         self.speakers.list(&mut members);
-        let places = 0..self.places.len();
-        let field = |at| field::field(&self.tell(at, &members, &mut column), self.values.more(at));
-        places.map(field).collect()
+        let mut fields = Vec::with_capacity(self.places.len());
+        for place in 0..self.places.len() {
+            self.gather(place, &members, &mut column);
+            inside::fields(&column, &members, self.values.more(place), &mut fields);
+        }
+        fields
     }
 }
 

@@ -75,12 +75,11 @@ fn unit_of(value: &[u8], unit: usize) -> &[u8] {
 
 /// How much of its head and tail the common value shares with all outliers: of a number its unit, of
 /// anything else whole words and what stands beside them.
-fn common_ends(value: &[u8], outliers: &[Group<'_>]) -> (usize, usize) {
+pub(crate) fn common_ends(value: &[u8], outliers: &[Group<'_>]) -> (usize, usize) {
     if let Some(common) = unit_in(value) {
         let all_have = outliers.iter().all(|of| unit_in(of.value) == Some(common));
         return (0, if all_have { common.len() } else { 0 });
     }
-    let is_border = |byte: &u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
     let shortest = outliers.iter().map(|of| of.value.len()).fold(value.len(), usize::min);
     let same = |at: &usize| outliers.iter().all(|of| of.value[*at] == value[*at]);
     let alike = (0..shortest).take_while(same).count();
@@ -91,12 +90,58 @@ fn common_ends(value: &[u8], outliers: &[Group<'_>]) -> (usize, usize) {
     let alike = (0..shortest - head).take_while(same).count();
     let tail = &value[value.len() - alike..];
     let tail = tail.iter().position(is_border).map_or(0, |at| alike - at);
-    if head + tail < shortest { (head, tail) } else { (0, 0) }
+    if head + tail == shortest {
+        return (0, 0);
+    }
+    closed_ends(value, outliers, (head, tail)).unwrap_or((head, tail))
+}
+
+/// The longest ends that leave whole what is in brackets or quotes, if there are any.
+fn closed_ends(
+    value: &[u8],
+    outliers: &[Group<'_>],
+    (head, tail): (usize, usize),
+) -> Option<(usize, usize)> {
+    let heads = (0..=head).rev().filter(|&at| at == 0 || is_border(&value[at - 1]));
+    let borders_of_tail = |&at: &usize| at == 0 || is_border(&value[value.len() - at]);
+    let tails: Vec<usize> = (0..=tail).rev().filter(borders_of_tail).collect();
+    let mut both = heads.flat_map(|head| tails.iter().map(move |&tail| (head, tail)));
+    both.find(|&(head, tail)| {
+        let closed = |value: &[u8]| is_closed(&value[head..value.len() - tail]);
+        closed(value) && outliers.iter().all(|of| closed(of.value))
+    })
+}
+
+/// Whether a word may end here.
+fn is_border(byte: &u8) -> bool {
+    byte.is_ascii() && !byte.is_ascii_alphanumeric()
+}
+
+/// Whether the text has the other one of each bracket and quote that is in it.
+fn is_closed(text: &[u8]) -> bool {
+    let (mut depth, mut quote) = (0_i32, None);
+    for (at, &byte) in text.iter().enumerate() {
+        let apostrophe = || at > 0 && text[at - 1].is_ascii_alphanumeric();
+        match byte {
+            _ if quote == Some(byte) => quote = None,
+            _ if quote.is_some() => {}
+            b'"' | b'\'' if !apostrophe() => quote = Some(byte),
+            b'"' => return false,
+            b'\'' if text.get(at + 1).is_none_or(|next| !next.is_ascii_alphanumeric()) => {
+                return false;
+            }
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' if depth == 0 => return false,
+            b')' | b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    depth == 0 && quote.is_none()
 }
 
 /// `, 3: nan, 5,9: inf`: the ranks of an outlier have no blank between them, outliers have. What stands
 /// before and behind them, of so many bytes, is left out.
-fn write_outliers(
+pub(crate) fn write_outliers(
     outliers: &[Group<'_>],
     (head, tail): (usize, usize),
     names: &dyn RankNames,
@@ -121,11 +166,7 @@ fn write_others(others: usize, into: &mut Vec<u8>) {
 
 /// What was told of a place, for whoever takes the entry; `more` when not all values were kept.
 pub(crate) fn field(told: &Told<'_>, more: bool) -> Field {
-    let string = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let outliers = told.outliers.iter().take(MAX_OUTLIERS);
-    let outliers: Vec<Outlier> = outliers
-        .map(|group| Outlier { ranks: group.ranks.clone(), value: string(group.value) })
-        .collect();
+    let outliers = outliers(&told.outliers);
     let distinct = told.distinct as u64;
     match &told.usual {
         Usual::Common(value) if told.distinct == 1 => Field::Same(string(value)),
@@ -138,6 +179,17 @@ pub(crate) fn field(told: &Told<'_>, more: bool) -> Field {
             Field::Samples { samples, distinct, more }
         }
     }
+}
+
+/// Outliers, for whoever takes the entry.
+pub(crate) fn outliers(groups: &[Group<'_>]) -> Vec<Outlier> {
+    let outlier =
+        |group: &Group<'_>| Outlier { ranks: group.ranks.clone(), value: string(group.value) };
+    groups.iter().take(MAX_OUTLIERS).map(outlier).collect()
+}
+
+fn string(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -241,6 +293,7 @@ mod tests {
             (among(|rank| format!("{}s", rank % 9 + 1), &[(4, "950ms")]), "{1s..9s, 4: 950ms}"),
             (among(same("init(cuda"), &[(4, "init(cpu")]), "init({cuda, 4: cpu}"),
             (among(same("/a/12/log"), &[(4, "/a/x/log")]), "/a/{12, 4: x}/log"),
+            (among(same("f('a')"), &[(4, "f(a, 'b')")]), "f({'a', 4: a, 'b'})"),
             (among(same("/a/log"), &[(4, "/a/b/log")]), "/a/{log, 4: b/log}"),
             (
                 among(same("node-a"), &[(4, "node-b"), (5, "other")]),

@@ -156,6 +156,9 @@
 //! parted by a comma and a blank, the ranks of one by a comma alone: `{3, 5,9: nan, 12: 7}`. At most
 //! three are named, then `…(+5)` counts the other outlying values. The rules:
 //!
+//! - What a place has may be a text with words and values of its own (`{'loss': 2.3}`, `cuda:3`). Where at
+//!   least three of four statements have the same words there, each of these values is told by itself,
+//!   by the same rules, and what has other words is an outlier of the whole.
 //! - A value that at least three of four statements have is the common one; the others are outliers.
 //! - Otherwise, where at least three of four are finite numbers of one unit, what is not, what is far
 //!   off, and a negative one among others are outliers. Far off is what is beyond Tukey's outer
@@ -207,6 +210,7 @@ mod edit;
 mod entry;
 mod field;
 mod generations;
+mod inside;
 mod keys;
 mod miner;
 #[cfg(feature = "edit-distance")]

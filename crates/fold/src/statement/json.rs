@@ -38,8 +38,8 @@ pub(super) fn message(text: &[u8]) -> Option<Place> {
 pub(super) fn end_of_string(text: &[u8], at: usize) -> Option<usize> {
     let mut from = at + 1;
     loop {
-        let next = from + memchr::memchr2(b'"', b'\\', text.get(from..)?)?;
-        if text[next] == b'"' {
+        let next = from + memchr::memchr2(text[at], b'\\', text.get(from..)?)?;
+        if text[next] == text[at] {
             return Some(next + 1);
         }
         from = next + 2;

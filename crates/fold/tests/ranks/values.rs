@@ -101,3 +101,82 @@ fn similar_lines_name_who_said_what_differs() {
     };
     assert_eq!(told, [("wrote shard in {10..16, 0,1: 900000} ms".to_owned(), vec![field])]);
 }
+
+/// What eight ranks say, of whom rank 5 says something odd.
+fn of_eight(usual: impl Fn(u32) -> String, odd: &str) -> Vec<String> {
+    let mut console = Console::new(8);
+    for rank in 0..8 {
+        console.say(rank, &if rank == 5 { odd.to_owned() } else { usual(rank) });
+    }
+    console.finish()
+}
+
+#[test]
+fn who_differs_inside_of_a_printed_value_is_named() {
+    let table = [
+        ("state {'loss': 2.#}", "state {'loss': nan}", "state {'loss': {2.0..2.7, 5: nan}}"),
+        (
+            "INFO trainer: {'loss': 2.#, 'lr': 0.1} done",
+            "INFO trainer: {'loss': nan, 'lr': 0.1} done",
+            "INFO trainer: {'loss': {2.0..2.7, 5: nan}, 'lr': 0.1} done",
+        ),
+        (
+            "args: {\"local_rank\": #, \"fp16\": true}",
+            "args: {\"local_rank\": 5, \"fp16\": false}",
+            "args: {\"local_rank\": {0..7}, \"fp16\": {true, 5: false}}",
+        ),
+        (
+            "env: {'NCCL_IB': '1', 'RANK': '#'}",
+            "env: {'NCCL_IB': '0', 'RANK': '5'}",
+            "env: {'NCCL_IB': '{1, 5: 0}', 'RANK': '{0..7}'}",
+        ),
+        (
+            "TrainOutput(global_step=10, metrics={'opt': {'lr': 2.#}})",
+            "TrainOutput(global_step=10, metrics={'opt': {'lr': nan}})",
+            "TrainOutput(global_step=10, metrics={'opt': {'lr': {2.0..2.7, 5: nan}}})",
+        ),
+        (
+            "state {'loss': 2.#}",
+            "state {'skipped': true}",
+            "state {{'loss': {2.0..2.7}, 5: 'skipped': true}}",
+        ),
+        ("device: 'cuda:#' ok", "device: 'cpu' ok", "device: '{cuda:{0..7}, 5: cpu}' ok"),
+        (
+            "x {'device': 'cuda:#', 'n': 3}",
+            "x {'device': 'cpu', 'n': 3}",
+            "x {'device': '{cuda:{0..7}, 5: cpu}', 'n': 3}",
+        ),
+    ];
+    for (usual, odd, expected) in table {
+        let told = of_eight(|rank| usual.replace('#', &rank.to_string()), odd);
+        assert_eq!(told, [format!("[0-7] {expected}")]);
+    }
+}
+
+#[test]
+fn what_differs_inside_of_a_value_is_a_field() {
+    let mut fold = Ranks::new(RankSet::first(8), RanksOptions::default());
+    let mut told = Vec::new();
+    for rank in 0..8 {
+        let device = if rank == 5 { "cpu".to_owned() } else { format!("cuda:{rank}") };
+        let text = format!("x {{'device': '{device}', 'n': 3}}");
+        let line = Line {
+            stream: stdout(rank),
+            start: Offset(0),
+            bytes: 1,
+            time: Timestamp(0),
+            text: text.as_bytes(),
+            continuation: false,
+            partial: false,
+            redrawn: false,
+        };
+        fold.push(&line, line.time, &mut |entry| {
+            let Entry::Folded(folded) = entry else { panic!("a line alone") };
+            told = folded.fields.fields();
+        });
+    }
+    let outliers = vec![Outlier { ranks: [5].into_iter().collect(), value: "cpu".to_owned() }];
+    let (min, max) = ("0".to_owned(), "7".to_owned());
+    let device = Field::Numbers { min, max, distinct: 8, more: false, outliers };
+    assert_eq!(told, [device, Field::Same("3".to_owned())]);
+}

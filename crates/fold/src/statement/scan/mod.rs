@@ -103,6 +103,18 @@ impl Scan {
         self.restart();
         self.json = text.starts_with(b"{\"");
         self.message = if self.json { json::message(text) } else { None };
+        self.read_from_start(text, trusted)
+    }
+
+    /// Reads a value that stood in a place of a line, which has dealt with what must not reach a
+    /// terminal. It is notation like JSON's: of its strings the keys alone are words.
+    pub(crate) fn read_value(&mut self, value: &[u8]) {
+        self.restart();
+        (self.json, self.message) = (true, None);
+        self.read_from_start(value, true);
+    }
+
+    fn read_from_start(&mut self, text: &[u8], trusted: bool) -> bool {
         let mut at = 0;
         while let Some(&byte) = text.get(at) {
             let class = CLASS[usize::from(byte)];

@@ -165,7 +165,22 @@ impl Miner {
         }
     }
 
-    /// The same, the long way.
+    /// What a line without any word is compared by where its neighbours tell what it says: how many
+    /// variables stand where; they go to `places`. None of a line that has words, or nothing.
+    pub(crate) fn shape_of_variables(
+        &mut self,
+        line: &[u8],
+        places: &mut Vec<Place>,
+    ) -> Option<u64> {
+        let wordless = self.scan.read(line, false) && self.scan.words == 0;
+        if !wordless || self.scan.items.is_empty() {
+            return None;
+        }
+        let inner = collect(line, &self.scan.items, &Open::default(), places);
+        Some(hash::mix(self.scan.key ^ VARIABLE, self.scan.layout ^ inner))
+    }
+
+    /// What statement a line makes, the long way.
     fn scanned<'a>(&'a mut self, line: &'a [u8], print: u64) -> Statement<'a> {
         let mut control = None;
         let text = if self.scan.read(line, false) {

@@ -34,6 +34,8 @@ pub(crate) struct Reader {
     plain: Vec<u8>,
     line: Vec<u8>,
     places: Vec<Place>,
+    /// Those of one line of a unit.
+    variables: Vec<Place>,
 }
 
 impl Reader {
@@ -101,12 +103,18 @@ impl Reader {
             Match::Statement | Match::Message => values::read(line, &mut found),
         };
         let hash = hash.unwrap_or_else(|| {
-            let statement = self.miner.statement(line);
-            let variables = statement.variables.iter();
+            self.variables.clear();
+            let shape = self.miner.shape_of_variables(line, &mut self.variables);
+            let hash = shape.unwrap_or_else(|| {
+                let statement = self.miner.statement(line);
+                self.variables.extend_from_slice(statement.variables);
+                mix(statement.group.0 ^ 1, statement.layout ^ 2)
+            });
+            let variables = self.variables.iter();
             self.places.extend(
                 variables.map(|at| place(from + at.start as usize, from + at.end as usize)),
             );
-            mix(statement.group.0 ^ 1, statement.layout ^ 2)
+            hash
         });
         self.plain.extend_from_slice(line);
         (mix(hash ^ margin, 13), control)

@@ -308,6 +308,32 @@ fn lines_of_variables_alone_fold_in_a_unit_only() {
 }
 
 #[test]
+fn lines_that_begin_with_a_path_fold_in_a_unit() {
+    let said = [
+        (
+            0,
+            &[
+                "time across ranks (ms):",
+                "  train/valid/test: (441.68, 508.67)",
+                "  /a/0.pt (10 MB)",
+            ][..],
+        ),
+        (
+            1,
+            &[
+                "time across ranks (ms):",
+                "  train/valid/test: (431.68, 518.67)",
+                "  /a/1.pt (12 MB)",
+            ],
+        ),
+    ];
+    let expected = "[0,1] time across ranks (ms):
+  train/valid/test: ({431.68..441.68}, {508.67..518.67})
+  {/a/0.pt,/a/1.pt} ({10..12} MB)";
+    assert_eq!(folded(&said), [expected]);
+}
+
+#[test]
 fn an_unfinished_bracket_does_not_swallow_what_follows() {
     let shown = folded(&[(0, &["weights [0.5 0.6", "step 1", "  [0.7", "step 2"])]);
     assert_eq!(shown, ["[0] weights [0.5 0.6", "[0] step 1", "[0]   [0.7", "[0] step 2"]);

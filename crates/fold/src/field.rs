@@ -24,7 +24,7 @@ pub(crate) fn write(told: &Told<'_>, first: &[u8], names: &dyn RankNames, into: 
         // How far it is stands in the numbers beside it.
         _ if is_bar(first) => into.extend_from_slice(first),
         Usual::Common(value) => {
-            let (head, tail) = common_ends(value, &told.outliers);
+            let (head, tail) = common_ends(value, &told.outliers, (value.len(), value.len()));
             into.extend_from_slice(&value[..head]);
             into.push(b'{');
             into.extend_from_slice(&value[head..value.len() - tail]);
@@ -74,8 +74,12 @@ fn unit_of(value: &[u8], unit: usize) -> &[u8] {
 }
 
 /// How much of its head and tail the common value shares with all outliers: of a number its unit, of
-/// anything else whole words and what stands beside them.
-pub(crate) fn common_ends(value: &[u8], outliers: &[Group<'_>]) -> (usize, usize) {
+/// anything else whole words and what stands beside them, of so many bytes at most.
+pub(crate) fn common_ends(
+    value: &[u8],
+    outliers: &[Group<'_>],
+    most: (usize, usize),
+) -> (usize, usize) {
     if let Some(common) = unit_in(value) {
         let all_have = outliers.iter().all(|of| unit_in(of.value) == Some(common));
         return (0, if all_have { common.len() } else { 0 });
@@ -93,7 +97,8 @@ pub(crate) fn common_ends(value: &[u8], outliers: &[Group<'_>]) -> (usize, usize
     if head + tail == shortest {
         return (0, 0);
     }
-    closed_ends(value, outliers, (head, tail)).unwrap_or((head, tail))
+    let ends = (head.min(most.0), tail.min(most.1));
+    closed_ends(value, outliers, ends).unwrap_or(ends)
 }
 
 /// The longest ends that leave whole what is in brackets or quotes, if there are any.

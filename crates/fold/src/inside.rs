@@ -134,13 +134,12 @@ impl<'a> Parts<'a> {
 
     /// How much of its head and tail all share, those with other words as well.
     fn ends(&self) -> (usize, usize) {
-        let (head, tail) = field::common_ends(self.value, &self.odd);
         let mut differ = self.inner.iter().filter(|(_, column)| !column.agrees());
         let from = differ.next().map_or(0, |(place, _)| place.start as usize);
         let to = differ.next_back().map_or(from, |(place, _)| place.start as usize);
         let varies_last = |(place, _): &&(Place, Column<'_>)| place.start as usize == to;
         let to = self.inner.iter().find(varies_last).map_or(to, |(place, _)| place.end as usize);
-        (head.min(from), tail.min(self.value.len() - to))
+        field::common_ends(self.value, &self.odd, (from, self.value.len() - to))
     }
 
     /// Writes the text from one byte of the first value to another, with what differs in its place.

@@ -89,7 +89,29 @@ fn collect_open(text: &[u8], items: &[Item], open: &Open, places: &mut Vec<Place
         last = if item.place == BESIDE { last } else { item.place };
         before = item.end as usize;
     }
+    // Nothing but an open part begins or ends in brackets.
+    places.iter_mut().for_each(|place| close(text, place));
     layout
+}
+
+/// Takes in the brackets behind an open part that belong to it: `device(cuda:0` and `)`.
+fn close(text: &[u8], place: &mut Place) {
+    let mut expected = Vec::new();
+    for byte in place.of(text) {
+        match byte {
+            b'(' => expected.push(b')'),
+            b'[' => expected.push(b']'),
+            b'{' => expected.push(b'}'),
+            byte if expected.last() == Some(byte) => {
+                expected.pop();
+            }
+            _ => {}
+        }
+    }
+    while expected.last().is_some_and(|closing| text.get(place.end as usize) == Some(closing)) {
+        expected.pop();
+        place.end += 1;
+    }
 }
 
 /// Notes the punctuation before what is beside the statement.

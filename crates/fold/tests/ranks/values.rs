@@ -180,3 +180,23 @@ fn what_differs_inside_of_a_value_is_a_field() {
     let device = Field::Numbers { min, max, distinct: 8, more: false, outliers };
     assert_eq!(told, [device, Field::Same("3".to_owned())]);
 }
+
+#[test]
+fn what_varies_as_a_whole_has_its_brackets() {
+    let table = [
+        (
+            "moved to device(cuda:#)",
+            "moved to device(cpu)",
+            "moved to device({cuda:{0..7}, 5: cpu})",
+        ),
+        (
+            "moved model to [CudaDevice(id=#)] now",
+            "moved model to [CpuDevice(id=0)] now",
+            "moved model to [{CudaDevice(id={0..7}), 5: CpuDevice(id=0)}] now",
+        ),
+    ];
+    for (usual, odd, expected) in table {
+        let told = of_eight(|rank| usual.replace('#', &rank.to_string()), odd);
+        assert_eq!(told, [format!("[0-7] {expected}")]);
+    }
+}

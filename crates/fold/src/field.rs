@@ -87,7 +87,7 @@ pub(crate) fn common_ends(
     let shortest = outliers.iter().map(|of| of.value.len()).fold(value.len(), usize::min);
     let same = |at: &usize| outliers.iter().all(|of| of.value[*at] == value[*at]);
     let alike = (0..shortest).take_while(same).count();
-    let head = value[..alike].iter().rposition(is_border).map_or(0, |at| at + 1);
+    let head = (0..=alike).rev().find(|&at| begins_word(value, at)).unwrap_or(0);
     let from_end = |value: &[u8], at: usize| value[value.len() - 1 - at];
     let same =
         |at: &usize| outliers.iter().all(|of| from_end(of.value, *at) == from_end(value, *at));
@@ -107,7 +107,7 @@ fn closed_ends(
     outliers: &[Group<'_>],
     (head, tail): (usize, usize),
 ) -> Option<(usize, usize)> {
-    let heads = (0..=head).rev().filter(|&at| at == 0 || is_border(&value[at - 1]));
+    let heads = (0..=head).rev().filter(|&at| begins_word(value, at));
     let borders_of_tail = |&at: &usize| at == 0 || is_border(&value[value.len() - at]);
     let tails: Vec<usize> = (0..=tail).rev().filter(borders_of_tail).collect();
     let mut both = heads.flat_map(|head| tails.iter().map(move |&tail| (head, tail)));
@@ -115,6 +115,12 @@ fn closed_ends(
         let closed = |value: &[u8]| is_closed(&value[head..value.len() - tail]);
         closed(value) && outliers.iter().all(|of| closed(of.value))
     })
+}
+
+/// Whether a word may begin at `at`; the hour behind the `T` of an ISO 8601 time is one.
+fn begins_word(value: &[u8], at: usize) -> bool {
+    let hour = |before: &[u8]| matches!(before, [.., b'-', b'0'..=b'9', b'0'..=b'9', b'T']);
+    at == 0 || is_border(&value[at - 1]) || hour(&value[..at])
 }
 
 /// Whether a word may end here.
@@ -299,6 +305,7 @@ mod tests {
             (among(same("init(cuda"), &[(4, "init(cpu")]), "init({cuda, 4: cpu}"),
             (among(same("/a/12/log"), &[(4, "/a/x/log")]), "/a/{12, 4: x}/log"),
             (among(same("f('a')"), &[(4, "f(a, 'b')")]), "f({'a', 4: a, 'b'})"),
+            (among(same("2026-11-27T12"), &[(4, "2026-11-27T09")]), "2026-11-27T{12, 4: 09}"),
             (among(same("/a/log"), &[(4, "/a/b/log")]), "/a/{log, 4: b/log}"),
             (
                 among(same("node-a"), &[(4, "node-b"), (5, "other")]),

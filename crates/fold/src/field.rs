@@ -22,6 +22,7 @@ pub(crate) fn write(told: &Told<'_>, first: &[u8], names: &dyn RankNames, into: 
     match &told.usual {
         Usual::Common(value) if told.outliers.is_empty() => into.extend_from_slice(value),
         // How far it is stands in the numbers beside it.
+        Usual::Common(value) if is_bar(value) => into.extend_from_slice(value),
         _ if is_bar(first) => into.extend_from_slice(first),
         Usual::Common(value) => {
             let (head, tail) = common_ends(value, &told.outliers, (value.len(), value.len()));
@@ -249,6 +250,13 @@ mod tests {
         for (values, text) in table {
             assert_eq!(written(values), text, "{values:?}");
         }
+    }
+
+    #[test]
+    fn the_bar_of_most_is_drawn() {
+        let (full, behind) = ("██████████", "███████   ");
+        assert_eq!(written(&[behind, full, full, full, full]), full);
+        assert_eq!(written(&[behind, full]), behind);
     }
 
     /// 64 values, some of them others.

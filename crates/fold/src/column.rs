@@ -105,13 +105,28 @@ impl<'a> Column<'a> {
             return Told { usual, outliers: self.by_rank(groups, members), distinct };
         }
         let Some(unit) = self.unit(&groups) else {
-            let samples = groups.iter().take(SHOWN).map(|group| group.value).collect();
-            return Told { usual: Usual::Samples(samples), outliers: Vec::new(), distinct };
+            return self.tell_words(groups, members);
         };
         let (numbers, mut outliers) =
             groups.into_iter().partition::<Vec<_>, _>(|group| group.finite_unit() == Some(unit));
         let usual = numbers_of(numbers, unit.len(), &mut outliers);
         Told { usual, outliers: self.by_rank(outliers, members), distinct }
+    }
+
+    /// Tells values apart that are no numbers of one unit: few of them by who has which, others by samples.
+    fn tell_words(&self, groups: Vec<Group<'a>>, members: &[Member]) -> Told<'a> {
+        let distinct = groups.len();
+        let samples = groups.iter().take(SHOWN).map(|group| group.value).collect();
+        let numbers = groups.iter().all(|group| group.finite_unit().is_some());
+        if distinct <= SHOWN && !numbers {
+            let mut groups = self.by_rank(groups, members);
+            if are_sides(&groups) {
+                let most = groups.iter().enumerate().rev().max_by_key(|(_, group)| group.count);
+                let common = groups.remove(most.map_or(0, |(at, _)| at));
+                return Told { usual: Usual::Common(common.value), outliers: groups, distinct };
+            }
+        }
+        Told { usual: Usual::Samples(samples), outliers: Vec::new(), distinct }
     }
 
     /// The values, in the order in which they came.
@@ -161,6 +176,14 @@ impl<'a> Column<'a> {
             count == all || outlier::nearly_all(count, all)
         })
     }
+}
+
+/// Whether each rank has one of the values, and each value several ranks, or there are but two ranks.
+fn are_sides(groups: &[Group<'_>]) -> bool {
+    let counts = || groups.iter().map(|group| group.ranks.len());
+    let ranks: RankSet = groups.iter().flat_map(|group| group.ranks.iter()).collect();
+    let apart = counts().sum::<usize>() == ranks.len();
+    apart && (ranks.len() == 2 || counts().all(|count| count > 1))
 }
 
 /// The least and the greatest of numbers that are not far off; those that are join the outliers.

@@ -231,7 +231,7 @@ mod tests {
         let table: [(&[&str], &str); 17] = [
             (&["3", "3"], "3"),
             (&["3", "4"], "{3..4}"),
-            (&["true", "false"], "{true,false}"),
+            (&["true", "false"], "{true, 1: false}"),
             (&["2.07", "1.92", "1.99"], "{1.92..2.07}"),
             (&["10", "9", "11", "-1"], "{-1..11}"),
             (&["5.2 KB", "9.1 KB"], "{5.2..9.1} KB"),
@@ -240,12 +240,26 @@ mod tests {
             (&["8/60", "8/70"], "{8/60,8/70}"),
             (&["0.75", "1e-05", "0.0007812345678901234"], "{1e-05..0.75}"),
             (&["nan", "0.5"], "{0.5, 0: nan}"),
-            (&["nan", "inf"], "{nan,inf}"),
-            (&["nan", "none"], "{nan,none}"),
+            (&["nan", "inf"], "{nan, 1: inf}"),
+            (&["nan", "none"], "{nan, 1: none}"),
             (&["0.5", "nan", "none"], "{0.5,nan,none}"),
             (&["a", "b", "a", "c"], "{a,b,c}"),
             (&["a", "b", "c", "d", "e", "d"], "{a,b,c…(+2)}"),
             (&["1", "2", "x"], "{1,2,x}"),
+        ];
+        for (values, text) in table {
+            assert_eq!(written(values), text, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_which_of_few_values_is_told() {
+        let table: [(&[&str], &str); 5] = [
+            (&["1.2.3", "1.2.3", "1.2.4", "1.2.4"], "1.2.{3, 2,3: 4}"),
+            (&["b", "a", "a", "b", "a"], "{a, 0,3: b}"),
+            (&["a", "b", "c", "a", "b", "c"], "{a, 1,4: b, 2,5: c}"),
+            (&["a", "b", "c", "a", "b"], "{a,b,c}"),
+            (&["5 KB", "5 KB", "9 MB", "9 MB"], "{5 KB,9 MB}"),
         ];
         for (values, text) in table {
             assert_eq!(written(values), text, "{values:?}");

@@ -159,6 +159,8 @@
 //! - What a place has may be a text with words and values of its own (`{'loss': 2.3}`, `cuda:3`). Where at
 //!   least three of four statements have the same words there, each of these values is told by itself,
 //!   by the same rules, and what has other words is an outlier of the whole.
+//! - Where two or three values that are no numbers each have several ranks, or there are two ranks, the
+//!   value of most is the common one.
 //! - A value that at least three of four statements have is the common one; the others are outliers.
 //! - Otherwise, where at least three of four are finite numbers of one unit, what is not, what is far
 //!   off, and a negative one among others are outliers. Far off is what is beyond Tukey's outer

@@ -329,7 +329,7 @@ fn lines_that_begin_with_a_path_fold_in_a_unit() {
     ];
     let expected = "[0,1] time across ranks (ms):
   train/valid/test: ({431.68..441.68}, {508.67..518.67})
-  {/a/0.pt,/a/1.pt} ({10..12} MB)";
+  /a/{0, 1: 1}.pt ({10..12} MB)";
     assert_eq!(folded(&said), [expected]);
 }
 

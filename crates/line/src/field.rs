@@ -21,9 +21,9 @@ pub struct Outlier {
 pub enum Field {
     /// All the same.
     Same(String),
-    /// One value, and few others.
+    /// One value, and who has others: few, or each of two or three values has several ranks.
     Common {
-        /// What nearly all have.
+        /// What nearly all have, or most.
         value: String,
         /// How many different values.
         distinct: u64,

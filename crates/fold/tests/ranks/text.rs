@@ -31,7 +31,7 @@ fn colours_that_all_lines_agree_on_stay() {
         // Within what differs, behind it.
         (
             ["saved /a/b\x1b[32m/c ok", "saved /a/b\x1b[32m/d ok"],
-            "saved {/a/b/c,/a/b/d}\x1b[32m ok\x1b[0m",
+            "saved /a/b/{c, 1: d}\x1b[32m ok\x1b[0m",
         ),
         // Not the same, or not at the same place.
         (["loss \x1b[31m0.5\x1b[0m now", "loss \x1b[32m0.7\x1b[0m now"], "loss {0.5..0.7} now"),

@@ -25,7 +25,9 @@ pub fn tells_values(fold: &mut impl Fold) -> usize {
         }
         fold.finish(&mut take);
         for (ranks, fields) in told {
-            let of_entry: Vec<(u32, &str)> = (0..).zip(said.iter().map(String::as_str)).collect();
+            // A field is what stands between quotes.
+            let values = said.iter().map(|value| value.trim_matches('"'));
+            let of_entry: Vec<(u32, &str)> = (0..).zip(values).collect();
             let of_entry = of_entry
                 .into_iter()
                 .filter(|(rank, _)| ranks.contains(*rank) && !alone.contains(rank));

@@ -1,16 +1,17 @@
 //! Why a rank failed, found in its last lines.
 
+mod excerpt;
+mod units;
 mod weight;
 
 use std::ops::Range;
 
 use lastline_line::Stream;
 
+pub use self::excerpt::Excerpt;
+use self::units::Units;
 use self::weight::{Weight, is_remark, names_trouble};
 use crate::unit::{Compared, Match, Part, Shape};
-
-/// How near to the end what says why is looked for, in lines.
-const NEAR: usize = 20;
 
 /// Why a rank failed, as far as its last lines tell.
 ///
@@ -22,9 +23,11 @@ const NEAR: usize = 20;
 /// *trouble* when it has a word like `error`, `failed` or `assertion`; otherwise plain.
 ///
 /// 1. The stream is stderr. It is stdout when stderr has nothing, or nothing but remarks and the
-///    last 20 lines of stdout have a crash or trouble.
-/// 2. In it, of the units that end in the last 20 lines: the last crash, else the last trouble.
-/// 3. Else the last unit that is no remark, else the last one.
+///    stdout has a crash or trouble by the rules below.
+/// 2. In it, the last crash in the last 200 lines. Much may follow one: what is cleared away, summaries, what
+///    other threads say. A rank may have survived it as well; so an [`Excerpt`] has the very last lines, too.
+/// 3. Else the last trouble in the last 20 lines.
+/// 4. Else the last unit that is no remark, else the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cause {
@@ -59,114 +62,6 @@ impl Cause {
         }
         let unit = stderr.serious().or_else(|| stderr.last())?;
         Some(unit.cause(Stream::Stderr))
-    }
-
-    /// Which of the stream's last lines to show, at most `max_lines`: the last ones, when it is
-    /// whole in them; else the cause alone; when that is too long, its head with the message and the
-    /// frames nearest to the failure.
-    pub fn excerpt<L: AsRef<[u8]>>(&self, lines: &[L], max_lines: usize) -> Excerpt {
-        let tail = lines.len().saturating_sub(max_lines);
-        let Range { start, end } = self.lines;
-        let (head, rest) = if start >= tail {
-            (tail..tail, tail..lines.len())
-        } else if end - start <= max_lines {
-            (start..start, start..end)
-        } else if self.nearest_last {
-            let after = (end - self.message - 1).min(max_lines / 4);
-            let to = self.message + 1 + after;
-            (start..start + 1, to.saturating_sub(max_lines - 1).max(start + 1)..to)
-        } else {
-            let head = start..(self.message + 1).min(start + max_lines / 2);
-            let left = max_lines - head.len();
-            let from = first_own_frame(lines, head.end..end).min(end - left);
-            (head, from..from + left)
-        };
-        Excerpt { head, rest }
-    }
-}
-
-/// Which lines to show of a rank's last ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Excerpt {
-    /// The first ones; none unless lines are left out behind them.
-    pub head: Range<usize>,
-    /// The others.
-    pub rest: Range<usize>,
-}
-
-impl Excerpt {
-    /// How many lines are left out between the two.
-    pub fn left_out(&self) -> usize {
-        self.rest.start - self.head.end
-    }
-}
-
-/// Behind the frames in which Rust's runtime handles a panic.
-fn first_own_frame<L: AsRef<[u8]>>(lines: &[L], within: Range<usize>) -> usize {
-    let has = |at: usize, part: &[u8]| memchr::memmem::find(lines[at].as_ref(), part).is_some();
-    let handles =
-        |at: &usize| has(*at, b"rust_begin_unwind") || has(*at, b"panicking::begin_panic");
-    let Some(last) = within.clone().rev().find(handles) else {
-        return within.start;
-    };
-    let runtime = |at: &usize| {
-        let place = lines[*at].as_ref().trim_ascii_start().starts_with(b"at ");
-        place
-            || [&b"panicking::"[..], b"unwrap_failed", b"expect_failed"]
-                .iter()
-                .any(|part| has(*at, part))
-    };
-    (last + 1..within.end).find(|at| !runtime(at)).unwrap_or(within.start)
-}
-
-/// Lines of one stream cut into units.
-struct Units {
-    units: Vec<Unit>,
-    /// From which line on a unit that ends behind it is near the end.
-    near: usize,
-}
-
-impl Units {
-    fn of<L: AsRef<[u8]>>(lines: &[L]) -> Self {
-        let lines: Vec<&[u8]> = lines.iter().map(AsRef::as_ref).collect();
-        let mut units: Vec<Unit> = Vec::new();
-        let mut from = 0;
-        while from < lines.len() {
-            let mut unit = Unit::first_of(&lines[from..]);
-            unit.from = from;
-            // A line of source under a warning, and the like.
-            let remarked = units.last().is_some_and(|unit| unit.weight == Weight::Remark);
-            if remarked && unit.weight <= Weight::Trouble && lines[from].starts_with(b" ") {
-                unit.weight = Weight::Remark;
-            }
-            from += unit.compared.len();
-            units.push(unit);
-        }
-        Self { units, near: lines.len().saturating_sub(NEAR) }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.units.is_empty()
-    }
-
-    fn has_only_remarks(&self) -> bool {
-        self.units.iter().all(|unit| unit.weight == Weight::Remark)
-    }
-
-    /// The last crash near the end, else the last trouble there.
-    fn serious(&self) -> Option<&Unit> {
-        let last = |weight: Weight| {
-            let mut near = self.units.iter().rev().filter(|unit| unit.end() > self.near);
-            near.find(|unit| unit.weight == weight)
-        };
-        last(Weight::Crash).or_else(|| last(Weight::Trouble))
-    }
-
-    /// The last that is no remark, else the last.
-    fn last(&self) -> Option<&Unit> {
-        let telling = self.units.iter().rev().find(|unit| unit.weight > Weight::Remark);
-        telling.or(self.units.last())
     }
 }
 

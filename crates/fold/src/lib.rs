@@ -113,7 +113,7 @@
 //! ## Causes
 //!
 //! [`Cause`] tells which of a rank's last lines say why it failed: the last unit with a message and
-//! frames, or with a word of failure, on stderr or, when that has only warnings, on stdout. Its
+//! frames, or near the end one with a word of failure, on stderr or, when that has only warnings, on stdout. Its
 //! documentation has the rule.
 //!
 //! ## Ranks

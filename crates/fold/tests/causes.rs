@@ -81,11 +81,48 @@ fn what_comes_after_the_cause_is_not_the_cause() {
         let stderr = [&lines(PYTHON)[..], &[after]].concat();
         assert_eq!(found(&[], &stderr).unwrap().1, "ValueError: bad shard 17", "{after}");
     }
-    // What was survived long ago is no cause.
-    let later: Vec<String> = (0..20).map(|step| format!("step {step}")).collect();
+}
+
+/// Lines that a traceback may be followed by.
+fn later(count: usize) -> Vec<String> {
+    (0..count).map(|at| format!("closing worker {at}")).collect()
+}
+
+#[test]
+fn a_crash_is_the_cause_however_much_is_cleared_away_after_it() {
+    for (count, told) in [
+        (19, "ValueError: bad shard 17"),
+        (20, "ValueError: bad shard 17"),
+        (199, "ValueError: bad shard 17"),
+        // What was survived long ago is no cause.
+        (200, "closing worker 199"),
+    ] {
+        let later = later(count);
+        let later: Vec<&str> = later.iter().map(String::as_str).collect();
+        let stderr = [&lines(PYTHON)[..], &later].concat();
+        assert_eq!(found(&[], &stderr).unwrap().1, told, "{count}");
+        // A word of failure among them is no cause; without a crash it is one, near the end.
+        let stderr = [&stderr[..], &["closing failed"]].concat();
+        let told = if count < 199 { "ValueError: bad shard 17" } else { "closing failed" };
+        assert_eq!(found(&[], &stderr).unwrap().1, told, "{count}");
+    }
+}
+
+#[test]
+fn a_cause_that_is_far_from_the_end_is_shown_with_the_very_last_lines() {
+    let later = later(25);
     let later: Vec<&str> = later.iter().map(String::as_str).collect();
-    let stderr = [&lines(PYTHON)[..], &later].concat();
-    assert_eq!(found(&[], &stderr).unwrap().1, "step 19");
+    let short = lines(TERMINATE);
+    let shown = excerpt(&[&["step 3"], &short[..], &later].concat());
+    assert_eq!(shown, [&short[..], &["…"], &later[20..]].concat());
+    // No more than there is room for.
+    let frames: Vec<String> =
+        (0..15).map(|at| format!("  File \"a.py\", line {at}, in f")).collect();
+    let mut long = vec!["Traceback (most recent call last):"];
+    long.extend(frames.iter().map(String::as_str));
+    long.push("ValueError: bad");
+    let shown = excerpt(&[&long[..], &later].concat());
+    assert_eq!(shown, [&long[..], &["…"], &later[22..]].concat());
 }
 
 /// What is shown, with `…` where lines are left out.

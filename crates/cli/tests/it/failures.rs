@@ -280,3 +280,29 @@ fn of_a_progress_bar_the_last_state_is_told() {
     assert_eq!(failure(&place)["last_lines"], json!(told));
     assert!(!done.err().contains('\r'), "{:?}", done.err());
 }
+
+#[test]
+fn a_traceback_is_the_cause_whatever_is_cleared_away_after_it() {
+    let place = Place::new();
+    let script = "
+        [ $RANK = 2 ] && why='bus error' || why='lost peer'
+        echo 'Traceback (most recent call last):' >&2
+        echo '  File \"train.py\", line 3, in <module>' >&2
+        echo \"RuntimeError: $why on $RANK\" >&2
+        for worker in $(seq 25); do echo closing worker $worker >&2; done
+        exit 1";
+    let done = start(&place, "4", script, &[]).wait();
+    let (screen, failure) = (last_screen(&done), failure(&place));
+    assert_eq!(screen[1], "  Traceback (most recent call last):", "{screen:#?}");
+    assert!(screen[3].starts_with("  RuntimeError: "), "{screen:#?}");
+    assert!(screen[4].starts_with("  … 20 lines left out; the whole is in "), "{screen:#?}");
+    assert_eq!(screen[5..10], [21, 22, 23, 24, 25].map(|at| format!("  closing worker {at}")));
+    let same = failure["same_text"].as_array().unwrap().len();
+    let others = failure["others"].as_array().unwrap();
+    let (first, told) = (&failure["rank"], others[0]["statement"].as_str().unwrap());
+    if *first == 2 {
+        assert_eq!((same, told), (0, "RuntimeError: lost peer on {0..3}"), "{screen:#?}");
+    } else {
+        assert_eq!((same, told), (2, "RuntimeError: bus error on 2"), "{screen:#?}");
+    }
+}

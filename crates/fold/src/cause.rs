@@ -10,7 +10,7 @@ use lastline_line::Stream;
 
 pub use self::excerpt::Excerpt;
 use self::units::Units;
-use self::weight::{Weight, is_remark, names_trouble};
+use self::weight::{Weight, is_title_of_stack, tells_of_abort};
 use crate::unit::{Compared, Match, Part, Shape};
 
 /// Why a rank failed, as far as its last lines tell.
@@ -18,16 +18,25 @@ use crate::unit::{Compared, Match, Part, Shape};
 /// # Which lines say it
 ///
 /// Lines are cut into units. A unit is a *crash* when it has a message and places in a program (a
-/// traceback, a panic, a terminate, a sanitizer's report); otherwise it is a *remark* when it is
-/// blank, a progress bar, a warning, or a line of a log below the level of errors; otherwise
-/// *trouble* when it has a word like `error`, `failed` or `assertion`; otherwise plain.
+/// traceback, a panic, a terminate, a sanitizer's report), or when it tells of a failure and a stack stands
+/// behind it; otherwise it is
 ///
-/// 1. The stream is stderr. It is stdout when stderr has nothing, or nothing but remarks and the
+/// - a *remark* when it is blank, a progress bar, a warning, a note, or a line of a log below the level of
+///   errors; but a *complaint* when that is a warning with a word like `error` or `failed`;
+/// - an *aftermath* when it tells that the program aborted, as that is what a program does that has said
+///   why, or of an exception that was ignored, or when it is a stack with the line that announces it;
+/// - *fatal* at the level of fatal errors (`FATAL`, glog's `F0731`), or as an assertion;
+/// - *trouble* when it has a word like `error`, `failed` or `abort`, or is at the level of errors; of a text
+///   between two rules only the first such line;
+/// - otherwise plain.
+///
+/// 1. The stream is stderr. It is stdout when stderr has nothing, or nothing but remarks and complaints and
 ///    stdout has a crash or trouble by the rules below.
-/// 2. In it, the last crash in the last 200 lines. Much may follow one: what is cleared away, summaries, what
+/// 2. In it, the last crash in the last 20 lines, else the last that is fatal there.
+/// 3. Else the last crash in the last 200 lines. Much may follow one: what is cleared away, summaries, what
 ///    other threads say. A rank may have survived it as well; so an [`Excerpt`] has the very last lines, too.
-/// 3. Else the last trouble in the last 20 lines.
-/// 4. Else the last unit that is no remark, else the last one.
+/// 4. Else in the last 20 lines the last trouble, else the last aftermath.
+/// 5. Else the last unit that is no remark, else the last warning of a log, else the last unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cause {
@@ -39,6 +48,8 @@ pub struct Cause {
     pub message: usize,
     /// The frames come before the message, the nearest to the failure last, as Python prints them.
     nearest_last: bool,
+    /// One past the last line of the stack that was printed for it.
+    whole_end: usize,
 }
 
 impl Cause {
@@ -74,6 +85,10 @@ pub(crate) struct Unit {
     message: usize,
     weight: Weight,
     nearest_last: bool,
+    /// It is places in a program, or announces them, and tells of no failure by itself.
+    stack: bool,
+    /// One past the last line of the stack that belongs to it.
+    whole_end: usize,
 }
 
 impl Unit {
@@ -100,8 +115,9 @@ impl Unit {
         }
         let lines = &lines[..compared.len()];
         let message = message(lines, &compared, nearest_last);
-        let weight = weigh(lines, &compared);
-        Self { from: 0, compared, message, weight, nearest_last }
+        let weight = weigh(lines, &compared, message);
+        let stack = !nearest_last && is_stack(lines, &compared);
+        Self { from: 0, compared, message, weight, nearest_last, stack, whole_end: 0 }
     }
 
     /// How one of its lines is compared.
@@ -125,6 +141,7 @@ impl Unit {
             lines: self.from..self.end(),
             message: self.from + self.message,
             nearest_last: self.nearest_last,
+            whole_end: self.whole_end,
         }
     }
 }
@@ -139,16 +156,27 @@ fn message(lines: &[&[u8]], compared: &[Compared], last: bool) -> usize {
     found.or_else(|| all.find(worded)).unwrap_or(0)
 }
 
-fn weigh(lines: &[&[u8]], compared: &[Compared]) -> Weight {
+fn weigh(lines: &[&[u8]], compared: &[Compared], message: usize) -> Weight {
     let has = |wanted: Match| compared.iter().any(|compared| compared.by == wanted);
     let terminates = lines[0].starts_with(b"terminate called");
-    if has(Match::Message) && has(Match::Place) || terminates {
+    let of_line = |line: &&[u8]| weight::of_line(line);
+    let first = of_line(&lines[0]);
+    let most = lines.iter().map(of_line).max().unwrap_or(first);
+    if tells_of_abort(lines[message].trim_ascii()) {
+        Weight::Aftermath
+    } else if has(Match::Message) && has(Match::Place) || terminates {
         Weight::Crash
-    } else if lines.iter().all(|line| is_remark(line)) || is_remark(lines[0]) {
-        Weight::Remark
-    } else if lines.iter().any(|line| names_trouble(line)) {
-        Weight::Trouble
+    } else if first < Weight::Plain {
+        first
+    } else if is_stack(lines, compared) && most > Weight::Plain {
+        Weight::Aftermath
     } else {
-        Weight::Plain
+        most.max(Weight::Plain)
     }
+}
+
+/// Whether a unit is places in a program and no more, or what announces them.
+fn is_stack(lines: &[&[u8]], compared: &[Compared]) -> bool {
+    let places = |compared: &[Compared]| compared.iter().all(|line| line.by == Match::Place);
+    places(compared) || is_title_of_stack(lines[0])
 }

@@ -83,6 +83,108 @@ fn what_comes_after_the_cause_is_not_the_cause() {
     }
 }
 
+const TRACEBACK: &str = "Traceback (most recent call last):
+  File \"train.py\", line 99, in <module>
+    main()
+";
+
+#[test]
+fn stacks_notes_and_what_comes_after_an_end_are_no_cause() {
+    let traceback = |message: &str| format!("{TRACEBACK}{message}");
+    let table = [
+        // glog, as XLA and Ray have it.
+        (
+            "F1127 12:00:00.1 7 file.cc:12] Check failed: x == y\n*** Check failure stack trace: ***\n    \
+             @     0x7f12  google::LogMessage::Fail()\n    @     0x7f13  main"
+                .to_owned(),
+            "F1127 12:00:00.1 7 file.cc:12] Check failed: x == y",
+        ),
+        (
+            "*** SIGSEGV (@0x0) received by PID 7 from PID 0; stack trace: ***\n    @  0x7f12  fail()".into(),
+            "*** SIGSEGV (@0x0) received by PID 7 from PID 0; stack trace: ***",
+        ),
+        // gfortran.
+        (
+            "At line 5 of file a.f90 (unit = 10, file = 'x')\nFortran runtime error: End of file\n\n\
+             Error termination. Backtrace:\n#0  0x5f4f in ???\n#1  0x94a9 in MAIN__\n\tat /src/a.f90:5"
+                .into(),
+            "Fortran runtime error: End of file",
+        ),
+        (
+            "Program received signal SIGFPE: Floating-point exception - erroneous arithmetic operation.\n\n\
+             Backtrace for this error:\n#0  0x7f1 in ???"
+                .into(),
+            "Program received signal SIGFPE: Floating-point exception - erroneous arithmetic operation.",
+        ),
+        // Open MPI.
+        (
+            "-----------------\nMPI_ABORT was invoked on rank 0 in communicator MPI_COMM_WORLD\nwith \
+             errorcode 3.\n\nNOTE: invoking MPI_ABORT causes Open MPI to kill all MPI processes.\nYou may \
+             or may not see output from other processes, depending on\nexactly when Open MPI kills \
+             them.\n-----------------"
+                .into(),
+            "MPI_ABORT was invoked on rank 0 in communicator MPI_COMM_WORLD",
+        ),
+        (
+            "terminate called after throwing an instance of 'std::runtime_error'\n  what():  bad shard\n\
+             [node:123] *** Process received signal ***\n[node:123] Signal: Aborted (6)\n[node:123] Signal \
+             code:  (-6)\n[node:123] [ 0] /lib/libc.so.6(+0x42520)[0x7f12]\n[node:123] *** End of error \
+             message ***"
+                .into(),
+            "what():  bad shard",
+        ),
+        // NCCL's only word for a failure is a warning.
+        (
+            "step 3\nn:7:8 [3] socket.cc:48 NCCL WARN Connect to 10.0.0.1<4000> failed: refused\nn:7:8 [3] \
+             NCCL INFO init.cc:1501 -> 2"
+                .into(),
+            "n:7:8 [3] socket.cc:48 NCCL WARN Connect to 10.0.0.1<4000> failed: refused",
+        ),
+        (
+            "solve: solve.c:112: main: Assertion `n > 0' failed.\nAborted (core dumped)".into(),
+            "solve: solve.c:112: main: Assertion `n > 0' failed.",
+        ),
+        (
+            traceback(&format!(
+                "AssertionError\nException ignored in: <function X.__del__ at 0x7f12>\n{TRACEBACK}TypeError: \
+                 'NoneType' object is not callable"
+            )),
+            "AssertionError",
+        ),
+        (
+            traceback(&format!(
+                "ValueError: bad\nTask exception was never retrieved\nfuture: <Task finished>\n{TRACEBACK}\
+                 OSError: closed"
+            )),
+            "ValueError: bad",
+        ),
+        // Where there is nothing else, they are the cause.
+        ("step 3\nAborted (core dumped)\nbye".into(), "Aborted (core dumped)"),
+        (format!("Error in atexit._run_exitfuncs:\n{TRACEBACK}OSError: closed"), "OSError: closed"),
+        // Who ends by another signal than that of abort has not said why before.
+        (
+            "error: retrying\n[node:123] *** Process received signal ***\n[node:123] Signal: Segmentation \
+             fault (11)\n[node:123] [ 0] /lib/libc.so.6(+0x42520)[0x7f12]\n[node:123] *** End of error \
+             message ***"
+                .into(),
+            "[node:123] Signal: Segmentation fault (11)",
+        ),
+    ];
+    for (text, message) in table {
+        assert_eq!(found(&[], &lines(&text)).unwrap().1, message, "{text}");
+    }
+}
+
+#[test]
+fn a_stack_that_is_announced_is_shown_with_what_it_is_of() {
+    let frames: Vec<String> = (0..30).map(|at| format!("    @  0x7f{at}  run()")).collect();
+    let mut stderr =
+        vec!["F1127 12:00:00.1 7 a.cc:12] ring broken", "*** Check failure stack trace: ***"];
+    stderr.extend(frames.iter().map(String::as_str));
+    assert_eq!(found(&[], &stderr).unwrap().1, stderr[0]);
+    assert_eq!(excerpt(&stderr), stderr[..20]);
+}
+
 /// Lines that a traceback may be followed by.
 fn later(count: usize) -> Vec<String> {
     (0..count).map(|at| format!("closing worker {at}")).collect()

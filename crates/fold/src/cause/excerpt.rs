@@ -10,7 +10,7 @@ impl Cause {
     /// with the message and the frames nearest to the failure.
     pub fn excerpt<L: AsRef<[u8]>>(&self, lines: &[L], max_lines: usize) -> Excerpt {
         let tail = lines.len().saturating_sub(max_lines);
-        let Range { start, end } = self.lines;
+        let (start, end) = (self.lines.start, self.whole_end.min(lines.len()));
         let (head, rest) = if start >= tail {
             (tail..tail, tail..lines.len())
         } else if end - start <= max_lines {

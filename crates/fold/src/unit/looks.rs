@@ -121,8 +121,11 @@ pub(super) fn is_call(line: &[u8]) -> bool {
 }
 
 /// A frame of a native backtrace: `frame #3: c10::…`, `#3  0x00007f… in foo (x=1) at f.c:12`,
-/// `./app(step+0xc)[0x55e984bd71c0]`.
+/// `./app(step+0xc)[0x55e984bd71c0]`, `@     0x7f12345678  google::LogMessage::Fail()`.
 pub(super) fn is_native_frame(line: &[u8]) -> bool {
+    if let Some(rest) = line.strip_prefix(b"@ ") {
+        return rest.trim_ascii_start().starts_with(b"0x");
+    }
     let text = line.strip_prefix(b"frame ").unwrap_or(line);
     if let Some(rest) = text.strip_prefix(b"#") {
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -246,9 +246,31 @@ fn a_short_cause_is_shown_with_what_is_around_it() {
 fn a_long_python_traceback_is_shown_with_its_head_and_its_last_frames() {
     let all = lines(PYTHON);
     let shown = excerpt(&all);
-    assert_eq!(shown.len(), 21);
+    // The next frame does not fit whole.
+    assert_eq!(shown.len(), 20);
     assert_eq!(shown[..2], ["Traceback (most recent call last):", "…"]);
-    assert_eq!(shown[2..], all[all.len() - 19..]);
+    assert_eq!(shown[2..], all[all.len() - 18..]);
+}
+
+#[test]
+fn a_long_traceback_is_cut_where_a_frame_starts() {
+    for margin in ["", "[rank3]: "] {
+        let mut all = vec![format!("{margin}Traceback (most recent call last):")];
+        for at in 0..8 {
+            all.push(format!("{margin}  File \"train.py\", line {at}, in f"));
+            all.push(format!("{margin}    return f(x) + 1"));
+            all.push(format!("{margin}           ^^^^"));
+        }
+        // What takes its whole line has no row of marks.
+        all.push(format!("{margin}  File \"train.py\", line 9, in g"));
+        all.push(format!("{margin}    raise ValueError('bad shard')"));
+        all.push(format!("{margin}ValueError: bad shard"));
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        let shown = excerpt(&all);
+        assert_eq!(shown[..2], [all[0], "…"]);
+        assert_eq!(shown[2..], all[all.len() - 18..]);
+        assert!(shown[2].starts_with(&format!("{margin}  File ")), "{shown:#?}");
+    }
 }
 
 #[test]

@@ -23,7 +23,8 @@ impl Cause {
         } else if self.nearest_last {
             let after = (end - self.message - 1).min(max_lines / 4);
             let to = self.message + 1 + after;
-            (start..start + 1, to.saturating_sub(max_lines - 1).max(start + 1)..to)
+            let from = to.saturating_sub(max_lines - 1).max(start + 1);
+            (start..start + 1, first_whole_frame(lines, from..self.message)..to)
         } else {
             let head = start..(self.message + 1).min(start + max_lines / 2);
             let left = max_lines - head.len();
@@ -49,6 +50,15 @@ impl Excerpt {
     pub fn left_out(&self) -> usize {
         self.rest.start - self.head.end
     }
+}
+
+/// Where the first frame of Python's, or a traceback, starts within these lines, so that none stands there without its
+/// place. What a message says over several lines may take all the room.
+fn first_whole_frame<L: AsRef<[u8]>>(lines: &[L], mut within: Range<usize>) -> usize {
+    let from = within.start;
+    let has = |at: usize, part: &[u8]| memchr::memmem::find(lines[at].as_ref(), part).is_some();
+    let starts = |at: &usize| has(*at, b"  File \"") || has(*at, b"Traceback (most recent");
+    within.find(starts).unwrap_or(from)
 }
 
 /// Behind the frames in which Rust's runtime handles a panic.

@@ -130,6 +130,12 @@ impl Unit {
         self.message
     }
 
+    /// Which of its lines say what happened, as several do of chained exceptions.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = usize> + '_ {
+        let says = |at: &usize| self.compared[*at].by == Match::Message;
+        (0..self.compared.len()).filter(says)
+    }
+
     /// One past its last line.
     fn end(&self) -> usize {
         self.from + self.compared.len()

@@ -1,5 +1,6 @@
 //! What ranks said when they failed, folded for a summary.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use lastline_line::{
@@ -7,6 +8,7 @@ use lastline_line::{
 };
 
 use crate::cause::Unit;
+use crate::miner::{GroupId, Miner};
 use crate::ranks::{Ranks, RanksOptions};
 use crate::unit::Match;
 
@@ -23,7 +25,9 @@ pub struct Failures {
     pub ranks: RankSet,
     /// What they said, with what differs in its place, as in an entry.
     pub lines: Vec<String>,
-    /// Which of the lines says what happened.
+    /// Which of the lines says what happened. Of several such lines, as of chained exceptions, the one that
+    /// the rank died of, unless that makes the same statement as an earlier one's: then the last that none
+    /// before has.
     pub message: usize,
     /// Which line to show for what differs, if anything but addresses does: the message, where that
     /// is not the same for all.
@@ -66,8 +70,37 @@ pub fn fold_failures<L: AsRef<[u8]>>(said: &[(u32, &[L])]) -> Vec<Failures> {
     fold.finish(&mut |entry| entries.take(entry));
     let mut failures: Vec<_> =
         entries.0.into_iter().filter_map(|entry| told(entry, said)).collect();
-    failures.sort_by_key(|(at, _)| *at);
-    failures.into_iter().map(|(_, failures)| failures).collect()
+    failures.sort_by_key(|(at, ..)| *at);
+    let messages: Vec<Vec<(usize, &[u8])>> = failures
+        .iter()
+        .map(|(_, unit, lines, _)| unit.messages().map(|at| (at, lines[at])).collect())
+        .collect();
+    let mut failures: Vec<Failures> = failures.into_iter().map(|(.., failures)| failures).collect();
+    tell_apart(&mut failures, &messages);
+    failures
+}
+
+/// Lets each tell a message that makes another statement than those told before, if it has one.
+/// `messages` are those that each one's first rank said, with their places in its lines.
+fn tell_apart(failures: &mut [Failures], messages: &[Vec<(usize, &[u8])>]) {
+    let mut miner = Miner::default();
+    let mut statements: Vec<Vec<(usize, GroupId)>> = Vec::new();
+    for messages in messages {
+        statements.push(messages.iter().map(|(at, line)| (*at, miner.group(line))).collect());
+    }
+    let (mut told, mut said) = (HashSet::new(), HashSet::new());
+    for (failure, statements) in failures.iter_mut().zip(statements) {
+        let statements: Vec<(usize, GroupId)> =
+            statements.into_iter().map(|(at, group)| (at, miner.resolve(group))).collect();
+        let own = statements.iter().find(|(at, _)| *at == failure.message);
+        let is_told = own.is_some_and(|(_, group)| told.contains(group));
+        let other = statements.iter().rev().find(|(_, group)| is_told && !said.contains(group));
+        if let Some((at, group)) = other.or(own) {
+            failure.message = *at;
+            told.insert(*group);
+        }
+        said.extend(statements.iter().map(|(_, group)| *group));
+    }
 }
 
 /// Whose, the first of them, and the text.
@@ -103,11 +136,11 @@ impl Entries {
     }
 }
 
-/// An entry, by where its first rank is in `said`.
-fn told<L: AsRef<[u8]>>(
+/// An entry, by where its first rank is in `said`, with what that one said.
+fn told<'a, L: AsRef<[u8]>>(
     (ranks, first, text): Taken,
-    said: &[(u32, &[L])],
-) -> Option<(usize, Failures)> {
+    said: &[(u32, &'a [L])],
+) -> Option<(usize, Unit, Vec<&'a [u8]>, Failures)> {
     let at = said.iter().position(|(rank, _)| *rank == first)?;
     let earliest = said.iter().position(|(rank, _)| ranks.contains(*rank))?;
     let lines: Vec<&[u8]> = said[at].1.iter().map(AsRef::as_ref).collect();
@@ -124,7 +157,7 @@ fn told<L: AsRef<[u8]>>(
     let message = unit.message().min(shown.len().saturating_sub(1));
     let compared = 0..shown.len().min(lines.len());
     let differs = std::iter::once(message).chain(compared).find(differs);
-    Some((earliest, Failures { ranks, lines: shown, message, differs }))
+    Some((earliest, unit, lines, Failures { ranks, lines: shown, message, differs }))
 }
 
 /// A line that came whole.

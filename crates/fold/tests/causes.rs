@@ -316,6 +316,37 @@ fn ranks_that_failed_alike_are_told_together() {
 }
 
 #[test]
+fn of_a_chain_that_ends_alike_the_message_that_differs_is_told() {
+    let chain = |rank: u32| {
+        let cause = match rank {
+            4 => "RuntimeError: shard 4 corrupt: crc mismatch".to_owned(),
+            _ => format!("RuntimeError: worker {rank} cannot open shard"),
+        };
+        let first = format!("FileNotFoundError: no file /data/shard-{rank}");
+        let between = "\nThe above exception was the direct cause of the following exception:\n\n";
+        let last = format!("SystemError: rank {rank} gives up");
+        lines(&[first, cause, last].map(|said| format!("{TRACEBACK}{said}\n")).join(between))
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<String>>()
+    };
+    let told = |ranks: &[u32]| -> Vec<(String, String)> {
+        let said: Vec<(u32, Vec<String>)> =
+            ranks.iter().map(|rank| (*rank, chain(*rank))).collect();
+        let said: Vec<(u32, &[String])> =
+            said.iter().map(|(rank, lines)| (*rank, &lines[..])).collect();
+        let failures = fold_failures(&said).into_iter();
+        failures.map(|told| (told.ranks.to_string(), told.lines[told.message].clone())).collect()
+    };
+    let last =
+        |ranks: &str, rank: &str| (ranks.to_owned(), format!("SystemError: rank {rank} gives up"));
+    let corrupt = "RuntimeError: shard 4 corrupt: crc mismatch".to_owned();
+    assert_eq!(told(&[0, 1, 4, 7]), [last("0,1,7", "{0..7}"), ("4".to_owned(), corrupt)]);
+    let open = "RuntimeError: worker {0..7} cannot open shard".to_owned();
+    assert_eq!(told(&[4, 0, 7]), [last("4", "4"), ("0,7".to_owned(), open)]);
+}
+
+#[test]
 fn addresses_alone_are_no_difference() {
     let real = ["backtrace_symbols", "rust_full"].map(|name| {
         let read =

@@ -13,14 +13,18 @@ const CHECK_EVERY: Duration = Duration::from_millis(250);
 /// Bounds of what may be written between two checks.
 const CHECK_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 20);
 
-/// How much must stay free: what was asked for, or the default for a file system of this size.
-fn min_free(asked: Option<u64>, total_bytes: u64) -> u64 {
-    asked.unwrap_or_else(|| DEFAULT_MIN_FREE_BYTES.min(total_bytes / 20))
+impl Space {
+    /// How much must stay free, in bytes: what was asked for
+    /// ([`Options::min_free_bytes`](crate::Options::min_free_bytes)), or the default for a file system of
+    /// this size.
+    pub fn min_free_bytes(self, asked: Option<u64>) -> u64 {
+        asked.unwrap_or_else(|| DEFAULT_MIN_FREE_BYTES.min(self.total_bytes / 20))
+    }
 }
 
 /// How much may be written before the next check; `None` when nothing may.
 fn allowance(asked: Option<u64>, space: Space) -> Option<u64> {
-    let above = space.free_bytes.checked_sub(min_free(asked, space.total_bytes))?;
+    let above = space.free_bytes.checked_sub(space.min_free_bytes(asked))?;
     Some((above / 4).clamp(*CHECK_BYTES.start(), *CHECK_BYTES.end()))
 }
 
@@ -90,7 +94,8 @@ mod tests {
             (Some(10 * GIB), 5 * GIB, 10 * GIB),
         ];
         for (asked, total, expected) in table {
-            assert_eq!(min_free(asked, total), expected, "{asked:?} of {total}");
+            let space = Space { free_bytes: 0, total_bytes: total };
+            assert_eq!(space.min_free_bytes(asked), expected, "{asked:?} of {total}");
         }
     }
 

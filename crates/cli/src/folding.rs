@@ -42,21 +42,27 @@ pub(crate) fn similar_options(window: Option<Duration>) -> SimilarOptions {
 /// A printer that says once, when something is first folded, where every line is.
 pub(crate) struct NoteFirstFold<P> {
     printer: P,
-    note: Option<String>,
+    /// Until it was said.
+    place: Option<Place>,
 }
 
+/// Tells where every line is, when it is asked.
+pub(crate) type Place = Box<dyn Fn() -> String + Send>;
+
 impl<P> NoteFirstFold<P> {
-    pub(crate) fn new(printer: P, note: String) -> Self {
-        Self { printer, note: Some(note) }
+    pub(crate) fn new(printer: P, place: Place) -> Self {
+        Self { printer, place: Some(place) }
     }
 }
 
 impl<P: Printer> Printer for NoteFirstFold<P> {
     fn print(&mut self, entry: &Entry<'_>) -> Result<(), PrintError> {
-        let noted = match (entry, self.note.take()) {
-            (Entry::Folded(_), Some(note)) => self.printer.note(&note),
-            (_, note) => {
-                self.note = note;
+        let noted = match (entry, self.place.take()) {
+            (Entry::Folded(_), Some(place)) => {
+                self.printer.note(&format!("similar lines are folded; {}", place()))
+            }
+            (_, place) => {
+                self.place = place;
                 return self.printer.print(entry);
             }
         };

@@ -5,6 +5,7 @@ mod args;
 mod closed;
 mod console;
 mod exit;
+mod filing;
 mod filter;
 mod folding;
 mod help;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 
 use crate::args::RunOptions;
 use crate::console::Look;
+use crate::filing::Filing;
 use crate::own_terminal::Raw;
 use crate::signals::{Signals, Steered};
 use crate::summary::Above;
@@ -201,12 +202,13 @@ async fn drive(
         one_output: false,
     };
     let printer = console::printer(look, labels.clone());
-    let place = dir.map_or_else(
-        || String::from("--fold off shows every line"),
-        |dir| format!("every line is in {}", dir.path().display()),
-    );
-    let note = format!("similar lines are folded; {place}");
-    let printer = folding::NoteFirstFold::new(printer, note);
+    let filing = Filing::default();
+    let (filed, files) = (filing.clone(), dir.map(|dir| dir.path().to_owned()));
+    let place = move || match &files {
+        Some(dir) => filed.place(dir),
+        None => String::from("--fold off shows every line"),
+    };
+    let printer = folding::NoteFirstFold::new(printer, Box::new(place));
     let printer: Box<dyn Printer> = match up.clone() {
         Some(up) => Box::new(BehindView::new(printer, up)),
         None => Box::new(printer),
@@ -222,7 +224,7 @@ async fn drive(
     let raw = (typed && raw_partials).then(Raw::enter).flatten();
     // Otherwise it shows what is typed, unless the rank does not want that. In a view nobody types.
     let follows = typed && raw.is_none() && up.is_none();
-    let mut plan = plan(options, job.clone(), dir);
+    let mut plan = plan(options, job.clone(), dir, filing);
     (plan.terminal_size, plan.echo) = (Some(size()), raw.is_some());
     plan.on_echo = follows.then(|| OnEcho::new(own_terminal::show_typed));
     let grace = plan.effective_grace();
@@ -273,7 +275,7 @@ fn default_fold(procs: u32) -> FoldMode {
     if watched { FoldMode::Ranks } else { FoldMode::Off }
 }
 
-pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Plan {
+pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>, filing: Filing) -> Plan {
     let mut plan = Plan::new(job, options.command);
     plan.control = Some(control_path(&plan.job));
     plan.report = options.report;
@@ -283,8 +285,10 @@ pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>) -> Pl
         appender.rotate_bytes = options.rotate;
         appender.max_bytes = options.max_size;
         appender.min_free_bytes = options.min_free;
-        let appender = appender.on_note(|note| tracing::warn!("{note}"));
-        Files::new(PathBuf::from(dir.path()), appender)
+        let (path, min_free) = (PathBuf::from(dir.path()), options.min_free);
+        let told = path.clone();
+        let appender = appender.on_note(move |note| filing.tell(&note, &told, min_free));
+        Files::new(path, appender)
     });
     plan.procs = options.procs;
     plan.env = options.env;

@@ -148,12 +148,12 @@ fn console(options: &AttachOptions, places: Option<Places>, dir: Option<&Path>) 
     let labels = Labels::default();
     let look = Look { draws: true, ..options.look.look(None) };
     let printer = Noted::new(console::printer(look, labels.clone()), places);
-    let place = dir.map_or_else(
-        || String::from("--fold off shows every line"),
-        |dir| format!("every line is in {}", dir.display()),
-    );
-    let note = format!("similar lines are folded; {place}");
-    let printer = Box::new(folding::NoteFirstFold::new(printer, note));
+    let dir = dir.map(Path::to_owned);
+    let place = move || match &dir {
+        Some(dir) => format!("every line is in {}", dir.display()),
+        None => String::from("--fold off shows every line"),
+    };
+    let printer = Box::new(folding::NoteFirstFold::new(printer, Box::new(place)));
     Console { fold: fold(options), printer, labels, raw_partials: false }
 }
 

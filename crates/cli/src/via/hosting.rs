@@ -16,6 +16,7 @@ use lastline_sender::channel;
 use super::mirrored::{Mirrored, RefusedWhy};
 use super::silent::ToldHere;
 use crate::args::RunOptions;
+use crate::filing::Filing;
 use crate::run::{DIR_PATIENCE, Tidying, plan, ran, rank_size, register_within};
 use crate::signals::{Signals, Steered};
 use crate::values::OnFailure;
@@ -135,7 +136,7 @@ async fn drive(
         Err(error @ ViaError::Refused(_)) => return Err(error).context("refused"),
         Err(error) => return Err(error.into()),
     };
-    let mut plan = plan(options, job.clone(), place.dir.as_ref());
+    let mut plan = plan(options, job.clone(), place.dir.as_ref(), Filing::default());
     // Who is asked of the whole job is its driver; who is silent is for that to say.
     (plan.control, plan.silent_after, plan.report) = (None, Duration::ZERO, report);
     (plan.placement, plan.terminal_size) = (Some(placement.clone()), Some(size()));

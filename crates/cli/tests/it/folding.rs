@@ -281,3 +281,20 @@ fn ranks_that_are_far_apart_in_a_flood_fold() {
     assert_eq!(entries.len(), 50_000, "{:?}", entries.iter().rev().take(3).collect::<Vec<_>>());
     assert_eq!(entries.last().map(String::as_str), Some("[0,1] 50000"));
 }
+
+#[test]
+fn where_every_line_is_depends_on_what_is_filed() {
+    let place = Place::new();
+    // One rank's word alone folds with none.
+    let script = "[ $RANK = 1 ] || echo first; until [ -e go ]; do sleep 0.01; done; echo done";
+    let options =
+        ["run", "-n", "2", "--fold", "ranks", "--fold-window", "60s", "--log-dir", "logs"];
+    let short = ["--min-free", "100PB", "--", "sh", "-c", script];
+    let run = place.start(&[&options[..], &short].concat());
+    run.err_line_with("output is not filed");
+    std::fs::write(place.path("go"), "").unwrap();
+    let done = run.wait();
+    let err = done.err();
+    assert!(err.contains(" free, --min-free 100.0 PB)\n"), "{err}");
+    assert!(err.contains("lastline: similar lines are folded; not every line is in "), "{err}");
+}

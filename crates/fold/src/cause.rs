@@ -167,7 +167,7 @@ fn weigh(lines: &[&[u8]], compared: &[Compared], message: usize) -> Weight {
     let terminates = lines[0].starts_with(b"terminate called");
     let of_line = |line: &&[u8]| weight::of_line(line);
     let first = of_line(&lines[0]);
-    let most = lines.iter().map(of_line).max().unwrap_or(first);
+    let most = lines[1..].iter().map(of_line).fold(first, Weight::max);
     if tells_of_abort(lines[message].trim_ascii()) {
         Weight::Aftermath
     } else if has(Match::Message) && has(Match::Place) || terminates {

@@ -1,5 +1,9 @@
 //! How much a line tells of a failure.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 /// What a unit is to whoever looks for the cause of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Weight {
@@ -84,8 +88,11 @@ pub(super) fn of_line(line: &[u8]) -> Weight {
 
 /// Whether the line has a word that tells of a failure.
 fn names_trouble(line: &[u8]) -> bool {
+    // They are made once, as the last lines of a thousand ranks may be looked through.
+    static FINDERS: LazyLock<[Finder<'static>; TROUBLE.len()]> =
+        LazyLock::new(|| TROUBLE.map(|word| Finder::new(word.as_bytes())));
     let lower = line.to_ascii_lowercase();
-    TROUBLE.iter().any(|word| has(&lower, word))
+    FINDERS.iter().any(|word| word.find(&lower).is_some())
 }
 
 /// `45%|████▌     |`, as tqdm draws.

@@ -19,7 +19,7 @@ use crate::console::Look;
 use crate::filing::Filing;
 use crate::own_terminal::Raw;
 use crate::signals::{Signals, Steered};
-use crate::summary::Above;
+use crate::summary::{Above, Logs};
 use crate::values::{FoldMode, Format, StdinMode, WhenFull};
 use crate::view::{BehindView, Up};
 use crate::{
@@ -79,8 +79,8 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     if quiet {
         summary::print_not_started(&report);
     } else {
-        let place = dir.as_ref().map(JobDir::current_path);
-        summary::print(&report, place.as_deref(), above);
+        let logs = dir.as_ref().map(|dir| Logs::here(dir.current_path()));
+        summary::print(&report, logs.as_ref(), above);
         // A console that took the rest in time may take its time for this too.
         if !report.teardown.iter().any(|stage| stage.timed_out) {
             notices::finish(way_out);

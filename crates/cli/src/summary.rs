@@ -1,15 +1,16 @@
 //! The last words: the first failure, then one line with the ledger.
 
 mod failures;
+mod logs;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use lastline_jobs::{FirstFailure, RankReport, Report};
 use lastline_line::{
     Colours, Gap, MemoryKills, RankSet, Stream, StreamEnd, StreamLedger, visible_text,
 };
 
+pub(crate) use self::logs::{Logs, hosts_of};
 use crate::units::bytes;
 use crate::{hyperlink, notices};
 
@@ -39,9 +40,9 @@ impl Above {
 }
 
 /// Prints the summary to stderr.
-pub(crate) fn print(report: &Report, dir: Option<&Path>, above: Above) {
-    let mut text = text(report, dir, above);
-    if let Some(dir) = dir {
+pub(crate) fn print(report: &Report, logs: Option<&Logs>, above: Above) {
+    let mut text = text(report, logs, above);
+    if let Some(dir) = logs.and_then(Logs::dir) {
         text = hyperlink::on_stderr(text, dir, &harmless(&dir.display().to_string()));
     }
     notices::put(text.into_bytes());
@@ -62,11 +63,11 @@ pub(crate) fn print_not_started(report: &Report) {
 }
 
 /// The summary, every line of it beginning with `lastline: `.
-pub(crate) fn text(report: &Report, dir: Option<&Path>, above: Above) -> String {
+pub(crate) fn text(report: &Report, logs: Option<&Logs>, above: Above) -> String {
     let mut lines = Vec::new();
     if let Some(failure) = &report.first_failure {
         let repeats = above.has_last_lines(report, failure);
-        tell_failure(report, failure, dir, !repeats, &mut lines);
+        tell_failure(report, failure, logs, !repeats, &mut lines);
     }
     tell_hosts(report, &mut lines);
     tell_leaks(report, &mut lines);
@@ -74,7 +75,7 @@ pub(crate) fn text(report: &Report, dir: Option<&Path>, above: Above) -> String 
         lines.push(format!("{} was not done in time ({:.1} s)", stage.stage, stage.seconds));
     }
     lines.extend(report.imbalances.iter().map(|why| format!("the ledger does not balance: {why}")));
-    lines.push(totals(report, dir));
+    lines.push(totals(report, logs));
     lines.into_iter().map(|line| format!("lastline: {}\n", harmless(&line))).collect()
 }
 
@@ -88,7 +89,7 @@ pub(crate) fn harmless(words: &str) -> String {
 fn tell_failure(
     report: &Report,
     failure: &FirstFailure,
-    dir: Option<&Path>,
+    logs: Option<&Logs>,
     with_last_lines: bool,
     lines: &mut Vec<String>,
 ) {
@@ -107,7 +108,7 @@ fn tell_failure(
     let first = if report.world_size > 1 { " first" } else { "" };
     lines.push(format!("rank {} failed{first}: {how}, after {after:.2} s{last}", failure.rank));
     if with_last_lines {
-        tell_last_lines(failure, dir, lines);
+        tell_last_lines(failure, logs, lines);
     }
     failures::tell_clocks(failure, lines);
     failures::tell_same(report, failure, &how, lines);
@@ -121,16 +122,15 @@ fn tell_failure(
     }
 }
 
-fn tell_last_lines(failure: &FirstFailure, dir: Option<&Path>, lines: &mut Vec<String>) {
+fn tell_last_lines(failure: &FirstFailure, logs: Option<&Logs>, lines: &mut Vec<String>) {
     let last = &failure.last_lines;
     let Some(left_out) = failure.left_out.filter(|left_out| left_out.after < last.len()) else {
         return lines.extend(last.iter().map(|line| format!("  {line}")));
     };
     let (head, rest) = last.split_at(left_out.after);
-    let whole = dir.zip(failure.last_lines_of).map(|(dir, stream)| {
-        let file = dir.join(format!("rank-{}.{stream}.log", failure.rank));
-        format!("; the whole is in {}", file.display())
-    });
+    let file = logs.zip(failure.last_lines_of);
+    let file = file.and_then(|(logs, stream)| logs.file(failure.rank, stream));
+    let whole = file.map(|file| format!("; the whole is in {}", file.display()));
     let plural = if left_out.lines == 1 { "line" } else { "lines" };
     lines.extend(head.iter().map(|line| format!("  {line}")));
     lines.push(format!("  … {} {plural} left out{}", left_out.lines, whole.unwrap_or_default()));
@@ -205,7 +205,7 @@ fn tell_leaks(report: &Report, lines: &mut Vec<String>) {
     }
 }
 
-fn totals(report: &Report, dir: Option<&Path>) -> String {
+fn totals(report: &Report, logs: Option<&Logs>) -> String {
     let totals = report.totals();
     let plural =
         |count: u64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
@@ -220,7 +220,7 @@ fn totals(report: &Report, dir: Option<&Path>) -> String {
     ];
     parts.extend(not_shown(report, totals.lost_bytes - totals.gone_bytes));
     let mut place = String::new();
-    if let Some(dir) = dir {
+    if let Some(logs) = logs {
         if totals.not_filed_bytes > 0 {
             parts.push(format!("{} NOT FILED", bytes(totals.not_filed_bytes)));
         }
@@ -229,7 +229,7 @@ fn totals(report: &Report, dir: Option<&Path>) -> String {
             0 => parts.push(String::from("the files' directory NOT FORCED TO DISK")),
             not_synced => parts.push(format!("{} NOT FORCED TO DISK", bytes(not_synced))),
         }
-        place = format!("; logs in {}", dir.display());
+        place = format!("; {}", logs.in_words(report));
     }
     let stopped = report.stopped_by.as_ref();
     let stopped = stopped.map(|by| format!("stopped by {by}; ")).unwrap_or_default();

@@ -12,6 +12,7 @@ use lastline_line::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now;
+use crate::driver_file::{DRIVER_FILE, Driven};
 use crate::job_lock::Locked;
 use crate::jobs::{FoundJob, JobsPlace};
 use crate::open_dir::{OpenDir, is_unfinished};
@@ -21,6 +22,8 @@ use crate::report::rfc3339;
 pub(crate) const JOB_FILE: &str = "job.json";
 /// Up to where a driver elsewhere has shown a job whose ranks several processes run.
 pub const SEEN_FILE: &str = "seen";
+/// When what was filed arrived.
+pub(crate) const INDEX_FILE: &str = "index";
 /// The file that says what became of it.
 pub const REPORT_FILE: &str = "report.json";
 /// The name of the link to the newest job.
@@ -213,6 +216,9 @@ pub struct JobInfo {
     /// whose driver is elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<PathBuf>,
+    /// The URL at which its hosts and drivers meet, without who they are there; none where it has no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
 }
 
 impl JobInfo {
@@ -228,6 +234,7 @@ impl JobInfo {
             pid: std::process::id(),
             strict: false,
             control: None,
+            via: None,
         }
     }
 }
@@ -295,6 +302,10 @@ impl JobDir {
         let Some(mut lock) = Locked::try_new(lock).map_err(failed(FileAction::Lock, &file))? else {
             return Err(JobDirError::Running { dir: path.to_owned() });
         };
+        // Its ranks may be anywhere.
+        if Driven::is_in(path) {
+            return Err(JobDirError::Running { dir: path.to_owned() });
+        }
         // Somebody who was refused here may have taken it away meanwhile.
         if !dir.has(JOB_FILE, &lock.0) {
             return Err(JobDirError::Running { dir: path.to_owned() });
@@ -407,7 +418,7 @@ fn begin(
     old.sort_by(|a, b| (a == REPORT_FILE, a).cmp(&(b == REPORT_FILE, b)));
     if let Some(file) = was_here.then_some(JOB_FILE).or(old.first().map(String::as_str)) {
         let dir = path.to_owned();
-        if FoundJob::open(path).is_err() {
+        if FoundJob::open(path).is_err() && Driven::open(path).is_none() {
             return Err(JobDirError::NotOurs { dir, file: file.into() });
         }
         if !overwrite {
@@ -431,8 +442,9 @@ pub(crate) fn job_files(dir: &OpenDir) -> io::Result<Vec<String>> {
 
 /// Whether only a job has files of this name: nothing else is ever removed.
 fn is_job_file(name: &str) -> bool {
-    name == "index"
+    name == INDEX_FILE
         || name == SEEN_FILE
+        || name == DRIVER_FILE
         || is_report(name)
         || is_log(name)
         || is_unfinished(name, REPORT_FILE)

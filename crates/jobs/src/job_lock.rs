@@ -16,21 +16,42 @@ impl Locked {
     pub(crate) fn try_new(file: File) -> io::Result<Option<Self>> {
         match command(&file, libc::F_OFD_SETLK, libc::F_WRLCK) {
             Ok(_) => Ok(Some(Self(file))),
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => {
-                Ok(None)
-            }
+            Err(error) if is_taken(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
 }
 
 impl Locked {
+    /// Takes a share of the lock of `file`, which others may have, too; `None` when somebody has it alone.
+    pub(crate) fn try_shared(file: File) -> io::Result<Option<Self>> {
+        match command(&file, libc::F_OFD_SETLK, libc::F_RDLCK) {
+            Ok(_) => Ok(Some(Self(file))),
+            Err(error) if is_taken(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets others have it, too, who ask for a share.
+    pub(crate) fn share(&self) -> io::Result<()> {
+        command(&self.0, libc::F_OFD_SETLK, libc::F_RDLCK).map(drop)
+    }
+
+    /// Whether nobody else has a share of it; then nobody gets one any more.
+    pub(crate) fn is_alone(&self) -> bool {
+        command(&self.0, libc::F_OFD_SETLK, libc::F_WRLCK).is_ok()
+    }
+
     /// Lets go of the lock; whoever comes then may take it.
     pub(crate) fn let_go(&self) {
         if let Err(error) = command(&self.0, libc::F_OFD_SETLK, libc::F_UNLCK) {
             tracing::debug!(%error, "the lock of a job goes when its file is closed everywhere");
         }
     }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES))
 }
 
 impl Drop for Locked {

@@ -55,6 +55,7 @@
 //! given up ([`JobDir::create_within`]).
 
 mod clock;
+mod driver_file;
 mod job_dir;
 mod job_lock;
 mod jobs;
@@ -66,6 +67,7 @@ mod report;
 mod report_file;
 mod totals;
 
+pub use driver_file::DrivenDir;
 pub use job_dir::{
     FileAction, JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id,
     make_dir, new_job_id,

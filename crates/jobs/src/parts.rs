@@ -4,7 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::job_dir::{FileAction, JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
+use lastline_line::RankSet;
+
+use crate::driver_file::Driven;
+use crate::job_dir::{FileAction, INDEX_FILE, JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
 use crate::jobs::{FoundJob, JobState, in_words, read_report};
 use crate::report::Report;
 
@@ -28,11 +31,11 @@ pub(crate) fn part_dirs(dir: &Path) -> Vec<PathBuf> {
     parts.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Whether a job has its files there, whole or in parts, or at least its report; or may have, since nobody
+/// Whether a job has its files there, whole or in parts, or at least its report, or a driver that shows it; or may have, since nobody
 /// may look.
 pub(crate) fn holds_job(dir: &Path) -> bool {
     let has = |name| may_exist(&dir.join(name));
-    has(JOB_FILE) || has(REPORT_FILE) || !part_dirs(dir).is_empty()
+    has(JOB_FILE) || has(REPORT_FILE) || !part_dirs(dir).is_empty() || Driven::is_in(dir)
 }
 
 /// Whether a file is there, or in a directory that may not be looked into.
@@ -41,24 +44,52 @@ pub(crate) fn may_exist(file: &Path) -> bool {
     fs::metadata(file).map_or_else(refused, |_| true)
 }
 
-/// The job whose parts are in `dir`, or of which only the report is there.
+/// The job whose parts are in `dir`, or of which only the report is there, or a driver.
 pub(crate) fn open(dir: &Path) -> Result<FoundJob, JobDirError> {
     let parts = part_dirs(dir);
     let found: Vec<FoundJob> =
         parts.iter().filter_map(|part| FoundJob::open_whole(part).ok()).collect();
     let report = read_report(dir);
     let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
+    let driven = Driven::open(dir);
+    let is_shown = driven.as_ref().is_some_and(|driven| driven.is_shown);
     let Some(info) = found.iter().map(|part| &part.info).min_by_key(|info| started(info)) else {
-        let file = dir.join(JOB_FILE);
-        let none = || failed(FileAction::Read, &file)(io::ErrorKind::NotFound.into());
-        let report = report?.ok_or_else(none)?;
-        let info = of_report(&report);
-        let state = JobState::Finished(Box::new(report));
-        return Ok(FoundJob { dir: dir.to_owned(), info, state, linked, parts, damage: None });
+        let (info, state) = without_parts(dir, report, driven)?;
+        // Who removed what says of the files has not removed those.
+        let ranks = if may_exist(&dir.join(INDEX_FILE)) { 0 } else { info.world_size };
+        let elsewhere = RankSet::first(ranks);
+        let dir = dir.to_owned();
+        return Ok(FoundJob { dir, info, state, linked, parts, elsewhere, damage: None });
     };
     let damage = report.as_ref().err().map(in_words);
-    let state = state(&found, report.ok().flatten());
-    Ok(FoundJob { dir: dir.to_owned(), info: info.clone(), state, linked, parts, damage })
+    let state = if is_shown { JobState::Running } else { state(&found, report.ok().flatten()) };
+    let elsewhere = RankSet::first(info.world_size).difference(&ranks_of(&found));
+    let (dir, info) = (dir.to_owned(), info.clone());
+    Ok(FoundJob { dir, info, state, linked, parts, elsewhere, damage })
+}
+
+/// What a driver says of a job whose ranks have no files here: while it shows it, and in its report.
+fn without_parts(
+    dir: &Path,
+    report: Result<Option<Report>, JobDirError>,
+    driven: Option<Driven>,
+) -> Result<(JobInfo, JobState), JobDirError> {
+    let driven = match driven {
+        Some(Driven { info, is_shown: true }) => return Ok((info, JobState::Running)),
+        driven => driven.map(|driven| driven.info),
+    };
+    let file = dir.join(JOB_FILE);
+    let none = || failed(FileAction::Read, &file)(io::ErrorKind::NotFound.into());
+    let report = report?.ok_or_else(none)?;
+    let mut info = of_report(&report);
+    info.via = driven.filter(|driven| driven.job == info.job).and_then(|driven| driven.via);
+    Ok((info, JobState::Finished(Box::new(report))))
+}
+
+/// The ranks whose files these have.
+fn ranks_of(parts: &[FoundJob]) -> RankSet {
+    let of = |part: &FoundJob| part.info.part.unwrap_or((0, part.info.world_size));
+    parts.iter().map(of).flat_map(|(first, count)| first..first.saturating_add(count)).collect()
 }
 
 fn started(info: &JobInfo) -> Option<jiff::Timestamp> {

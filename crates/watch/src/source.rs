@@ -79,7 +79,7 @@ impl Source {
             Ok(job) => return Self::of(job, max_columns),
             Err(error) => error,
         };
-        let is_unknown = matches!(error, JobDirError::NoSuchJob { .. });
+        let is_unknown = matches!(error, JobDirError::NoSuchJob { .. } | JobDirError::Gone { .. });
         let id = name.filter(|id| is_unknown && check_job_id(id).is_ok());
         let Some(socket) = id.map(control_path) else { return Err(error.into()) };
         match connect(&socket, FIRST_WORDS)? {

@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use lastline_appender::IndexState;
 use lastline_client::{Label, Labels};
 use lastline_jobs::{FoundJob, JobState, RankReport};
-use lastline_line::{StreamId, Timestamp};
+use lastline_line::{RankSet, StreamId, Timestamp};
 use lastline_watch::{ArchiveInbox, Archives, Wanted};
 
 use super::LogsOptions;
-use crate::{console, exit, jobs, notices};
+use crate::{console, exit, jobs, notices, summary};
 
 /// Prints the job's files; the exit code.
 pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
@@ -18,6 +18,9 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     if super::has_none_of_them(options, job.info.world_size) {
         return Ok(exit::USAGE);
     }
+    let elsewhere = elsewhere(options, &job);
+    let are_here = elsewhere.is_none();
+    elsewhere.iter().for_each(|where_they_are| notices::say(where_they_are));
     let archive = Archives::open(&job).context("cannot read the job's files")?;
     let mut wanted = wanted(options);
     if let Some(around) = options.around_failure {
@@ -38,8 +41,32 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     let files = Some(inbox.files());
     let (client, found) = super::start(options, Some(world_size), labels, files, inbox)?;
     console::finish(client)?;
-    let code = if is_whole { super::code(found) } else { exit::FAILURE };
+    let code = if is_whole && are_here { super::code(found) } else { exit::FAILURE };
     unreadable.take().map_or(Ok(code), |error| Err(error.into()))
+}
+
+/// Where the files of ranks are that are to be printed and have none here, in words. While somebody waits
+/// for what a job will say, they may come still.
+fn elsewhere(options: &LogsOptions, job: &FoundJob) -> Option<String> {
+    if options.follow && job.state == JobState::Running {
+        return None;
+    }
+    let is_wanted = |rank: &u32| options.rank.as_ref().is_none_or(|ranks| ranks.contains(*rank));
+    let missing: RankSet = job.elsewhere.iter().filter(is_wanted).collect();
+    if missing.is_empty() {
+        return None;
+    }
+    let hosts = match &job.state {
+        JobState::Finished(report) => summary::hosts_of(report, &missing),
+        _ => String::from("its hosts"),
+    };
+    let s = if missing.len() == 1 { "" } else { "s" };
+    let broker = job.info.via.as_ref().filter(|via| !via.starts_with("unix:"));
+    let instead = broker.map(|via| {
+        format!("; `lastline logs --via {via} --job {}` prints what the broker has", job.info.job)
+    });
+    let instead = instead.unwrap_or_default();
+    Some(format!("the job's files of rank{s} {missing} are not here, but on {hosts}{instead}"))
 }
 
 /// What the index of a job that is over does not say, in words. That of one that was interrupted may end

@@ -11,7 +11,7 @@ use lastline_bootstrap::{
     control_path,
 };
 use lastline_client::Labels;
-use lastline_jobs::{JobsPlace, SEEN_FILE, check_job_id, make_dir};
+use lastline_jobs::{DrivenDir, FoundJob, JobInfo, JobsPlace, SEEN_FILE, check_job_id, make_dir};
 use lastline_line::{Fold, RankSet, Resume};
 
 use super::Url;
@@ -19,7 +19,7 @@ use super::args::{AttachOptions, From};
 use super::seen::{self, Noted, Places};
 use crate::console::Look;
 use crate::signals::{Signals, Steered};
-use crate::summary::Above;
+use crate::summary::{Above, Logs};
 use crate::values::FoldMode;
 use crate::{console, exit, folding, notices, runtime, summary};
 
@@ -31,17 +31,19 @@ pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<u8> {
     check_job_id(&options.job)?;
     let dir = dir(&options)?;
     let _emptied = dir.clone().filter(|_| options.log_dir.is_none()).map(RemovedIfEmpty);
+    let driven = dir.as_deref().and_then(|dir| driven(&options, dir));
     let runtime = runtime::start().context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
-    let report = runtime.block_on(drive(options, dir.as_deref()));
+    let report = runtime.block_on(drive(options, dir.as_deref(), driven));
     notices::end_drawing();
     let report = report?;
     if quiet {
         summary::print_not_started(&report);
     } else {
         // Nothing of a job of which nobody came is kept.
-        let place = dir.as_deref().filter(|_| !report.hosts.is_empty());
-        summary::print(&report, place, Above::Other);
+        let place = dir.as_deref().filter(|_| !report.ranks.is_empty());
+        let logs = place.and_then(|dir| FoundJob::open(dir).ok()).map(|job| Logs::of(&job));
+        summary::print(&report, logs.as_ref(), Above::Other);
         if !report.teardown.iter().any(|stage| stage.timed_out) {
             notices::finish(way_out);
         }
@@ -73,13 +75,47 @@ impl Drop for RemovedIfEmpty {
     }
 }
 
-async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc<Report>> {
+/// Says in the job's directory that it is shown from here.
+fn driven(options: &AttachOptions, dir: &Path) -> Option<(DrivenDir, JobInfo)> {
+    let mut info = JobInfo::new(&options.job, Vec::new(), 0);
+    (info.strict, info.control) = (options.strict, Some(control_path(&options.job)));
+    info.via = Some(options.via.to_string());
+    match DrivenDir::create(dir, &info) {
+        Ok(driven) => Some((driven, info)),
+        Err(error) => {
+            tracing::warn!("the job may not be found here while it runs: {error}");
+            None
+        }
+    }
+}
+
+/// Adds what the first host says of the job; until this is over it is found by it.
+async fn learn((driven, mut info): (DrivenDir, JobInfo), driver: DriverHandle) {
+    let mut changes = driver.watch();
+    let known = async { while driver.world_size().is_none() && changes.next().await.is_some() {} };
+    tokio::select! {
+        () = known => {}
+        _ = driver.wait() => return,
+    }
+    let job = driver.snapshot().job;
+    (info.world_size, info.command) = (job.world_size, job.command);
+    if let Err(error) = driven.learn(&info) {
+        tracing::debug!(%error, "what hosts say of the job is not in its directory");
+    }
+    drop(driver.wait().await);
+}
+
+async fn drive(
+    options: AttachOptions,
+    dir: Option<&Path>,
+    driven: Option<(DrivenDir, JobInfo)>,
+) -> anyhow::Result<Arc<Report>> {
     let seen = dir.map(|dir| dir.join(SEEN_FILE));
     let resume = resume(options.from, seen.as_deref())?;
     let end = options.via.driver(&options.job, resume.clone(), options.lost_after).await?;
     let places = seen.map(|path| Places::new(path, &resume));
     let signals = Signals::register_without_hangup()?;
-    let console = console(&options, places, dir);
+    let console = console(&options, places);
     let plan = plan(&options, dir);
     // What hosts have unless they were told otherwise.
     let grace = plan.effective_grace();
@@ -98,8 +134,12 @@ async fn drive(options: AttachOptions, dir: Option<&Path>) -> anyhow::Result<Arc
         ));
     }
     tokio::spawn(say_who_has_not_come(driver.clone(), options.via.clone(), options.job.clone()));
+    let found = driven.map(|driven| tokio::spawn(learn(driven, driver.clone())));
     let report = driver.wait().await;
     drop(control);
+    if let Some(found) = found {
+        drop(found.await);
+    }
     if (end.stop_is_pending)() {
         let (url, job) = (&options.via, &options.job);
         tracing::warn!(
@@ -144,15 +184,12 @@ fn resume(from: From, seen: Option<&Path>) -> anyhow::Result<Resume> {
     }
 }
 
-fn console(options: &AttachOptions, places: Option<Places>, dir: Option<&Path>) -> Console {
+fn console(options: &AttachOptions, places: Option<Places>) -> Console {
     let labels = Labels::default();
     let look = Look { draws: true, ..options.look.look(None) };
     let printer = Noted::new(console::printer(look, labels.clone()), places);
-    let dir = dir.map(Path::to_owned);
-    let place = move || match &dir {
-        Some(dir) => format!("every line is in {}", dir.display()),
-        None => String::from("--fold off shows every line"),
-    };
+    // Which may be on any machine.
+    let place = || String::from("every line is in the files of its host");
     let printer = Box::new(folding::NoteFirstFold::new(printer, Box::new(place)));
     Console { fold: fold(options), printer, labels, raw_partials: false }
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(options: RunOptions, url: &Url) -> anyhow::Result<u8> {
     };
     check_job_id(&job)?;
     let placement = placement(&options)?;
-    let place = Place::new(&options, &job, &placement)?;
+    let place = Place::new(&options, &job, &placement, url)?;
     let runtime = runtime::start().context("cannot start the runtime")?;
     let strict = options.strict;
     let driven = runtime.block_on(drive(options, job, &placement, &place, url));
@@ -96,7 +96,12 @@ struct Place {
 }
 
 impl Place {
-    fn new(options: &RunOptions, job: &str, placement: &Placement) -> anyhow::Result<Self> {
+    fn new(
+        options: &RunOptions,
+        job: &str,
+        placement: &Placement,
+        url: &Url,
+    ) -> anyhow::Result<Self> {
         if options.no_files {
             return Ok(Self { whole: None, dir: None });
         }
@@ -107,7 +112,7 @@ impl Place {
         let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
         let mut info = JobInfo::new(job, command.collect(), placement.world_size);
         info.part = Some((placement.first_rank, placement.procs));
-        info.strict = options.strict;
+        (info.strict, info.via) = (options.strict, Some(url.to_string()));
         let path = whole.join(part_name(placement.first_rank));
         let dir = JobDir::create_within(DIR_PATIENCE, None, &path, options.overwrite, &info)?;
         // As it is known from anywhere.

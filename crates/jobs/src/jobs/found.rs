@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lastline_line::Timestamp;
+use lastline_line::{RankSet, Timestamp};
 use serde::de::DeserializeOwned;
 
 use crate::clock::now;
@@ -44,6 +44,8 @@ pub struct FoundJob {
     /// Where its files are, in the order of ranks, when several processes started those; none when they
     /// are in `dir` itself.
     pub parts: Vec<PathBuf>,
+    /// Ranks that have no files here: others started them.
+    pub elsewhere: RankSet,
     /// Which of `job.json` and `report.json` is there and cannot be understood, and why, in words; what
     /// is known of the job is told by the other one, or by its files.
     pub damage: Option<String>,
@@ -85,7 +87,8 @@ impl FoundJob {
             Err(error) => (JobState::Broken, Some(in_words(&error))),
         };
         let linked = fs::symlink_metadata(dir).is_ok_and(|found| found.is_symlink());
-        Ok(Self { dir: dir.to_owned(), info, state, linked, parts: Vec::new(), damage })
+        let (dir, parts, elsewhere) = (dir.to_owned(), Vec::new(), RankSet::new());
+        Ok(Self { dir, info, state, linked, parts, elsewhere, damage })
     }
 }
 

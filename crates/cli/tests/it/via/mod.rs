@@ -454,3 +454,38 @@ fn a_place_to_meet_needs_a_job() {
     let refused = job.place.lastline(&["run", "--rank", "1", "true"]).expect(2);
     assert!(refused.err().contains("--via"), "{}", refused.err());
 }
+
+#[test]
+fn a_job_whose_files_are_elsewhere_is_found_where_its_driver_is() {
+    let (job, here) = (Job::new(), Place::new());
+    let driver = here.start(&["attach", "--via", &job.url, "--job", "j"]);
+    let tasks = job.tasks(&halves(3));
+    (0..4).for_each(|rank| job.wait_for(&format!("half{rank}")));
+    let on_list = || {
+        let jobs = here.lastline(&["jobs"]).expect(0).out();
+        jobs.lines().any(|row| row.starts_with("j ") && row.contains(" 4  running"))
+    };
+    wait_until("it is on the list, with its ranks", on_list);
+    for (words, said) in [
+        (&["report", "j"][..], "the job still runs"),
+        (&["top", "j"], "needs a terminal"),
+        (&["logs", "j"], "the job's files of ranks 0-3 are not here, but on its hosts\n"),
+    ] {
+        let done = here.lastline(words).expect(1);
+        assert!(done.err().contains(said), "{words:?}: {}", done.err());
+    }
+    let page = here.start(&["serve", "j"]);
+    assert!(page.line().starts_with("http://"));
+    page.signal(Signal::TERM);
+    drop(page.wait());
+    job.open("gate");
+    all_end_with(tasks, 0);
+    let done = driver.wait().expect(0);
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let end = format!("nothing lost; logs on its host {host}\n");
+    assert!(done.err().ends_with(&end), "{}", done.err());
+    let logs = here.lastline(&["logs", "j", "--rank", "2"]).expect(1);
+    let said = format!("the job's files of rank 2 are not here, but on its host {host}\n");
+    assert!(logs.err().ends_with(&said) && logs.out().is_empty(), "{}", logs.err());
+    assert_eq!(job.place.lastline(&["logs", "j"]).expect(0).out().lines().count(), 24);
+}

@@ -242,3 +242,14 @@ fn a_job_that_goes_from_the_broker_meanwhile_is_not_taken_for_whole() {
     assert!(done.err().contains("the broker has let go of the job"), "{}", done.err());
     check_lines(&done.out(), &lines(1, 100));
 }
+
+#[test]
+fn who_has_no_files_is_told_that_the_broker_has_the_lines() {
+    let Some((job, _broker)) = job_that_is_over(5) else { return };
+    let here = Elsewhere::of(&job);
+    here.place.lastline(&["attach", "--via", &job.url, "--job", "j"]).expect(0);
+    let logs = here.place.lastline(&["logs", "j"]).expect(1);
+    let instead =
+        format!("; `lastline logs --via {} --job j` prints what the broker has\n", job.url);
+    assert!(logs.err().ends_with(&instead), "{}", logs.err());
+}

@@ -13,6 +13,7 @@ use lastline_line::{HostId, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::anew::{self, WhenOver};
 use crate::attempt::{Put, put};
 use crate::broker::Shared;
 use crate::error::{ClaimError, NatsError};
@@ -38,13 +39,16 @@ pub struct HostClaim {
     pub host: String,
     /// The process that runs the ranks.
     pub pid: u32,
+    /// What it does when the job is over already. Default: it joins it.
+    pub when_over: WhenOver,
 }
 
 impl HostClaim {
     /// The claim of this process, with an id of its own.
     pub fn new(ranks: Range<u32>, world_size: u32, host: impl Into<String>) -> Self {
         let (id, pid) = (HostId(fastrand::u64(1..)), std::process::id());
-        Self { id, ranks, world_size, host: host.into(), pid }
+        let when_over = WhenOver::default();
+        Self { id, ranks, world_size, host: host.into(), pid, when_over }
     }
 }
 
@@ -96,6 +100,7 @@ pub(crate) async fn admit(
     shared: &Arc<Shared>,
     wanted: HostClaim,
 ) -> Result<NatsTransport, ClaimError> {
+    anew::prepare(shared, &wanted).await?;
     // It answers for itself before anybody can ask whether it is alive.
     let transport = NatsTransport::start(shared, wanted.id, wanted.ranks.start).await?;
     let applicant = Applicant { shared, wanted };
@@ -107,6 +112,31 @@ pub(crate) async fn admit(
             Err(error)
         }
     }
+}
+
+/// Whether a host has said that it has left.
+pub(crate) async fn has_left(shared: &Shared, host: HostId) -> Result<bool, NatsError> {
+    let said = shared.last_message(&shared.names.host(host)).await?;
+    Ok(said.is_some_and(|message| message.headers.get(header::LEFT).is_some()))
+}
+
+/// Whether a host has left, or answers nobody for as long as patience lasts.
+pub(crate) async fn is_gone(shared: &Shared, host: HostId) -> Result<bool, NatsError> {
+    if has_left(shared, host).await? {
+        return Ok(true);
+    }
+    let deadline = Instant::now() + shared.options.claim_patience;
+    let ask = shared.names.ask(host);
+    while Instant::now() < deadline {
+        let asked = shared.control.client.request(ask.clone(), Bytes::new());
+        match tokio::time::timeout_at(deadline, asked).await {
+            Ok(Ok(_)) => return Ok(false),
+            Ok(Err(error)) => tracing::debug!("a claimed rank's host is silent: {error}"),
+            Err(_) => break,
+        }
+        tokio::time::sleep_until((Instant::now() + ASK_AGAIN_AFTER).min(deadline)).await;
+    }
+    Ok(true)
 }
 
 struct Applicant<'a> {
@@ -183,32 +213,12 @@ impl Applicant<'_> {
                 if holder == self.wanted.id {
                     return Ok(found.sequence);
                 }
-                if !self.is_gone(holder).await? {
+                if !is_gone(self.shared, holder).await? {
                     return Err(ClaimError::Taken { rank, host: claim.host, pid: claim.pid });
                 }
             }
             last = found.sequence;
         }
-    }
-
-    /// Whether a host has left, or answers nobody for as long as patience lasts.
-    async fn is_gone(&self, holder: HostId) -> Result<bool, NatsError> {
-        let said = self.shared.last_message(&self.shared.names.host(holder)).await?;
-        if said.is_some_and(|message| message.headers.get(header::LEFT).is_some()) {
-            return Ok(true);
-        }
-        let deadline = Instant::now() + self.shared.options.claim_patience;
-        let ask = self.shared.names.ask(holder);
-        while Instant::now() < deadline {
-            let asked = self.shared.control.client.request(ask.clone(), Bytes::new());
-            match tokio::time::timeout_at(deadline, asked).await {
-                Ok(Ok(_)) => return Ok(false),
-                Ok(Err(error)) => tracing::debug!("a claimed rank's host is silent: {error}"),
-                Err(_) => break,
-            }
-            tokio::time::sleep_until((Instant::now() + ASK_AGAIN_AFTER).min(deadline)).await;
-        }
-        Ok(true)
     }
 
     async fn give_back(&self, rank: u32, sequence: u64) {

@@ -76,6 +76,11 @@ pub enum ClaimError {
         /// The name of the first host.
         host: String,
     },
+    /// The job is over, and is not to be joined.
+    #[error(
+        "the broker still has the job, which is over: choose another id, or say --overwrite, which has it begin anew"
+    )]
+    Over,
     /// The broker cannot be used.
     #[error(transparent)]
     Broker(#[from] NatsError),

@@ -63,6 +63,10 @@
 //! [`claim_patience`](NatsOptions::claim_patience). A host that finds that it was taken over stores
 //! nothing more.
 //!
+//! **A job's id that is used again.** A host may come to a job of which all hosts have left, and says what that
+//! means ([`WhenOver`]): further launches of the same job, nothing, or that the job begins anew. Then it stores a mark,
+//! and has the broker remove what is before it; an inbox that has seen the job before ends at the mark.
+//!
 //! **Controls** are not stored, but one: that the ranks are to be stopped, which a host that is cut off
 //! finds when it is back. Each has a number, so that one which comes twice counts once.
 //!
@@ -88,10 +92,11 @@
 //!
 //! # What it does not do
 //!
-//! It starts no broker, and removes no job's stream: [`max_age`](NatsOptions::max_age) empties it. A
+//! It starts no broker, and removes no job's stream, unless the job begins anew: [`max_age`](NatsOptions::max_age) empties it. A
 //! broker that has lost what it had acknowledged (its files, its memory) has lost it: a driver
 //! sees the hole.
 
+mod anew;
 mod asking;
 mod attempt;
 mod away;
@@ -107,6 +112,7 @@ mod publish;
 mod stream;
 mod wire;
 
+pub use anew::WhenOver;
 pub use broker::{Broker, connect};
 pub use claim::HostClaim;
 pub use driver::{From, NatsInbox, PendingStop, Position, Positions, Reading};

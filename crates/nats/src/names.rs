@@ -30,6 +30,7 @@ pub(crate) fn token(job: &str) -> String {
 /// | `lastline.<job>.ctl.host.<id>` | events of a host, where it has the ends of its streams stored, and that it has left |
 /// | `lastline.<job>.ctl.claim.<rank>` | which host has a rank |
 /// | `lastline.<job>.ctl.world` | how many ranks the job has |
+/// | `lastline.<job>.ctl.anew` | that the job began anew: what was stored before is of another one |
 /// | `lastline.<job>.ctl.refused` | hosts that were not let in |
 /// | `lastline.<job>.ctl.stop` | that the ranks are to be stopped |
 /// | `lastline.<job>.live.<id>` | heartbeats; not stored |
@@ -90,6 +91,10 @@ impl Names {
         self.subject("ctl.world")
     }
 
+    pub(crate) fn anew(&self) -> String {
+        self.subject("ctl.anew")
+    }
+
     pub(crate) fn refused(&self) -> String {
         self.subject("ctl.refused")
     }
@@ -128,6 +133,7 @@ impl Names {
         match rest.split_once('.') {
             None if rest == "world" => Some(About::World),
             None if rest == "refused" => Some(About::Refused),
+            None if rest == "anew" => Some(About::Anew),
             Some(("host", id)) => parse_id(id).map(About::Host),
             Some(("claim", rank)) => rank.parse().ok().map(About::Claim),
             _ => None,
@@ -146,6 +152,8 @@ pub(crate) enum About {
     World,
     /// A host that was not let in.
     Refused,
+    /// The job begins anew.
+    Anew,
 }
 
 /// The id of a host at the end of the subject of its heartbeats.
@@ -183,6 +191,7 @@ mod tests {
         assert_eq!(names.about(&names.claim(17)), Some(About::Claim(17)));
         assert_eq!(names.about(&names.world()), Some(About::World));
         assert_eq!(names.about(&names.refused()), Some(About::Refused));
+        assert_eq!(names.about(&names.anew()), Some(About::Anew));
         assert_eq!(names.about(&names.stop()), None);
         assert_eq!(names.about("lastline.other.ctl.world"), None);
         assert_eq!(id_at_the_end(&names.live(HostId(7))), Some(HostId(7)));

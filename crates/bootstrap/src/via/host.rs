@@ -27,6 +27,8 @@ pub struct Claim<'a> {
     /// Say once what its ranks say alike; whoever drives gets all of it. At a broker their output is
     /// gathered for 100 ms for that.
     pub pre_fold: bool,
+    /// Where a broker still has a job of this id that is over, it begins anew; otherwise the host is refused.
+    pub overwrite: bool,
     /// How many bytes of output may be on the way at most:
     /// [`transport_bytes`](crate::transport_bytes) of what the host has.
     pub window_bytes: usize,

@@ -156,6 +156,8 @@ pub struct DriverEnd {
     pub listens: Option<Listening>,
     /// Whether hosts were to be told to stop, and cannot have heard it: the broker was away.
     pub stop_is_pending: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the job was over before: the broker has kept it.
+    pub was_over: bool,
 }
 
 impl fmt::Debug for DriverEnd {
@@ -193,7 +195,8 @@ impl Url {
                 });
                 let listens = Some(Listening { owner, task });
                 let stop_is_pending = Box::new(|| false);
-                Ok(DriverEnd { inbox: Box::new(inbox), listens, stop_is_pending })
+                let inbox = Box::new(inbox);
+                Ok(DriverEnd { inbox, listens, stop_is_pending, was_over: false })
             }
             #[cfg(feature = "nats")]
             Self::Nats(url) => nats::driver(url, job, resume, lost_after).await,

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lastline_line::Resume;
-use lastline_nats::{Auth, Broker, ClaimError, HostClaim, NatsError, NatsOptions, NatsTransport};
+use lastline_nats::{
+    Auth, Broker, ClaimError, HostClaim, NatsError, NatsOptions, NatsTransport, WhenOver,
+};
 
 use super::trimmed::Trimmed;
 use super::{Claim, DriverEnd, ViaError};
@@ -28,8 +30,9 @@ pub(super) async fn driver(
     };
     let inbox = lastline_nats::connect(options).await?.driver(from).await?;
     let stop = inbox.pending_stop();
+    let was_over = inbox.was_over();
     let inbox = Box::new(Trimmed::new(inbox, resume));
-    Ok(DriverEnd { inbox, listens: None, stop_is_pending: Box::new(move || stop.get()) })
+    Ok(DriverEnd { inbox, listens: None, stop_is_pending: Box::new(move || stop.get()), was_over })
 }
 
 /// A job that the broker has; none is made there.
@@ -50,6 +53,7 @@ pub(super) async fn reach(url: &str, claim: &Claim<'_>) -> Result<NatsTransport,
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let mut host = HostClaim::new(first_rank..first_rank + procs, world_size, name);
     host.id = claim.id;
+    host.when_over = if claim.overwrite { WhenOver::BeginAnew } else { WhenOver::Refuse };
     match lastline_nats::connect(options).await?.host(host).await {
         Ok(transport) => Ok(transport),
         Err(ClaimError::Broker(error)) => Err(ViaError::Broker(error)),

@@ -38,6 +38,7 @@ async fn a_driver_leaves_a_job_that_runs_on_and_another_sees_its_end() {
         placement: &placement,
         stop_others: true,
         pre_fold: true,
+        overwrite: false,
         window_bytes: 1 << 20,
     };
     let way = url.reach(&claim).await.unwrap().open(None);

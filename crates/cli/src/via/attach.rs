@@ -113,6 +113,12 @@ async fn drive(
     let seen = dir.map(|dir| dir.join(SEEN_FILE));
     let resume = resume(options.from, seen.as_deref())?;
     let end = options.via.driver(&options.job, resume.clone(), options.lost_after).await?;
+    if end.was_over {
+        notices::say(&format!(
+            "job {} is over: this is what {} has kept of it; a new one needs another id, or `run --overwrite`",
+            options.job, options.via
+        ));
+    }
     let places = seen.map(|path| Places::new(path, &resume));
     let signals = Signals::register_without_hangup()?;
     let console = console(&options, places);

@@ -41,7 +41,7 @@ pub(crate) fn run(options: RunOptions, url: &Url) -> anyhow::Result<u8> {
     let driven = match driven {
         // Whoever comes with the right ranks finds nothing in the way.
         Err(error) if !ran(&error) => {
-            place.dir.into_iter().for_each(JobDir::discard);
+            place.discard();
             return Err(error);
         }
         other => other?,
@@ -119,6 +119,13 @@ impl Place {
         let whole = dir.path().parent().map(Path::to_owned);
         Ok(Self { whole, dir: Some(dir) })
     }
+
+    /// These ranks are in no job: nothing is left of them, nor of a job that has nothing else here.
+    fn discard(self) {
+        self.dir.into_iter().for_each(JobDir::discard);
+        // One that has something in it stays.
+        self.whole.into_iter().for_each(|dir| std::fs::remove_dir(dir).unwrap_or_default());
+    }
 }
 
 async fn drive(
@@ -134,8 +141,8 @@ async fn drive(
     let id = new_host_id();
     let stop_others = options.on_failure == OnFailure::Stop;
     let window_bytes = transport_bytes(usize::try_from(options.buffer).unwrap_or(usize::MAX));
-    let pre_fold = options.place.pre_fold;
-    let claim = Claim { id, job: &job, placement, stop_others, pre_fold, window_bytes };
+    let (pre_fold, overwrite) = (options.place.pre_fold, options.overwrite);
+    let claim = Claim { id, job: &job, placement, stop_others, pre_fold, overwrite, window_bytes };
     let way = match url.reach(&claim).await {
         Ok(way) => way,
         Err(error @ ViaError::Refused(_)) => return Err(error).context("refused"),

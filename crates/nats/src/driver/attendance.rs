@@ -63,6 +63,11 @@ impl Attendance {
         is_new
     }
 
+    /// Whether any host was heard of.
+    pub(super) fn has_heard_any(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
     /// A host has left, and this is the sequence of its last output.
     pub(super) fn left(&mut self, host: HostId, last_output: u64) {
         if let Some(host) = self.hosts.get_mut(&host) {

@@ -37,6 +37,8 @@ pub(super) struct Events {
     unfinished: HashMap<HostId, BytesMut>,
     /// All that was stored has been seen: ranks that are over may have been started again behind it.
     caught_up: bool,
+    /// The job has begun anew: what comes now is of another one.
+    begun_anew: bool,
     reading: Reading,
     away: Away,
     started: Instant,
@@ -56,6 +58,7 @@ impl Events {
             attendance: Attendance::default(),
             unfinished: HashMap::new(),
             caught_up: false,
+            begun_anew: false,
             reading,
             away: Away::default(),
             started: Instant::now(),
@@ -69,7 +72,7 @@ impl Events {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            if self.is_over(*output_passed.borrow_and_update()) {
+            if self.begun_anew || self.is_over(*output_passed.borrow_and_update()) {
                 return arrivals.end();
             }
             tokio::select! {
@@ -114,6 +117,8 @@ impl Events {
                 Ok(refusal) => self.refused(refusal),
                 Err(error) => tracing::warn!("a refusal that cannot be read: {error}"),
             },
+            // Whoever was not there before has missed nothing.
+            Some(About::Anew) => self.begun_anew = self.attendance.has_heard_any(),
             Some(About::World) | None => {}
         }
         self.arrivals.events_passed.send_replace(stored.sequence);

@@ -16,6 +16,7 @@ use super::events::Events;
 use super::feed::Feed;
 use super::output::Output;
 use super::reading::Reading;
+use crate::anew;
 use crate::asking::Failure;
 use crate::broker::Shared;
 use crate::error::NatsError;
@@ -64,6 +65,7 @@ pub struct Positions {
 pub struct NatsInbox {
     arrivals: Arc<Arrivals>,
     asking: Asking,
+    was_over: bool,
 }
 
 impl NatsInbox {
@@ -74,7 +76,11 @@ impl NatsInbox {
             From::Now => shared.last_sequence().await?,
             From::After(positions) => positions.output,
         };
-        Self::open(shared, reading, Asking::start(shared), from == From::Start).await
+        let was_over = anew::is_over(shared).await?;
+        let asking = if was_over { Asking::nobody() } else { Asking::start(shared) };
+        let mut inbox = Self::open(shared, reading, asking, from == From::Start).await?;
+        inbox.was_over = was_over;
+        Ok(inbox)
     }
 
     /// Of somebody who takes no part in the job.
@@ -108,12 +114,18 @@ impl NatsInbox {
         tokio::spawn(hearing.run(events, live));
         let taking = Output::new(shared, &arrivals, all_is_told);
         tokio::spawn(taking.run(output));
-        Ok(Self { arrivals, asking })
+        Ok(Self { arrivals, asking, was_over: false })
     }
 
     /// As [`Inbox::next`], to be awaited. `None` when it is closed. Cancel-safe.
     pub async fn recv(&mut self) -> Option<Message> {
         std::future::poll_fn(|context| self.arrivals.poll_next(context)).await
+    }
+
+    /// Whether the job was over before there was this inbox: then nobody hears its controls, which another job
+    /// of the same id would take for its own.
+    pub fn was_over(&self) -> bool {
+        self.was_over
     }
 
     /// Tells up to where the client is done, also while somebody else has the inbox.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lastline_line::{Heard, HostEvent, Inbox as _};
-use lastline_nats::{ClaimError, From, HostClaim, NatsOptions};
+use lastline_nats::{ClaimError, From, HostClaim, NatsOptions, WhenOver};
 use lastline_sender::{Reason, Transport as _};
 
 use crate::job::{Text, broker, eventually, send, streams};
@@ -166,4 +166,76 @@ async fn a_driver_that_comes_later_gets_all_launches_of_a_job() {
         received += message.payload_bytes();
     }
     assert_eq!(received, written);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_over_begins_anew_once_however_many_hosts_come() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    let claim = |rank: u32, when_over| {
+        let mut claim = HostClaim::new(rank..rank + 1, 4, "any");
+        claim.when_over = when_over;
+        claim
+    };
+    let run = async |when_over, bytes| {
+        let mut written = 0;
+        let mut coming = tokio::task::JoinSet::new();
+        for rank in 0..4 {
+            let (options, claim) = (server.options("again"), claim(rank, when_over));
+            coming.spawn(async move { (rank, broker(options).await.host(claim).await) });
+        }
+        for (rank, host) in coming.join_all().await {
+            let mut host = host.expect("a place in the job");
+            let mut text = Text::of(lastline_testing::stdout(rank));
+            send(&mut host, text.next(bytes)).await;
+            written += text.written.len();
+            let ended = host.ended();
+            drop(host);
+            ended.await;
+        }
+        written
+    };
+    run(WhenOver::Refuse, 1000).await;
+    let mut late =
+        broker(server.options("again")).await.driver(From::Start).await.expect("an inbox");
+    assert!(late.was_over());
+    let refused = broker(server.options("again")).await.host(claim(0, WhenOver::Refuse)).await;
+    assert!(matches!(refused, Err(ClaimError::Over)), "{refused:?}");
+    for _ in 0..10 {
+        let written = run(WhenOver::BeginAnew, 10).await;
+        let near = broker(server.options("again")).await;
+        let mut inbox = near.driver(From::Start).await.expect("an inbox");
+        let mut received = 0;
+        while let Some(message) = inbox.recv().await {
+            received += message.payload_bytes();
+        }
+        assert_eq!(received, written, "what all hosts of the last run said");
+    }
+    // It ends, and takes nothing of another one for its own.
+    while late.recv().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_not_over_is_joined() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    let admit = async |ranks: std::ops::Range<u32>, when_over| {
+        let mut claim = HostClaim::new(ranks, 2, "any");
+        claim.when_over = when_over;
+        broker(impatient(server.options("goes-on"))).await.host(claim).await
+    };
+    let there = admit(0..1, WhenOver::Refuse).await.expect("nobody else");
+    for when_over in [WhenOver::Refuse, WhenOver::BeginAnew] {
+        let left = admit(1..2, when_over).await.expect("the one before has left");
+        let ended = left.ended();
+        drop(left);
+        ended.await;
+    }
+    let taken = admit(0..1, WhenOver::BeginAnew).await;
+    assert!(matches!(taken, Err(ClaimError::Taken { rank: 0, .. })), "{taken:?}");
+    drop(there);
 }

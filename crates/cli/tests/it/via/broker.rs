@@ -401,3 +401,28 @@ fn a_host_that_stays_away_is_lost_and_the_others_are_shown_to_their_end() {
     assert!(report["ranks"][1]["error"].is_string(), "{report:#}");
     drop(cut);
 }
+
+#[test]
+fn an_id_that_is_used_again_is_refused_or_begins_anew() {
+    let Some((job, _broker)) = job() else { return };
+    let fails = "echo first; [ $RANK != 0 ] || exit 7";
+    for task in job.tasks(fails) {
+        task.wait();
+    }
+    let late = job.start_attach(&[]).wait().expect(7);
+    assert!(late.err().contains("lastline: job j is over: this is what "), "{}", late.err());
+    let elsewhere = job.place.path("elsewhere");
+    let options = ["--log-dir", elsewhere.to_str().unwrap()];
+    let refused = job.task(0, &options, &["touch", "ran"]).wait().expect(2);
+    let words = "lastline: refused: the broker still has the job, which is over: ";
+    assert!(refused.err().starts_with(words), "{}", refused.err());
+    assert!(!job.place.path("ran").exists() && !elsewhere.exists());
+    for run in 0..3 {
+        let script = format!("echo run {run}");
+        let task = |rank| job.task(rank, &["--overwrite"], &["sh", "-c", &script]);
+        all_end_with((0..4).map(task).collect(), 0);
+        let done = job.start_attach(&[]).wait().expect(0);
+        let wanted: BTreeSet<String> = (0..4).map(|rank| format!("[{rank}] run {run}")).collect();
+        check_lines(&done.out(), &wanted);
+    }
+}

@@ -100,7 +100,7 @@ pub(crate) fn of_report(report: &Report, filed: bool, strict: bool) -> u8 {
         return LOST;
     }
     let totals = report.totals();
-    let not_filed = filed && totals.not_filed_bytes > 0;
+    let not_filed = filed && totals.not_filed_bytes + totals.filing_unknown_bytes > 0;
     if strict && (totals.lost_bytes > 0 || not_filed || !report.balanced) {
         return LOST;
     }

@@ -169,7 +169,13 @@ fn tell_hosts(report: &Report, lines: &mut Vec<String>) {
         if let Some(why) = &host.lost {
             let own: RankSet =
                 (host.first_rank..host.first_rank.saturating_add(host.procs)).collect();
-            lines.push(format!("host {} with {} was lost: {why}", host.host, ranks(&own)));
+            let later = match host.spoke_again {
+                true => {
+                    "; it spoke again, and what its ranks said then is not here, but in its files"
+                }
+                false => "",
+            };
+            lines.push(format!("host {} with {} was lost: {why}{later}", host.host, ranks(&own)));
         }
     }
     let unheard: RankSet = report.not_heard_of.iter().copied().collect();
@@ -214,6 +220,10 @@ fn totals(report: &Report, logs: Option<&Logs>) -> String {
         plural(totals.lines, "line"),
         bytes(totals.bytes),
         match totals.gone_bytes {
+            // What a lost host did not send nobody here can count.
+            0 if report.hosts.iter().any(|host| host.lost.is_some()) => {
+                String::from("nothing lost of what came here")
+            }
             0 => String::from("nothing lost"),
             gone => format!("{} LOST", bytes(gone)),
         },
@@ -223,6 +233,10 @@ fn totals(report: &Report, logs: Option<&Logs>) -> String {
     if let Some(logs) = logs {
         if totals.not_filed_bytes > 0 {
             parts.push(format!("{} NOT FILED", bytes(totals.not_filed_bytes)));
+        }
+        if totals.filing_unknown_bytes > 0 {
+            let unknown = bytes(totals.filing_unknown_bytes);
+            parts.push(format!("{unknown} of which it is not known here whether they are filed"));
         }
         match totals.not_synced_bytes {
             0 if report.not_synced.is_empty() => {}

@@ -81,7 +81,7 @@ pub use report::{
     RefusedHost, Report, StreamReport, rfc3339,
 };
 pub use report_file::{goes_into_file, report_text, write_report};
-pub use totals::Totals;
+pub use totals::{FILING_UNKNOWN, Totals};
 
 // The program of the README runs with the tests.
 #[cfg(doctest)]

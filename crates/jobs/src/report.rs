@@ -114,6 +114,9 @@ pub struct HostReport {
     /// Why it was given up, when it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,
+    /// It was heard of after it had been given up: what its ranks said from then on is in its files alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spoke_again: bool,
     /// It was given up because its heartbeats had stopped.
     #[serde(default)]
     pub heartbeat_lost: bool,
@@ -139,6 +142,7 @@ impl HostReport {
             first_rank: 0,
             procs: 0,
             lost: None,
+            spoke_again: false,
             heartbeat_lost: false,
             silent_seconds: None,
             clock_offset_seconds: None,

@@ -19,9 +19,14 @@ pub struct Totals {
     pub gone_bytes: u64,
     /// Bytes that no file has.
     pub not_filed_bytes: u64,
+    /// Bytes of which it is [not known](FILING_UNKNOWN) whether a file has them; they are not among `not_filed_bytes`.
+    pub filing_unknown_bytes: u64,
     /// Bytes that are filed and could not be forced to disk.
     pub not_synced_bytes: u64,
 }
+
+/// Why a report has bytes as not filed whose host was lost before it said what it had filed.
+pub const FILING_UNKNOWN: &str = "its host is lost: what it filed is not known here";
 
 impl Report {
     /// The sums over all streams.
@@ -32,10 +37,17 @@ impl Report {
             bytes: sum.bytes + stream.ledger.read_bytes,
             lost_bytes: sum.lost_bytes + stream.ledger.lost.bytes(),
             gone_bytes: sum.gone_bytes + gone_bytes(&stream.ledger),
-            not_filed_bytes: sum.not_filed_bytes + stream.ledger.not_filed.bytes(),
+            not_filed_bytes: sum.not_filed_bytes + stream.ledger.not_filed.bytes()
+                - filing_unknown_bytes(&stream.ledger),
+            filing_unknown_bytes: sum.filing_unknown_bytes + filing_unknown_bytes(&stream.ledger),
             not_synced_bytes: sum.not_synced_bytes + stream.not_synced.bytes(),
         })
     }
+}
+
+fn filing_unknown_bytes(ledger: &StreamLedger) -> u64 {
+    let gaps = ledger.not_filed.as_slice().iter();
+    gaps.filter(|gap| gap.cause == FILING_UNKNOWN).map(|gap| gap.span.len()).sum()
 }
 
 fn gone_bytes(ledger: &StreamLedger) -> u64 {
@@ -63,5 +75,7 @@ mod tests {
         assert_eq!(gone_bytes(&ledger), 5);
         ledger.not_filed.declare(span(8, 12), "no space left on device");
         assert_eq!(gone_bytes(&ledger), 7);
+        ledger.not_filed.declare(span(12, 30), FILING_UNKNOWN);
+        assert_eq!(filing_unknown_bytes(&ledger), 18);
     }
 }

@@ -87,6 +87,7 @@ fn host_report(host: &HostRecord) -> HostReport {
     report.pid = (host.pid > 0).then_some(host.pid);
     (report.first_rank, report.procs) = (host.first_rank, host.procs);
     report.lost.clone_from(&host.lost);
+    report.spoke_again = host.spoke_again;
     report.heartbeat_lost = host.silent_for.is_some();
     report.silent_seconds = host.silent_for.map(|silent_for| silent_for.as_secs_f64());
     report.clock_offset_seconds = host.clock.map(ClockOffset::seconds);

@@ -1,9 +1,7 @@
 //! What is known of a stream, beside what the client received of it.
 
+use lastline_jobs::FILING_UNKNOWN;
 use lastline_line::{Gaps, Holder, Offset, Span, StreamEnd};
-
-/// Why nothing is known of a stream's files.
-const NO_WORD: &str = "its host is lost: what it filed is not known here";
 
 /// What a host said of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,7 +29,7 @@ impl StreamRecord {
     pub(super) fn filed(&self, read_bytes: u64) -> FiledRecord {
         let mut filed = self.filed.clone().unwrap_or_default();
         let settled = Offset(filed.filed_bytes + filed.not_filed.bytes());
-        filed.not_filed.declare(Span::new(settled, Offset(read_bytes)), NO_WORD);
+        filed.not_filed.declare(Span::new(settled, Offset(read_bytes)), FILING_UNKNOWN);
         filed
     }
 }

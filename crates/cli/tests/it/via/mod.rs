@@ -293,6 +293,10 @@ fn a_task_that_is_killed_is_told_as_lost() {
     drop(killed);
     let done = driver.wait().expect(1);
     assert!(done.err().contains("was lost"), "{}", done.err());
+    let words = "nothing lost of what came here, ";
+    let (_, sums) = done.err().split_once(words).map(|(a, b)| (a.len(), b.to_owned())).unwrap();
+    assert!(sums.contains("B of which it is not known here whether they are filed"), "{sums}");
+    assert!(!sums.contains("NOT FILED"), "{sums}");
     wait_until("its rank is gone, too", || !runs(rank));
     tasks.into_iter().for_each(|task| drop(task.wait()));
     let report = report(&job.dir());

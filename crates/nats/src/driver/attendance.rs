@@ -63,6 +63,18 @@ impl Attendance {
         is_new
     }
 
+    /// The sequence of the last output of those that came, where none of them is there any more, and nothing
+    /// was heard of any for so long: the other ranks' hosts do not come.
+    pub(super) fn deserted_behind(&self, after: Duration, now: Moment) -> Option<u64> {
+        let heard = self.hosts.values().map(|host| host.heard).max()?;
+        let last = self.hosts.values().try_fold(0, |last, host| match host.state {
+            Presence::Here => None,
+            Presence::Left(output) => Some(last.max(output)),
+            Presence::Lost => Some(last),
+        })?;
+        (now.saturating_sub(heard) >= after).then_some(last)
+    }
+
     /// Whether any host was heard of.
     pub(super) fn has_heard_any(&self) -> bool {
         !self.hosts.is_empty()
@@ -127,6 +139,19 @@ mod tests {
         assert_eq!(attendance.over_behind(), None);
         attendance.left(HostId(2), 5);
         assert_eq!(attendance.over_behind(), Some(17));
+    }
+
+    #[test]
+    fn a_job_of_which_not_all_came_is_deserted_after_a_while() {
+        let mut attendance = Attendance::default();
+        let (after, second) = (Duration::from_secs(60), Duration::from_secs(1));
+        attendance.claimed(0, Some(HostId(1)), 3);
+        attendance.heard(HostId(1), second);
+        assert_eq!(attendance.deserted_behind(after, 2 * after), None, "it is there");
+        attendance.left(HostId(1), 17);
+        assert_eq!(attendance.over_behind(), None);
+        assert_eq!(attendance.deserted_behind(after, after), None);
+        assert_eq!(attendance.deserted_behind(after, after + second), Some(17));
     }
 
     #[test]

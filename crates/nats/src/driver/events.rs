@@ -101,8 +101,17 @@ impl Events {
     fn over_behind(&self) -> Option<u64> {
         match self.reading.until {
             Some(until) => Some(until.output),
-            None => self.attendance.over_behind().filter(|_| self.caught_up),
+            None => {
+                let over = self.attendance.over_behind().or_else(|| self.deserted_behind());
+                over.filter(|_| self.caught_up)
+            }
         }
+    }
+
+    /// Who only reads waits for nobody who does not come; a driver decides that by itself.
+    fn deserted_behind(&self) -> Option<u64> {
+        let after = self.shared.options.lost_after.filter(|_| self.asking.is_nobody_s())?;
+        self.attendance.deserted_behind(after, self.started.elapsed())
     }
 
     fn take(&mut self, stored: &Stored) {

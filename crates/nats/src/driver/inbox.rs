@@ -216,6 +216,10 @@ impl Asking {
         Self { way: None, stop_untold: Arc::default() }
     }
 
+    pub(super) fn is_nobody_s(&self) -> bool {
+        self.way.is_none()
+    }
+
     fn send(&self, control: Control) {
         if matches!(control, Control::Acknowledge { .. } | Control::Dismiss) {
             return;

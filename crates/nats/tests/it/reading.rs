@@ -1,7 +1,7 @@
 //! Reading a job without taking part in it.
 
 use lastline_line::{Control, Inbox as _, Message, StopCause, Version};
-use lastline_nats::{Broker, From, NatsError, Reading, connect};
+use lastline_nats::{Broker, From, HostClaim, NatsError, Reading, connect};
 use lastline_testing::PATIENCE;
 
 use crate::job::{
@@ -92,4 +92,22 @@ async fn a_stream_that_is_not_to_be_made_is_not_made() {
         let refused = connect(options).await.expect_err("there is none");
         assert!(matches!(refused, NatsError::NoStream { .. }), "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_to_the_end_waits_for_no_host_that_never_came() {
+    if !is_there() {
+        return;
+    }
+    let server = Server::start();
+    let mut options = server.options("deserted");
+    options.lost_after = Some(std::time::Duration::from_millis(800));
+    let broker = broker(options).await;
+    let claim = HostClaim::new(0..1, RANKS, "the only one");
+    let mut transport = broker.host(claim).await.expect("nobody else");
+    let mut texts = texts();
+    texts.truncate(2);
+    write(&mut transport, &mut texts, 3).await;
+    finish(transport, &texts).await;
+    assert!(read(&broker, Reading::default()).await == written(&texts), "it ends, with all");
 }

@@ -11,10 +11,13 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use lastline_client::Area;
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The variable that says how much is told: `error`, `warn` (the default), `info`, `debug`,
 /// `trace`.
@@ -51,13 +54,19 @@ pub(crate) fn init() {
         QUEUE.set(queue).unwrap_or_default();
     }
     wipe_before_panics();
-    let level = std::env::var(LEVEL_VARIABLE).ok().and_then(|level| level.parse().ok());
+    let level: Option<tracing::Level> =
+        std::env::var(LEVEL_VARIABLE).ok().and_then(|level| level.parse().ok());
+    let asked = level.is_some();
+    // What a library says of what fails is said again, in words, by who uses it.
+    let ours = move |about: &Metadata<'_>| asked || about.target().starts_with("lastline");
     tracing_subscriber::fmt()
         .with_max_level(level.unwrap_or(tracing::Level::WARN))
         .with_writer(|| Said)
         // It would tell stderr that stderr is gone, and panic.
         .log_internal_errors(false)
         .event_format(Notice)
+        .finish()
+        .with(filter_fn(ours))
         .init();
 }
 

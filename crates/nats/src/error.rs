@@ -20,12 +20,20 @@ pub enum NatsError {
         /// Why.
         source: io::Error,
     },
-    /// The broker could not be reached, or did not let this client in.
+    /// The broker could not be reached.
     #[error("cannot connect to the broker at {url}: {why}")]
     Connect {
         /// Where it was looked for, without user and password.
         url: String,
         /// Why.
+        why: String,
+    },
+    /// The broker does not let this client in.
+    #[error("the broker at {url} does not let this client in: {why}")]
+    NotLetIn {
+        /// Which broker, without user and password.
+        url: String,
+        /// Why, in its words.
         why: String,
     },
     /// The job has no stream there, and none was to be made.
@@ -67,7 +75,9 @@ pub enum ClaimError {
         pid: u32,
     },
     /// The job has another number of ranks.
-    #[error("the job has {found} ranks, as {host} said first, and not {wanted}")]
+    #[error(
+        "the job has {found} ranks, as {host} said first, and not {wanted} (`-n` and `--nnodes` say how many)"
+    )]
     WorldSize {
         /// What this host says.
         wanted: u32,

@@ -213,7 +213,7 @@ async fn first_connection(
     options: &NatsOptions,
     settings: ConnectOptions,
 ) -> Result<Client, NatsError> {
-    use ConnectErrorKind::{Dns, Io, TimedOut};
+    use ConnectErrorKind::{Authentication, AuthorizationViolation, Dns, Io, TimedOut};
     let (began, url) = (Instant::now(), without_user(&options.url));
     let failed = |why: String| NatsError::Connect { url: url.clone(), why };
     let servers = addresses(&options.url).map_err(|error| failed(error.to_string()))?;
@@ -233,6 +233,9 @@ async fn first_connection(
                     told = true;
                 }
                 tokio::time::sleep(RECONNECT_AFTER / 4).await;
+            }
+            Err(error) if matches!(error.kind(), Authentication | AuthorizationViolation) => {
+                return Err(NatsError::NotLetIn { url, why: error.to_string() });
             }
             Err(error) => return Err(failed(error.to_string())),
         }

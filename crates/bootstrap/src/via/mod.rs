@@ -79,7 +79,14 @@ pub enum ViaError {
     /// The broker cannot be used.
     #[cfg(feature = "nats")]
     #[error(transparent)]
-    Broker(#[from] lastline_nats::NatsError),
+    Broker(lastline_nats::NatsError),
+    /// The broker does not let this client in.
+    #[cfg(feature = "nats")]
+    #[error(
+        "{0}; who this is stands in the URL, `nats://user:password@HOST:PORT` or `nats://token@HOST:PORT`, or in a \
+         variable, LASTLINE_NATS_CREDENTIALS, LASTLINE_NATS_NKEY or LASTLINE_NATS_TOKEN"
+    )]
+    NotLetIn(lastline_nats::NatsError),
     /// Another host has these ranks, or says otherwise of the job.
     #[cfg(feature = "nats")]
     #[error(transparent)]
@@ -94,6 +101,16 @@ pub enum ViaError {
     /// A broker was asked for.
     #[error("this was built without NATS (the feature `nats`)")]
     WithoutNats,
+}
+
+#[cfg(feature = "nats")]
+impl From<lastline_nats::NatsError> for ViaError {
+    fn from(error: lastline_nats::NatsError) -> Self {
+        match error {
+            refused @ lastline_nats::NatsError::NotLetIn { .. } => Self::NotLetIn(refused),
+            other => Self::Broker(other),
+        }
+    }
 }
 
 impl FromStr for Url {

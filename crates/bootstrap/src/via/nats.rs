@@ -56,7 +56,7 @@ pub(super) async fn reach(url: &str, claim: &Claim<'_>) -> Result<NatsTransport,
     host.when_over = if claim.overwrite { WhenOver::BeginAnew } else { WhenOver::Refuse };
     match lastline_nats::connect(options).await?.host(host).await {
         Ok(transport) => Ok(transport),
-        Err(ClaimError::Broker(error)) => Err(ViaError::Broker(error)),
+        Err(ClaimError::Broker(error)) => Err(error.into()),
         Err(refused) => Err(ViaError::Refused(refused)),
     }
 }

@@ -240,6 +240,16 @@ fn who_one_is_at_a_broker_stands_in_the_url_and_is_not_shown() {
     check_lines(&done.out(), &lines(1, 6));
     let told = told + &done.err();
     assert!(told.contains("nats://127.0.0.1") && !told.contains("p@ss"), "{told}");
+    job.url = job.url.replace("p@ss", "wrong");
+    let refused = job.start_attach(&[]).wait().expect(1).err();
+    let said = format!(
+        "lastline: the broker at nats://127.0.0.1:{} does not let this client in: ",
+        broker.port
+    );
+    assert!(
+        refused.starts_with(&said) && refused.contains("nats://user:password@HOST:PORT"),
+        "{refused}"
+    );
 }
 
 /// Network namespaces on one bridge, as machines on one network. Removed when it is dropped.

@@ -16,6 +16,7 @@ use crate::driver_file::{DRIVER_FILE, Driven};
 use crate::job_lock::Locked;
 use crate::jobs::{FoundJob, JobsPlace};
 use crate::open_dir::{OpenDir, is_unfinished};
+use crate::random::random_text;
 use crate::report::rfc3339;
 
 /// The file that says what the job is, locked while it runs.
@@ -253,8 +254,7 @@ pub fn check_job_id(id: &str) -> Result<(), JobDirError> {
 /// An id from the local time and four random characters: `20261123-141503-k3f9`.
 pub fn new_job_id() -> String {
     let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S");
-    let random: String = std::iter::repeat_with(fastrand::lowercase).take(4).collect();
-    format!("{now}-{random}")
+    format!("{now}-{}", random_text(4, fastrand::Rng::lowercase))
 }
 
 /// The directory of a job that runs in this process, locked until this is dropped.

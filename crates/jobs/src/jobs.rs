@@ -17,6 +17,7 @@ use crate::job_dir::{FileAction, JOB_FILE, JobDirError, LATEST, check_job_id, fa
 use crate::job_lock::is_locked;
 use crate::open_dir::open_regular;
 use crate::parts;
+use crate::random::random_text;
 
 /// The place where jobs are, each in a folder of its own or behind a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -213,7 +214,7 @@ fn point(link: &Path, target: &Path) -> io::Result<()> {
     if fs::symlink_metadata(link).is_ok_and(|found| !found.is_symlink()) {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    let random: String = std::iter::repeat_with(fastrand::alphanumeric).take(12).collect();
+    let random = random_text(12, fastrand::Rng::alphanumeric);
     let new = link.with_extension(format!("new-{random}"));
     std::os::unix::fs::symlink(target, &new)?;
     fs::rename(&new, link).inspect_err(|_| {

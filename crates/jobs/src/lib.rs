@@ -62,6 +62,7 @@ mod jobs;
 mod lenient;
 mod open_dir;
 mod parts;
+mod random;
 mod rebuild;
 mod report;
 mod report_file;
@@ -75,6 +76,7 @@ pub use job_dir::{
 pub use jobs::{FoundJob, JobState, JobsPlace, Pruned, Retention};
 pub use open_dir::OpenDir;
 pub use parts::part_name;
+pub use random::random_u64;
 pub use rebuild::rebuild_report;
 pub use report::{
     BarrierReport, FirstFailure, HostReport, LeftOut, NotWritten, OtherFailure, RankReport,

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lastline_client::Label;
+use lastline_jobs::random_u64;
 use lastline_line::{
     Control, Heard, Heartbeat, HostEvent, HostMessage, PingId, StopCause, StreamId, Version,
 };
@@ -74,7 +75,7 @@ impl DriverState {
 
     /// Asks hosts for their time.
     pub(super) fn ping(&self) {
-        let id = PingId(fastrand::u64(..));
+        let id = PingId(random_u64());
         lock(&self.trips).sent(id, Moment { running: self.started.elapsed(), day: now() });
         self.control.send(Control::Ping { id: Some(id) });
     }

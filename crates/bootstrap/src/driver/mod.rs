@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use lastline_appender::AppenderError;
 use lastline_client::{Client, Labels, Verdicts};
-use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE};
+use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE, random_u64};
 use lastline_line::{Control, ControlSender, Inbox, RankSet, ReadBack, Version};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -123,7 +123,7 @@ impl DriverBuilder {
             changes: watch::Sender::new(0),
             // Others may ask the same hosts.
             first_version: if lost_after.is_some() {
-                fastrand::u64(1 << 24..) & !0xff_ffff
+                (random_u64() | (1 << 24)) & !0xff_ffff
             } else {
                 0
             },

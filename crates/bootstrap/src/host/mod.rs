@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_appender::{Appender, Storage};
+use lastline_jobs::random_u64;
 use lastline_line::{HostId, ReadBack, StreamId};
 use lastline_sender::Transport;
 use lastline_spawn::{
@@ -234,7 +235,7 @@ impl PreparedHost {
 
 /// A number for a host at a distance from its driver: no other host has it, nor an earlier one.
 pub fn new_host_id() -> HostId {
-    HostId(fastrand::u64(1..))
+    HostId(random_u64().max(1))
 }
 
 /// How often a host at a distance tells that it is alive.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use lastline_jobs::random_u64;
 use lastline_line::{Exit, Holder, HostEvent, Launch, Stream, StreamEnd, StreamId};
 use lastline_spawn::{Held, Process};
 use lastline_tee::{End, Outcome, Tee, TeeError};
@@ -84,7 +85,7 @@ pub(super) struct Run {
 
 impl Run {
     fn new(rank: u32) -> Self {
-        let launch = Launch(fastrand::u64(..));
+        let launch = Launch(random_u64());
         Self {
             rank,
             launch,

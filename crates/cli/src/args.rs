@@ -47,7 +47,12 @@ pub(crate) enum Command {
         job: Option<String>,
     },
     /// List the jobs that are there
-    #[command(aliases = ["ps", "ls"], after_help = "Example:\n  lastline jobs | tail -5")]
+    #[command(aliases = ["ps", "ls"], after_help = "\
+Of finished jobs in the default place the newest 100 are kept, for 30 days, up to 10 GiB; what a job with
+a --log-dir has is never removed by itself.
+
+Example:
+  lastline jobs | tail -5")]
     Jobs,
     /// Wait until everything that a running job has printed before now has arrived
     #[command(after_help = "Example:\n  lastline flush 20261123-141503-k3f9")]
@@ -145,6 +150,9 @@ pub(crate) struct RunOptions {
           value_parser = procs, allow_negative_numbers = true)]
     pub(crate) procs: u32,
     /// Where the files go [default: a folder of the job's own in ~/.local/state/lastline/jobs]
+    ///
+    /// In the default place finished jobs beyond the newest 100, 30 days or 10 GiB are removed when another
+    /// starts; what is in a directory that is given here is never removed by itself.
     #[arg(long, value_name = "DIR", env = "LASTLINE_RUN_LOG_DIR")]
     pub(crate) log_dir: Option<PathBuf>,
     /// Use a directory that holds a finished job, and remove that job's files

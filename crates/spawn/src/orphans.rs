@@ -5,16 +5,56 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 
-/// The children that were started here and are not reaped yet. Held while one is started or reaped, so
-/// that no child of ours is ever taken for somebody else's.
-static OURS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+/// The children of one process that were started here and are not reaped yet. Held while one is started or
+/// reaped, so that no child of ours is ever taken for somebody else's.
+struct Ours {
+    pid: u32,
+    children: Mutex<BTreeSet<u32>>,
+}
+
+/// Those of this process, once it has asked; of the one that it was forked from until then. Not a lock: in a
+/// forked child nobody would ever give back what another thread held at the fork.
+static OURS: AtomicPtr<Ours> = AtomicPtr::new(ptr::null_mut());
 
 fn ours() -> MutexGuard<'static, BTreeSet<u32>> {
-    OURS.lock().unwrap_or_else(PoisonError::into_inner)
+    let pid = std::process::id();
+    let mut found = OURS.load(Ordering::Acquire);
+    let ours = loop {
+        match known(found) {
+            Some(ours) if ours.pid == pid => break ours,
+            // What its parent knew is left alone: a process has no children of ours as it begins.
+            _ => found = begin(pid, found),
+        }
+    };
+    ours.children.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn known(found: *mut Ours) -> Option<&'static Ours> {
+    #[expect(unsafe_code, reason = "a reference to what is never freed")]
+    // SAFETY: it is null, or was published by `begin`, which nobody takes back.
+    unsafe {
+        found.as_ref()
+    }
+}
+
+/// Puts a set of this process's in the place of `before`, unless another thread was first; what is there now.
+fn begin(pid: u32, before: *mut Ours) -> *mut Ours {
+    let new = Box::into_raw(Box::new(Ours { pid, children: Mutex::default() }));
+    match OURS.compare_exchange(before, new, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => new,
+        Err(found) => {
+            #[expect(unsafe_code, reason = "another thread was first")]
+            // SAFETY: it is of `Box`, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(new) });
+            found
+        }
+    }
 }
 
 /// Starts a child that is ours until it is [`reap`]ed.

@@ -329,6 +329,8 @@ def test_a_signal_or_rank_that_there_is_not_is_refused() -> None:
                 mesh.signal(number)
             with pytest.raises(ValueError, match=f"signal={number}: there is no such signal"):
                 mesh.stop(number)
+        with pytest.raises(ValueError, match=r"mesh\.signal\(SIGKILL\) sends"):
+            mesh.stop(signal.SIGKILL)
         for asked in (lambda: mesh.signal(9, rank=2), lambda: mesh.restart(2), lambda: mesh.recent(2)):
             with pytest.raises(IndexError, match="the job has ranks 0 to 1, not 2"):
                 asked()

@@ -130,6 +130,16 @@ def check_signal(signal: int) -> None:
         raise ValueError(f"signal={int(signal)}: there is no such signal; write one, as in signal.SIGUSR1")
 
 
+def check_stop_signal(signal: int) -> None:
+    """Raises for what no job is stopped by."""
+    check_signal(signal)
+    if signal not in (signals.SIGINT, signals.SIGTERM):
+        name = signals.Signals(signal).name if signal in set(signals.Signals) else str(int(signal))
+        raise ValueError(
+            f"signal={int(signal)}: a job is stopped by SIGINT or SIGTERM; mesh.signal({name}) sends that"
+        )
+
+
 def ranks_of(procs: int) -> int:
     """How many ranks there are to be; any whole number, numpy's too."""
     if not 1 <= procs <= 100_000:

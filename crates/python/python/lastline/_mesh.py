@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 from ._errors import RankFailed
 from ._failures import tell_failures
-from ._kinds import OF_MESH, check_kinds, check_signal
+from ._kinds import OF_MESH, check_kinds, check_signal, check_stop_signal
 from ._output import Batches, Entries, Lines
 from ._report import Report, parse
 from ._status import RankStatus, Verdicts, rank_status, verdicts
@@ -190,9 +190,10 @@ class Mesh:
 
     def stop(self, signal: int | None = None) -> None:
         """Stops the ranks, and does not wait for them: SIGTERM (SIGINT when that is `signal`), and
-        SIGKILL after the grace. Called again it ends the grace."""
+        SIGKILL after the grace. Called again it ends the grace. Raises `ValueError` for another signal, which
+        `signal` sends."""
         if signal is not None:
-            check_signal(signal)
+            check_stop_signal(signal)
         self._native.stop(signal)
 
     def wait(self, timeout: float | None = None) -> Report:

@@ -90,12 +90,22 @@ def check_kinds(kinds: Kinds, values: Mapping[str, Any]) -> None:
         )
         if misread or not isinstance(value, types):
             raise TypeError(f"{name}={value!r}: write {words}")
+        if isinstance(value, (str, os.PathLike)):
+            _check_encodes(name, os.fspath(value))
         if (
             numbers.Integral in types
             and isinstance(value, numbers.Integral)
             and not 0 <= int(value) < 1 << 63
         ):
             raise ValueError(f"{name}={value}: write {words}")
+
+
+def _check_encodes(name: str, text: str) -> None:
+    """Raises for text that is no bytes to the system: a lone surrogate that stands for no byte."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ValueError(f"{name}: {text!r} has a lone surrogate, which no byte stands for") from None
 
 
 def words_of(command: Any) -> list[str]:
@@ -108,6 +118,7 @@ def words_of(command: Any) -> list[str]:
             raise TypeError(f"command: the word {word!r} is no text: write {str(word)!r}")
     found = [os.fsdecode(word) for word in words]
     for word in found:
+        _check_encodes("command", word)
         if "\0" in word:
             raise ValueError(f"command: the word {word!r} has a NUL, which ends a word")
     return found
@@ -120,6 +131,8 @@ def variables_of(env: Mapping[str, str] | None) -> dict[str, str]:
             raise TypeError(f"env: {name!r} is {value!r}: write both as text")
         if not name or "=" in name or "\0" in name + value:
             raise ValueError(f"env: {name!r} cannot be a variable that is {value!r}")
+        _check_encodes("env", name)
+        _check_encodes("env", value)
     return dict(env or {})
 
 

@@ -154,6 +154,16 @@ def test_what_the_process_writes_to_its_descriptors_is_in_the_cell_once(notebook
     with_kernel(notebook, cells)
 
 
+def test_what_a_spawn_has_turned_on_can_be_turned_off(notebook: Notebook) -> None:
+    async def cells(n: Notebook) -> None:
+        await n.run(f"{IMPORT}\nbefore = os.fstat(1).st_ino")
+        await n.run("lastline.spawn(['true'], no_files=True).wait()")
+        found = await n.run("%unload_ext lastline.notebook\nprint(before == os.fstat(1).st_ino)")
+        assert found["stdout"] == "True\n"
+
+    with_kernel(notebook, cells)
+
+
 def test_a_barrier_that_is_not_reached_says_so(notebook: Notebook, tmp_path: Path) -> None:
     async def cells(n: Notebook) -> None:
         # A console that takes nothing for a while, so that nothing can have arrived.

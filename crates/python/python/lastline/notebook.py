@@ -115,6 +115,7 @@ class _Hooks:
 
     def disable(self) -> None:
         self._shell.events.unregister("post_run_cell", self.end_cell)
+        self._shell.extension_manager.loaded.discard(__name__)
         for descriptor in self._descriptors:
             descriptor.restore()
 
@@ -144,6 +145,8 @@ def enable() -> bool:
     if shell is None or not hasattr(shell, "kernel") or not _is_kernel_stream(sys.stdout):
         return False
     _hooks = _Hooks(shell)
+    # IPython unloads only what it knows to be loaded.
+    shell.extension_manager.loaded.add(__name__)
     _waiting.look_every = 0.05
     atexit.register(disable)
     return True

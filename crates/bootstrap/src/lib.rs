@@ -144,7 +144,7 @@ pub enum SpawnError {
     Files(#[from] lastline_appender::AppenderError),
     /// More open files are needed than this user may have.
     #[error(
-        "{}{needed} open files, and the limit is {limit}: raise it (`ulimit -n`){}",
+        "{}{more} open files beside the {open} that this process has, and the limit is {limit}: raise it (`ulimit -n`){}",
         if *procs == 1 { String::from("1 rank needs ") } else { format!("{procs} ranks need ") },
         if *procs == 1 { "" } else { ", or start fewer" },
     )]
@@ -152,7 +152,9 @@ pub enum SpawnError {
         /// How many ranks.
         procs: u32,
         /// How many descriptors they need.
-        needed: u64,
+        more: u64,
+        /// How many there are already.
+        open: u64,
         /// The hard limit.
         limit: u64,
     },
@@ -206,7 +208,9 @@ impl SpawnError {
 
     fn files_limit(procs: u32, error: FilesLimitError) -> Self {
         match error {
-            FilesLimitError::TooFew { needed, limit } => Self::TooFewFiles { procs, needed, limit },
+            FilesLimitError::TooFew { more, open, limit } => {
+                Self::TooFewFiles { procs, more, open, limit }
+            }
             error => Self::Thread { source: std::io::Error::other(error) },
         }
     }

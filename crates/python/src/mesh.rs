@@ -204,6 +204,12 @@ impl Mesh {
         call_after(async move { drop(outcome.wait_for(Option::is_some).await) }, done)
     }
 
+    /// As `when_over`, for what is no wait: nothing that keeps ranks waiting lets them go for it.
+    fn at_end(&self, done: Py<PyAny>) -> PyResult<()> {
+        let mut outcome = self.parts.get()?.outcome.clone();
+        call_after(async move { drop(outcome.wait_for(Option::is_some).await) }, done)
+    }
+
     /// The report as JSON, when the job is over.
     fn report(&self) -> PyResult<Option<String>> {
         match &*self.parts.get()?.outcome.borrow() {
@@ -212,6 +218,16 @@ impl Mesh {
             Some(Err(NoReport::Failed(why))) => Err(LastlineError::new_err(why.clone())),
             Some(Ok(report)) => report_json(report).map(Some),
         }
+    }
+
+    /// Where the report could not be written, and why.
+    fn not_written(&self) -> PyResult<Vec<(PathBuf, String)>> {
+        let outcome = self.parts.get()?.outcome.borrow();
+        let not_written = match &*outcome {
+            Some(Ok(report)) => &report.not_written[..],
+            _ => &[],
+        };
+        Ok(not_written.iter().map(|at| (at.path.clone(), at.cause.clone())).collect())
     }
 
     /// Whether output is shown, or filed alone.

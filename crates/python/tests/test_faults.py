@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
 import threading
@@ -74,6 +75,79 @@ assert mesh.flush().all_reached and mesh.ranks[0].state == "running"
     assert code == 0, err
     assert "forked child can do nothing with it" in out and "of the child" in out
     assert_ended(tmp_path)
+
+
+def test_a_job_that_is_over_holds_nothing(short_dir: Path) -> None:
+    def held() -> int:
+        return len(os.listdir("/proc/self/fd")) + threading.active_count()
+
+    def left() -> list[Path]:
+        return [path for path in short_dir.rglob("*") if path.name not in ("run", "lastline")]
+
+    lastline.spawn(["true"], console="none").wait()
+    wait_for(lambda: not left())
+    before = held()
+    meshes = [lastline.spawn(["true"], console="none") for _ in range(20)]
+    assert all(mesh.wait().ok for mesh in meshes)
+    wait_for(lambda: not left())
+    wait_for(lambda: held() < before + len(meshes))
+
+
+def test_a_function_leaves_nothing_when_the_interpreter_ends(program: Start, short_dir: Path) -> None:
+    text = """
+import lastline
+if __name__ == "__main__":
+    with lastline.spawn(abs, console="none", procs=2) as mesh:
+        mesh.wait()
+    assert mesh.results() == [0, 1]
+"""
+    code, _, err = program(text).finish()
+    assert code == 0, err
+    assert [path for path in short_dir.iterdir() if path.name != "run"] == []
+
+
+def test_a_fork_drops_a_mesh_without_a_word(program: Start, tmp_path: Path) -> None:
+    text = """
+import lastline, os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+def start_and_fork():
+    mesh = lastline.spawn(["sleep", "600"], console="none")
+    child = os.fork()
+    return child, (mesh if child else None)
+child, mesh = start_and_fork()
+if child == 0:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert os.path.exists(mesh._control.path)
+"""
+    code, _, err = program(text).finish()
+    assert (code, err) == (0, "")
+
+
+def test_forked_children_have_jobs_of_their_own(program: Start, tmp_path: Path) -> None:
+    text = """
+import lastline, os, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+lastline.spawn(["true"], console="none").wait()
+for _ in range(8):
+    # Its threads are at work while this process forks.
+    mesh = lastline.spawn(["true"], procs=4, console="none")
+    read, write = os.pipe()
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            own = lastline.spawn(["true"], console="none")
+            os.write(write, own.job.encode() + b"\\n")
+            os._exit(0 if own.wait().ok else 9)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    jobs = {mesh.job, *os.read(read, 4096).decode().split()}
+    assert len(jobs) == 3, jobs
+    assert mesh.wait().ok
+"""
+    code, _, err = program(text).finish()
+    assert code == 0, err
 
 
 def test_two_jobs_at_once_do_not_mix() -> None:

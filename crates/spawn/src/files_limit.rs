@@ -33,10 +33,14 @@ impl FilesLimit {
 #[non_exhaustive]
 pub enum FilesLimitError {
     /// It is more than this user may have.
-    #[error("{needed} open files are needed, and the limit is {limit}: raise it (`ulimit -n`)")]
+    #[error(
+        "{more} open files are needed beside {open} that are, and the limit is {limit}: raise it (`ulimit -n`)"
+    )]
     TooFew {
-        /// How many are needed.
-        needed: u64,
+        /// How many are needed beside those that are open.
+        more: u64,
+        /// How many are.
+        open: u64,
         /// The hard limit.
         limit: u64,
     },
@@ -51,12 +55,12 @@ pub enum FilesLimitError {
 ///
 /// When there cannot be so many.
 pub fn check_files_limit(more: u64) -> Result<(), FilesLimitError> {
-    check(more + open_files())
+    check(more, open_files())
 }
 
-fn check(needed: u64) -> Result<(), FilesLimitError> {
-    match FilesLimit::own().hard.filter(|&hard| hard < needed) {
-        Some(limit) => Err(FilesLimitError::TooFew { needed, limit }),
+fn check(more: u64, open: u64) -> Result<(), FilesLimitError> {
+    match FilesLimit::own().hard.filter(|&hard| hard < more + open) {
+        Some(limit) => Err(FilesLimitError::TooFew { more, open, limit }),
         None => Ok(()),
     }
 }
@@ -68,8 +72,9 @@ fn check(needed: u64) -> Result<(), FilesLimitError> {
 ///
 /// When there cannot be so many, or the system refuses.
 pub fn raise_files_limit(more: u64) -> Result<Option<FilesLimit>, FilesLimitError> {
-    let needed = more + open_files();
-    check(needed)?;
+    let open = open_files();
+    check(more, open)?;
+    let needed = more + open;
     let old = FilesLimit::own();
     if old.soft.is_none_or(|soft| soft >= needed) {
         return Ok(None);

@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::process::geteuid;
@@ -27,11 +28,34 @@ use crate::driver::DriverHandle;
 /// How long to wait when the system has no descriptor for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Answers requests while a job runs. Removes its socket when it is closed, or dropped.
+/// Answers requests while a job runs. Removes its socket when the job is over, or when this is closed or
+/// dropped before.
 #[derive(Debug)]
 pub struct ControlSocket {
-    path: PathBuf,
+    place: Arc<Place>,
     closed: Arc<Notify>,
+}
+
+/// Where one listens.
+#[derive(Debug)]
+struct Place {
+    path: PathBuf,
+    is_left: AtomicBool,
+}
+
+impl Place {
+    /// Removes the socket, once: later another job may listen there.
+    fn leave(&self) {
+        if self.is_left.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::debug!(%error, path = %self.path.display(), "the control socket is left");
+            }
+            _ => {}
+        }
+    }
 }
 
 impl ControlSocket {
@@ -40,8 +64,14 @@ impl ControlSocket {
         match listen(path) {
             Ok(listener) => {
                 let closed = Arc::new(Notify::new());
-                tokio::spawn(serve(listener, driver, Arc::clone(&closed)));
-                Some(Self { path: path.to_owned(), closed })
+                let place = Place { path: path.to_owned(), is_left: AtomicBool::new(false) };
+                let place = Arc::new(place);
+                let (left, at_close) = (Arc::clone(&place), Arc::clone(&closed));
+                tokio::spawn(async move {
+                    serve(listener, driver, at_close).await;
+                    left.leave();
+                });
+                Some(Self { place, closed })
             }
             Err(error) => {
                 let place = path.display();
@@ -63,12 +93,7 @@ impl ControlSocket {
     /// Answers no more requests, and removes the socket.
     pub fn close(&self) {
         self.closed.notify_one();
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::debug!(%error, path = %self.path.display(), "the control socket is left");
-            }
-            _ => {}
-        }
+        self.place.leave();
     }
 }
 

@@ -76,6 +76,11 @@ impl Link {
         lock(&self.processes).push(process);
     }
 
+    /// The host is over: whoever still has a handle keeps no descriptor of a process for that.
+    pub(super) fn forget_processes(&self) {
+        lock(&self.processes).clear();
+    }
+
     /// Sends SIGKILL to every group, whatever the loop is at.
     pub(super) fn kill_all(&self) {
         lock(&self.processes).iter().for_each(|process| process.signal(libc::SIGKILL));

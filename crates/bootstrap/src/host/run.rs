@@ -125,6 +125,7 @@ impl HostLoop {
         loop {
             self.advance();
             if self.state.phase == Phase::Over {
+                self.link.forget_processes();
                 return self.state.refused.take();
             }
             let deadline = self.next_deadline();

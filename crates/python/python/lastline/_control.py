@@ -36,7 +36,7 @@ class _Peer:
 
 
 class ControlChannel:
-    """Serves the ranks of one job from a thread of its own, until it is closed."""
+    """Serves the ranks of one job from a thread of its own, until the job is over or this is closed."""
 
     def __init__(self) -> None:
         self.dir = Path(tempfile.mkdtemp(prefix="lastline-"))
@@ -50,11 +50,14 @@ class ControlChannel:
         self._level: int | None = None
         self._lock = threading.Lock()
         self._native: _native.Mesh | None = None
+        self._keeps_dir = False
 
-    def serve(self, native: _native.Mesh) -> None:
-        """Begins; barriers are asked of `native`."""
-        self._native = native
+    def serve(self, native: _native.Mesh, *, keeps_dir: bool) -> None:
+        """Begins; barriers are asked of `native`. With `keeps_dir` what ranks leave in the directory is
+        wanted when the job is over, until this is closed."""
+        self._native, self._keeps_dir = native, keeps_dir
         threading.Thread(target=self._run, name="lastline-ranks", daemon=True).start()
+        native.at_end(self._wake.close)
 
     def set_level(self, level: int) -> None:
         """Tells every rank that listens, and those that will."""
@@ -69,7 +72,7 @@ class ControlChannel:
             self._listener.close()
             self._woken.close()
         self._wake.close()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        self._remove_dir()
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -83,6 +86,12 @@ class ControlChannel:
         with self._lock:
             for peer in self._peers:
                 peer.connection.close()
+            self._peers.clear()
+        if not self._keeps_dir:
+            self._remove_dir()
+
+    def _remove_dir(self) -> None:
+        shutil.rmtree(self.dir, ignore_errors=True)
 
     def _serve_once(self, selector: selectors.BaseSelector) -> bool:
         for key, _ in selector.select():

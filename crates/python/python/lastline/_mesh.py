@@ -37,9 +37,9 @@ class _Unchanged:
 UNCHANGED = _Unchanged()
 
 
-def _abandon(native: _native.Mesh, control: ControlChannel | None) -> None:
-    if control is None:
-        return  # It leaves by itself when nobody has it.
+def _abandon(native: _native.Mesh, control: ControlChannel | None, pid: int) -> None:
+    if control is None or pid != os.getpid():
+        return  # It leaves by itself when nobody has it; and a forked child leaves it alone.
     if native.report() is None and not native.stopping:
         native.stop(None)
     control.close()
@@ -63,9 +63,9 @@ class Mesh:
         self._stops_on_failure = stops_on_failure
         self._streaming = True
         self._report: Report | None = None
-        self._finalizer = weakref.finalize(self, _abandon, native, control)
-        self._finalizer.atexit = False
         self._pid = os.getpid()
+        self._finalizer = weakref.finalize(self, _abandon, native, control, self._pid)
+        self._finalizer.atexit = False
         keep_in_sight(self)
 
     @property
@@ -327,6 +327,11 @@ class Mesh:
     def _stop_unless_over(self, signal: int | None = None) -> None:
         if self._pid == os.getpid() and self.report is None and not self._native.stopping:
             self._native.stop(signal)
+
+    def _leave_nothing(self) -> None:
+        """The job is over, and the interpreter ends: what its ranks left is not wanted any more."""
+        if self._control is not None:
+            self._control.close()
 
     def _await_end(self, quiet: bool = True) -> None:
         """Waits for the end of a job that is being stopped; Ctrl-C ends its grace."""

@@ -138,7 +138,7 @@ def spawn(
     except BaseException:
         control.close()
         raise
-    control.serve(native)
+    control.serve(native, keeps_dir=callable(command))
     return Mesh(native, control, taken["procs"], on_failure == "stop")
 
 

@@ -71,6 +71,7 @@ def _at_exit() -> None:
         mesh._stop_unless_over()
     for mesh in meshes:
         mesh._await_end()
+        mesh._leave_nothing()
     _native.close()
 
 

@@ -118,6 +118,8 @@ def test_a_job_that_takes_longer_than_its_time_is_stopped() -> None:
         report = mesh.wait()
     assert report.balanced and report.stopped_by == "timeout"
     assert all(rank.stopped_by_lastline for rank in report.ranks)
+    with pytest.raises(lastline.RankFailed, match=r"^the job's time was over: not all ranks"):
+        report.raise_for_failure()
     with pytest.raises(ValueError, match="timeout=-1: no number of seconds"):
         lastline.spawn(["true"], timeout=-1)
 

@@ -26,11 +26,17 @@ class RankFailed(LastlineError):
             return "\n  ".join([words, *failure.last_lines])
         last = {rank.rank: rank for rank in self.report.ranks}
         if self._without_result in last:
-            return f"rank {self._without_result} ended without returning: {last[self._without_result].how}"
+            how = last[self._without_result].how
+            return f"{self._time}rank {self._without_result} ended without returning: {how}"
         others = [f"rank {number}: {rank.how}" for number, rank in last.items() if not rank.succeeded]
         if others:
-            return f"not all ranks came to their own end: {', '.join(others)}"
+            return f"{self._time}not all ranks came to their own end: {', '.join(others)}"
         return f"{counted(self.report.lost_bytes, 'byte')} of output were lost"
+
+    @property
+    def _time(self) -> str:
+        """What stands before the words where the job had a timeout that has ended it."""
+        return "the job's time was over: " if self.report.stopped_by == "timeout" else ""
 
 
 class ExceptionText(Exception):

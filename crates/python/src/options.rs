@@ -115,7 +115,14 @@ impl SpawnOptions {
     /// The ranks whose lines are printed.
     pub(crate) fn shown(&self) -> PyResult<RankSet> {
         let show = self.show.as_deref().map(|show| ranks("show", show)).transpose()?;
-        Ok(show.unwrap_or_else(|| RankSet::first(self.procs)))
+        let all = RankSet::first(self.procs);
+        match show {
+            Some(show) if show.difference(&all) == show => Err(PyValueError::new_err(format!(
+                "show: there is no rank {show}, so nothing would be shown: ranks are numbered from 0, and procs={}",
+                self.procs
+            ))),
+            show => Ok(show.unwrap_or(all)),
+        }
     }
 
     /// Whether ranks wait for a driver that is slower than they are.

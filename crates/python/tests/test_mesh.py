@@ -113,6 +113,13 @@ def test_leaving_the_block_stops_the_ranks_and_accounts_for_them() -> None:
     assert all(is_gone(pid) for pid in pids)
 
 
+def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "none" / "report.json"
+    mesh = lastline.spawn(["true"], console="none", report=path)
+    with pytest.warns(UserWarning, match=f"the report was not written to {path}: "):
+        mesh.wait()
+
+
 def test_a_job_that_takes_longer_than_its_time_is_stopped() -> None:
     with lastline.spawn(SLEEPS, procs=2, console="none", timeout=2) as mesh:
         report = mesh.wait()
@@ -240,6 +247,7 @@ def test_jobs_and_their_logs_are_found(tmp_path: Path) -> None:
         ({"procs": 0}, ValueError, "from 1 to"),
         ({"fold": "most"}, ValueError, "'off', 'ranks' or 'similar'"),
         ({"show": "3-1"}, ValueError, "ends before it starts"),
+        ({"show": "9", "procs": 2}, ValueError, "show: there is no rank 9, so nothing would be shown"),
         ({"prefix": "{rnak}"}, ValueError, "rnak"),
         ({"grace": -1}, ValueError, "no number of seconds"),
         ({"buffer": "much"}, ValueError, "is no size"),

@@ -88,7 +88,10 @@ class Mesh:
         """The report, when the job is over."""
         if self._report is None:
             text = self._native.report()
-            self._report = None if text is None else parse(text, self._native.dir)
+            if text is not None:
+                self._report = parse(text, self._native.dir)
+                for path, cause in self._native.not_written():
+                    warnings.warn(f"the report was not written to {path}: {cause}", stacklevel=2)
         return self._report
 
     @property

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lastline_bootstrap::{
     DriverHandle, LoggingMesh, SpawnError as BootstrapError, SubscribeOptions, control_path,
 };
-use lastline_jobs::{JobDir, JobInfo, JobsPlace, Retention, check_job_id, new_job_id};
+use lastline_jobs::{JobDir, JobDirError, JobInfo, JobsPlace, Retention, check_job_id, new_job_id};
 use lastline_sender::WhenFull;
 use pyo3::prelude::*;
 use tokio::sync::watch;
@@ -82,7 +82,13 @@ fn job_dir(options: &SpawnOptions, job: &str) -> PyResult<Option<JobDir>> {
     };
     let place = place.ok();
     let dir = JobDir::create_within(DIR_PATIENCE, place.as_ref(), &path, options.overwrite, &info);
-    let dir = dir.map_err(|error| failed::<LastlineError>(&error))?;
+    let dir = dir.map_err(|error| match error {
+        JobDirError::Finished { dir } => LastlineError::new_err(format!(
+            "{} holds a finished job; choose another directory or id, or say overwrite=True",
+            dir.display()
+        )),
+        error => failed::<LastlineError>(&error),
+    })?;
     // Without a place of the user's, a job with a directory of its own is on no list.
     if let Some(place) = place {
         register(place, job.to_owned(), dir.path().to_owned(), options.log_dir.is_none());

@@ -302,7 +302,7 @@ def test_words_may_be_text_paths_and_bytes_that_are_no_text() -> None:
 
 def test_a_directory_with_a_job_is_refused_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
     lastline.spawn(["echo", "1"], log_dir=tmp_path / "logs", console="none").wait()
-    with pytest.raises(lastline.LastlineError, match="logs"):
+    with pytest.raises(lastline.LastlineError, match=r"logs holds a finished job.* say overwrite=True"):
         lastline.spawn(["echo", "2"], log_dir=tmp_path / "logs", console="none")
     lastline.spawn(["echo", "2"], log_dir=tmp_path / "logs", overwrite=True, console="none").wait()
     assert (tmp_path / "logs" / "rank-0.stdout.log").read_text() == "2\n"

@@ -46,3 +46,10 @@ def test_a_failed_test_shows_the_first_failure_and_last_lines(pytester: pytest.P
     )
     ends = ("rank 0 exited: exit code 0", "rank 1 exited: signal 9 (SIGKILL)", "rank 2 exited: exit code 3")
     assert "\n".join(ends) in result.stdout.str()
+
+
+def test_a_command_that_is_not_there_shows_no_source_of_ours(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile('def test_it(lastline_mesh):\n    lastline_mesh(["no-such-program"])\n')
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*importing_main*")

@@ -167,6 +167,8 @@ class Mesh:
                 "aggregate_window_sec gathers what is shown, and with stream_to_client=False nothing"
                 " is: leave one of them out"
             )
+        if gathers and not 0 <= float(aggregate_window_sec) < float("inf"):  # type: ignore[arg-type]
+            raise ValueError(f"aggregate_window_sec={aggregate_window_sec}: no number of seconds")
         number = None if isinstance(level, _Unchanged) else _level(level)
         # A window may be refused: nothing has been changed then.
         if not isinstance(aggregate_window_sec, _Unchanged):

@@ -77,6 +77,7 @@ def spawn(
     Raises `SpawnError` when the command cannot be run, `ValueError` for an option that cannot be, and
     `LastlineError` when the directory for the files cannot be used.
     """
+    __tracebackhide__ = True  # What cannot be is said by the exception.
     if importing_main:
         raise RuntimeError(
             "a rank imports this script to find its function, and must not start a job by that: put"

@@ -37,6 +37,7 @@ def lastline_mesh(
     request.node.stash[_MESHES] = meshes
 
     def start(command: Any, **options: Any) -> Mesh:
+        __tracebackhide__ = True
         if not options.get("no_files"):
             options.setdefault("log_dir", tmp_path / f"lastline-{len(meshes)}")
         options.setdefault("console", "python")

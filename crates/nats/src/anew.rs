@@ -38,8 +38,13 @@ pub(crate) async fn prepare(shared: &Shared, wanted: &HostClaim) -> Result<(), C
         return Ok(());
     }
     loop {
-        // Before the job is looked at: who stores a mark meanwhile is in the way of this one's.
+        // Before the job is looked at: who stores a mark meanwhile is in the way of this one's. What stands
+        // behind the mark is of one job.
         let mark = sequence(last_mark(shared).await?);
+        if is_being_removed(shared, mark).await? {
+            continue;
+        }
+        let first = world(shared).await?;
         let silent_are_gone = wanted.when_over == WhenOver::BeginAnew;
         if !is_over_for(shared, wanted.ranks.start, silent_are_gone).await? {
             return Ok(());
@@ -47,7 +52,8 @@ pub(crate) async fn prepare(shared: &Shared, wanted: &HostClaim) -> Result<(), C
         if wanted.when_over == WhenOver::Refuse {
             return Err(ClaimError::Over);
         }
-        if is_being_removed(shared, mark).await? {
+        // It may have been removed meanwhile.
+        if world(shared).await? != first {
             continue;
         }
         let (subject, id) = (shared.names.anew(), format!("{}.anew.{mark}", wanted.id));
@@ -86,6 +92,10 @@ async fn is_over_for(shared: &Shared, rank: u32, silent_too: bool) -> Result<boo
             false => return Ok(false),
         }
     }
+    // Whoever's word is removed at this moment says nothing either: nobody is asked for nothing.
+    if !silent.is_empty() && claim_of(shared, rank).await?.as_ref() != Some(&claim) {
+        return Ok(true);
+    }
     let gone = join_all(silent.into_iter().map(|holder| is_gone(shared, holder))).await;
     gone.into_iter().try_fold(true, |all, gone| Ok(all && gone?))
 }
@@ -99,6 +109,11 @@ async fn last_mark(shared: &Shared) -> Result<Option<StreamMessage>, NatsError> 
     shared.last_message(&shared.names.anew()).await
 }
 
+/// Where the first host's word stands; 0 where it does not.
+async fn world(shared: &Shared) -> Result<u64, NatsError> {
+    Ok(sequence(shared.last_message(&shared.names.world()).await?))
+}
+
 fn sequence(message: Option<StreamMessage>) -> u64 {
     message.map_or(0, |message| message.sequence)
 }
@@ -109,8 +124,8 @@ async fn is_being_removed(shared: &Shared, mark: u64) -> Result<bool, NatsError>
     let deadline = Instant::now() + shared.options.claim_patience;
     let mut waited = false;
     while Instant::now() < deadline {
-        let world = shared.last_message(&shared.names.world()).await?;
-        if world.is_none_or(|world| world.sequence > mark) {
+        let world = world(shared).await?;
+        if world == 0 || world > mark {
             return Ok(waited);
         }
         waited = true;

@@ -283,10 +283,10 @@ impl Printer for Fails {
 
 #[tokio::test]
 async fn a_printer_that_panics_is_the_cause_of_what_is_not_shown_and_delays_nothing() {
-    let started = std::time::Instant::now();
     let mesh = spawn(sh("echo hello", 1), Fails);
     let report = wait(&mesh).await;
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    // To print a panic with its stack takes seconds on a busy machine, and no stage's time.
+    assert!(report.teardown.iter().all(|stage| !stage.timed_out), "{:?}", report.teardown);
     let ledger = &report.ranks[0].streams[&Stream::Stdout].ledger;
     let cause = &ledger.lost.as_slice()[0].cause;
     assert!(cause.contains("this printer is broken"), "{cause}");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use lastline_appender::{Archive, DirStorage, Note, Reason, Storage};
+use lastline_appender::{Appender, Archive, DirStorage, Note, Reason, Storage};
 use lastline_line::{Accept, Launch, Message, Offset, Sink, Stream, StreamId};
 use lastline_testing::stdout;
 use lastline_testing::storage::{MemoryStorage, NO_SPACE};
@@ -55,16 +55,22 @@ fn a_drop_does_not_wait_for_ever() {
     storage.release();
 }
 
+/// The stream of a rank, of which one line is in a file.
+fn first_line_filed(appender: &Appender, line: &[u8]) -> Feed {
+    let reader = appender.read_back();
+    let mut feed = Feed::new(appender, stdout(0));
+    feed.push(line);
+    until("it is filed", || reader.filed(stdout(0)) == Offset(line.len() as u64));
+    feed
+}
+
 #[test]
 fn a_file_that_was_removed_is_declared_and_another_one_made() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("rank-0.stdout.log");
     let notes = Notes::default();
     let appender = appender(DirStorage::new(dir.path()).unwrap(), notes.of(eager()));
-    let reader = appender.read_back();
-    let mut feed = Feed::new(&appender, stdout(0));
-    feed.push(b"removed\n");
-    until("it is filed", || reader.filed(stdout(0)) == Offset(8));
+    let mut feed = first_line_filed(&appender, b"removed\n");
     fs::remove_file(&path).unwrap();
     until("another one is made", || {
         feed.push(b"x");
@@ -88,10 +94,7 @@ fn a_directory_that_was_removed_is_declared_and_used_again_when_it_is_there() {
     let job = root.path().join("job");
     let notes = Notes::default();
     let appender = appender(DirStorage::new(&job).unwrap(), notes.of(eager()));
-    let reader = appender.read_back();
-    let mut feed = Feed::new(&appender, stdout(0));
-    feed.push(b"removed\n");
-    until("it is filed", || reader.filed(stdout(0)) == Offset(8));
+    let mut feed = first_line_filed(&appender, b"removed\n");
     // Removing a directory fails when a file is made in it meanwhile.
     until("the index is there", || job.join("index").exists());
     fs::remove_dir_all(&job).unwrap();
@@ -119,7 +122,7 @@ fn a_directory_that_was_removed_is_declared_and_used_again_when_it_is_there() {
         stream.not_filed.as_slice().iter().map(|gap| gap.cause.as_str()).collect();
     assert_eq!(causes, ["the file was removed", "no such file or directory"]);
     let archive = Archive::open(&job).unwrap();
-    assert_eq!(read_all(&archive, stdout(0), 99), read_all(&*reader, stdout(0), 100));
+    assert_eq!(read_all(&archive, stdout(0), 99), read_all(&*appender.read_back(), stdout(0), 100));
     assert_eq!(stopped(), 2, "{:?}", notes.all());
 }
 
@@ -182,10 +185,7 @@ fn a_file_that_was_renamed_is_declared_and_another_one_made() {
     let dir = tempfile::tempdir().unwrap();
     let (path, other) = (dir.path().join("rank-0.stdout.log"), dir.path().join("other"));
     let appender = appender(DirStorage::new(dir.path()).unwrap(), eager());
-    let reader = appender.read_back();
-    let mut feed = Feed::new(&appender, stdout(0));
-    feed.push(b"renamed\n");
-    until("it is filed", || reader.filed(stdout(0)) == Offset(8));
+    let mut feed = first_line_filed(&appender, b"renamed\n");
     fs::rename(&path, &other).unwrap();
     until("another one is made", || {
         feed.push(b"x");
@@ -201,7 +201,7 @@ fn a_file_that_was_renamed_is_declared_and_another_one_made() {
     assert_eq!(fs::metadata(&path).unwrap().len(), stream.filed_bytes);
     assert_eq!(stream.filed_bytes + gaps[0].span.len(), feed.at);
     let archive = Archive::open(dir.path()).unwrap();
-    assert_eq!(read_all(&archive, stdout(0), 99), read_all(&*reader, stdout(0), 100));
+    assert_eq!(read_all(&archive, stdout(0), 99), read_all(&*appender.read_back(), stdout(0), 100));
 }
 
 #[test]

@@ -93,11 +93,7 @@ fn tell_failure(
     with_last_lines: bool,
     lines: &mut Vec<String>,
 ) {
-    // The first start of the rank that ended as it did.
-    let mut ranks_so = report.ranks.iter().filter(|rank| {
-        rank.rank == failure.rank && (rank.code, rank.signal) == (failure.code, failure.signal)
-    });
-    let how = ranks_so.next().map(RankReport::how).unwrap_or_default();
+    let how = report.first_failed().map(RankReport::how).unwrap_or_default();
     let after = failure.after_seconds;
     let last = match failure.last_lines.is_empty() {
         true => "; it printed nothing",
@@ -160,7 +156,7 @@ fn memory(report: &Report, failure: &FirstFailure, kills: &MemoryKills) -> Optio
         .then(|| format!("{} {verb} killed for want of memory, too", ranks(&others)))
 }
 
-fn ranks(set: &RankSet) -> String {
+pub(crate) fn ranks(set: &RankSet) -> String {
     format!("{} {set}", if set.len() == 1 { "rank" } else { "ranks" })
 }
 

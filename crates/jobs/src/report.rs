@@ -448,6 +448,14 @@ impl Report {
         }
     }
 
+    /// The start of a rank that is told as the first failure: the first one of it that ended as that did.
+    pub fn first_failed(&self) -> Option<&RankReport> {
+        let failure = self.first_failure.as_ref()?;
+        self.ranks.iter().find(|rank| {
+            rank.rank == failure.rank && (rank.code, rank.signal) == (failure.code, failure.signal)
+        })
+    }
+
     /// The number of the signal by which Lastline was told to stop.
     pub fn told_to_stop(&self) -> Option<i32> {
         match self.stopped_by? {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use lastline_appender::IndexState;
 use lastline_client::{Label, Labels};
-use lastline_jobs::{FoundJob, JobState, RankReport};
+use lastline_jobs::{FoundJob, JobState};
 use lastline_line::{RankSet, StreamId, Timestamp};
 use lastline_watch::{ArchiveInbox, Archives, Wanted};
 
@@ -60,13 +60,13 @@ fn elsewhere(options: &LogsOptions, job: &FoundJob) -> Option<String> {
         JobState::Finished(report) => summary::hosts_of(report, &missing),
         _ => String::from("its hosts"),
     };
-    let s = if missing.len() == 1 { "" } else { "s" };
+    let missing = summary::ranks(&missing);
     let broker = job.info.via.as_ref().filter(|via| !via.starts_with("unix:"));
     let instead = broker.map(|via| {
         format!("; `lastline logs --via {via} --job {}` prints what the broker has", job.info.job)
     });
     let instead = instead.unwrap_or_default();
-    Some(format!("the job's files of rank{s} {missing} are not here, but on {hosts}{instead}"))
+    Some(format!("the job's files of {missing} are not here, but on {hosts}{instead}"))
 }
 
 /// What the index of a job that is over does not say, in words. That of one that was interrupted may end
@@ -100,12 +100,7 @@ fn wanted(options: &LogsOptions) -> Wanted {
 /// From so long before the first failure to so long after it, where its report says when that was.
 fn around_failure(job: &FoundJob, around: Duration) -> Option<(Timestamp, Timestamp)> {
     let JobState::Finished(report) = &job.state else { return None };
-    let failure = report.first_failure.as_ref()?;
-    let of_failure = |rank: &&RankReport| {
-        rank.rank == failure.rank && (rank.code, rank.signal) == (failure.code, failure.signal)
-    };
-    let ended: jiff::Timestamp =
-        report.ranks.iter().find(of_failure)?.ended.as_ref()?.parse().ok()?;
+    let ended: jiff::Timestamp = report.first_failed()?.ended.as_ref()?.parse().ok()?;
     let micros = u64::try_from(ended.as_microsecond()).ok()?;
     let around = u64::try_from(around.as_micros()).unwrap_or(u64::MAX);
     let (since, until) = (micros.saturating_sub(around), micros.saturating_add(around));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -346,9 +346,68 @@ const FLOOD: &str = "seq 1 100000; touch done-$LASTLINE_RANK; until [ -e go ]; d
 const FLOOD_LINES: u64 = 8 * 100_000;
 const FLOOD_BYTES: u64 = 8 * 588_895;
 
+/// How long a job keeps a watcher that takes nothing.
+const KEPT: Duration = Duration::from_secs(30);
+
+/// The answer to somebody who reads nothing of it for a while.
+struct Unread {
+    answer: BufReader<UnixStream>,
+    since: Instant,
+}
+
+impl Unread {
+    /// The next message; none where nothing was read for so long that the job has let go of it, which
+    /// cuts whatever line is on its way.
+    fn next(&mut self) -> Option<Value> {
+        let mut line = String::new();
+        // What is left unread when a connection is cut may be taken back.
+        let cut = self.answer.read_line(&mut line).is_err() || !line.ends_with('\n');
+        if cut {
+            assert!(self.since.elapsed() >= KEPT, "it ended before its time: {line}");
+            return None;
+        }
+        Some(serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
+    }
+
+    /// What a watcher that has missed it all is told of the job, up to its end.
+    fn check_watch(mut self) {
+        let Some(first) = self.next() else { return };
+        let mut seen: Snapshot = serde_json::from_value(first["snapshot"].clone()).unwrap();
+        let mut events = 0;
+        while !has_everything(&seen) {
+            let Some(event) = self.next() else { return };
+            seen.apply(serde_json::from_value(event["event"].clone()).unwrap());
+            events += 1;
+        }
+        assert!(events < 1000, "what happened meanwhile is one change: {events}");
+    }
+
+    /// The same of its entries.
+    fn check_entries(mut self) {
+        let Some(from) = self.next() else { return };
+        assert!(from["from"].is_array(), "{from}");
+        let (mut lines, mut left_out) = (0, 0);
+        while lines + left_out < FLOOD_LINES {
+            let Some(message) = self.next() else { return };
+            lines += message["entry"]["lines"].as_u64().unwrap_or_default();
+            if let Ok(missed) = serde_json::from_value::<LeftOut>(message["left_out"].clone()) {
+                left_out += missed.lines;
+                assert!(missed.to_string().ends_with("lines) left out"), "{missed}");
+                assert!(missed.entries > 0 && missed.entries <= missed.lines, "{missed}");
+            }
+        }
+        assert_eq!(lines + left_out, FLOOD_LINES);
+        assert!(left_out > FLOOD_LINES / 2, "only {left_out} were left out");
+    }
+}
+
+fn has_everything(snapshot: &Snapshot) -> bool {
+    snapshot.ledger.shown_bytes == FLOOD_BYTES
+}
+
 /// Eight ranks that flood, and this many that watch and read nothing. Gives the job, and the two
 /// answers of each.
-fn flood(place: &Place, stuck: usize) -> (Running, Vec<BufReader<UnixStream>>) {
+fn flood(place: &Place, stuck: usize) -> (Running, Vec<Unread>) {
     let script = format!("until [ -e begin ]; do sleep 0.01; done; {FLOOD}");
     let args = ["run", "--job", "j", "-n", "8", "--fold", "off", "--", "sh", "-c", &script];
     let run = place.start(&args);
@@ -356,6 +415,8 @@ fn flood(place: &Place, stuck: usize) -> (Running, Vec<BufReader<UnixStream>>) {
     let mut answers: Vec<_> = answers.map(|request| ask(place, "j", request)).collect();
     // The first words; nothing is read from now on.
     answers.iter_mut().for_each(|answer| drop(line(answer)));
+    let since = Instant::now();
+    let answers = answers.into_iter().map(|answer| Unread { answer, since }).collect();
     fs::write(place.path("begin"), "").unwrap();
     wait_until("they have flooded", || {
         (0..8).all(|rank| place.path(&format!("done-{rank}")).exists())
@@ -371,37 +432,16 @@ fn a_watcher_that_never_reads_holds_up_nothing() {
     let place = Place::new();
     let (run, answers) = flood(&place, STUCK);
     let with = peak_memory(&run);
-    let is_everything = |snapshot: &Snapshot| snapshot.ledger.shown_bytes == FLOOD_BYTES;
     let mut watching = open(&place, "j");
-    follow(&mut watching, is_everything);
-    for (mut answer, request) in answers.into_iter().zip(["watch", "entries"].repeat(STUCK)) {
-        if request == "watch" {
-            let first = line(&mut answer);
-            let mut seen: Snapshot = serde_json::from_value(first["snapshot"].clone()).unwrap();
-            let mut events = 0;
-            while !is_everything(&seen) {
-                let event = line(&mut answer)["event"].clone();
-                seen.apply(serde_json::from_value(event).unwrap());
-                events += 1;
-            }
-            assert!(events < 1000, "what happened meanwhile is one change: {events}");
-        } else {
-            let from = line(&mut answer);
-            assert!(from["from"].is_array(), "{from}");
-            let (mut lines, mut left_out) = (0, 0);
-            while lines + left_out < FLOOD_LINES {
-                let message = line(&mut answer);
-                lines += message["entry"]["lines"].as_u64().unwrap_or_default();
-                if let Ok(missed) = serde_json::from_value::<LeftOut>(message["left_out"].clone()) {
-                    left_out += missed.lines;
-                    assert!(missed.to_string().ends_with("lines) left out"), "{missed}");
-                    assert!(missed.entries > 0 && missed.entries <= missed.lines, "{missed}");
-                }
-            }
-            assert_eq!(lines + left_out, FLOOD_LINES);
-            assert!(left_out > FLOOD_LINES / 2, "only {left_out} were left out");
+    follow(&mut watching, has_everything);
+    // All at once: none is unread while others are read.
+    std::thread::scope(|threads| {
+        for (answer, check) in
+            answers.into_iter().zip([Unread::check_watch, Unread::check_entries].repeat(STUCK))
+        {
+            threads.spawn(move || check(answer));
         }
-    }
+    });
     fs::write(place.path("go"), "").unwrap();
     run.wait().expect(0);
 

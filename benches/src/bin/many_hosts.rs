@@ -233,7 +233,7 @@ impl Host {
             self.say(filed).await?;
             if stream.stream == Stream::Stdout {
                 let (rank, launch, exit) = (stream.rank, stream.launch, Exit::Code(0));
-                let exited = HostEvent::Exited { rank, launch, exit, stopped: false, time: now() };
+                let exited = HostEvent::Exited { rank, launch, exit, stopped: false, starts_again: false, time: now() };
                 self.say(exited).await?;
             }
         }

@@ -81,6 +81,9 @@ pub struct Plan {
     pub buffered: bool,
     /// Whether the failure of a rank here ends all. Default: it does.
     pub on_failure: OnFailure,
+    /// How often each rank that fails by itself is started again before that counts as a failure. A start
+    /// that the handle was asked for counts, too; one that cannot be made is not tried again. Default: 0.
+    pub max_restarts: u32,
     /// The time of the whole job, from its start; a job that takes longer is stopped
     /// ([`StopCause::Timeout`](crate::StopCause)). Time in which it stands still does not count. Default: none.
     pub timeout: Option<Duration>,
@@ -129,6 +132,7 @@ impl Plan {
             on_echo: None,
             buffered: false,
             on_failure: OnFailure::Stop,
+            max_restarts: 0,
             timeout: None,
             grace: Duration::from_secs(10),
             drain: Duration::from_secs(2),

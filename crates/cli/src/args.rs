@@ -132,7 +132,7 @@ Examples:
 /// What there is to know of `run` beside its options.
 pub(crate) const RUN_NOTES: &str = "\
 Each rank gets RANK, LOCAL_RANK, WORLD_SIZE, LOCAL_WORLD_SIZE, NODE_RANK, MASTER_ADDR,
-MASTER_PORT, LASTLINE_JOB_ID and LASTLINE_RANK.
+MASTER_PORT, LASTLINE_JOB_ID, LASTLINE_RANK and LASTLINE_RESTART_COUNT.
 
 Every option is also read from LASTLINE_RUN_<OPTION>, as in LASTLINE_RUN_LOG_DIR=logs; a
 variable that is empty is as one that is not set. What is typed goes before a variable, also
@@ -203,6 +203,13 @@ pub(crate) struct RunOptions {
         env = "LASTLINE_RUN_ON_FAILURE"
     )]
     pub(crate) on_failure: OnFailure,
+    /// How often each rank that fails is started again before that counts as a failure
+    ///
+    /// At once, with LASTLINE_RESTART_COUNT set to how often it was before. The others run on, so that this is
+    /// for ranks that do without it meanwhile. Each start has files of its own: `rank-3.stdout.0001.log` that
+    /// of the first one, and `rank-3.stdout.log` that of the last.
+    #[arg(long, value_name = "N", default_value = "0", env = "LASTLINE_RUN_MAX_RESTARTS")]
+    pub(crate) max_restarts: u32,
     /// The time of the whole job; one that takes longer is stopped, and the exit code is 124; 0: no limit
     #[arg(long, value_name = "DURATION", value_parser = duration, env = "LASTLINE_RUN_TIMEOUT")]
     pub(crate) timeout: Option<Duration>,

@@ -34,6 +34,7 @@ const HEADINGS: [(&str, &[&str]); 6] = [
         "Failure and ending",
         &[
             "on_failure",
+            "max_restarts",
             "timeout",
             "grace",
             "drain",

@@ -295,6 +295,7 @@ pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>, filin
     plan.workdir = options.workdir;
     plan.pty = options.pty;
     plan.buffered = options.buffered;
+    plan.max_restarts = options.max_restarts;
     plan.timeout = options.timeout.filter(|timeout| !timeout.is_zero());
     plan.grace = options.grace;
     plan.drain = options.drain;

@@ -69,6 +69,7 @@ pub(crate) fn text(report: &Report, logs: Option<&Logs>, above: Above) -> String
         let repeats = above.has_last_lines(report, failure);
         tell_failure(report, failure, logs, !repeats, &mut lines);
     }
+    tell_restarts(report, &mut lines);
     tell_hosts(report, &mut lines);
     tell_leaks(report, &mut lines);
     for stage in report.teardown.iter().filter(|stage| stage.timed_out) {
@@ -158,6 +159,27 @@ fn memory(report: &Report, failure: &FirstFailure, kills: &MemoryKills) -> Optio
 
 pub(crate) fn ranks(set: &RankSet) -> String {
     format!("{} {set}", if set.len() == 1 { "rank" } else { "ranks" })
+}
+
+/// Which ranks were started again, and how often.
+fn tell_restarts(report: &Report, lines: &mut Vec<String>) {
+    let mut restarts: BTreeMap<u32, u32> = BTreeMap::new();
+    for rank in report.ranks.iter().filter(|rank| rank.started_again) {
+        *restarts.entry(rank.rank).or_default() += 1;
+    }
+    let mut by_count: BTreeMap<u32, RankSet> = BTreeMap::new();
+    for (rank, count) in restarts {
+        by_count.entry(count).or_default().insert(rank);
+    }
+    lines.extend(by_count.into_iter().map(|(count, set)| {
+        let verb = if set.len() == 1 { "was" } else { "were" };
+        let often = match count {
+            1 => String::from("once"),
+            2 => String::from("twice"),
+            many => format!("{many} times"),
+        };
+        format!("{} {verb} started again {often}", ranks(&set))
+    }));
 }
 
 fn tell_hosts(report: &Report, lines: &mut Vec<String>) {

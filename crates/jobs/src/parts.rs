@@ -132,11 +132,8 @@ pub(crate) fn joined(reports: Vec<Report>) -> Report {
     let Some(mut whole) = reports.next() else {
         return Report::new("", Vec::new(), 0);
     };
-    let failed_at = |report: &Report| {
-        let rank = report.first_failure.as_ref()?.rank;
-        let found = report.ranks.iter().find(|found| found.rank == rank)?;
-        found.ended.as_ref()?.parse::<jiff::Timestamp>().ok()
-    };
+    let failed_at =
+        |report: &Report| report.first_failed()?.ended.as_ref()?.parse::<jiff::Timestamp>().ok();
     for part in reports {
         let earlier = match (failed_at(&part), failed_at(&whole)) {
             (Some(part), Some(whole)) => part < whole,

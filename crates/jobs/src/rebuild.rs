@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lastline_appender::Archive;
 use lastline_line::{
-    Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamEnd, StreamId, StreamLedger,
+    Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamEnd, StreamId, StreamLedger, Timestamp,
 };
 
 use crate::jobs::{FoundJob, JobState};
@@ -44,14 +44,15 @@ pub fn rebuild_report(job: &FoundJob) -> io::Result<Report> {
 /// The same of a job, or the part of one, whose files are in its directory itself.
 fn rebuild_whole(job: &FoundJob) -> io::Result<Report> {
     let archive = Archive::open(&job.dir).map_err(io::Error::other)?;
-    let known: HashMap<(u32, Stream), StreamId> =
-        archive.streams().into_iter().map(|id| ((id.rank, id.stream), id)).collect();
+    let mut starts = starts(&archive);
     let (first, count) = job.info.part.unwrap_or((0, job.info.world_size));
-    let ranks = (first..first.saturating_add(count)).map(|rank| {
+    let starts = (first..first.saturating_add(count)).flat_map(|rank| {
+        let launches = starts.remove(&rank).unwrap_or_else(|| vec![Launch::default()]);
+        launches.into_iter().map(move |launch| (rank, launch))
+    });
+    let ranks = starts.map(|(rank, launch)| {
         let streams = Stream::ALL.into_iter().map(|stream| {
-            let unknown = StreamId::new(Launch::default(), rank, stream);
-            let id = known.get(&(rank, stream)).copied().unwrap_or(unknown);
-            let ledger = ledger(&archive, id)?;
+            let ledger = ledger(&archive, StreamId::new(launch, rank, stream))?;
             Ok((stream, StreamReport::new(ledger, StreamEnd::Aborted)))
         });
         Ok(rank_report(rank, &job.info.started, streams.collect::<io::Result<_>>()?))
@@ -64,6 +65,23 @@ fn rebuild_whole(job: &FoundJob) -> io::Result<Report> {
     report.ranks = ranks.collect::<io::Result<_>>()?;
     report.check_balance();
     Ok(report)
+}
+
+/// The starts of each rank of which something is filed, by when its first byte arrived.
+fn starts(archive: &Archive) -> HashMap<u32, Vec<Launch>> {
+    let mut first: BTreeMap<(u32, Launch), Timestamp> = BTreeMap::new();
+    for id in archive.streams() {
+        let arrived = archive.time_of(id, Offset::ZERO).unwrap_or(Timestamp(u64::MAX));
+        let known = first.entry((id.rank, id.launch)).or_insert(arrived);
+        *known = arrived.min(*known);
+    }
+    let mut starts: Vec<_> = first.into_iter().collect();
+    starts.sort_by_key(|(_, arrived)| *arrived);
+    let mut by_rank: HashMap<u32, Vec<Launch>> = HashMap::new();
+    for ((rank, launch), _) in starts {
+        by_rank.entry(rank).or_default().push(launch);
+    }
+    by_rank
 }
 
 fn ledger(archive: &Archive, stream: StreamId) -> io::Result<StreamLedger> {
@@ -112,5 +130,5 @@ fn last_change(dir: &Path) -> String {
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let times = files.filter_map(|file| file.metadata().ok()?.modified().ok());
     let last = times.max().unwrap_or(std::time::UNIX_EPOCH);
-    crate::report::rfc3339(lastline_line::Timestamp::from_system(last))
+    crate::report::rfc3339(Timestamp::from_system(last))
 }

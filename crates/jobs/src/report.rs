@@ -303,6 +303,9 @@ pub struct RankReport {
     pub killed_for_memory: bool,
     /// Lastline told it to end before it had.
     pub stopped_by_lastline: bool,
+    /// It failed and was to be started again, which the job's `max_restarts` allowed: no failure of the job.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub started_again: bool,
     /// Why it could not be started, or that its host was lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -327,6 +330,7 @@ impl RankReport {
             exit_unknown: false,
             killed_for_memory: false,
             stopped_by_lastline: false,
+            started_again: false,
             error: None,
             started: String::new(),
             ended: None,
@@ -364,12 +368,10 @@ impl RankReport {
     pub fn how(&self) -> String {
         match (&self.error, self.exit()) {
             (Some(error), _) => error.clone(),
-            (None, Some(Exit::Code(code))) => format!("exit code {code}"),
             (None, Some(Exit::Signal(signal))) if self.killed_for_memory => {
                 format!("{}, killed by the kernel for want of memory", signal_text(signal))
             }
-            (None, Some(Exit::Signal(signal))) => signal_text(signal),
-            (None, Some(Exit::Unknown)) => String::from("ended, nobody knows how"),
+            (None, Some(exit)) => exit.to_string(),
             (None, None) => String::from("did not end"),
         }
     }
@@ -452,7 +454,8 @@ impl Report {
     pub fn first_failed(&self) -> Option<&RankReport> {
         let failure = self.first_failure.as_ref()?;
         self.ranks.iter().find(|rank| {
-            rank.rank == failure.rank && (rank.code, rank.signal) == (failure.code, failure.signal)
+            let how = (rank.code, rank.signal) == (failure.code, failure.signal);
+            rank.rank == failure.rank && how && !rank.started_again
         })
     }
 

@@ -87,6 +87,9 @@ pub enum HostEvent {
         exit: Exit,
         /// The host had asked it to end before it did.
         stopped: bool,
+        /// It failed, and the host starts it again: that is no failure of the job.
+        #[serde(default)]
+        starts_again: bool,
         /// When.
         time: Timestamp,
     },

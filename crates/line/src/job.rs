@@ -40,6 +40,17 @@ impl Exit {
     }
 }
 
+/// `exit code 3`, `signal 9 (SIGKILL)`.
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => f.write_str(&signal_text(*signal)),
+            Self::Unknown => f.write_str("ended, nobody knows how"),
+        }
+    }
+}
+
 /// A process that holds a pipe or a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
@@ -303,6 +314,7 @@ mod tests {
         assert!(!Exit::Unknown.is_success() && !Exit::Unknown.is_failure());
         assert!(Exit::Code(0).is_success() && Exit::Code(3).is_failure());
         assert_eq!(Exit::Signal(9).shell_code(), Some(137));
+        assert_eq!(Exit::Signal(9).to_string(), "signal 9 (SIGKILL)");
     }
 
     #[test]

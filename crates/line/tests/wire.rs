@@ -107,6 +107,7 @@ fn host_event() -> impl Strategy<Value = HostEvent> {
                 launch: Launch(launch),
                 exit: Exit::Code(code),
                 stopped: false,
+                starts_again: code % 2 == 1,
                 time: Timestamp(time),
             }
         ),

@@ -30,6 +30,7 @@ pub(crate) struct SpawnOptions {
     pub(crate) console: Py<PyAny>,
     pub(crate) color: String,
     pub(crate) on_failure: String,
+    pub(crate) max_restarts: u32,
     pub(crate) timeout: Option<f64>,
     pub(crate) grace: f64,
     pub(crate) drain: f64,
@@ -179,6 +180,7 @@ impl SpawnOptions {
         plan.buffer_bytes = self.buffer;
         plan.show = self.show.is_some().then(|| self.shown()).transpose()?;
         plan.on_failure = on_failure(&self.on_failure)?;
+        plan.max_restarts = self.max_restarts;
         plan.stdin = match self.stdin.as_str() {
             "null" => StdinMode::Null,
             "rank0" => StdinMode::Rank0,

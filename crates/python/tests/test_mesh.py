@@ -131,6 +131,18 @@ def test_a_job_that_takes_longer_than_its_time_is_stopped() -> None:
         lastline.spawn(["true"], timeout=-1)
 
 
+def test_a_rank_that_fails_is_started_again() -> None:
+    script = "echo $LASTLINE_RESTART_COUNT; [ $LASTLINE_RESTART_COUNT = 2 ] || exit 3"
+    told: list[lastline.RankStatus] = []
+    with lastline.spawn(["sh", "-c", script], console="none", max_restarts=2) as mesh:
+        mesh.on_failure(told.append)
+        report = mesh.wait()
+    assert report.ok and report.lines == 3 and not told
+    assert [(rank.code, rank.started_again) for rank in report.ranks] == [(3, True), (3, True), (0, False)]
+    with pytest.raises(ValueError, match="max_restarts=-1: write how often"):
+        lastline.spawn(["true"], max_restarts=-1)
+
+
 def test_ranks_tell_where_they_stand() -> None:
     script = "echo one; echo two; [ $RANK = 0 ] && exit 3; exec sleep 600"
     with lastline.spawn(["sh", "-c", script], procs=2, on_failure="continue", console="none") as mesh:

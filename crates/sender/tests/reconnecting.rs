@@ -145,7 +145,7 @@ impl Host<'_> {
             let at = Offset(self.at[rank as usize]);
             let _taken = self.sender.sink().accept(&Message::End { stream: stdout(rank), at });
             let (launch, exit, time) = (Launch(1), Exit::Code(0), Timestamp(2));
-            self.sender.send_event(HostEvent::Exited { rank, launch, exit, stopped: false, time });
+            self.sender.send_event(HostEvent::Exited { rank, launch, exit, stopped: false, starts_again: false, time });
         }
         let read = StageReport::new(Stage::Eof, Duration::ZERO, false);
         self.sender.send_event(HostEvent::Stage(read));
@@ -160,7 +160,7 @@ impl Host<'_> {
         }
         for rank in 0..4 {
             let (launch, exit, time) = (Launch(1), Exit::Code(0), Timestamp(2));
-            said.push(HostEvent::Exited { rank, launch, exit, stopped: false, time });
+            said.push(HostEvent::Exited { rank, launch, exit, stopped: false, starts_again: false, time });
         }
         said.push(HostEvent::Stage(StageReport::new(Stage::Eof, Duration::ZERO, false)));
         said

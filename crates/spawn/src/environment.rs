@@ -50,13 +50,14 @@ impl Environment {
     }
 
     /// What `rank`, as the whole job counts, gets on top of the variables `inherited`; `None` takes
-    /// one away.
+    /// one away. It was started `restarts` times before.
     ///
     /// What a launcher has set is kept: the address of the master, unless the placement has one; and a
     /// rank's own numbers where it is the only rank of the job that is known of here.
     pub fn of(
         &self,
         rank: u32,
+        restarts: u32,
         inherited: &[(OsString, OsString)],
     ) -> Vec<(OsString, Option<OsString>)> {
         let has = |name: &str| inherited.iter().any(|(key, _)| key == OsStr::new(name));
@@ -94,6 +95,7 @@ impl Environment {
         }
         set("LASTLINE_JOB_ID", self.job.clone());
         set("LASTLINE_RANK", own);
+        set("LASTLINE_RESTART_COUNT", restarts.to_string());
         let options = inherited.iter().filter(|(key, _)| key.as_bytes().starts_with(OPTION_PREFIX));
         env.extend(options.map(|(key, _)| (key.clone(), None)));
         env.extend(self.extra.iter().map(|(key, value)| (key.clone(), Some(value.clone()))));
@@ -154,7 +156,7 @@ mod tests {
         let inherited: Vec<(OsString, OsString)> =
             inherited.iter().map(|(key, value)| (key.into(), value.into())).collect();
         let mut env = inherited.clone();
-        for (key, value) in environment.of(last, &inherited) {
+        for (key, value) in environment.of(last, 0, &inherited) {
             env.retain(|(other, _)| *other != key);
             env.extend(value.map(|value| (key, value)));
         }
@@ -174,6 +176,7 @@ mod tests {
             ("MASTER_PORT", "4000"),
             ("LASTLINE_JOB_ID", "j"),
             ("LASTLINE_RANK", "3"),
+            ("LASTLINE_RESTART_COUNT", "0"),
             ("PYTHONUNBUFFERED", "1"),
             ("EXTRA", "1"),
         ];

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use lastline_line::{Exit, signal_text};
 use lastline_watch::{RankState, RankView};
 
 /// `999 B`, `12 kB`, `1.5 GB`.
@@ -37,21 +36,15 @@ pub(crate) fn state(view: &RankView) -> String {
         RankState::Waiting => String::from("not started yet"),
         RankState::Running => String::from("running"),
         RankState::Exited(exit) => {
-            let how = exited(*exit);
-            if view.stopped { format!("{how}, stopped") } else { how }
+            if view.stopped {
+                format!("{exit}, stopped")
+            } else {
+                exit.to_string()
+            }
         }
         RankState::NotStarted(why) => format!("not started: {why}"),
         RankState::Lost(why) => format!("lost: {why}"),
         _ => String::from("unknown"),
-    }
-}
-
-/// How a process ended.
-pub(crate) fn exited(exit: Exit) -> String {
-    match exit {
-        Exit::Code(code) => format!("exit code {code}"),
-        Exit::Signal(signal) => signal_text(signal),
-        Exit::Unknown => String::from("ended, nobody knows how"),
     }
 }
 

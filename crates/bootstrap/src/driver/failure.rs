@@ -77,7 +77,7 @@ impl<'a> Failed<'a> {
 fn failed_ranks<'a>(record: &'a Record, first: &'a RunRecord) -> Vec<Failed<'a>> {
     let mut seen = BTreeSet::from([first.rank]);
     let mut failed = vec![Failed::of(first)];
-    let own = record.runs.in_order().into_iter().filter(|run| run.failed() && !run.stopped);
+    let own = record.runs.in_order().into_iter().filter(|run| run.failed_for_good());
     failed.extend(own.filter(|run| seen.insert(run.rank)).map(Failed::of));
     failed
 }

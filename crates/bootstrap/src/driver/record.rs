@@ -128,11 +128,16 @@ impl Record {
                     self.runs.note_failure(rank, launch);
                 }
             }
-            HostEvent::Exited { rank, launch, exit, stopped, time } => {
+            HostEvent::Exited { rank, launch, exit, stopped, starts_again, time } => {
                 if let Some(run) = self.runs.run_mut(rank, launch) {
+                    let is_news = !run.is_over();
                     run.state = RunState::Exited(exit);
                     (run.stopped, run.ended) = (stopped, Some(time));
+                    run.starts_again = starts_again;
                     self.runs.note_failure(rank, launch);
+                    if starts_again && is_news {
+                        self.runs.expect(rank, id);
+                    }
                 }
             }
             HostEvent::Barrier { version, streams } => {

@@ -115,6 +115,7 @@ fn rank_report(
     }
     report.killed_for_memory = record.was_killed_for_memory(run.rank);
     report.stopped_by_lastline = run.stopped;
+    report.started_again = run.starts_again;
     report.started = rfc3339(run.started);
     report.ended = run.ended.map(rfc3339);
     let shown = show.is_none_or(|show| show.contains(run.rank));

@@ -31,6 +31,8 @@ pub(super) struct RunRecord {
     pub(super) state: RunState,
     /// Lastline told it to end before it did.
     pub(super) stopped: bool,
+    /// It failed, and its host said that it starts it again.
+    pub(super) starts_again: bool,
     pub(super) started: Timestamp,
     pub(super) ended: Option<Timestamp>,
     pub(super) streams: [StreamRecord; 2],
@@ -46,6 +48,7 @@ impl RunRecord {
             terminal: false,
             state: RunState::Waiting,
             stopped: false,
+            starts_again: false,
             started: Timestamp::default(),
             ended: None,
             streams: Default::default(),
@@ -63,6 +66,11 @@ impl RunRecord {
             RunState::NotStarted(..) => true,
             RunState::Waiting | RunState::Running | RunState::Lost(_) => false,
         }
+    }
+
+    /// Whether that is a failure of the job: nobody asked it to end, or starts it again.
+    pub(super) fn failed_for_good(&self) -> bool {
+        self.failed() && !self.stopped && !self.starts_again
     }
 
     /// The exit code that stands for its end.
@@ -143,8 +151,7 @@ impl Runs {
     /// One that has just failed by itself, if it has, is remembered.
     pub(super) fn note_failure(&mut self, rank: u32, launch: Launch) {
         if let Some(at) = self.by_launch.get(&(rank, launch)).copied()
-            && self.all[at].failed()
-            && !self.all[at].stopped
+            && self.all[at].failed_for_good()
         {
             let failed = self.failed.entry(self.all[at].host).or_default();
             if !failed.contains(&at) {

@@ -39,6 +39,17 @@ struct Silent {
     looked_up: Vec<(RunId, Stream)>,
 }
 
+/// What the end of a rank means for the job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It did not fail, or was asked to end, or that is known.
+    Otherwise,
+    /// It failed by itself.
+    Failed,
+    /// It did, and is to be started again.
+    StartsAgain { rank: u32 },
+}
+
 pub(super) struct Intake {
     pub(super) ranks: Ranks,
     settings: ReadSettings,
@@ -145,11 +156,12 @@ impl Intake {
         self.link.start_is_known();
     }
 
-    /// A rank has exited; true when it failed by itself.
-    pub(super) fn exited(&mut self, id: RunId, exit: Exit) -> bool {
+    /// A rank has exited. One that failed by itself is to be started again, where that was not done
+    /// `max_restarts` times.
+    pub(super) fn exited(&mut self, id: RunId, exit: Exit, max_restarts: u32) -> Ended {
         let run = self.ranks.run(id);
         if run.exit.is_some() {
-            return false;
+            return Ended::Otherwise;
         }
         run.exit = Some(exit);
         // Who else has it open keeps it open.
@@ -169,9 +181,23 @@ impl Intake {
         for tee in run.streams.iter().filter(|s| !s.is_over()).filter_map(|s| s.tee.clone()) {
             self.events.watch_silence(id, tee, self.settings.drain);
         }
-        self.link.send(HostEvent::Exited { rank, launch, exit, stopped, time: now() });
+        let failed = exit.is_failure() && !stopped;
+        let restarts = self.ranks.run(id).starts_before;
+        let starts_again = failed && restarts < max_restarts;
+        let time = now();
+        self.link.send(HostEvent::Exited { rank, launch, exit, stopped, starts_again, time });
         self.say_last_lines(id);
-        exit.is_failure() && !stopped
+        match (failed, starts_again) {
+            (false, _) => Ended::Otherwise,
+            (true, false) => Ended::Failed,
+            (true, true) => {
+                let times = restarts + 1;
+                tracing::warn!(
+                    "rank {rank} failed ({exit}) and is started again, time {times} of {max_restarts}"
+                );
+                Ended::StartsAgain { rank }
+            }
+        }
     }
 
     /// A stream has ended.

@@ -1,5 +1,6 @@
 //! What a host is made of, as its plan has it.
 
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -118,9 +119,12 @@ pub(super) fn specs(
         (false, Some(_)) => Echo::Elsewhere,
         (false, None) => Echo::Off,
     };
+    let mut starts: HashMap<u32, u32> = HashMap::new();
     Box::new(move |rank| {
+        let starts = starts.entry(rank).or_default();
         let mut spec = RankSpec::new(rank, command.clone());
-        spec.env = environment.of(rank, &inherited);
+        spec.env = environment.of(rank, *starts, &inherited);
+        *starts += 1;
         spec.workdir = workdir.clone();
         spec.stdin = stdins.get_mut((rank - first_rank) as usize).and_then(Option::take);
         spec.pipe_bytes = pipe_bytes;
@@ -188,6 +192,7 @@ pub(super) fn settings(plan: &Plan, id: HostId, attached: bool) -> Settings {
         id,
         attached,
         on_failure: plan.on_failure,
+        max_restarts: plan.max_restarts,
         leave_background: plan.leave_background,
         limits: Limits { grace: plan.grace, budget: plan.teardown_timeout, slack },
         flush_timeout: plan.flush_timeout,

@@ -67,6 +67,8 @@ impl StreamState {
 pub(super) struct Run {
     pub(super) rank: u32,
     pub(super) launch: Launch,
+    /// How often the rank was started before.
+    pub(super) starts_before: u32,
     pub(super) process: Option<Arc<dyn Process>>,
     pub(super) exit: Option<Exit>,
     /// It could not be started.
@@ -84,11 +86,12 @@ pub(super) struct Run {
 }
 
 impl Run {
-    fn new(rank: u32) -> Self {
+    fn new(rank: u32, starts_before: u32) -> Self {
         let launch = Launch(random_u64());
         Self {
             rank,
             launch,
+            starts_before,
             process: None,
             exit: None,
             refused: false,
@@ -172,7 +175,8 @@ impl Ranks {
     /// One more start of a rank begins.
     pub(super) fn begin(&mut self, rank: u32) -> RunId {
         let id = self.runs.len();
-        self.runs.push(Run::new(rank));
+        let last = self.current.get(&rank).map(|last| &self.runs[*last]);
+        self.runs.push(Run::new(rank, last.map_or(0, |last| last.starts_before + 1)));
         self.current.insert(rank, id);
         self.starting += 1;
         id
@@ -217,6 +221,11 @@ impl Ranks {
     /// Whether every process has ended.
     pub(super) fn are_over(&self) -> bool {
         self.starting == 0 && !self.runs.iter().any(Run::is_running)
+    }
+
+    /// Whether all that a start has printed is read.
+    pub(super) fn is_read(&self, id: RunId) -> bool {
+        self.runs[id].streams.iter().all(StreamState::is_over)
     }
 
     pub(super) fn streams(&self) -> impl Iterator<Item = &StreamState> {

@@ -7,7 +7,7 @@ use lastline_sender::Closed;
 use lastline_spawn::Spawned;
 
 use super::abort;
-use super::run::{AwaitedMarks, HostLoop, Phase};
+use super::run::{AwaitedMarks, AwaitedStart, HostLoop, Phase};
 use super::still::newly_stopped;
 use super::watch::Event;
 use crate::RankError;
@@ -20,6 +20,7 @@ impl HostLoop {
             Event::Exited { run, exit } => self.rank_exited(run, exit),
             Event::StreamEnded { run, stream, outcome } => {
                 self.intake.stream_ended(run, stream, outcome.as_ref());
+                self.make_awaited_starts();
             }
             Event::Silent { run, stream } => self.intake.silent(run, stream),
             Event::Holders(found) => self.intake.found_holders(found),
@@ -126,26 +127,49 @@ impl HostLoop {
     }
 
     fn restart(&mut self, rank: u32) -> Result<Launch, RankError> {
-        let Some(spawning) = self.spawning.as_ref().filter(|_| self.is_open()) else {
+        if !self.is_open() {
             return Err(RankError::Ending);
-        };
+        }
         match self.intake.ranks.last(rank) {
-            Some((_, run)) if !run.is_over() => return Err(RankError::Runs { rank }),
-            None => return Err(RankError::Unknown { rank }),
-            Some(_) => {}
+            Some((_, run)) if !run.is_over() => Err(RankError::Runs { rank }),
+            None => Err(RankError::Unknown { rank }),
+            Some(_) => self.start_again(rank),
         }
-        let before = self.intake.ranks.last(rank).and_then(|(_, run)| run.process.clone());
-        let id = self.intake.ranks.begin(rank);
-        spawning.request(id, rank);
-        if let Some(before) = before {
+    }
+
+    /// Starts a rank once more that is over. What its last start has left behind is ended, and what that
+    /// has printed is read before.
+    pub(super) fn start_again(&mut self, rank: u32) -> Result<Launch, RankError> {
+        let Some((before, run)) = self.intake.ranks.last(rank) else {
+            return Err(RankError::Unknown { rank });
+        };
+        let process = run.process.clone();
+        let run = self.intake.ranks.begin(rank);
+        self.state.starts.push(AwaitedStart { run, rank, before });
+        if let Some(process) = process {
             let leave = self.settings.leave_background;
-            drop(self.blocking.run(move || abort::end_before_restart(&before, leave)));
+            drop(self.blocking.run(move || abort::end_before_restart(&process, leave)));
         }
-        Ok(self.intake.ranks.run(id).launch)
+        self.make_awaited_starts();
+        Ok(self.intake.ranks.run(run).launch)
+    }
+
+    /// Makes the starts whose time has come. Where none is wanted any more they are made, too: whoever makes
+    /// them refuses.
+    pub(super) fn make_awaited_starts(&mut self) {
+        let (ranks, unwanted) = (&self.intake.ranks, self.state.shutdown.is_stopping());
+        let spawning = &self.spawning;
+        self.state.starts.retain(|start| {
+            let ready = unwanted || ranks.is_read(start.before);
+            if let Some(spawning) = spawning.as_ref().filter(|_| ready) {
+                spawning.request(start.run, start.rank);
+            }
+            !ready
+        });
     }
 
     /// Whether ranks may be started.
-    fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.state.phase == Phase::Running && !self.state.shutdown.is_stopping()
     }
 

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::abort;
 use super::files::Filed;
-use super::intake::Intake;
+use super::intake::{Ended, Intake};
 use super::link::Link;
 use super::ranks::RunId;
 use super::spawning::Spawning;
@@ -34,6 +34,8 @@ pub(super) struct Settings {
     /// Ranks are attached and not started.
     pub(super) attached: bool,
     pub(super) on_failure: OnFailure,
+    /// How often a rank that fails is started again.
+    pub(super) max_restarts: u32,
     pub(super) leave_background: bool,
     pub(super) limits: Limits,
     pub(super) flush_timeout: Duration,
@@ -68,6 +70,14 @@ pub(super) struct AwaitedMarks {
     pub(super) until: Duration,
 }
 
+/// A start of a rank that waits for all that was printed before it.
+pub(super) struct AwaitedStart {
+    pub(super) run: RunId,
+    pub(super) rank: u32,
+    /// The start before it.
+    pub(super) before: RunId,
+}
+
 pub(super) struct HostLoop {
     pub(super) settings: Settings,
     pub(super) link: Arc<Link>,
@@ -91,6 +101,7 @@ pub(super) struct State {
     /// There is no driver any more.
     pub(super) driver_gone: bool,
     pub(super) marks: Vec<AwaitedMarks>,
+    pub(super) starts: Vec<AwaitedStart>,
     /// It is no part of the job, and why.
     pub(super) refused: Option<String>,
 }
@@ -114,6 +125,7 @@ impl HostLoop {
             dismissed: None,
             driver_gone: false,
             marks: Vec::new(),
+            starts: Vec::new(),
             refused: None,
         };
         let spawning = Some(spawning);
@@ -228,6 +240,7 @@ impl HostLoop {
         let (now, progress) = (self.now(), self.progress());
         let first = !self.state.shutdown.is_stopping();
         let action = self.state.shutdown.stop(now, cause, progress);
+        self.make_awaited_starts();
         if let Some(action) = action {
             self.act(action);
         }
@@ -266,9 +279,17 @@ impl HostLoop {
     }
 
     pub(super) fn rank_exited(&mut self, id: RunId, exit: Exit) {
-        if self.intake.exited(id, exit) {
-            self.rank_failed();
+        let max_restarts = if self.starts_ranks() { self.settings.max_restarts } else { 0 };
+        match self.intake.exited(id, exit, max_restarts) {
+            Ended::Otherwise => {}
+            Ended::Failed => self.rank_failed(),
+            Ended::StartsAgain { rank } => drop(self.start_again(rank)),
         }
+    }
+
+    /// Whether a rank that has ended may be started again.
+    fn starts_ranks(&self) -> bool {
+        self.is_open() && !self.settings.attached
     }
 
     /// A rank failed by itself.

@@ -69,7 +69,8 @@ fn statement(other: &OtherFailure) -> Option<&str> {
 fn who(report: &Report, failed: &[u32], how: &str) -> String {
     let mut ended: BTreeMap<String, RankSet> = BTreeMap::new();
     for rank in failed {
-        let ends = report.ranks.iter().filter(|report| report.rank == *rank && report.failed());
+        let own = report.ranks.iter().filter(|report| report.rank == *rank);
+        let ends = own.filter(|report| report.failed() && !report.started_again);
         let end = ends.map(RankReport::how).next().unwrap_or_else(|| how.to_owned());
         ended.entry(end).or_default().insert(*rank);
     }

@@ -26,6 +26,7 @@ mod options;
 mod progress;
 mod pty;
 mod read_back;
+mod restarts;
 mod rotated_by_others;
 mod scarce;
 mod serve;

@@ -108,7 +108,9 @@ fn is_own_failure(message: &Message) -> bool {
         return false;
     };
     match &message.event {
-        HostEvent::Exited { exit, stopped, .. } => !stopped && exit.is_failure(),
+        HostEvent::Exited { exit, stopped, starts_again, .. } => {
+            !stopped && !starts_again && exit.is_failure()
+        }
         HostEvent::NotStarted { stopped, .. } => !stopped,
         _ => false,
     }

@@ -89,7 +89,7 @@ async fn a_rank_that_fails_stops_the_other_hosts_once_and_without_a_driver() {
     }
     let exited = |rank, stopped| {
         let (launch, exit, time) = (Launch(1), Exit::Code(3), Timestamp(1));
-        event(HostEvent::Exited { rank, launch, exit, stopped, time })
+        event(HostEvent::Exited { rank, launch, exit, stopped, starts_again: false, time })
     };
     let stop = Control::Stop { cause: StopCause::Failure };
     send(&mut hosts[0], exited(0, false)).await;

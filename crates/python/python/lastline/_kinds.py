@@ -43,6 +43,7 @@ OF_OPTIONS: Kinds = {
     "buffer": _SIZE,
     **dict.fromkeys(("min_free", "rotate", "max_size"), _or_none(_SIZE)),
     "procs": ((numbers.Integral,), "a whole number of ranks"),
+    "max_restarts": ((numbers.Integral,), "a whole number of restarts"),
     "show": _or_none(((str,), "ranks as text, as in '0-3,8'")),
     "fsync": ((str, numbers.Real), "'never', 'end' or a number of seconds"),
     "args": ((Iterable,), "a list of values"),
@@ -151,6 +152,13 @@ def check_stop_signal(signal: int) -> None:
         raise ValueError(
             f"signal={int(signal)}: a job is stopped by SIGINT or SIGTERM; mesh.signal({name}) sends that"
         )
+
+
+def restarts_of(max_restarts: int) -> int:
+    """How often ranks are started again, or `ValueError`."""
+    if not 0 <= max_restarts < 2**32:
+        raise ValueError(f"max_restarts={max_restarts}: write how often a rank is started again, 0 for never")
+    return int(max_restarts)
 
 
 def ranks_of(procs: int) -> int:

@@ -52,6 +52,8 @@ class RankReport:
     ended: str | None
     streams: dict[str, StreamReport]
     killed_for_memory: bool = False
+    started_again: bool = False
+    """It failed and was started again, as `max_restarts` allowed: no failure of the job."""
 
     @property
     def succeeded(self) -> bool:
@@ -205,6 +207,7 @@ def _rank(found: dict[str, Any]) -> RankReport:
         ended=found["ended"],
         streams={name: _stream(stream) for name, stream in found["streams"].items()},
         killed_for_memory=found.get("killed_for_memory", False),
+        started_again=found.get("started_again", False),
     )
 
 

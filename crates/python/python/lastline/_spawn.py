@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _native
 from ._console import console_of
-from ._kinds import OF_OPTIONS, check_kinds, ranks_of, variables_of, words_of
+from ._kinds import OF_OPTIONS, check_kinds, ranks_of, restarts_of, variables_of, words_of
 from ._mesh import Mesh
 from ._sizes import size_in_bytes
 
@@ -44,6 +44,7 @@ def spawn(
     console: str = "auto",
     color: str = "auto",
     on_failure: str = "stop",
+    max_restarts: int = 0,
     timeout: float | None = None,
     grace: float = 10.0,
     drain: float = 2.0,
@@ -96,6 +97,7 @@ def spawn(
         "console": console,
         "color": color,
         "on_failure": on_failure,
+        "max_restarts": max_restarts,
         "timeout": timeout,
         "grace": grace,
         "drain": drain,
@@ -156,6 +158,7 @@ def _taken(options: dict[str, Any]) -> dict[str, Any]:
     return {
         **options,
         "procs": ranks_of(options["procs"]),
+        "max_restarts": restarts_of(options["max_restarts"]),
         "console": console_of(options["console"]),
         **{name: size_in_bytes(options[name]) for name in sizes},
     }

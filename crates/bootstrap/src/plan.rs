@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lastline_client::{Inherited, Labels, Printer, Silent, Template, TextOptions, TextPrinter};
-use lastline_line::{Fold, Off, RankSet};
+use lastline_line::{Fold, Off, StreamSet};
 use lastline_sender::WhenFull;
 use lastline_spawn::{OnEcho, Placement, StdinMode, TerminalSize};
 
@@ -105,8 +105,8 @@ pub struct Plan {
     pub when_full: WhenFull,
     /// Memory for output not yet filed or shown. Default: 8 MiB.
     pub buffer_bytes: usize,
-    /// The ranks whose lines are printed. Default: all.
-    pub show: Option<RankSet>,
+    /// The streams whose lines are printed. Default: all.
+    pub show: Option<StreamSet>,
     /// Where the report is written too: `report.json` among the files is how the job is known to
     /// be over. Default: nowhere else.
     pub report: Option<PathBuf>,

@@ -16,7 +16,7 @@ use crate::values::FoldMode;
 pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(show) = &options.show {
-        said.extend(of_show(show, options.procs));
+        said.extend(of_show(&show.ranks(), options.procs));
     }
     if options.fold_window.is_some() && fold == FoldMode::Off {
         said.push(String::from(

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use lastline_appender::Fsync;
-use lastline_line::RankSet;
+use lastline_line::StreamSet;
 
 use crate::filter::FilterOptions;
 use crate::logs::LogsOptions;
@@ -183,8 +183,10 @@ pub(crate) struct RunOptions {
           value_parser = prefix)]
     pub(crate) prefix: Prefix,
     /// The ranks whose lines are printed, as in `0` or `0-3,8`; files always get all
+    ///
+    /// Of each range one stream alone, where that is behind it: `0:both,1-7:stderr`.
     #[arg(long, value_name = "SPEC", env = "LASTLINE_RUN_SHOW")]
-    pub(crate) show: Option<RankSet>,
+    pub(crate) show: Option<StreamSet>,
     /// How lines are printed
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "LASTLINE_RUN_FORMAT")]
     pub(crate) format: Format,

@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use lastline_client::{Block, Missing, OpenLines, PrintError, Printer};
 use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
-use lastline_line::{Entry, Fold, Off, RankSet, Stream};
+use lastline_line::{Entry, Fold, Off, Stream, StreamSet};
 
 use crate::values::FoldMode;
 
-/// The fold of this mode over these ranks, held for `window` where that is given.
-pub(crate) fn fold(mode: FoldMode, ranks: RankSet, window: Option<Duration>) -> Box<dyn Fold> {
+/// The fold of this mode over these streams, held for `window` where that is given.
+pub(crate) fn fold(
+    mode: FoldMode,
+    streams: impl Into<StreamSet>,
+    window: Option<Duration>,
+) -> Box<dyn Fold> {
     match mode {
         FoldMode::Off => Box::new(Off),
-        FoldMode::Ranks => Box::new(Ranks::new(ranks, ranks_options(window))),
+        FoldMode::Ranks => Box::new(Ranks::new(streams, ranks_options(window))),
         FoldMode::Similar => Box::new(Similar::new(similar_options(window))),
     }
 }
@@ -21,7 +25,7 @@ pub(crate) fn fold(mode: FoldMode, ranks: RankSet, window: Option<Duration>) -> 
 pub(crate) fn fold_of_speakers(mode: FoldMode, window: Option<Duration>) -> Box<dyn Fold> {
     match mode {
         FoldMode::Ranks => Box::new(Ranks::of_speakers(ranks_options(window))),
-        other => fold(other, RankSet::new(), window),
+        other => fold(other, StreamSet::default(), window),
     }
 }
 

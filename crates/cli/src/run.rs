@@ -213,8 +213,8 @@ async fn drive(
         Some(up) => Box::new(BehindView::new(printer, up)),
         None => Box::new(printer),
     };
-    let ranks = options.show.clone().unwrap_or_else(|| RankSet::first(options.procs));
-    let fold = folding::fold(mode, ranks, options.fold_window);
+    let shown = options.show.clone().unwrap_or_else(|| RankSet::first(options.procs).into());
+    let fold = folding::fold(mode, shown, options.fold_window);
     let console = Console { fold, printer, labels, raw_partials };
     // A rank may send a signal as soon as it runs.
     let signals = Signals::register()?;

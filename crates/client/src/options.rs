@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{RankSet, ReadBack, StreamId};
+use lastline_line::{RankSet, ReadBack, StreamId, StreamSet};
 
 /// How a client presents what it receives.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Options {
-    /// The ranks whose lines are printed. Default: all.
-    pub show: Option<RankSet>,
+    /// The streams whose lines are printed. Default: all.
+    pub show: Option<StreamSet>,
     /// One rank alone has the console: what it printed of a line is printed without waiting for
     /// the rest. Default: false, a line is held until its newline, a barrier or its stream's end.
     pub raw_partials: bool,
@@ -69,7 +69,7 @@ impl Default for Options {
 impl Options {
     /// Whether lines of `stream` are printed.
     pub(crate) fn shows(&self, stream: StreamId) -> bool {
-        self.show.as_ref().is_none_or(|show| show.contains(stream.rank))
+        self.show.as_ref().is_none_or(|show| show.contains(stream))
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Failures {
 /// ```
 pub fn fold_failures<L: AsRef<[u8]>>(said: &[(u32, &[L])]) -> Vec<Failures> {
     let options = RanksOptions { window: WINDOW, ..RanksOptions::default() };
-    let mut fold = Ranks::new(said.iter().map(|(rank, _)| *rank).collect(), options);
+    let mut fold = Ranks::new(said.iter().map(|(rank, _)| *rank).collect::<RankSet>(), options);
     let mut entries = Entries::default();
     let mut now = Timestamp::default();
     for (rank, lines) in said {

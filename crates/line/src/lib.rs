@@ -54,6 +54,7 @@ mod ranks;
 mod readback;
 mod resume;
 mod sink;
+mod streams;
 mod who;
 pub mod wire;
 
@@ -75,6 +76,7 @@ pub use ranks::{MAX_RANK, RankSet, RankSetError};
 pub use readback::{ReadBack, ReadOutcome};
 pub use resume::Resume;
 pub use sink::{Accept, Sink};
+pub use streams::{StreamSet, StreamSetError};
 pub use who::{MAX_LIST_COLUMNS, Who, exceptions, rank_list, short_list};
 
 // The program of the README runs with the tests.

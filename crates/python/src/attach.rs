@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 
 use crate::console::console;
 use crate::mesh::{Mesh, Parts, Ranks};
-use crate::options::{duration, fold, on_failure, ranks, template};
+use crate::options::{duration, fold, on_failure, streams, template};
 use crate::start::{FEED_BYTES, await_end};
 use crate::tap::{Tap, Tapped};
 use crate::wait::{block_on, handle, lock};
@@ -47,7 +47,7 @@ impl AttachOptions {
     fn plan(&self) -> PyResult<Plan> {
         let mut plan = Plan::new(&self.job, Vec::new());
         plan.report.clone_from(&self.report);
-        plan.show = self.show.as_deref().map(|show| ranks("show", show)).transpose()?;
+        plan.show = self.show.as_deref().map(|show| streams("show", show)).transpose()?;
         plan.silent_after = duration("silent_after", self.silent_after)?;
         plan.teardown_timeout = duration("teardown_timeout", self.teardown_timeout)?;
         plan.flush_timeout = duration("flush_timeout", self.flush_timeout)?;

@@ -9,7 +9,6 @@ use lastline_bootstrap::{
     DriverHandle, EntryStream, LoggingMesh, RankChanges, Report, StopCause, SubscribeOptions,
 };
 use lastline_client::Verdicts;
-use lastline_line::RankSet;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use tokio::sync::watch;
@@ -240,8 +239,7 @@ impl Mesh {
     /// Folds otherwise from now on.
     fn set_fold(&self, mode: &str, window: Option<f64>) -> PyResult<()> {
         let parts = self.parts.get()?;
-        let ranks = parts.driver.world_size().map(RankSet::first);
-        parts.driver.set_fold(fold(mode, ranks, window)?);
+        parts.driver.set_fold(fold(mode, parts.driver.shown(), window)?);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use lastline_appender::Fsync;
 use lastline_bootstrap::{Files, OnFailure, Plan, StdinMode, control_path};
 use lastline_client::Template;
 use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
-use lastline_line::{Fold, Off, RankSet};
+use lastline_line::{Fold, Off, RankSet, StreamSet};
 use lastline_sender::WhenFull;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -62,7 +62,7 @@ pub(crate) fn duration(option: &str, seconds: f64) -> PyResult<Duration> {
         .map_err(|_| PyValueError::new_err(format!("{option}={seconds}: no number of seconds")))
 }
 
-pub(crate) fn ranks(option: &str, spec: &str) -> PyResult<RankSet> {
+pub(crate) fn streams(option: &str, spec: &str) -> PyResult<StreamSet> {
     spec.parse().map_err(|error| PyValueError::new_err(format!("{option}: {error}")))
 }
 
@@ -86,10 +86,10 @@ pub(crate) fn template(prefix: &str, several: bool) -> PyResult<Template> {
     }
 }
 
-/// The fold of this mode over these ranks; over those that speak where it is not known which there are.
+/// The fold of this mode over these streams; over those that speak where it is not known which there are.
 pub(crate) fn fold(
     mode: &str,
-    ranks: Option<RankSet>,
+    streams: Option<StreamSet>,
     window: Option<f64>,
 ) -> PyResult<Box<dyn Fold>> {
     let window = window.map(|window| duration("fold_window", window)).transpose()?;
@@ -98,8 +98,8 @@ pub(crate) fn fold(
         "ranks" => {
             let mut options = RanksOptions::default();
             options.window = window.unwrap_or(options.window);
-            Box::new(match ranks {
-                Some(ranks) => Ranks::new(ranks, options),
+            Box::new(match streams {
+                Some(streams) => Ranks::new(streams, options),
                 None => Ranks::of_speakers(options),
             })
         }
@@ -113,17 +113,19 @@ pub(crate) fn fold(
 }
 
 impl SpawnOptions {
-    /// The ranks whose lines are printed.
-    pub(crate) fn shown(&self) -> PyResult<RankSet> {
-        let show = self.show.as_deref().map(|show| ranks("show", show)).transpose()?;
+    /// The streams whose lines are printed.
+    pub(crate) fn shown(&self) -> PyResult<StreamSet> {
         let all = RankSet::first(self.procs);
-        match show {
-            Some(show) if show.difference(&all) == show => Err(PyValueError::new_err(format!(
-                "show: there is no rank {show}, so nothing would be shown: ranks are numbered from 0, and procs={}",
+        let Some(show) = &self.show else { return Ok(all.into()) };
+        let show = streams("show", show)?;
+        let ranks = show.ranks();
+        if ranks.difference(&all) == ranks {
+            return Err(PyValueError::new_err(format!(
+                "show: there is no rank {ranks}, so nothing would be shown: ranks are numbered from 0, and procs={}",
                 self.procs
-            ))),
-            show => Ok(show.unwrap_or(all)),
+            )));
         }
+        Ok(show)
     }
 
     /// Whether ranks wait for a driver that is slower than they are.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
-use lastline_line::{Control, Fold, Offset, StopCause, StreamId};
+use lastline_line::{Control, Fold, Offset, RankSet, StopCause, StreamId, StreamSet};
 use lastline_watch::Snapshot;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -135,6 +135,13 @@ impl DriverHandle {
     /// How many ranks the whole job has, once a host has said so.
     pub fn world_size(&self) -> Option<u32> {
         Some(self.shared.record().world_size).filter(|ranks| *ranks > 0)
+    }
+
+    /// The streams that are shown: those that the plan names, or all once a host has said how many ranks there
+    /// are. A fold [may wait](Self::set_fold) for these.
+    pub fn shown(&self) -> Option<StreamSet> {
+        let all = || self.world_size().map(|ranks| RankSet::first(ranks).into());
+        self.shared.about.show.clone().or_else(all)
     }
 
     /// Every rank as it stands: its last start, and what came of it here.

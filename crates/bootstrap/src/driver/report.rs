@@ -7,8 +7,8 @@ use lastline_jobs::{
     BarrierReport, HostReport, RankReport, RefusedHost, Report, StreamReport, rfc3339,
 };
 use lastline_line::{
-    BarrierOutcome, Offset, RankSet, StageReport, StopCause, Stream, StreamEnd, StreamId,
-    StreamLedger,
+    BarrierOutcome, Offset, StageReport, StopCause, Stream, StreamEnd, StreamId, StreamLedger,
+    StreamSet,
 };
 
 use super::failure::first_failure;
@@ -100,7 +100,7 @@ fn rank_report(
     record: &Record,
     run: &RunRecord,
     accounts: &BTreeMap<StreamId, Account>,
-    show: Option<&RankSet>,
+    show: Option<&StreamSet>,
 ) -> RankReport {
     let mut report = RankReport::new(run.rank, record.host_name(run.host));
     report.launch = run.launch.map(|launch| launch.to_string());
@@ -118,12 +118,12 @@ fn rank_report(
     report.started_again = run.starts_again;
     report.started = rfc3339(run.started);
     report.ended = run.ended.map(rfc3339);
-    let shown = show.is_none_or(|show| show.contains(run.rank));
     report.streams = Stream::ALL
         .into_iter()
         .map(|stream| {
             let id = run.launch.map(|launch| StreamId::new(launch, run.rank, stream));
             let account = id.and_then(|id| accounts.get(&id)).cloned().unwrap_or_default();
+            let shown = show.is_none_or(|show| show.of(stream).contains(run.rank));
             (stream, stream_report(run, run.stream(stream), account, shown))
         })
         .collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lastline_client::Inherited;
 use lastline_jobs::{NotWritten, OpenDir, Report};
-use lastline_line::{Control, RankSet, Stage, StopCause};
+use lastline_line::{Control, Stage, StopCause, StreamSet};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -49,7 +49,7 @@ pub(super) struct Settings {
     pub(super) timeout: Option<Duration>,
     pub(super) limits: Limits,
     pub(super) job: String,
-    pub(super) show: Option<RankSet>,
+    pub(super) show: Option<StreamSet>,
     /// The directory of the job's files, whatever its name will be: the report is one of them.
     pub(super) dir: Option<Arc<OpenDir>>,
     /// Where else it was asked for.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lastline_client::Account;
 use lastline_jobs::Report;
-use lastline_line::{Gaps, StreamId, Timestamp};
+use lastline_line::{Gaps, StreamId, StreamSet, Timestamp};
 use lastline_watch::{
     BarriersView, EndView, FailureView, GapSide, GapView, LedgerView, RankState, RankView, Snapshot,
 };
@@ -34,12 +34,13 @@ pub(super) type Look = Box<dyn Fn() -> HashMap<StreamId, Glimpse> + Send + Sync>
 pub(super) struct About {
     job: String,
     log_dir: Option<PathBuf>,
+    pub(super) show: Option<StreamSet>,
 }
 
 impl About {
     pub(super) fn of(plan: &Plan) -> Self {
         let log_dir = plan.files.as_ref().map(|files| files.dir.clone());
-        Self { job: plan.job.clone(), log_dir }
+        Self { job: plan.job.clone(), log_dir, show: plan.show.clone() }
     }
 
     pub(super) fn job(&self) -> &str {

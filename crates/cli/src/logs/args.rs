@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use clap::Args;
-use lastline_line::{RankSet, Timestamp};
+use lastline_line::{RankSet, StreamSet, Timestamp};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::matching;
@@ -38,7 +38,10 @@ pub(crate) struct LogsOptions {
     pub(crate) via: Option<Url>,
     /// The ranks to print, as in `0` or `0-3,8`
     #[arg(long, value_name = "SPEC")]
-    pub(crate) rank: Option<RankSet>,
+    rank: Option<RankSet>,
+    /// The streams to print of each rank, as in `0:both,1-7:stderr`
+    #[arg(long, value_name = "SPEC", conflicts_with_all = ["rank", "stream"])]
+    show: Option<StreamSet>,
     /// The stream to print
     #[arg(long, value_enum, default_value_t, value_name = "STREAM")]
     pub(crate) stream: Streams,
@@ -102,6 +105,12 @@ impl LogsOptions {
         };
         let (before, after) = (self.before_context, self.after_context);
         Some(matching::Wanted { pattern, before, after })
+    }
+
+    /// Of which ranks streams are printed, and which of them, unless all are. Of these it is the one that
+    /// `stream` says, where it says one.
+    pub(super) fn chosen(&self) -> Option<StreamSet> {
+        self.show.clone().or_else(|| self.rank.clone().map(StreamSet::from))
     }
 
     /// The job that was named, either way.

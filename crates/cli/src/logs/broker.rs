@@ -45,7 +45,7 @@ pub(super) fn logs(options: &LogsOptions, url: &str) -> anyhow::Result<u8> {
 
 fn reading(options: &LogsOptions) -> Reading {
     let mut reading = Reading::default();
-    reading.ranks.clone_from(&options.rank);
+    reading.streams = options.chosen();
     (reading.stream, reading.tail, reading.follow) =
         (options.stream.only(), options.tail, options.follow);
     reading

@@ -51,7 +51,8 @@ fn elsewhere(options: &LogsOptions, job: &FoundJob) -> Option<String> {
     if options.follow && job.state == JobState::Running {
         return None;
     }
-    let is_wanted = |rank: &u32| options.rank.as_ref().is_none_or(|ranks| ranks.contains(*rank));
+    let chosen = options.chosen().map(|chosen| chosen.ranks());
+    let is_wanted = |rank: &u32| chosen.as_ref().is_none_or(|ranks| ranks.contains(*rank));
     let missing: RankSet = job.elsewhere.iter().filter(is_wanted).collect();
     if missing.is_empty() {
         return None;
@@ -88,9 +89,9 @@ fn of_index(archive: &Archives, state: &JobState, wanted: &Wanted) -> Option<Str
 }
 
 fn wanted(options: &LogsOptions) -> Wanted {
-    let (ranks, stream) = (options.rank.clone(), options.stream.only());
+    let (chosen, stream) = (options.chosen(), options.stream.only());
     let streams = move |id: StreamId| {
-        ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
+        chosen.as_ref().is_none_or(|chosen| chosen.contains(id))
             && stream.is_none_or(|stream| id.stream == stream)
     };
     let LogsOptions { tail, since, until: before, follow, .. } = *options;

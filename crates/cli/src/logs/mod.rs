@@ -29,8 +29,8 @@ pub(crate) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
 
 /// Whether a job of so many ranks has none of those that are to be printed; says so.
 fn has_none_of_them(options: &LogsOptions, world_size: u32) -> bool {
-    let chosen = options.rank.as_ref();
-    let why = chosen.and_then(|ranks| advice::no_such_rank(ranks, world_size));
+    let chosen = options.chosen();
+    let why = chosen.and_then(|chosen| advice::no_such_rank(&chosen.ranks(), world_size));
     if let Some(why) = &why {
         notices::say(why);
     }
@@ -58,8 +58,9 @@ fn start(
     let look = Look { one_output: true, ..options.look.look(world_size) };
     let printer = console::printer(look, labels);
     let mode = options.fold.unwrap_or(FoldMode::Off);
-    let fold = match options.rank.clone().or_else(|| world_size.map(RankSet::first)) {
-        Some(ranks) => folding::fold(mode, ranks, None),
+    let all = || world_size.map(|ranks| RankSet::first(ranks).into());
+    let fold = match options.chosen().or_else(all) {
+        Some(streams) => folding::fold(mode, streams, None),
         None => folding::fold_of_speakers(mode, None),
     };
     let (fold, found): (Box<dyn Fold>, _) = match options.matching() {

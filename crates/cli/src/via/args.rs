@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lastline_line::RankSet;
+use lastline_line::StreamSet;
 
 use super::Url;
 use crate::console::LookOptions;
@@ -85,9 +85,9 @@ pub(crate) struct AttachOptions {
     pub(crate) fold_window: Option<Duration>,
     #[command(flatten)]
     pub(crate) look: LookOptions,
-    /// The ranks whose lines are printed, as in `0` or `0-3,8`
+    /// The ranks whose lines are printed, as in `0` or `0-3,8`, or their streams, `0:both,1-7:stderr`
     #[arg(long, value_name = "SPEC")]
-    pub(crate) show: Option<RankSet>,
+    pub(crate) show: Option<StreamSet>,
     /// What happens to the others when a rank fails [default: as `run` was told where it failed]
     ///
     /// Ranks at a broker that were told to stop when one fails do so with or without a driver.

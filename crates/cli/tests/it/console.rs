@@ -48,6 +48,28 @@ fn show_withholds_the_others_and_the_files_have_all() {
 }
 
 #[test]
+fn one_stream_of_a_rank_is_shown_where_it_is_named() {
+    let place = Place::new();
+    let script = "echo out $RANK; echo err $RANK >&2";
+    let show = ["--show", "0:both,1-2:stderr"];
+    let options = [&["-n", "4", "--job", "j", "--fold", "ranks"], &show[..]].concat();
+    let done = sh(&place, &options, script).expect(0);
+    assert_eq!(done.sorted(), ["[0] out 0"]);
+    let err = done.err();
+    assert!(err.contains("[0-2] err {0..2}\n"), "nobody is said to be missing: {err}");
+    let report = report(&place.job("j"));
+    for (rank, withheld) in [(0, [0, 0]), (1, [6, 0]), (2, [6, 0]), (3, [6, 6])] {
+        let of = |name: &str| stream(&report, rank, name)["withheld"]["show"].clone();
+        assert_eq!([of("stdout"), of("stderr")], withheld.map(serde_json::Value::from), "{rank}");
+    }
+    let logs = place.lastline(&["logs", "j", "--show", "0:stdout,2:stderr"]).expect(0);
+    assert_eq!(logs.sorted(), ["[0] out 0", "[2] err 2"]);
+    let done = sh(&place, &["--show", "0:errors"], script).expect(2);
+    assert!(done.err().contains("`errors` is no stream (write `stdout`"), "{}", done.err());
+    place.lastline(&["logs", "j", "--show", "0", "--rank", "0"]).expect(2);
+}
+
+#[test]
 fn json_is_one_object_a_line_with_every_byte() {
     let place = Place::new();
     let script = r"printf 'text\n\377\000\nend'; echo err >&2";

@@ -3,7 +3,7 @@
 use std::io;
 
 use lastline_client::{Options, TextOptions};
-use lastline_line::{Cause, Message, Offset, Span, Stream, StreamId, Version, Withheld};
+use lastline_line::{Cause, Message, Offset, RankSet, Span, Stream, StreamId, Version, Withheld};
 use lastline_testing::{Files, Screen, chunk, stdout};
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ async fn run(acts: Vec<Act>, printer: u8, show: bool, raw: bool) {
     let (out, err, files) = (Screen::new(), Screen::new(), Files::new());
     let mut options = if printer == 2 { reading(&files) } else { Options::default() };
     (options.held_line_bytes, options.raw_partials) = (16, raw);
-    options.show = show.then(|| [0].into_iter().collect());
+    options.show = show.then(|| [0].into_iter().collect::<RankSet>().into());
     let mut job = match printer {
         0 => Job::new(json_on([&out, &err]), options),
         1 => Job::new(text_on([&out, &err], TextOptions::default()), options),

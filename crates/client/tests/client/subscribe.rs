@@ -33,7 +33,7 @@ async fn rest(mut lines: LineStream) -> Vec<String> {
 #[tokio::test]
 async fn a_subscriber_gets_every_line_as_it_was_printed() {
     let mut options = Options::default();
-    options.show = Some([0].into_iter().collect::<RankSet>());
+    options.show = Some([0].into_iter().collect::<RankSet>().into());
     let mut job = Job::new(PrintRecorder::new(), options);
     let lines = job.client.subscribe(SubscribeOptions::default());
     job.say(stdout(0), b"one\ntwo\nthr");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lastline_line::{Emit, RankNames, RankSet, Stream, StreamId, Timestamp};
+use lastline_line::{Emit, RankNames, RankSet, Stream, StreamId, StreamSet, Timestamp};
 
 use super::RanksOptions;
 use super::alignment::Alignment;
@@ -30,12 +30,44 @@ fn statement(reading: &Reading<'_>, stream: Stream) -> u64 {
     mix(reading.key, stream as u64 ^ 0x51_7c_c1_b7)
 }
 
+/// The ranks that are waited for, of one stream.
+#[derive(Debug)]
+struct Awaited {
+    live: RankSet,
+    /// How many those are.
+    count: usize,
+    /// Those that have ended, and may be started again.
+    ended: RankSet,
+}
+
+impl Awaited {
+    fn new(live: RankSet) -> Self {
+        Self { count: live.len(), live, ended: RankSet::new() }
+    }
+
+    /// It is waited for from now on; false where it was before.
+    fn add(&mut self, rank: u32) -> bool {
+        let added = self.live.insert(rank);
+        self.count += usize::from(added);
+        added
+    }
+
+    /// It is not any more; false where it was not.
+    fn end(&mut self, rank: u32) -> bool {
+        let ended = self.live.remove(rank);
+        if ended {
+            self.count -= 1;
+            self.ended.insert(rank);
+        }
+        ended
+    }
+}
+
 /// Everything but the units.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) options: RanksOptions,
-    live: RankSet,
-    waited_for: usize,
+    awaited: [Awaited; Stream::ALL.len()],
     /// Before this, ranks that are not known may still come; where they are all known, not set.
     settled: Option<Timestamp>,
     /// Before this, nobody is ahead.
@@ -53,14 +85,13 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(live: RankSet, options: RanksOptions) -> Self {
+    pub(super) fn new(live: &StreamSet, options: RanksOptions) -> Self {
         Self {
-            waited_for: live.len(),
+            awaited: Stream::ALL.map(|stream| Awaited::new(live.of(stream).clone())),
             settled: None,
             waits_again: Timestamp::default(),
             slowest: Default::default(),
             taken: 0,
-            live,
             reader: Reader::new(Miner::new(options.miner).noting_changes()),
             rendering: Rendering::default(),
             alignment: Alignment::new(options.miner.max_statements),
@@ -72,16 +103,27 @@ impl Core {
 
     /// Waits for whoever has said something.
     pub(super) fn of_speakers(options: RanksOptions) -> Self {
-        Self { settled: Some(Timestamp(u64::MAX)), ..Self::new(RankSet::new(), options) }
+        Self { settled: Some(Timestamp(u64::MAX)), ..Self::new(&StreamSet::default(), options) }
     }
 
-    /// A rank speaks: one that was not known is waited for from now on, where speakers are.
+    /// Whether a rank that speaks is waited for. One that was not is from now on, where speakers are, or
+    /// where it had ended: it was started again.
     #[inline]
-    fn meet(&mut self, rank: u32) {
-        if self.settled.is_some() && !self.live.contains(rank) {
-            self.started(rank);
-            self.settled = Some(self.now.after(self.options.window));
+    fn meet(&mut self, stream: StreamId) -> bool {
+        let awaited = &self.awaited[stream.stream as usize];
+        if awaited.live.contains(stream.rank) {
+            return true;
         }
+        if self.settled.is_some() {
+            self.started(stream.rank);
+            self.settled = Some(self.now.after(self.options.window));
+            return true;
+        }
+        let again = awaited.ended.contains(stream.rank);
+        if again {
+            self.started_again(stream.rank);
+        }
+        again
     }
 
     /// Whether all ranks that are waited for are known.
@@ -96,20 +138,21 @@ impl Core {
         self.now = now;
         self.taken += 1;
         if self.taken.is_multiple_of(LOOK_EVERY) && self.is_half_full() {
-            self.slowest = Stream::ALL.map(|stream| self.alignment.slowest(stream, &self.live));
+            let live = |stream| &self.awaited[stream as usize].live;
+            self.slowest = Stream::ALL.map(|stream| self.alignment.slowest(stream, live(stream)));
         }
         let stream = said.stream();
         if !self.options.bounds.may_fold(said) {
             self.release_stream(stream.rank, stream.stream, emit);
             return entry::lines(said, emit);
         }
-        self.meet(stream.rank);
+        let lives = self.meet(stream);
         let settled = self.is_settled();
-        let lives = self.live.contains(stream.rank);
+        let awaited = self.awaited[stream.stream as usize].count;
         let alignment = &mut self.alignment;
         if let Some(at) = alignment.find_same(said) {
             let live = alignment.join(at, stream, lives, |gathered| gathered.join_same(said));
-            return self.joined(at, live, settled, emit);
+            return self.joined(at, live == awaited && settled, emit);
         }
         let mut reading = self.reader.read(said);
         if reading.changed {
@@ -122,9 +165,9 @@ impl Core {
         if let Some(at) = alignment.find(key, stream, &reading) {
             let join = |gathered: &mut Gathered| gathered.join_first(said, &reading);
             let live = alignment.join(at, stream, lives, join);
-            return self.joined(at, live, settled, emit);
+            return self.joined(at, live == awaited && settled, emit);
         }
-        let only = self.waited_for <= 1 && lives && settled;
+        let only = awaited <= 1 && lives && settled;
         let alone = alignment.user(key) == User::One(stream.rank) || only;
         if alone && alignment.cursor(stream.rank, stream.stream).held.is_empty() {
             return entry::lines(said, emit);
@@ -169,21 +212,28 @@ impl Core {
         found.sort_unstable();
         found.dedup();
         found.into_iter().for_each(|key| self.alignment.merge_alike(key, given_out));
-        if self.is_settled() {
-            for at in self.alignment.queue.said_by(self.waited_for) {
-                self.release(at, emit);
-            }
-        }
+        self.release_complete(emit);
         given_out
     }
 
-    /// A line has joined an entry, which so many of the ranks that live have said by now.
+    /// A line has joined an entry, which all that are waited for have said by now, or not.
     #[inline]
-    fn joined(&mut self, at: Position, live: usize, settled: bool, emit: &mut Emit<'_>) {
-        if live == self.waited_for && settled {
+    fn joined(&mut self, at: Position, by_all: bool, emit: &mut Emit<'_>) {
+        if by_all {
             self.release(at, emit);
         }
         self.keep_bounds(emit);
+    }
+
+    /// Gives out what all that are waited for have said.
+    fn release_complete(&mut self, emit: &mut Emit<'_>) {
+        if !self.is_settled() {
+            return;
+        }
+        let counts = self.awaited.each_ref().map(|awaited| awaited.count);
+        for at in self.alignment.queue.said_by(counts) {
+            self.release(at, emit);
+        }
     }
 
     /// Over the bound the oldest entries go, whoever may still have said them.
@@ -296,31 +346,45 @@ impl Core {
     /// Gives out an entry that is the oldest one of all its streams.
     fn give(&mut self, at: Position, ready: &mut Vec<Position>, emit: &mut Emit<'_>) {
         if let Some(open) = self.alignment.close(at, ready) {
-            open.gathered.emit(Some(&self.live), &mut self.rendering, emit);
+            let live = &self.awaited[open.stream as usize].live;
+            open.gathered.emit(Some(live), &mut self.rendering, emit);
             self.alignment.queue.recycle(open);
         }
     }
 
     /// The rank is waited for from now on.
     pub(super) fn started(&mut self, rank: u32) {
-        if self.live.insert(rank) {
-            self.waited_for = self.live.len();
-            self.alignment.queue.each_of(rank, |open| open.live += 1);
+        Stream::ALL.into_iter().for_each(|stream| self.add(rank, stream));
+    }
+
+    /// It is again, of those streams of which it was before it ended.
+    #[cold]
+    fn started_again(&mut self, rank: u32) {
+        for stream in Stream::ALL {
+            if self.awaited[stream as usize].ended.remove(rank) {
+                self.add(rank, stream);
+            }
+        }
+    }
+
+    fn add(&mut self, rank: u32, stream: Stream) {
+        if self.awaited[stream as usize].add(rank) {
+            self.alignment.queue.each_of(rank, stream, |open| open.live += 1);
         }
     }
 
     /// Nobody waits for the rank any more. As long as others may still come, nothing counts as said by all.
     pub(super) fn ended(&mut self, rank: u32, now: Timestamp, emit: &mut Emit<'_>) {
         self.now = now;
-        if !self.live.remove(rank) {
-            return;
-        }
-        self.waited_for = self.live.len();
-        self.alignment.queue.each_of(rank, |open| open.live -= 1);
-        if self.is_settled() {
-            for at in self.alignment.queue.said_by(self.waited_for) {
-                self.release(at, emit);
+        let mut ended = false;
+        for stream in Stream::ALL {
+            if self.awaited[stream as usize].end(rank) {
+                self.alignment.queue.each_of(rank, stream, |open| open.live -= 1);
+                ended = true;
             }
+        }
+        if ended {
+            self.release_complete(emit);
         }
     }
 }

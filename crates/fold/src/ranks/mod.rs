@@ -12,7 +12,7 @@ mod sequence;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Emit, Fold, Line, RankNames, RankSet, StreamId, Timestamp};
+use lastline_line::{Emit, Fold, Line, RankNames, RankSet, StreamId, StreamSet, Timestamp};
 
 use self::core::Core;
 use crate::miner::MinerOptions;
@@ -50,9 +50,10 @@ pub struct Ranks {
 }
 
 impl Ranks {
-    /// Waits for the ranks in `live`.
-    pub fn new(live: RankSet, options: RanksOptions) -> Self {
-        Self { units: Units::default(), core: Core::new(live, options) }
+    /// Waits for the ranks in `live`; where some are to say something on one of their streams alone, for
+    /// those streams.
+    pub fn new(live: impl Into<StreamSet>, options: RanksOptions) -> Self {
+        Self { units: Units::default(), core: Core::new(&live.into(), options) }
     }
 
     /// Waits for the ranks that have said something by then, where it is not known beforehand which

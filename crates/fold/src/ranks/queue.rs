@@ -229,16 +229,18 @@ impl Queue {
         self.get(self.slots[0].newer).map(|open| open.deadline)
     }
 
-    /// Changes each entry that a rank has said.
-    pub(super) fn each_of(&mut self, rank: u32, mut change: impl FnMut(&mut Open)) {
+    /// Changes each entry that a rank has said on this stream.
+    pub(super) fn each_of(&mut self, rank: u32, stream: Stream, mut change: impl FnMut(&mut Open)) {
         let open = self.slots.iter_mut().filter_map(|slot| slot.open.as_deref_mut());
+        let open = open.filter(|open| open.stream == stream);
         open.filter(|open| open.gathered.ranks.contains(rank)).for_each(&mut change);
     }
 
-    /// The entries that so many live ranks have said, the oldest first.
-    pub(super) fn said_by(&self, live: usize) -> Vec<Position> {
+    /// The entries that so many live ranks have said, by stream, the oldest first.
+    pub(super) fn said_by(&self, live: [usize; Stream::ALL.len()]) -> Vec<Position> {
         let mut open = self.positions();
-        open.retain(|&at| self.get(at).is_some_and(|open| open.live == live));
+        let is_so = |open: &Open| open.live == live[open.stream as usize];
+        open.retain(|&at| self.get(at).is_some_and(is_so));
         open
     }
 

@@ -1,7 +1,7 @@
 //! Which lines make one entry, and when it goes out.
 
 use lastline_fold::{Ranks, RanksOptions};
-use lastline_line::{RankSet, Stream, StreamId};
+use lastline_line::{Launch, RankSet, Stream, StreamId, StreamSet};
 use lastline_testing::stdout;
 
 use crate::console::Console;
@@ -157,6 +157,34 @@ fn what_one_rank_alone_says_does_not_wait_after_the_first_time() {
     console.say(0, "saved checkpoint 4");
     (0..8).rev().for_each(|rank| console.say(rank, "step 10"));
     assert_eq!(console.shown(), ["[0] saved checkpoint 4", "[0-7] step 10"]);
+}
+
+#[test]
+fn a_rank_that_was_started_again_is_waited_for_again() {
+    let mut console = Console::new(3);
+    console.end(2);
+    let again = StreamId { launch: Launch(7), ..stdout(2) };
+    console.say_on(again, "step 1 done");
+    (0..2).for_each(|rank| console.say(rank, "step 1 done"));
+    assert_eq!(console.shown(), ["[0-2] step 1 done"]);
+    (0..2).for_each(|rank| console.say(rank, "step 2 done"));
+    assert!(console.shown().is_empty(), "it may say that, too");
+    console.say_on(again, "step 2 done");
+    assert_eq!(console.shown(), ["[0-2] step 2 done"]);
+}
+
+#[test]
+fn a_rank_is_waited_for_on_the_streams_that_are_shown_of_it() {
+    let mut console = Console::new(0);
+    let shown: StreamSet = "0,1:both,2-3:stderr".parse().unwrap();
+    console.fold = Ranks::new(shown, RanksOptions::default());
+    (0..2).for_each(|rank| console.say(rank, "step 1 done"));
+    assert_eq!(console.shown(), ["[0,1] step 1 done"]);
+    let stderr = |rank| StreamId { stream: Stream::Stderr, ..stdout(rank) };
+    (0..3).for_each(|rank| console.say_on(stderr(rank), "no such device"));
+    assert!(console.shown().is_empty(), "rank 3 may say it, too");
+    console.end(3);
+    assert_eq!(console.shown(), ["[0-2] no such device"]);
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn ranks_that_only_copy_files_fold_however_far_apart_they_are() {
 #[test]
 fn who_has_said_much_more_than_the_others_is_ahead_until_they_have_said_it() {
     let half = RanksOptions::default().bounds.max_entries / 2;
-    let mut fold = Ranks::new((0..3).collect(), RanksOptions::default());
+    let mut fold = Ranks::new(RankSet::first(3), RanksOptions::default());
     let mut say = |rank, steps| steps_said(&mut fold, rank, steps);
     assert_eq!(say(0, 0..half / 2), [false; 3]);
     assert_eq!(say(0, half / 2..half + 1), [true, false, false]);

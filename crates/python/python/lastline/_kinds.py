@@ -44,7 +44,7 @@ OF_OPTIONS: Kinds = {
     **dict.fromkeys(("min_free", "rotate", "max_size"), _or_none(_SIZE)),
     "procs": ((numbers.Integral,), "a whole number of ranks"),
     "max_restarts": ((numbers.Integral,), "a whole number of restarts"),
-    "show": _or_none(((str,), "ranks as text, as in '0-3,8'")),
+    "show": _or_none(((str,), "ranks as text, as in '0-3,8' or '0:both,1-7:stderr'")),
     "fsync": ((str, numbers.Real), "'never', 'end' or a number of seconds"),
     "args": ((Iterable,), "a list of values"),
     "kwargs": _or_none(((Mapping,), "a dict of values by their names")),

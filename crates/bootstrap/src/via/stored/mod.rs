@@ -6,7 +6,7 @@ mod told;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use lastline_line::{Inbox, Listener, Message, RankSet, Received, Stream};
+use lastline_line::{Inbox, Listener, Message, Received, Stream, StreamSet};
 use lastline_nats::{Broker, NatsError, NatsInbox, Positions};
 
 use self::tail::{Tail, Window};
@@ -22,8 +22,8 @@ const LOOK_FURTHER: u64 = 16;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Reading {
-    /// The ranks. Default: all.
-    pub ranks: Option<RankSet>,
+    /// The streams of ranks. Default: all.
+    pub streams: Option<StreamSet>,
     /// The stream. Default: both.
     pub stream: Option<Stream>,
     /// Only so many of the last lines that are stored now. Default: all.
@@ -73,11 +73,11 @@ impl StoredJob {
         let mut asked = lastline_nats::Reading::default();
         let stored = self.broker.last_stored().await?;
         let told = match reading.tail {
-            None => Told::from_the_start(reading.ranks).of(reading.stream),
+            None => Told::from_the_start(reading.streams).of(reading.stream),
             Some(lines) => {
                 let tail = self.find_tail(asked, stored, lines, &reading).await?;
                 asked.after = tail.after;
-                Told::from_places(reading.ranks, tail.places).of(reading.stream)
+                Told::from_places(reading.streams, tail.places).of(reading.stream)
             }
         };
         asked.until = (!reading.follow).then_some(stored);
@@ -118,7 +118,7 @@ impl StoredJob {
     ) -> Result<Tail, NatsError> {
         let mut inbox = self.broker.read(asked).await?;
         let (position, mut window) = (inbox.position(), Window::new(lines));
-        let told = Told::from_places(reading.ranks.clone(), BTreeMap::new());
+        let told = Told::from_places(reading.streams.clone(), BTreeMap::new());
         let mut told = told.of(reading.stream);
         while let Some(message) = inbox.recv().await {
             told.take(message);

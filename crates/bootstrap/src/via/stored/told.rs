@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use lastline_line::{Cause, Gaps, Message, Offset, RankSet, Span, Stream, StreamId};
+use lastline_line::{Cause, Gaps, Message, Offset, Span, Stream, StreamId, StreamSet};
 
 const NOT_THERE: &str = "the broker does not have it";
 const NOT_STREAMED: &str = "its host was told not to send it";
@@ -10,7 +10,7 @@ const NOT_STREAMED: &str = "its host was told not to send it";
 /// Hands on messages of the ranks and the stream that are wanted, and before them what is missing.
 #[derive(Debug)]
 pub(super) struct Told {
-    ranks: Option<RankSet>,
+    streams: Option<StreamSet>,
     only: Option<Stream>,
     /// A stream that is not known begins where it begins; otherwise at its first byte.
     begins_anywhere: bool,
@@ -26,14 +26,17 @@ pub(super) struct Told {
 
 impl Told {
     /// Each stream from its first byte on.
-    pub(super) fn from_the_start(ranks: Option<RankSet>) -> Self {
-        Self { begins_anywhere: false, ..Self::from_places(ranks, BTreeMap::new()) }
+    pub(super) fn from_the_start(streams: Option<StreamSet>) -> Self {
+        Self { begins_anywhere: false, ..Self::from_places(streams, BTreeMap::new()) }
     }
 
     /// From these places on; a stream that has none begins with what comes of it.
-    pub(super) fn from_places(ranks: Option<RankSet>, places: BTreeMap<StreamId, Offset>) -> Self {
+    pub(super) fn from_places(
+        streams: Option<StreamSet>,
+        places: BTreeMap<StreamId, Offset>,
+    ) -> Self {
         Self {
-            ranks,
+            streams,
             only: None,
             begins_anywhere: true,
             given: places.into_iter().collect(),
@@ -52,7 +55,7 @@ impl Told {
     pub(super) fn take(&mut self, message: Message) {
         let wanted = |id: &StreamId| {
             self.only.is_none_or(|only| only == id.stream)
-                && self.ranks.as_ref().is_none_or(|ranks| ranks.contains(id.rank))
+                && self.streams.as_ref().is_none_or(|streams| streams.contains(*id))
         };
         let Some(stream) = message.stream().filter(wanted) else {
             return;

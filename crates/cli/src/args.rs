@@ -37,7 +37,7 @@ pub(crate) enum Command {
     #[command(alias = "kill")]
     Stop(StopOptions),
     /// Print a job's files, merged by the time of arrival, or what a broker has of it
-    Logs(LogsOptions),
+    Logs(Box<LogsOptions>),
     /// Fold lines that another tool has labelled, as `dshbak -c` does and more
     Fold(FilterOptions),
     /// Look at a job in the terminal: its ranks, its folded log, its first failure

@@ -36,6 +36,7 @@ mod entry;
 mod error;
 mod files;
 mod last_lines;
+mod lines_from;
 mod places;
 pub mod protocol;
 mod rank;
@@ -54,6 +55,7 @@ pub use error::WatchError;
 pub use files::{activity_of, of_report, snapshot_of};
 pub use last_lines::{LastLines, line_ends};
 pub use lastline_jobs::{BarrierReport, FirstFailure};
+pub use lines_from::lines_from;
 pub use places::{Places, keeps_order};
 pub use rank::{LAST_LINE_BYTES, RankState, RankView, cut_line};
 pub use snapshot::{

@@ -8,6 +8,8 @@ use lastline_line::{RankSet, StreamSet, Timestamp};
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::matching;
+use super::paced::{Speed, speed};
+use super::place::Place;
 use crate::console::LookOptions;
 use crate::moments::moment;
 use crate::units::duration;
@@ -22,6 +24,8 @@ Examples:
   lastline logs ./logs --stream stderr --follow
   lastline logs --grep 'nan|inf' -B 3 -A 1
   lastline logs --around-failure 5s   what all ranks said around the first failure
+  lastline logs --at 3.stderr@1234 --lines 20
+  lastline logs --replay --speed 10
   lastline logs --via nats://broker:4222 --job train --tail 100")]
 pub(crate) struct LogsOptions {
     /// The job's id, or a directory [default: the latest job]
@@ -84,6 +88,21 @@ pub(crate) struct LogsOptions {
     #[arg(long, value_name = "DURATION", value_parser = duration,
           conflicts_with_all = ["via", "since", "until", "follow"])]
     pub(super) around_failure: Option<Duration>,
+    /// The line at this offset of a rank's stream, as `--format json` tells it, and those after it
+    #[arg(long, value_name = "RANK.STREAM@OFFSET", conflicts_with_all = ["via", "rank", "show", "stream",
+          "tail", "since", "until", "around_failure", "follow"])]
+    pub(super) at: Option<Place>,
+    /// How many lines --at prints
+    #[arg(long, value_name = "N", default_value = "10", value_parser = lines, requires = "at",
+          allow_negative_numbers = true)]
+    pub(super) lines: u64,
+    /// Print lines at the pace at which they came
+    #[arg(long, conflicts_with = "follow")]
+    pub(super) replay: bool,
+    /// How many times as fast --replay is, as in `10` or `0.5`
+    #[arg(long, value_name = "X", default_value = "1", value_parser = speed, requires = "replay",
+          allow_negative_numbers = true)]
+    pub(super) speed: Speed,
     /// Go on until the job is over
     #[arg(long)]
     pub(crate) follow: bool,

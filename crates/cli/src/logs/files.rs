@@ -10,6 +10,7 @@ use lastline_line::{RankSet, StreamId, Timestamp};
 use lastline_watch::{ArchiveInbox, Archives, Wanted};
 
 use super::LogsOptions;
+use super::place::Only;
 use crate::{console, exit, jobs, notices, summary};
 
 /// Prints the job's files; the exit code.
@@ -29,6 +30,12 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
             return Ok(exit::FAILURE);
         };
         (wanted.since, wanted.before) = (Some(since), Some(until));
+    }
+    if let Some(place) = options.at {
+        let (id, span) = place.lines(&archive, options.lines)?;
+        wanted.streams = Box::new(move |stream| stream == id);
+        wanted.from.insert(id, span.from);
+        wanted.until = Some(Box::new(Only(id, span)));
     }
     let damage = [job.damage.clone(), of_index(&archive, &job.state, &wanted)];
     let is_whole = damage == [None, None];

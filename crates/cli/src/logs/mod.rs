@@ -4,6 +4,8 @@ mod args;
 mod broker;
 mod files;
 mod matching;
+mod paced;
+mod place;
 
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use lastline_line::{Fold, Inbox, RankSet, ReadBack};
 
 pub(crate) use self::args::LogsOptions;
 use self::matching::{Found, Matching};
+use self::paced::Paced;
 use crate::console::Look;
 use crate::values::FoldMode;
 use crate::via::Url;
@@ -76,6 +79,10 @@ fn start(
         client.held_line_bytes = client.whole_line_bytes;
     }
     client.read_back = files;
+    let inbox: Box<dyn Inbox> = match options.replay {
+        true => Box::new(Paced::new(inbox, options.speed)),
+        false => Box::new(inbox),
+    };
     let client = Client::start(inbox, fold, printer, client).context("cannot start the client")?;
     Ok((client, found))
 }

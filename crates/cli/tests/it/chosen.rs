@@ -41,6 +41,41 @@ fn what_came_around_the_first_failure_is_given_in_whole_lines() {
 }
 
 #[test]
+fn lines_are_found_by_the_offset_that_json_tells() {
+    let place = Place::new();
+    let script = "for i in 1 2 3 4 5; do echo line $i of $RANK; done; printf end >&2";
+    place.lastline(&["run", "-n", "2", "--job", "j", "--", "sh", "-c", script]).expect(0);
+    let json = logs(&place, &["--format", "json", "--rank", "1", "--stream", "stdout"], 0);
+    let third: serde_json::Value = serde_json::from_str(&json[2]).unwrap();
+    let at = format!("1.stdout@{}", third["offset"]);
+    let lines = place.lastline(&["logs", "j", "--at", &at, "--lines", "2"]).expect(0).out();
+    assert_eq!(lines, "[1] line 3 of 1\n[1] line 4 of 1\n");
+    assert_eq!(logs(&place, &["--at", &at], 0).len(), 3, "as many as there are");
+    assert_eq!(logs(&place, &["--at", "0.stderr@1"], 0), ["[0] end"], "the whole line");
+    let done = place.lastline(&["logs", "j", "--at", "1.stdout@60"]).expect(1);
+    assert!(done.err().contains("nothing at 1.stdout@60: rank 1 has 60 bytes"), "{}", done.err());
+    for wrong in [&["--at", "stdout@1"][..], &["--lines", "3"], &["--at", &at, "--rank", "1"]] {
+        place.lastline(&[&["logs", "j"], wrong].concat()).expect(2);
+    }
+}
+
+#[test]
+fn lines_are_played_again_at_the_pace_at_which_they_came() {
+    let place = Place::new();
+    let script = "echo one; sleep 1; echo two; sleep 1; echo three";
+    place.lastline(&["run", "--job", "j", "--", "sh", "-c", script]).expect(0);
+    for (speed, least) in [("1", 2000), ("4", 500)] {
+        let begun = std::time::Instant::now();
+        let done = place.lastline(&["logs", "j", "--replay", "--speed", speed]).expect(0);
+        assert_eq!(done.out(), "one\ntwo\nthree\n");
+        assert!(begun.elapsed().as_millis() >= least, "{speed}: {:?}", begun.elapsed());
+    }
+    let done = place.lastline(&["logs", "j", "--replay", "--speed", "0"]).expect(2);
+    assert!(done.err().contains("`0` is no speed (write `2`"), "{}", done.err());
+    place.lastline(&["logs", "j", "--speed", "2"]).expect(2);
+}
+
+#[test]
 fn what_came_since_and_until_then_is_given() {
     let place = Place::new();
     place.lastline(&["run", "--job", "j", "--", "echo", "now"]).expect(0);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lastline_client::{Block, Missing, OpenLines, PrintError, Printer};
+use lastline_client::{Block, Missing, OpenLines, Output, PrintError, Printer};
 use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
 use lastline_line::{Entry, Fold, Off, Stream, StreamSet};
 
@@ -98,7 +98,7 @@ impl<P: Printer> Printer for NoteFirstFold<P> {
         self.printer.missing(missing)
     }
 
-    fn output_of(&self, stream: Stream) -> Stream {
+    fn output_of(&self, stream: Stream) -> Output {
         self.printer.output_of(stream)
     }
 

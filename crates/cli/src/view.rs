@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lastline_bootstrap::LoggingMesh;
-use lastline_client::{Block, Missing, OpenLines, PrintError, Printer};
+use lastline_client::{Block, Missing, OpenLines, Output, PrintError, Printer};
 use lastline_line::{Entry, StopCause, Stream};
 use lastline_top::Leaving;
 use tokio::sync::oneshot;
@@ -84,7 +84,7 @@ impl<P: Printer> Printer for BehindView<P> {
         OpenLines::Announced
     }
 
-    fn output_of(&self, stream: Stream) -> Stream {
+    fn output_of(&self, stream: Stream) -> Output {
         self.printer.output_of(stream)
     }
 

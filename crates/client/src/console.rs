@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lastline_line::{Entry, Stream, StreamId, Withheld};
 
+use crate::output::Output;
 use crate::printer::{Block, Missing, OpenLines, PrintError, Printer, Silent};
 use crate::state::ClientState;
 
@@ -80,7 +81,7 @@ impl Console {
 
     /// Why lines of `stream` can no longer be printed, if so.
     pub(crate) fn closed_for(&self, stream: StreamId) -> Option<&str> {
-        self.closed[index(self.printer.output_of(stream.stream))].as_deref()
+        self.closed[self.printer.output_of(stream.stream) as usize].as_deref()
     }
 
     /// Whether an output takes no more.
@@ -119,7 +120,7 @@ impl Console {
             Entry::Line(line) => line.stream.stream,
             Entry::Folded(folded) => folded.stream,
         };
-        if self.closed[index(self.printer.output_of(stream))].is_some() {
+        if self.closed[self.printer.output_of(stream) as usize].is_some() {
             return;
         }
         self.turn_to(stream);
@@ -148,7 +149,7 @@ impl Console {
 
     /// Draws what is open.
     pub(crate) fn draw(&mut self, states: &[Entry<'_>]) {
-        if self.closed[index(self.printer.output_of(Stream::Stdout))].is_none() {
+        if self.closed[self.printer.output_of(Stream::Stdout) as usize].is_none() {
             let drawn = self.ask(|printer| printer.draw(states));
             self.check(drawn);
         }
@@ -160,7 +161,7 @@ impl Console {
             Entry::Line(line) => line.stream.stream,
             Entry::Folded(folded) => folded.stream,
         };
-        if self.closed[index(self.printer.output_of(stream))].is_some() {
+        if self.closed[self.printer.output_of(stream) as usize].is_some() {
             return;
         }
         self.flush();
@@ -170,7 +171,7 @@ impl Console {
 
     /// Says something of Lastline's own.
     pub(crate) fn note(&mut self, words: &str) {
-        if self.closed[index(Stream::Stderr)].is_none() {
+        if self.closed[Output::Stderr as usize].is_none() {
             let noted = self.ask(|printer| printer.note(words));
             self.check(noted);
         }
@@ -192,7 +193,7 @@ impl Console {
             return;
         }
         // An error is about one output; the other one is not flushed yet.
-        for _ in Stream::ALL {
+        for _ in Output::ALL {
             let result = self.ask(|printer| printer.flush());
             let flushed = result.is_ok();
             self.check(result);
@@ -235,7 +236,7 @@ impl Console {
             }
         }
         drop(state);
-        let slot = &mut self.closed[index(error.output)];
+        let slot = &mut self.closed[error.output as usize];
         if slot.is_none() {
             *slot = Some(cause.clone());
             let name = error.output.name();
@@ -249,8 +250,4 @@ impl Console {
             self.check(noted);
         }
     }
-}
-
-fn index(output: Stream) -> usize {
-    usize::from(output == Stream::Stderr)
 }

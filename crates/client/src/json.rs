@@ -9,7 +9,7 @@ use lastline_line::{
 };
 use serde::Serialize;
 
-use crate::output::{BoxWrite, Outputs};
+use crate::output::{BoxWrite, Output, Outputs};
 use crate::printer::{Missing, PrintError, Printer};
 
 /// Prints one JSON object a line.
@@ -115,7 +115,7 @@ impl JsonPrinter {
     }
 
     fn put(&mut self, object: &impl Serialize) -> Result<(), PrintError> {
-        let (buffer, result) = self.outputs.switch(Stream::Stdout);
+        let (buffer, result) = self.outputs.switch(Output::Stdout);
         let mut serializer = serde_json::Serializer::with_formatter(&mut *buffer, Harmless);
         object.serialize(&mut serializer).expect("BUG: strings and numbers become JSON in memory");
         buffer.push(b'\n');
@@ -143,7 +143,7 @@ impl Printer for JsonPrinter {
     }
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
-        let (buffer, result) = self.outputs.switch(Stream::Stderr);
+        let (buffer, result) = self.outputs.switch(Output::Stderr);
         buffer.extend_from_slice(format!("lastline: {text}\n").as_bytes());
         result.and(self.outputs.flush())
     }
@@ -155,8 +155,8 @@ impl Printer for JsonPrinter {
         self.note(&missing.to_string())
     }
 
-    fn output_of(&self, _stream: Stream) -> Stream {
-        Stream::Stdout
+    fn output_of(&self, _stream: Stream) -> Output {
+        Output::Stdout
     }
 }
 

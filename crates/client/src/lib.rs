@@ -120,7 +120,7 @@ pub use entry::{OwnedEntry, OwnedFolded, OwnedLine};
 pub use join::JoinError;
 pub use json::JsonPrinter;
 pub use options::Options;
-pub use output::{BoxWrite, Inherited};
+pub use output::{BoxWrite, Inherited, Output};
 pub use prefix::{Label, Template, TemplateError};
 pub use printer::{Block, Missing, OpenLines, PrintError, Printer, Silent};
 pub use subscribe::{

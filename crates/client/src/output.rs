@@ -13,6 +13,35 @@ use rustix::termios::isatty;
 
 use crate::printer::PrintError;
 
+/// One of the two outputs of a console.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// File descriptor 1.
+    Stdout,
+    /// File descriptor 2.
+    Stderr,
+}
+
+impl Output {
+    /// Both, in the order of their descriptors.
+    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// `stdout` or `stderr`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Where lines of a stream go: those of stderr to stderr, all others to stdout.
+impl From<Stream> for Output {
+    fn from(stream: Stream) -> Self {
+        if stream == Stream::Stderr { Self::Stderr } else { Self::Stdout }
+    }
+}
+
 /// How much is written at once to an output that can only be waited for, in bytes: little enough to be
 /// taken within seconds by one that is as slow as a serial line.
 const PIECE_BYTES: usize = 1 << 10;
@@ -123,7 +152,7 @@ pub type BoxWrite = Box<dyn Write + Send>;
 /// Two writers and one buffer, which holds bytes for one of them at a time.
 pub(crate) struct Outputs {
     buffer: Vec<u8>,
-    target: Stream,
+    target: Output,
     /// Something was printed for `target` since it was flushed.
     unflushed: bool,
     stdout: BoxWrite,
@@ -137,19 +166,19 @@ const KEEP_BYTES: usize = 1 << 20;
 
 impl Outputs {
     pub(crate) fn new(stdout: BoxWrite, stderr: BoxWrite) -> Self {
-        Self { buffer: Vec::new(), target: Stream::Stdout, unflushed: false, stdout, stderr }
+        Self { buffer: Vec::new(), target: Output::Stdout, unflushed: false, stdout, stderr }
     }
 
     /// The buffer, from now on for `target`. When it held bytes for the other one they are written
     /// first; that may fail, and the buffer is `target`'s all the same.
-    pub(crate) fn switch(&mut self, target: Stream) -> (&mut Vec<u8>, Result<(), PrintError>) {
+    pub(crate) fn switch(&mut self, target: Output) -> (&mut Vec<u8>, Result<(), PrintError>) {
         let result = if target == self.target { Ok(()) } else { self.flush() };
         (self.target, self.unflushed) = (target, true);
         (&mut self.buffer, result)
     }
 
     /// Writes `bytes` as they are, without copying them when they are many.
-    pub(crate) fn write(&mut self, target: Stream, bytes: &[u8]) -> Result<(), PrintError> {
+    pub(crate) fn write(&mut self, target: Output, bytes: &[u8]) -> Result<(), PrintError> {
         let (buffer, switched) = self.switch(target);
         // When the other output has failed, the caller gets that error, not this one.
         if bytes.len() < WRITE_THROUGH_BYTES || switched.is_err() {
@@ -183,8 +212,8 @@ impl Outputs {
 
     fn writer(&mut self) -> &mut BoxWrite {
         match self.target {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
+            Output::Stdout => &mut self.stdout,
+            Output::Stderr => &mut self.stderr,
         }
     }
 }

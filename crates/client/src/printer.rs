@@ -5,6 +5,8 @@ use std::io;
 
 use lastline_line::{Entry, Line, Offset, Span, Stream, StreamId, Timestamp};
 
+use crate::output::Output;
+
 /// Whole lines of one stream, each with its newline and no carriage return among them.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
@@ -68,7 +70,7 @@ impl fmt::Display for Missing<'_> {
 #[error("cannot write to {}", .output.name())]
 pub struct PrintError {
     /// Which output: its lines that were not flushed are not shown, and no more will be.
-    pub output: Stream,
+    pub output: Output,
     /// What the system says.
     pub source: io::Error,
 }
@@ -147,8 +149,8 @@ pub trait Printer: Send {
     }
 
     /// The output on which lines of `stream` are printed.
-    fn output_of(&self, stream: Stream) -> Stream {
-        stream
+    fn output_of(&self, stream: Stream) -> Output {
+        stream.into()
     }
 
     /// Whether somebody could see all that was printed between the last two flushes. Otherwise it counts
@@ -203,7 +205,7 @@ impl<P: Printer + ?Sized> Printer for Box<P> {
     fn draw(&mut self, states: &[Entry<'_>]) -> Result<(), PrintError> {
         (**self).draw(states)
     }
-    fn output_of(&self, stream: Stream) -> Stream {
+    fn output_of(&self, stream: Stream) -> Output {
         (**self).output_of(stream)
     }
     fn shows(&self) -> bool {

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lastline_line::{Entry, Stream};
+use lastline_line::Entry;
 
 use crate::area::{Area, fit};
-use crate::output::BoxWrite;
+use crate::output::{BoxWrite, Output};
 use crate::printer::{Block, OpenLines, PrintError, Printer};
 use crate::text::{Labels, TextOptions, TextPrinter};
 
@@ -108,7 +108,7 @@ impl Printer for TerminalPrinter {
         }
         self.lines.flush()?;
         let drawn = self.out.write_out(true);
-        drawn.map_err(|source| PrintError { output: Stream::Stdout, source })
+        drawn.map_err(|source| PrintError { output: Output::Stdout, source })
     }
 }
 

@@ -8,7 +8,7 @@ use lastline_line::{
     Who, is_plain, rank_list, visible_text,
 };
 
-use crate::output::{BoxWrite, Outputs};
+use crate::output::{BoxWrite, Output, Outputs};
 use crate::prefix::{Label, Template};
 use crate::printer::{Block, OpenLines, PrintError, Printer};
 
@@ -220,10 +220,10 @@ impl TextPrinter {
     }
 
     /// Where an output stands now; both where they are one.
-    fn stand(&mut self, output: Stream, mid_line: bool) {
-        for other in Stream::ALL {
+    fn stand(&mut self, output: Output, mid_line: bool) {
+        for other in Output::ALL {
             if self.options.shared || other == output {
-                self.mid_line[usize::from(other == Stream::Stderr)] = mid_line;
+                self.mid_line[other as usize] = mid_line;
             }
         }
     }
@@ -261,14 +261,14 @@ impl Printer for TextPrinter {
         OpenLines::Announced
     }
 
-    fn output_of(&self, stream: Stream) -> Stream {
-        if self.options.one_output { Stream::Stdout } else { stream }
+    fn output_of(&self, stream: Stream) -> Output {
+        if self.options.one_output { Output::Stdout } else { stream.into() }
     }
 
     fn note(&mut self, text: &str) -> Result<(), PrintError> {
         let [_, mid_line] = self.mid_line;
-        self.stand(Stream::Stderr, false);
-        let (buffer, result) = self.outputs.switch(Stream::Stderr);
+        self.stand(Output::Stderr, false);
+        let (buffer, result) = self.outputs.switch(Output::Stderr);
         if mid_line {
             buffer.push(b'\n');
         }

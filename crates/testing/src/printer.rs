@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lastline_client::{OpenLines, PrintError, Printer};
-use lastline_line::{Entry, Line, Stream, StreamId};
+use lastline_client::{OpenLines, Output, PrintError, Printer};
+use lastline_line::{Entry, Line, StreamId};
 
 use crate::Gate;
 
@@ -130,11 +130,11 @@ struct RecorderState {
 
 impl RecorderState {
     /// What was printed to `output` and not flushed is gone, when that fails.
-    fn failure(&mut self, output: Stream) -> Result<(), PrintError> {
-        let Some(kind) = self.fails[usize::from(output == Stream::Stderr)] else {
+    fn failure(&mut self, output: Output) -> Result<(), PrintError> {
+        let Some(kind) = self.fails[output as usize] else {
             return Ok(());
         };
-        self.waiting.retain(|printed| printed.stream.stream != output);
+        self.waiting.retain(|printed| Output::from(printed.stream.stream) != output);
         Err(PrintError { output, source: kind.into() })
     }
 }
@@ -151,8 +151,8 @@ impl PrintRecorder {
 
     /// Whatever is printed to `output` fails with `kind` from now on, and so does what was not
     /// flushed.
-    pub fn fail(&self, output: Stream, kind: io::ErrorKind) {
-        self.state().fails[usize::from(output == Stream::Stderr)] = Some(kind);
+    pub fn fail(&self, output: Output, kind: io::ErrorKind) {
+        self.state().fails[output as usize] = Some(kind);
     }
 
     /// What was printed and flushed, in order.
@@ -199,7 +199,7 @@ impl Printer for PrintRecorder {
         self.gate.pass();
         let printed = Printed::of(entry);
         let mut state = self.state();
-        state.failure(printed.stream.stream)?;
+        state.failure(printed.stream.stream.into())?;
         state.waiting.push(printed);
         Ok(())
     }
@@ -207,8 +207,8 @@ impl Printer for PrintRecorder {
     fn flush(&mut self) -> Result<(), PrintError> {
         self.gate.pass();
         let mut state = self.state();
-        for output in Stream::ALL {
-            if state.waiting.iter().any(|printed| printed.stream.stream == output) {
+        for output in Output::ALL {
+            if state.waiting.iter().any(|printed| Output::from(printed.stream.stream) == output) {
                 state.failure(output)?;
             }
         }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lastline_client::{Client, Options, PrintError, Printer};
+use lastline_client::{Client, Options, Output, PrintError, Printer};
 use lastline_jobs::{FoundJob, JobState};
 use lastline_line::{Entry as Printed, Fold, Offset, Stream, StreamId};
 
@@ -347,7 +347,7 @@ struct Teller {
 impl Printer for Teller {
     fn print(&mut self, entry: &Printed<'_>) -> Result<(), PrintError> {
         let gone =
-            |_| PrintError { output: Stream::Stdout, source: io::ErrorKind::BrokenPipe.into() };
+            |_| PrintError { output: Output::Stdout, source: io::ErrorKind::BrokenPipe.into() };
         let mut entry = Box::new(Entry::from(entry));
         self.places.iter_mut().for_each(|places| places.place(&mut entry));
         self.tell.send(Ok(NextEntry::Entry(entry))).map_err(gone)
@@ -362,7 +362,7 @@ impl Printer for Teller {
         Ok(())
     }
 
-    fn output_of(&self, _stream: Stream) -> Stream {
-        Stream::Stdout
+    fn output_of(&self, _stream: Stream) -> Output {
+        Output::Stdout
     }
 }

@@ -11,7 +11,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use lastline_client::{Block, Missing, OpenLines, PrintError, Printer};
+use lastline_client::{Block, Missing, OpenLines, Output, PrintError, Printer};
 use lastline_line::{Entry, Launch, Offset, Resume, Stream, StreamId};
 
 const RECORD_BYTES: u64 = 32;
@@ -172,7 +172,7 @@ impl<P: Printer> Printer for Noted<P> {
         self.printer.missing(missing)
     }
 
-    fn output_of(&self, stream: Stream) -> Stream {
+    fn output_of(&self, stream: Stream) -> Output {
         self.printer.output_of(stream)
     }
 

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use lastline_client::{Options, Verdict};
+use lastline_client::{Options, Output, Verdict};
 use lastline_line::{
-    BarrierOutcome, Cause, Heartbeat, HostId, Message, Offset, Span, Stream, Timestamp, Version,
+    BarrierOutcome, Cause, Heartbeat, HostId, Message, Offset, Span, Timestamp, Version,
 };
 use lastline_testing::{PATIENCE, PrintRecorder, stdout, until};
 
@@ -154,7 +154,7 @@ async fn a_loss_that_it_covers_is_its_verdict() {
 #[tokio::test]
 async fn a_console_that_fails_at_the_flush_is_a_loss_not_a_success() {
     let (mut job, printer) = job();
-    printer.fail(Stream::Stdout, io::ErrorKind::BrokenPipe);
+    printer.fail(Output::Stdout, io::ErrorKind::BrokenPipe);
     let verdicts = job.client.barrier(Version(1), vec![stdout(0)], PATIENCE);
     job.say(stdout(0), b"one\n");
     job.flush(stdout(0), 1);

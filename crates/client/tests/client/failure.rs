@@ -2,7 +2,7 @@
 
 use std::io;
 
-use lastline_client::{JoinError, Options, TextOptions};
+use lastline_client::{JoinError, Options, Output, TextOptions};
 use lastline_line::{BarrierOutcome, Stream, Version};
 use lastline_testing::{PATIENCE, PrintRecorder, Screen, stdout};
 
@@ -80,7 +80,7 @@ async fn a_printer_with_a_buffer_for_each_output_is_asked_again() {
     printer.gate.shut();
     job.say(stdout(0), b"one\n");
     job.say(stderr(0), b"two\n");
-    printer.fail(Stream::Stdout, io::ErrorKind::StorageFull);
+    printer.fail(Output::Stdout, io::ErrorKind::StorageFull);
     printer.gate.open();
     let accounts = job.finish().await;
     assert_eq!(printer.lines(), ["0:two"]);
@@ -116,6 +116,6 @@ fn one_that_only_prints_ends_with_its_output_and_says_why() {
     job.say(stdout(0), b"gone\n");
     // The transport is still there.
     let Err(JoinError::Output(error)) = job.client.join() else { panic!("it has printed") };
-    assert_eq!((error.output, error.is_closed()), (Stream::Stdout, false));
+    assert_eq!((error.output, error.is_closed()), (Output::Stdout, false));
     assert_eq!(err.text(), "");
 }

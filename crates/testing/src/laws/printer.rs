@@ -2,7 +2,7 @@
 
 use std::io;
 
-use lastline_client::{Block, OpenLines, PrintError, Printer};
+use lastline_client::{Block, OpenLines, Output, PrintError, Printer};
 use lastline_line::{Entry, Launch, Line, Offset, Stream, StreamId, Timestamp};
 
 use crate::Screen;
@@ -13,9 +13,9 @@ pub struct Subject<P> {
     pub printer: P,
     /// What has been flushed to an output so far, as text in which the text of each line is found as
     /// it is.
-    pub shown: Box<dyn Fn(Stream) -> String>,
+    pub shown: Box<dyn Fn(Output) -> String>,
     /// Makes an output fail from now on, with this kind of error. `None` where that cannot happen.
-    pub fail: Option<Box<dyn Fn(Stream, io::ErrorKind)>>,
+    pub fail: Option<Box<dyn Fn(Output, io::ErrorKind)>>,
 }
 
 impl<P> std::fmt::Debug for Subject<P> {
@@ -30,11 +30,11 @@ impl<P: Printer> Subject<P> {
         let screens = [Screen::new(), Screen::new()];
         let printer = make(screens[0].clone(), screens[1].clone());
         let failing = screens.clone();
-        let shown = move |output| {
-            let screen = &screens[index(output)];
+        let shown = move |output: Output| {
+            let screen = &screens[output as usize];
             String::from_utf8_lossy(&screen.bytes()[..screen.flushed()]).into_owned()
         };
-        let fail = move |output, kind| failing[index(output)].fail(kind);
+        let fail = move |output: Output, kind| failing[output as usize].fail(kind);
         Self { printer, shown: Box::new(shown), fail: Some(Box::new(fail)) }
     }
 }
@@ -82,7 +82,7 @@ pub fn prints_a_block_as_its_lines<P: Printer>(make: &mut impl FnMut() -> Subjec
             single.printer.print(&Entry::Line(line)).expect("its output takes it");
         }
         single.printer.flush().expect("its output takes it");
-        for output in Stream::ALL {
+        for output in Output::ALL {
             assert_eq!(
                 (whole.shown)(output),
                 (single.shown)(output),
@@ -94,17 +94,16 @@ pub fn prints_a_block_as_its_lines<P: Printer>(make: &mut impl FnMut() -> Subjec
 
 /// Law 4: one output fails; the other one's lines come out all the same.
 pub fn tells_outputs_apart<P: Printer>(make: &mut impl FnMut() -> Subject<P>) {
-    for failing in Stream::ALL {
+    for failing in Output::ALL {
         let mut subject = make();
         let Some(fail) = &subject.fail else {
             return;
         };
         fail(failing, io::ErrorKind::BrokenPipe);
         let printer = &mut subject.printer;
-        let other = printer.output_of(if failing == Stream::Stdout {
-            Stream::Stderr
-        } else {
-            Stream::Stdout
+        let other = printer.output_of(match failing {
+            Output::Stdout => Stream::Stderr,
+            Output::Stderr => Stream::Stdout,
         });
         let mut failed = false;
         for step in 0..100 {
@@ -114,7 +113,7 @@ pub fn tells_outputs_apart<P: Printer>(make: &mut impl FnMut() -> Subject<P>) {
                 failed = true;
             }
         }
-        for _ in Stream::ALL {
+        for _ in Output::ALL {
             failed |= printer.flush().is_err();
         }
         let used = Stream::ALL.iter().any(|stream| printer.output_of(*stream) == failing);
@@ -146,7 +145,7 @@ pub fn draws_without_printing<P: Printer>(make: &mut impl FnMut() -> Subject<P>)
     subject.printer.flush().expect("its output takes it");
     assert_shown(&subject, 200);
     if subject.printer.open_lines() != OpenLines::Drawn {
-        for output in Stream::ALL {
+        for output in Output::ALL {
             let shown = (subject.shown)(output);
             assert!(!shown.contains("state "), "law 5: a state was printed that is not drawn");
         }
@@ -167,7 +166,7 @@ fn print_step(printer: &mut impl Printer, step: u64) -> [Result<(), PrintError>;
 }
 
 fn assert_shown<P: Printer>(subject: &Subject<P>, steps: u64) {
-    for output in Stream::ALL {
+    for output in Output::ALL {
         let is_on = |step: &u64| subject.printer.output_of(stream_of(*step)) == output;
         assert_texts(&(subject.shown)(output), (0..steps).filter(is_on));
     }
@@ -183,10 +182,6 @@ fn assert_texts(shown: &str, steps: impl Iterator<Item = u64>) {
         };
         rest = &rest[at + text.len()..];
     }
-}
-
-fn index(output: Stream) -> usize {
-    usize::from(output == Stream::Stderr)
 }
 
 fn stream_of(step: u64) -> Stream {
@@ -228,9 +223,10 @@ mod tests {
         all_of(|| {
             let printer = PrintRecorder::new();
             let (seen, failing) = (printer.clone(), printer.clone());
-            let shown = move |output| {
+            let shown = move |output: Output| {
                 let flushed = seen.flushed();
-                let lines = flushed.iter().filter(|printed| printed.stream.stream == output);
+                let lines =
+                    flushed.iter().filter(|printed| Output::from(printed.stream.stream) == output);
                 let text = |printed: &crate::Printed| printed.text.clone();
                 String::from_utf8(lines.map(text).collect::<Vec<_>>().join(&b'\n')).unwrap()
             };

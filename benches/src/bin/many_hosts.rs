@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::stream::{StreamExt as _, TryStreamExt as _};
 use lastline_benches::{Failure, on_runtime};
 use lastline_line::{
-    Chunk, Control, Exit, Gaps, Heartbeat, HostEvent, HostId, HostMessage, Launch, Message, Offset,
-    Stream, StreamEnd, StreamId, Timestamp,
+    Capture, Chunk, Control, Exit, Gaps, Heartbeat, HostEvent, HostId, HostMessage, Launch,
+    Message, Offset, Stream, StreamEnd, StreamId, Timestamp,
 };
 use lastline_nats::{Broker, HostClaim, NatsOptions, NatsTransport, connect};
 use lastline_sender::{Transport as _, send};
@@ -75,7 +75,7 @@ async fn admit(
     let id = claim.id;
     let transport = broker.host(claim).await?;
     let streams = (first..first + ranks)
-        .flat_map(|rank| Stream::ALL.map(|stream| StreamId::new(Launch(id.0), rank, stream)));
+        .flat_map(|rank| Stream::SEPARATE.map(|stream| StreamId::new(Launch(id.0), rank, stream)));
     let streams = streams.map(|stream| (stream, Written::default())).collect();
     let mut host = Host { id, transport, streams };
     let up = HostEvent::Up {
@@ -95,7 +95,8 @@ async fn admit(
     host.say(up).await?;
     for rank in first..first + ranks {
         let (launch, pid) = (Launch(id.0), Some(rank + 1));
-        host.say(HostEvent::Started { rank, launch, pid, terminal: false, time: now() }).await?;
+        host.say(HostEvent::Started { rank, launch, pid, capture: Capture::Pipes, time: now() })
+            .await?;
     }
     Ok(host)
 }
@@ -233,7 +234,14 @@ impl Host {
             self.say(filed).await?;
             if stream.stream == Stream::Stdout {
                 let (rank, launch, exit) = (stream.rank, stream.launch, Exit::Code(0));
-                let exited = HostEvent::Exited { rank, launch, exit, stopped: false, starts_again: false, time: now() };
+                let exited = HostEvent::Exited {
+                    rank,
+                    launch,
+                    exit,
+                    stopped: false,
+                    starts_again: false,
+                    time: now(),
+                };
                 self.say(exited).await?;
             }
         }

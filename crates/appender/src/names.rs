@@ -17,23 +17,34 @@ pub struct FamilyId {
 }
 
 impl FamilyId {
-    /// The name of the newest file: `rank-3.stdout.log`.
+    /// The name of the newest file: `rank-3.stdout.log`, or `rank-3.log` where stdout and stderr are one.
     pub fn newest_name(self) -> String {
-        format!("rank-{}.{}.log", self.rank, self.stream)
+        format!("{}.log", self.stem())
     }
 
     /// The name of a file that was rotated away: `rank-3.stdout.0001.log`.
     pub fn rotated_name(self, number: u32) -> String {
-        format!("rank-{}.{}.{number:04}.log", self.rank, self.stream)
+        format!("{}.{number:04}.log", self.stem())
+    }
+
+    fn stem(self) -> String {
+        match self.stream {
+            Stream::Merged => format!("rank-{}", self.rank),
+            stream => format!("rank-{}.{stream}", self.rank),
+        }
     }
 }
 
 /// What a file's name says: its family, and its number unless it is the newest.
 pub(crate) fn parse(name: &str) -> Option<(FamilyId, Option<u32>)> {
-    let mut parts = name.strip_prefix("rank-")?.strip_suffix(".log")?.split('.');
+    let mut parts = name.strip_prefix("rank-")?.strip_suffix(".log")?.split('.').peekable();
     let rank = parts.next()?.parse().ok()?;
-    let stream = parts.next()?;
-    let stream = Stream::ALL.into_iter().find(|known| known.name() == stream)?;
+    let named = |part: &&str| Stream::ALL.into_iter().find(|known| known.name() == *part);
+    let stream = parts.peek().and_then(named);
+    if stream.is_some() {
+        parts.next();
+    }
+    let stream = stream.unwrap_or(Stream::Merged);
     let family = FamilyId { rank, stream };
     let number = parts.next().map(str::parse).transpose().ok()?;
     let written = number.map_or_else(|| family.newest_name(), |n| family.rotated_name(n));
@@ -69,6 +80,11 @@ mod tests {
         let family = FamilyId { rank: 3, stream: Stream::Stdout };
         assert_eq!(family.newest_name(), "rank-3.stdout.log");
         assert_eq!(family.rotated_name(1), "rank-3.stdout.0001.log");
+        let merged = FamilyId { rank: 3, stream: Stream::Merged };
+        assert_eq!(
+            (merged.newest_name(), merged.rotated_name(1)),
+            ("rank-3.log".into(), "rank-3.0001.log".into())
+        );
     }
 
     #[test]
@@ -83,6 +99,10 @@ mod tests {
             "rank-3.stdout.1.log",
             "rank-3.stdout.0001.0002.log",
             "rank-3.stdout",
+            "rank-3.merged.log",
+            "rank-3.1.log",
+            "rank-.log",
+            "rank-03.log",
         ] {
             assert_eq!(parse(name), None, "{name}");
         }

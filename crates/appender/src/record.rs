@@ -43,7 +43,7 @@ impl Record {
     pub(crate) fn encode(&self) -> [u8; RECORD_BYTES] {
         let (kind, detail, fields) = match *self {
             Self::Stream { number, id } => {
-                let detail = if id.stream == Stream::Stdout { 1 } else { 2 };
+                let detail = id.stream as u8 + 1;
                 (1, detail, (number, id.launch.0, 0, 0, id.rank, 0))
             }
             Self::Filed { stream, start, bytes, file, position, time } => {
@@ -79,7 +79,7 @@ impl Record {
         let wide = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("BUG"));
         let (number, start, time) = (narrow(4), Offset(wide(8)), Timestamp(wide(16)));
         match (bytes[0], bytes[1]) {
-            (1, which @ 1..=2) => {
+            (1, which @ 1..=3) => {
                 let stream = Stream::ALL[usize::from(which) - 1];
                 Some(Self::Stream {
                     number,
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn record() -> impl Strategy<Value = Record> {
-        let stream = prop_oneof![Just(Stream::Stdout), Just(Stream::Stderr)];
+        let stream = prop::sample::select(&Stream::ALL[..]);
         prop_oneof![
             (any::<u32>(), any::<u64>(), any::<u32>(), stream).prop_map(
                 |(number, launch, rank, stream)| Record::Stream {

@@ -59,6 +59,9 @@ pub struct Plan {
     pub workdir: Option<PathBuf>,
     /// What ranks read. Default: nothing.
     pub stdin: StdinMode,
+    /// Stdout and stderr of each rank are one pipe, so that their order is kept: one stream,
+    /// [`Stream::Merged`](lastline_line::Stream::Merged). Nothing that `pty` does. Default: false.
+    pub merge: bool,
     /// Each rank gets a terminal of its own, which its stdout and its stderr are: one stream, told
     /// as stdout. Default: false.
     ///
@@ -126,6 +129,7 @@ impl Plan {
             env: Vec::new(),
             workdir: None,
             stdin: StdinMode::Null,
+            merge: false,
             pty: false,
             terminal_size: None,
             echo: false,

@@ -267,6 +267,11 @@ pub(crate) struct RunOptions {
     /// Who reads lastline's own stdin
     #[arg(long, value_enum, default_value_t, value_name = "WHO", env = "LASTLINE_RUN_STDIN")]
     pub(crate) stdin: StdinMode,
+    /// Take stdout and stderr of each rank through one pipe, which keeps their order
+    ///
+    /// They are one stream, `merged`: in files (`rank-3.log`), JSON and the report, and on stdout.
+    #[arg(long, env = "LASTLINE_RUN_MERGE", value_parser = flag(), conflicts_with = "pty")]
+    pub(crate) merge: bool,
     /// Give each rank a terminal, on which stdout and stderr are one stream
     ///
     /// It is told as stdout, and as wide as what stands before its lines leaves room for. What a rank

@@ -10,7 +10,10 @@ const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help
 
 /// The options of `run` by what they are about.
 const HEADINGS: [(&str, &[&str]); 6] = [
-    ("Ranks and environment", &["procs", "job", "stdin", "pty", "env", "workdir", "buffered"]),
+    (
+        "Ranks and environment",
+        &["procs", "job", "stdin", "pty", "merge", "env", "workdir", "buffered"],
+    ),
     (
         "Output",
         &[

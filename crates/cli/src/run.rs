@@ -293,7 +293,7 @@ pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>, filin
     plan.procs = options.procs;
     plan.env = options.env;
     plan.workdir = options.workdir;
-    plan.pty = options.pty;
+    (plan.pty, plan.merge) = (options.pty, options.merge);
     plan.buffered = options.buffered;
     plan.max_restarts = options.max_restarts;
     plan.timeout = options.timeout.filter(|timeout| !timeout.is_zero());

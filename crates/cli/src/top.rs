@@ -229,12 +229,20 @@ impl JobLogs {
 
     /// The last start of a rank that has said something there.
     fn stream(&self, rank: u32, stream: Stream) -> Option<StreamId> {
-        let mut all = self.archives.as_ref()?.streams().into_iter();
-        all.rfind(|id| id.rank == rank && id.stream == stream)
+        let archives = self.archives.as_ref()?;
+        let all = archives.streams().into_iter();
+        let own = all.filter(|id| id.rank == rank && id.stream == stream);
+        own.max_by_key(|id| archives.time_of(*id, Offset::ZERO))
     }
 }
 
 impl OwnLogs for JobLogs {
+    fn shown(&mut self, rank: u32, stream: Stream) -> Stream {
+        self.look();
+        let merged = self.stream(rank, Stream::Merged);
+        merged.map_or(stream, |merged| merged.stream)
+    }
+
     fn length(&mut self, rank: u32, stream: Stream) -> u64 {
         self.look();
         let id = self.stream(rank, stream);

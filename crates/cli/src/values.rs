@@ -94,6 +94,8 @@ pub(crate) enum Streams {
     Both,
     Stdout,
     Stderr,
+    /// Both of ranks that were run with --merge
+    Merged,
 }
 
 impl Streams {
@@ -103,6 +105,7 @@ impl Streams {
             Self::Both => None,
             Self::Stdout => Some(Stream::Stdout),
             Self::Stderr => Some(Stream::Stderr),
+            Self::Merged => Some(Stream::Merged),
         }
     }
 }

@@ -103,6 +103,7 @@ mod printer;
 mod progress;
 mod queue;
 mod silence;
+mod starts;
 mod state;
 mod subscribe;
 mod tap;
@@ -123,6 +124,7 @@ pub use options::Options;
 pub use output::{BoxWrite, Inherited, Output};
 pub use prefix::{Label, Template, TemplateError};
 pub use printer::{Block, Missing, OpenLines, PrintError, Printer, Silent};
+pub use starts::Starts;
 pub use subscribe::{
     EntryStream, LineStream, SubscribeOptions, Subscribed, SubscribedEntry, SubscribedLine,
 };

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use lastline_line::{RankSet, ReadBack, StreamId, StreamSet};
 
+use crate::starts::Starts;
+
 /// How a client presents what it receives.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -35,6 +37,8 @@ pub struct Options {
     /// The ranks that are known beforehand: of these it is said, too, when they write nothing at all.
     /// Default: none.
     pub ranks: RankSet,
+    /// Who tells which start of a rank is its last one. Default: nobody, each rank writes two streams.
+    pub starts: Starts,
     /// There is nothing to be done beside printing: once an output takes no more, nothing more is
     /// received, and [`Client::join`](crate::Client::join) says why. Default: false, that is said
     /// by a note, and all that comes is received and counted.
@@ -59,6 +63,7 @@ impl Default for Options {
             read_back_timeout: Duration::from_secs(5),
             silent_after: Duration::ZERO,
             ranks: RankSet::new(),
+            starts: Starts::default(),
             print_only: false,
             tell_missing: false,
             count_lines: false,

@@ -51,7 +51,7 @@ struct Voice {
     ran: Duration,
     /// It was named since it wrote.
     named: bool,
-    last: [Tail; 2],
+    last: [Tail; Stream::ALL.len()],
     newest: usize,
 }
 
@@ -70,7 +70,7 @@ impl Silence {
         self.wrote = self.ran;
         let voice = self.ranks.entry(stream.rank).or_default();
         (voice.clock, voice.ran, voice.named) = (self.clock, self.ran, false);
-        voice.newest = usize::from(stream.stream == Stream::Stderr);
+        voice.newest = stream.stream as usize;
         voice.last[voice.newest].push(bytes);
     }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lastline_line::{Fold, HostId, Offset, Stream, StreamId, Timestamp};
+use lastline_line::{Fold, HostId, Offset, StreamId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::account::Account;
@@ -65,10 +65,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Whether both streams of this one's rank have ended, in this start of it.
-    pub(crate) fn has_ended(&self, stream: StreamId) -> bool {
-        let both = Stream::ALL.map(|other| StreamId { stream: other, ..stream });
-        both.iter().all(|id| self.accounts.get(id).is_some_and(|account| account.ended.is_some()))
+    /// Whether a stream has ended.
+    pub(crate) fn has_ended(&self, stream: &StreamId) -> bool {
+        self.accounts.get(stream).is_some_and(|account| account.ended.is_some())
     }
 
     /// Answers who waits for `stream`, if it has ended and all of it is accounted for. True when

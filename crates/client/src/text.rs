@@ -100,7 +100,9 @@ impl TextPrinter {
         }
         let color = match stream.stream {
             Stream::Stderr => STDERR_COLOR,
-            Stream::Stdout => RANK_COLORS[stream.rank as usize % RANK_COLORS.len()],
+            Stream::Stdout | Stream::Merged => {
+                RANK_COLORS[stream.rank as usize % RANK_COLORS.len()]
+            }
         };
         format!("{color}{text}{RESET}").into_bytes()
     }
@@ -199,7 +201,7 @@ impl TextPrinter {
         };
         let color = match folded.stream {
             Stream::Stderr => STDERR_COLOR,
-            Stream::Stdout => DIM,
+            Stream::Stdout | Stream::Merged => DIM,
         };
         let prefix = |mut ranks: String| {
             if folded.count > folded.ranks.len() as u64 {

@@ -74,6 +74,13 @@ impl Cause {
         let unit = stderr.serious().or_else(|| stderr.last())?;
         Some(unit.cause(Stream::Stderr))
     }
+
+    /// The same of a rank that writes one stream.
+    pub fn find_in<L: AsRef<[u8]>>(stream: Stream, lines: &[L]) -> Option<Self> {
+        let units = Units::of(lines);
+        let unit = units.serious().or_else(|| units.last())?;
+        Some(unit.cause(stream))
+    }
 }
 
 /// Lines that say one thing together.

@@ -44,7 +44,7 @@ impl EditDistance {
     pub fn new(options: EditDistanceOptions) -> Self {
         let side = || Side { nearest: Nearest::default(), windows: Windows::new(options.window) };
         let core = Core {
-            sides: [side(), side()],
+            sides: [side(), side(), side()],
             plain: Vec::new(),
             bounds: options.bounds,
             now: Timestamp::default(),
@@ -104,7 +104,7 @@ struct Side {
 
 #[derive(Debug)]
 struct Core {
-    sides: [Side; 2],
+    sides: [Side; Stream::ALL.len()],
     plain: Vec<u8>,
     bounds: Bounds,
     now: Timestamp,
@@ -121,10 +121,7 @@ impl Core {
         let control = plain_text(said.text, Colours::Drop, &mut self.plain);
         let control = (self.plain != said.text).then_some(control);
         let text: Cow<'_, str> = String::from_utf8_lossy(&self.plain);
-        let side = match said.stream().stream {
-            Stream::Stdout => &mut self.sides[0],
-            Stream::Stderr => &mut self.sides[1],
-        };
+        let side = &mut self.sides[said.stream().stream as usize];
         match side.nearest.find(&text) {
             Some(number) => {
                 let reading = Reading {

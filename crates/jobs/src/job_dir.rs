@@ -465,7 +465,7 @@ fn is_log(name: &str) -> bool {
     let parts = name.strip_prefix("rank-").and_then(|rest| rest.strip_suffix(".log"));
     let mut parts = parts.into_iter().flat_map(|parts| parts.split('.'));
     let is_rank = parts.next().is_some_and(is_number);
-    let is_stream = |part: &str| Stream::ALL.iter().any(|stream| stream.name() == part);
+    let is_stream = |part: &str| Stream::SEPARATE.iter().any(|stream| stream.name() == part);
     is_rank && parts.all(|part| is_stream(part) || (part.len() >= 4 && is_number(part)))
 }
 

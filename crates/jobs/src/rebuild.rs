@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use lastline_appender::Archive;
 use lastline_line::{
-    Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamEnd, StreamId, StreamLedger, Timestamp,
+    Capture, Launch, Offset, ReadBack, ReadOutcome, Span, Stream, StreamEnd, StreamId,
+    StreamLedger, Timestamp,
 };
 
 use crate::jobs::{FoundJob, JobState};
@@ -51,8 +52,11 @@ fn rebuild_whole(job: &FoundJob) -> io::Result<Report> {
         launches.into_iter().map(move |launch| (rank, launch))
     });
     let ranks = starts.map(|(rank, launch)| {
-        let streams = Stream::ALL.into_iter().map(|stream| {
-            let ledger = ledger(&archive, StreamId::new(launch, rank, stream))?;
+        let merged = StreamId::new(launch, rank, Stream::Merged);
+        let is_merged = archive.filed(merged) > Offset::ZERO;
+        let capture = if is_merged { Capture::Merged } else { Capture::Pipes };
+        let streams = capture.streams().iter().map(|&stream| {
+            let ledger = ledger(&archive, StreamId { stream, ..merged })?;
             Ok((stream, StreamReport::new(ledger, StreamEnd::Aborted)))
         });
         Ok(rank_report(rank, &job.info.started, streams.collect::<io::Result<_>>()?))

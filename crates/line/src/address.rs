@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign, Sub};
 
 use serde::{Deserialize, Serialize};
 
-/// One of the two streams that a rank writes.
+/// One of the streams that a rank writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
@@ -13,17 +13,23 @@ pub enum Stream {
     Stdout,
     /// File descriptor 2.
     Stderr,
+    /// Both through one pipe, in the order in which they were written.
+    Merged,
 }
 
 impl Stream {
-    /// Both streams, in the order of their descriptors.
-    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+    /// All there may be: a rank has the first two, or one.
+    pub const ALL: [Self; 3] = [Self::Stdout, Self::Stderr, Self::Merged];
 
-    /// `stdout` or `stderr`.
+    /// Those of a rank whose outputs are taken apart, in the order of their descriptors.
+    pub const SEPARATE: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// `stdout`, `stderr` or `merged`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
+            Self::Merged => "merged",
         }
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Exit, Gaps, Holder, HostId, Launch, MemoryKills, StageReport, StopCause, StreamEnd, StreamId,
-    Timestamp, Version,
+    Exit, Gaps, Holder, HostId, Launch, MemoryKills, StageReport, StopCause, Stream, StreamEnd,
+    StreamId, Timestamp, Version,
 };
 
 /// An event of a host. It never waits behind output.
@@ -14,6 +14,30 @@ pub struct HostMessage {
     pub host: HostId,
     /// What has happened.
     pub event: HostEvent,
+}
+
+/// How what a rank writes is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capture {
+    /// Its stdout and its stderr by a pipe each.
+    #[default]
+    Pipes,
+    /// Both by one pipe: what the two are told as is one stream.
+    Merged,
+    /// Both by a terminal, which is told as its stdout.
+    Terminal,
+}
+
+impl Capture {
+    /// The streams that come of it.
+    pub const fn streams(self) -> &'static [Stream] {
+        match self {
+            Self::Pipes => &Stream::SEPARATE,
+            Self::Merged => &[Stream::Merged],
+            Self::Terminal => &[Stream::Stdout],
+        }
+    }
 }
 
 /// What happens to a host and its ranks. A driver that has all of it knows what there
@@ -57,8 +81,8 @@ pub enum HostEvent {
         launch: Launch,
         /// Its process, when it has an id here.
         pid: Option<u32>,
-        /// It has a terminal: both its outputs are one stream, its stdout.
-        terminal: bool,
+        /// How what it writes is taken.
+        capture: Capture,
         /// When.
         time: Timestamp,
     },

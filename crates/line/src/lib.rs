@@ -63,7 +63,7 @@ pub use budget::{Acquire, Budget, Lease};
 pub use chunk::Chunk;
 pub use field::{Field, FieldSource, Outlier};
 pub use fold::{Address, Emit, Entry, Fold, Folded, Line, Member, Off};
-pub use host::{Heard, Heartbeat, HostEvent, HostMessage, Listener, PingId};
+pub use host::{Capture, Heard, Heartbeat, HostEvent, HostMessage, Listener, PingId};
 pub use job::{
     BarrierOutcome, Exit, Holder, MemoryKills, Stage, StageReport, StopCause, StopCauseError,
     StreamEnd, signal_text,

@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn a_place_is_never_beyond_what_there_is() {
-        let [one, other] = Stream::ALL.map(|stream| StreamId::new(Launch(1), 0, stream));
+        let [one, other] = Stream::SEPARATE.map(|stream| StreamId::new(Launch(1), 0, stream));
         let (seen, now) = (Resume::After(vec![(one, Offset(7))]), Offset(9));
         assert_eq!((seen.of(one, now), seen.of(other, now)), (Offset(7), Offset::ZERO));
         assert_eq!(seen.of(one, Offset(3)), Offset(3));

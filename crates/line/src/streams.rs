@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use crate::{RankSet, RankSetError, Stream, StreamId};
 
-/// A choice of streams: of some ranks both, of others one. Written as ranks are, behind each range the
-/// stream of it that is meant: `0:both,1-7:stderr`. Both are where none is named.
+/// A choice of streams: of some ranks all, of others one. Written as ranks are, behind each range the
+/// stream of it that is meant: `0:both,1-7:stderr`. All are where `both` stands there, or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamSet {
     /// The ranks of which each stream is chosen.
@@ -23,16 +23,22 @@ impl StreamSet {
         &self.ranks[stream as usize]
     }
 
+    fn add(&mut self, stream: Stream, ranks: &RankSet) {
+        for rank in ranks.iter() {
+            self.ranks[stream as usize].insert(rank);
+        }
+    }
+
     /// The ranks of which any stream is chosen.
     pub fn ranks(&self) -> RankSet {
         self.ranks.iter().flat_map(RankSet::iter).collect()
     }
 }
 
-/// Both streams of these ranks.
+/// All streams of these ranks.
 impl From<RankSet> for StreamSet {
     fn from(ranks: RankSet) -> Self {
-        Self { ranks: [ranks.clone(), ranks] }
+        Self { ranks: [ranks.clone(), ranks.clone(), ranks] }
     }
 }
 
@@ -44,7 +50,9 @@ pub enum StreamSetError {
     #[error(transparent)]
     Ranks(#[from] RankSetError),
     /// What stands behind it.
-    #[error("`{name}` is no stream (write `stdout`, `stderr` or `both`, as in `0:both,1-7:stderr`)")]
+    #[error(
+        "`{name}` is no stream (write `stdout`, `stderr`, `merged` or `both`, as in `0:both,1-7:stderr`)"
+    )]
     Stream {
         /// What is there.
         name: String,
@@ -68,7 +76,7 @@ impl FromStr for StreamSet {
             let ranks: RankSet = ranks.parse()?;
             for stream in Stream::ALL {
                 if is_meant(stream)? {
-                    ranks.iter().for_each(|rank| drop(chosen.ranks[stream as usize].insert(rank)));
+                    chosen.add(stream, &ranks);
                 }
             }
         }
@@ -80,7 +88,7 @@ impl FromStr for StreamSet {
 mod tests {
     use super::*;
 
-    fn chosen(text: &str) -> [String; 2] {
+    fn chosen(text: &str) -> [String; 3] {
         let set: StreamSet = text.parse().unwrap();
         Stream::ALL.map(|stream| set.of(stream).to_string())
     }
@@ -88,11 +96,12 @@ mod tests {
     #[test]
     fn each_range_has_the_stream_that_is_behind_it() {
         let table = [
-            ("0-3,8", ["0-3,8", "0-3,8"]),
-            ("0:both,1-7:stderr", ["0", "0-7"]),
-            ("1-7:stderr,0", ["0", "0-7"]),
-            ("2:stdout, 2:stderr", ["2", "2"]),
-            ("4 : stdout", ["4", ""]),
+            ("0-3,8", ["0-3,8", "0-3,8", "0-3,8"]),
+            ("0:both,1-7:stderr", ["0", "0-7", "0"]),
+            ("1-7:stderr,0", ["0", "0-7", "0"]),
+            ("2:stdout, 2:stderr", ["2", "2", ""]),
+            ("4 : stdout", ["4", "", ""]),
+            ("0,1:merged", ["0", "0", "0,1"]),
         ];
         for (text, streams) in table {
             assert_eq!(chosen(text), streams, "{text}");
@@ -106,7 +115,7 @@ mod tests {
     #[test]
     fn what_names_none_is_refused_with_what_is_wrong() {
         for (text, said) in [
-            ("0:err", "`err` is no stream (write `stdout`, `stderr` or `both`"),
+            ("0:err", "`err` is no stream (write `stdout`, `stderr`, `merged` or `both`"),
             ("0:", "`` is no stream"),
             ("0:stdout:stderr", "`stdout:stderr` is no stream"),
             (":stderr", "`` is not a rank or a range of ranks"),

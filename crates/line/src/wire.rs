@@ -2,7 +2,7 @@
 //!
 //! A frame is its length (`u32`, little-endian, without these four bytes), the version byte, a
 //! kind byte, and the kind's fields, integers little-endian. A stream is its launch (8 bytes),
-//! rank (4) and descriptor (1). Data's bytes are the frame's rest, and are not copied when
+//! rank (4) and descriptor (1; 3 for both). Data's bytes are the frame's rest, and are not copied when
 //! decoded. An event of a host is rare, and is JSON. What several streams say alike may be one frame
 //! ([`encode_folded`]), from which each one's bytes come out as they were written. A
 //! frame of another version, or one that is malformed, ends the connection that it came from.
@@ -346,6 +346,7 @@ fn put_stream(out: &mut BytesMut, id: StreamId) {
     out.put_u8(match id.stream {
         Stream::Stdout => 1,
         Stream::Stderr => 2,
+        Stream::Merged => 3,
     });
 }
 
@@ -384,6 +385,7 @@ impl Reader {
         let stream = match self.u8()? {
             1 => Stream::Stdout,
             2 => Stream::Stderr,
+            3 => Stream::Merged,
             _ => return Err(self.malformed()),
         };
         Ok(StreamId { launch, rank, stream })

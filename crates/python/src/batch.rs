@@ -30,7 +30,7 @@ impl Batch {
         self.chunk.stream.rank
     }
 
-    /// `stdout` or `stderr`.
+    /// `stdout`, `stderr` or `merged`.
     #[getter]
     fn stream(&self) -> &'static str {
         self.chunk.stream.stream.name()
@@ -98,7 +98,7 @@ impl Line {
         self.stream.rank
     }
 
-    /// `stdout` or `stderr`.
+    /// `stdout`, `stderr` or `merged`.
     #[getter]
     fn stream(&self) -> &'static str {
         self.stream.stream.name()

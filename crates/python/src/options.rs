@@ -46,6 +46,7 @@ pub(crate) struct SpawnOptions {
     pub(crate) fsync: Py<PyAny>,
     pub(crate) stdin: String,
     pub(crate) pty: bool,
+    pub(crate) merge: bool,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) workdir: Option<PathBuf>,
     pub(crate) buffered: bool,
@@ -168,7 +169,7 @@ impl SpawnOptions {
         plan.procs = self.procs;
         plan.env.clone_from(&self.env);
         plan.workdir.clone_from(&self.workdir);
-        (plan.pty, plan.buffered) = (self.pty, self.buffered);
+        (plan.pty, plan.merge, plan.buffered) = (self.pty, self.merge, self.buffered);
         let timeout = self.timeout.map(|seconds| duration("timeout", seconds)).transpose()?;
         // As for the program: no limit.
         plan.timeout = timeout.filter(|timeout| !timeout.is_zero());

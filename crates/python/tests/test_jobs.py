@@ -106,7 +106,7 @@ def test_a_rank_or_number_that_cannot_be_is_refused(tmp_path: Path) -> None:
         lastline.logs("two", rank=9)
     with pytest.raises(ValueError, match="tail=-1: write a number of lines"):
         lastline.logs("two", tail=-1)
-    with pytest.raises(ValueError, match="write 'stdout' or 'stderr'"):
+    with pytest.raises(ValueError, match="write 'stdout', 'stderr' or 'merged'"):
         lastline.logs("two", stream="stdin")
     with pytest.raises(ValueError, match="keep=-1: write a number of jobs"):
         lastline.prune(keep=-1)

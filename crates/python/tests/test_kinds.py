@@ -99,7 +99,7 @@ def test_jobs_on_the_disk_are_left_alone_by_a_value_of_another_kind() -> None:
         ("job", 5, "an id, or a directory"),
         ("rank", True, "a rank, or several"),
         ("rank", [0, 1], "a rank, or several"),
-        ("stream", 1, "'stdout' or 'stderr'"),
+        ("stream", 1, "'stdout', 'stderr' or 'merged'"),
         ("tail", "3", "a number of lines"),
         ("tail", True, "a number of lines"),
         ("follow", "no", "True or False"),

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use lastline_line::{
-    Cause, Exit, Heard, Heartbeat, HostEvent, HostId, HostMessage, Inbox as _, Launch, Message,
-    Offset, Resume, Sink as _, Span, Stage, StageReport, StreamId, Timestamp, Withheld,
+    Capture, Cause, Exit, Heard, Heartbeat, HostEvent, HostId, HostMessage, Inbox as _, Launch,
+    Message, Offset, Resume, Sink as _, Span, Stage, StageReport, StreamId, Timestamp, Withheld,
 };
 use lastline_sender::framed::{
     self, FramedInbox, InboxHandle, LocalError, LocalListener, ReconnectingOptions,
@@ -121,7 +121,7 @@ impl Host<'_> {
                 rank,
                 launch: Launch(1),
                 pid: None,
-                terminal: true,
+                capture: Capture::Terminal,
                 time: Timestamp(1),
             });
         }
@@ -145,7 +145,14 @@ impl Host<'_> {
             let at = Offset(self.at[rank as usize]);
             let _taken = self.sender.sink().accept(&Message::End { stream: stdout(rank), at });
             let (launch, exit, time) = (Launch(1), Exit::Code(0), Timestamp(2));
-            self.sender.send_event(HostEvent::Exited { rank, launch, exit, stopped: false, starts_again: false, time });
+            self.sender.send_event(HostEvent::Exited {
+                rank,
+                launch,
+                exit,
+                stopped: false,
+                starts_again: false,
+                time,
+            });
         }
         let read = StageReport::new(Stage::Eof, Duration::ZERO, false);
         self.sender.send_event(HostEvent::Stage(read));
@@ -156,11 +163,24 @@ impl Host<'_> {
         let mut said = vec![HostEvent::NotSynced { what: "index".into(), cause: "0".into() }];
         for rank in 0..4 {
             let (launch, time) = (Launch(1), Timestamp(1));
-            said.push(HostEvent::Started { rank, launch, pid: None, terminal: true, time });
+            said.push(HostEvent::Started {
+                rank,
+                launch,
+                pid: None,
+                capture: Capture::Terminal,
+                time,
+            });
         }
         for rank in 0..4 {
             let (launch, exit, time) = (Launch(1), Exit::Code(0), Timestamp(2));
-            said.push(HostEvent::Exited { rank, launch, exit, stopped: false, starts_again: false, time });
+            said.push(HostEvent::Exited {
+                rank,
+                launch,
+                exit,
+                stopped: false,
+                starts_again: false,
+                time,
+            });
         }
         said.push(HostEvent::Stage(StageReport::new(Stage::Eof, Duration::ZERO, false)));
         said

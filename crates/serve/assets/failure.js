@@ -46,7 +46,7 @@ class Failure {
     byId("said-title").textContent = `What rank ${failure.rank} said last${failure.last_lines_of ? ` (${failure.last_lines_of})` : ""}`;
     byId("said").replaceChildren(...rows);
     byId("said").scrollTop = byId("said").scrollHeight;
-    const streams = failure.last_lines_of === "stdout" ? ["stdout", "stderr"] : ["stderr", "stdout"];
+    const streams = { stdout: ["stdout", "stderr"], merged: ["merged"] }[failure.last_lines_of] ?? ["stderr", "stdout"];
     const log = (stream) => button("", `Its ${stream} around then`, () => this.open({ rank: failure.rank, stream, time: this.time ?? undefined }));
     byId("said-more").replaceChildren(...(this.source.lines ? streams.map(log) : []));
   }

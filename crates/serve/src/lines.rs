@@ -73,7 +73,9 @@ pub(crate) fn page(files: &JobFiles, wanted: &Wanted) -> io::Result<Page> {
         .collect();
     let launch = wanted.launch.as_deref().and_then(|text| u64::from_str_radix(text, 16).ok());
     let is_wanted = |stream: &&StreamId| {
-        wanted.stream.is_none_or(|wanted| stream.stream == wanted)
+        // A rank that writes both as one has no other.
+        let is_it = |wanted| stream.stream == wanted || stream.stream == Stream::Merged;
+        wanted.stream.is_none_or(is_it)
             && launch.is_none_or(|launch| stream.launch == Launch(launch))
     };
     let likely = of_rank.iter().max_by_key(|stream| files.filed(**stream));

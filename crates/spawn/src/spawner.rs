@@ -35,7 +35,9 @@ pub struct RankSpec {
     pub stdin: Option<OwnedFd>,
     /// The size of its pipes in bytes; the system's own when `None`.
     pub pipe_bytes: Option<usize>,
-    /// It gets a terminal of this size for its outputs; two pipes when `None`.
+    /// Its stdout and its stderr are one pipe, unless it gets a terminal; two when not.
+    pub merge: bool,
+    /// It gets a terminal of this size for its outputs; pipes when `None`.
     pub terminal: Option<TerminalSize>,
     /// That terminal is its stdin too.
     pub stdin_is_terminal: bool,
@@ -55,6 +57,7 @@ impl RankSpec {
             workdir: None,
             stdin: None,
             pipe_bytes: None,
+            merge: false,
             terminal: None,
             stdin_is_terminal: false,
             echo: Echo::Off,
@@ -89,6 +92,8 @@ pub enum Output {
         /// That of its stderr.
         stderr: OwnedFd,
     },
+    /// The read end of one pipe, which is stdout and stderr of the rank.
+    Merged(OwnedFd),
     /// One terminal.
     Terminal {
         /// The end that is read.
@@ -206,6 +211,7 @@ impl Spawner for ProcessSpawner {
         let stdin = spec.stdin.map_or_else(|| File::open("/dev/null").map(OwnedFd::from), Ok)?;
         // The rank's own ends; gone from here when this returns, but for a terminal's.
         let (output, [stdout, stderr]) = match spec.terminal {
+            None if spec.merge => one_pipe(spec.pipe_bytes)?,
             None => pipes(spec.pipe_bytes)?,
             Some(size) => terminal_of(size, spec.echo)?,
         };
@@ -258,6 +264,12 @@ fn pipes(bytes: Option<usize>) -> io::Result<(Output, [OwnedFd; 2])> {
     let (stdout, stdout_end) = pipe(bytes)?;
     let (stderr, stderr_end) = pipe(bytes)?;
     Ok((Output::Pipes { stdout, stderr }, [stdout_end, stderr_end]))
+}
+
+/// One pipe for both outputs, whose order it keeps.
+fn one_pipe(bytes: Option<usize>) -> io::Result<(Output, [OwnedFd; 2])> {
+    let (output, end) = pipe(bytes)?;
+    Ok((Output::Merged(output), [end.try_clone()?, end]))
 }
 
 /// A terminal for both outputs. Who takes it leads a session, which is a group of its own, too.

@@ -80,6 +80,7 @@ impl Spawner for SpawnerDouble {
             return Err((*why).into());
         }
         let (output, ends) = match spec.terminal {
+            None if spec.merge => one_pipe()?,
             None => pipes()?,
             Some(_) => a_terminal()?,
         };
@@ -100,6 +101,12 @@ fn pipes() -> io::Result<(Output, Ends)> {
     let output = Output::Pipes { stdout: stdout.into(), stderr: stderr.into() };
     let file = |end: io::PipeWriter| Some(OwnedFd::from(end).into());
     Ok((output, [stdout_end, stderr_end].map(file)))
+}
+
+fn one_pipe() -> io::Result<(Output, Ends)> {
+    let (output, end) = io::pipe()?;
+    let ends = [OwnedFd::from(end.try_clone()?), OwnedFd::from(end)];
+    Ok((Output::Merged(output.into()), ends.map(|end| Some(end.into()))))
 }
 
 fn a_terminal() -> io::Result<(Output, Ends)> {

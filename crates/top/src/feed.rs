@@ -66,4 +66,10 @@ pub trait OwnLogs: Send {
     /// When the file cannot be read.
     fn read(&mut self, rank: u32, stream: Stream, from: u64, buffer: &mut [u8])
     -> io::Result<Part>;
+
+    /// The stream that is shown where this one is wanted: where a rank writes both as one, that. Default: the
+    /// one that is wanted.
+    fn shown(&mut self, _rank: u32, stream: Stream) -> Stream {
+        stream
+    }
 }

@@ -39,6 +39,7 @@ impl std::str::FromStr for Filter {
             match word {
                 "stdout" if filter.stream.is_none() => filter.stream = Some(Stream::Stdout),
                 "stderr" if filter.stream.is_none() => filter.stream = Some(Stream::Stderr),
+                "merged" if filter.stream.is_none() => filter.stream = Some(Stream::Merged),
                 word if filter.ranks.is_none() && is_ranks(word) => {
                     let ranks = word.parse();
                     filter.ranks = Some(ranks.map_err(|error| FilterError(format!("{error}")))?);

@@ -159,7 +159,7 @@ impl App {
             KeyCode::Char('s') => {
                 self.own_stream = match self.own_stream {
                     Stream::Stdout => Stream::Stderr,
-                    Stream::Stderr => Stream::Stdout,
+                    Stream::Stderr | Stream::Merged => Stream::Stdout,
                 };
                 self.open(Screen::Rank);
             }

@@ -227,7 +227,7 @@ fn rows_of(item: &Item) -> Vec<Row> {
     let prefix = format!("[{}] ", who.short());
     let kind = match entry.stream {
         Stream::Stderr => Kind::Stderr,
-        Stream::Stdout => Kind::Stdout,
+        Stream::Stdout | Stream::Merged => Kind::Stdout,
     };
     plain
         .split('\n')

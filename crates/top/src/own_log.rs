@@ -50,8 +50,10 @@ pub struct Line {
 pub struct Window {
     /// Whose.
     pub rank: u32,
-    /// Of which stream.
+    /// Which of its streams was wanted.
     pub stream: Stream,
+    /// Of which one the lines are.
+    pub shown: Stream,
     /// The lines.
     pub lines: Vec<Line>,
     /// How long the stream is by now, in bytes.
@@ -64,8 +66,9 @@ pub struct Window {
 
 /// Reads a window.
 pub(crate) fn read(logs: &mut dyn OwnLogs, want: &Want) -> Window {
-    let length = logs.length(want.rank, want.stream);
-    let mut file = File { logs, rank: want.rank, stream: want.stream, length };
+    let shown = logs.shown(want.rank, want.stream);
+    let length = logs.length(want.rank, shown);
+    let mut file = File { logs, rank: want.rank, stream: shown, length };
     // One line more than has room says whether there is one.
     let more = want.rows + 1;
     let read = match want.at {
@@ -81,7 +84,7 @@ pub(crate) fn read(logs: &mut dyn OwnLogs, want: &Want) -> Window {
     };
     let at_end = lines.len() <= want.rows;
     lines.truncate(want.rows);
-    Window { rank: want.rank, stream: want.stream, lines, length, at_end, error }
+    Window { rank: want.rank, stream: want.stream, shown, lines, length, at_end, error }
 }
 
 /// What there is from a byte on.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lastline_fold::{Cause, Excerpt, Failures, fold_failures};
 use lastline_jobs::{FirstFailure, LeftOut, OtherFailure};
-use lastline_line::{Exit, Stream};
+use lastline_line::{Capture, Exit, Stream};
 
 use super::record::{First, Record};
 use super::runs::{RunRecord, RunState};
@@ -49,7 +49,13 @@ struct Failed<'a> {
 impl<'a> Failed<'a> {
     fn of(run: &'a RunRecord) -> Self {
         let last = |stream| &run.stream(stream).last_lines[..];
-        Self { run, cause: Cause::find(last(Stream::Stdout), last(Stream::Stderr)) }
+        let cause = match run.capture {
+            Capture::Merged => Cause::find_in(Stream::Merged, last(Stream::Merged)),
+            Capture::Pipes | Capture::Terminal => {
+                Cause::find(last(Stream::Stdout), last(Stream::Stderr))
+            }
+        };
+        Self { run, cause }
     }
 
     /// The lines that say why.

@@ -84,7 +84,8 @@ impl DriverState {
         match consequence {
             Consequence::None => {}
             Consequence::Came => self.greet(),
-            Consequence::Started { rank, local_rank, pid, host, job } => {
+            Consequence::Started { rank, launch, capture, local_rank, pid, host, job } => {
+                self.starts.begin(rank, launch, capture.streams());
                 let pid = pid.unwrap_or_default();
                 self.labels.set(Label { rank, local_rank, host, pid, job });
             }

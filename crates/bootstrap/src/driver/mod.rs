@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use lastline_appender::AppenderError;
-use lastline_client::{Client, Labels, Verdicts};
+use lastline_client::{Client, Labels, Starts, Verdicts};
 use lastline_jobs::{BarrierReport, OpenDir, REPORT_FILE, random_u64};
 use lastline_line::{Control, ControlSender, Inbox, RankSet, ReadBack, Version};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -119,6 +119,7 @@ impl DriverBuilder {
             client: OnceLock::new(),
             control: inbox.control_sender(),
             labels: console.labels,
+            starts: Starts::default(),
             record: Mutex::new(record(&plan, lost_after)),
             changes: watch::Sender::new(0),
             // Others may ask the same hosts.
@@ -159,6 +160,7 @@ impl DriverBuilder {
         options.read_back = read_back;
         options.silent_after = plan.silent_after;
         options.ranks = known_ranks(&plan, lost_after);
+        options.starts = shared.starts.clone();
         // Hosts elsewhere say how many there were when a stream has ended, if they are still there.
         options.count_lines = shared.distant;
         let client = Client::start(inbox, console.fold, console.printer, options);
@@ -233,6 +235,7 @@ struct DriverState {
     client: OnceLock<Client>,
     control: ControlSender,
     labels: Labels,
+    starts: Starts,
     record: Mutex<Record>,
     /// Counts changes of the record.
     changes: watch::Sender<u64>,

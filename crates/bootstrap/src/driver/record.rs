@@ -111,15 +111,15 @@ impl Record {
         }
         match event {
             HostEvent::Up { .. } => return self.came(id, event, now),
-            HostEvent::Started { rank, launch, pid, terminal, time } => {
+            HostEvent::Started { rank, launch, pid, capture, time } => {
                 if let Some(run) = self.runs.begin(id, rank, launch) {
                     (run.state, run.pid, run.started) = (RunState::Running, pid, time);
-                    run.terminal = terminal;
+                    run.capture = capture;
                 }
                 let host = self.hosts.get(&id);
                 let local_rank = host.map_or(rank, |host| host.local_rank(rank));
                 let (host, job) = (self.host_name(id), self.job.clone());
-                return Consequence::Started { rank, local_rank, pid, host, job };
+                return Consequence::Started { rank, launch, capture, local_rank, pid, host, job };
             }
             HostEvent::NotStarted { rank, launch, error, code, stopped, time } => {
                 if let Some(run) = self.runs.begin(id, rank, launch) {

@@ -7,7 +7,7 @@ use lastline_jobs::{
     BarrierReport, HostReport, RankReport, RefusedHost, Report, StreamReport, rfc3339,
 };
 use lastline_line::{
-    BarrierOutcome, Offset, StageReport, StopCause, Stream, StreamEnd, StreamId, StreamLedger,
+    BarrierOutcome, Capture, Offset, StageReport, StopCause, StreamEnd, StreamId, StreamLedger,
     StreamSet,
 };
 
@@ -118,9 +118,14 @@ fn rank_report(
     report.started_again = run.starts_again;
     report.started = rfc3339(run.started);
     report.ended = run.ended.map(rfc3339);
-    report.streams = Stream::ALL
-        .into_iter()
-        .map(|stream| {
+    // A terminal is told as stdout, beside a stderr that is empty.
+    let streams = match run.capture {
+        Capture::Merged => Capture::Merged.streams(),
+        Capture::Pipes | Capture::Terminal => Capture::Pipes.streams(),
+    };
+    report.streams = streams
+        .iter()
+        .map(|&stream| {
             let id = run.launch.map(|launch| StreamId::new(launch, run.rank, stream));
             let account = id.and_then(|id| accounts.get(&id)).cloned().unwrap_or_default();
             let shown = show.is_none_or(|show| show.of(stream).contains(run.rank));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use lastline_line::{Exit, HostId, Launch, RankSet, Stream, StreamId, Timestamp};
+use lastline_line::{Capture, Exit, HostId, Launch, RankSet, Stream, StreamId, Timestamp};
 
 use super::streams::StreamRecord;
 
@@ -26,8 +26,8 @@ pub(super) struct RunRecord {
     pub(super) host: HostId,
     pub(super) launch: Option<Launch>,
     pub(super) pid: Option<u32>,
-    /// Both its outputs are one stream.
-    pub(super) terminal: bool,
+    /// How what it writes is taken.
+    pub(super) capture: Capture,
     pub(super) state: RunState,
     /// Lastline told it to end before it did.
     pub(super) stopped: bool,
@@ -35,7 +35,7 @@ pub(super) struct RunRecord {
     pub(super) starts_again: bool,
     pub(super) started: Timestamp,
     pub(super) ended: Option<Timestamp>,
-    pub(super) streams: [StreamRecord; 2],
+    pub(super) streams: [StreamRecord; Stream::ALL.len()],
 }
 
 impl RunRecord {
@@ -45,7 +45,7 @@ impl RunRecord {
             host,
             launch: None,
             pid: None,
-            terminal: false,
+            capture: Capture::Pipes,
             state: RunState::Waiting,
             stopped: false,
             starts_again: false,
@@ -83,7 +83,7 @@ impl RunRecord {
     }
 
     pub(super) fn stream(&self, stream: Stream) -> &StreamRecord {
-        &self.streams[usize::from(stream == Stream::Stderr)]
+        &self.streams[stream as usize]
     }
 
     /// The last 20 lines of its stderr, or of its stdout when that is empty.
@@ -95,10 +95,9 @@ impl RunRecord {
 
     /// The ids of its streams, once it has been started.
     pub(super) fn ids(&self) -> impl Iterator<Item = StreamId> {
-        let id = |launch| Stream::ALL.map(|stream| StreamId::new(launch, self.rank, stream));
         let launch = self.launch.filter(|_| !matches!(self.state, RunState::NotStarted(..)));
-        let streams = if self.terminal { 1 } else { 2 };
-        launch.map(id).into_iter().flatten().take(streams)
+        let streams = self.capture.streams().iter();
+        streams.filter_map(move |stream| Some(StreamId::new(launch?, self.rank, *stream)))
     }
 }
 
@@ -200,7 +199,7 @@ impl Runs {
 
     pub(super) fn stream_mut(&mut self, id: StreamId) -> Option<&mut StreamRecord> {
         let run = self.run_mut(id.rank, id.launch)?;
-        Some(&mut run.streams[usize::from(id.stream == Stream::Stderr)])
+        Some(&mut run.streams[id.stream as usize])
     }
 
     /// Every start, in the order of ranks and then of starts.

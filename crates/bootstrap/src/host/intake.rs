@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lastline_line::{
-    Accept, Exit, Holder, HostEvent, Message, Offset, Sink as _, Stream, StreamEnd, StreamId,
+    Accept, Capture, Exit, Holder, HostEvent, Message, Offset, Sink as _, Stream, StreamEnd,
+    StreamId,
 };
 use lastline_spawn::{Held, MemoryWatch, Output, Spawned, TerminalSize, Typist, holders};
 use lastline_tee::{BoxSink, Outcome, Tee, TeeError};
@@ -84,17 +85,18 @@ impl Intake {
         if let Some(pid) = pid {
             self.memory.rank_started(rank, pid);
         }
-        let terminal = matches!(output, Output::Terminal { .. });
-        self.link.send(HostEvent::Started { rank, launch, pid, terminal, time: now() });
+        let capture = match &output {
+            Output::Pipes { .. } => Capture::Pipes,
+            Output::Merged(_) => Capture::Merged,
+            Output::Terminal { .. } => Capture::Terminal,
+        };
+        self.link.send(HostEvent::Started { rank, launch, pid, capture, time: now() });
         match output {
             Output::Pipes { stdout, stderr } => {
-                for (stream, pipe) in [(Stream::Stdout, stdout), (Stream::Stderr, stderr)] {
-                    let held = Held::pipe(&pipe).ok();
-                    self.read_stream(id, stream, held, |id, sinks, options| {
-                        Tee::start_pipe(id, pipe, sinks, options)
-                    });
-                }
+                self.read_pipe(id, Stream::Stdout, stdout);
+                self.read_pipe(id, Stream::Stderr, stderr);
             }
+            Output::Merged(pipe) => self.read_pipe(id, Stream::Merged, pipe),
             Output::Terminal { master, slave } => {
                 let held = Held::terminal(&slave).ok();
                 self.ranks.run(id).terminal = Some(slave);
@@ -123,6 +125,13 @@ impl Intake {
                 tracing::debug!(%error, "a terminal keeps its size");
             }
         }
+    }
+
+    fn read_pipe(&mut self, id: RunId, stream: Stream, pipe: OwnedFd) {
+        let held = Held::pipe(&pipe).ok();
+        self.read_stream(id, stream, held, |id, sinks, options| {
+            Tee::start_pipe(id, pipe, sinks, options)
+        });
     }
 
     /// Starts the reader of one stream of a rank.

@@ -112,7 +112,7 @@ pub(super) fn specs(
     let inherited: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     let (command, workdir): (_, Option<PathBuf>) = (plan.command.clone(), plan.workdir.clone());
     let pipe_bytes = sizes::pipe_bytes(plan.procs);
-    let (fixed, pty) = (plan.terminal_size, plan.pty);
+    let (fixed, pty, merge) = (plan.terminal_size, plan.pty, plan.merge);
     let typed = types(plan);
     let echo = match (plan.echo, &plan.on_echo) {
         (true, _) => Echo::On,
@@ -127,7 +127,7 @@ pub(super) fn specs(
         *starts += 1;
         spec.workdir = workdir.clone();
         spec.stdin = stdins.get_mut((rank - first_rank) as usize).and_then(Option::take);
-        spec.pipe_bytes = pipe_bytes;
+        (spec.pipe_bytes, spec.merge) = (pipe_bytes, merge);
         // As large as the driver's is now, unless it is told.
         spec.terminal = pty.then(|| fixed.unwrap_or_else(TerminalSize::of_driver));
         spec.stdin_is_terminal = typed && rank == 0;

@@ -79,7 +79,7 @@ pub(super) struct Run {
     pub(super) killed: bool,
     /// It was told that it stands still.
     pub(super) told_still: bool,
-    pub(super) streams: [StreamState; 2],
+    pub(super) streams: [StreamState; Stream::ALL.len()],
     /// The rank's own end of its terminal, held until it has exited: a terminal that nobody has
     /// open has ended, and one that is closed here is hung up, which would end the rank.
     pub(super) terminal: Option<OwnedFd>,
@@ -114,7 +114,7 @@ impl Run {
     }
 
     pub(super) fn stream(&mut self, stream: Stream) -> &mut StreamState {
-        &mut self.streams[usize::from(stream == Stream::Stderr)]
+        &mut self.streams[stream as usize]
     }
 
     /// Tells its group to end.

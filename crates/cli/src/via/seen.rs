@@ -33,6 +33,7 @@ fn records(bytes: &[u8]) -> Vec<(StreamId, Offset)> {
         let stream = match number(&bytes[12..])? {
             1 => Stream::Stdout,
             2 => Stream::Stderr,
+            3 => Stream::Merged,
             _ => return None,
         };
         Some((StreamId::new(launch, rank, stream), Offset(wide(&bytes[16..])?)))
@@ -96,6 +97,7 @@ impl Places {
             let descriptor = match stream.stream {
                 Stream::Stdout => 1_u32,
                 Stream::Stderr => 2,
+                Stream::Merged => 3,
             };
             record[12..16].copy_from_slice(&descriptor.to_le_bytes());
             record[16..24].copy_from_slice(&place.0.to_le_bytes());

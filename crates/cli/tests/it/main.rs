@@ -21,6 +21,7 @@ mod ids;
 mod jobs;
 mod logs;
 mod memory;
+mod merged;
 mod one_failure;
 mod options;
 mod progress;

@@ -58,7 +58,8 @@ impl Worker {
             account.arrive(Span::new(at, at));
             account.ended = Some(at);
             state.end_came(stream);
-            state.has_ended(stream)
+            let starts = &self.presenter.options.starts;
+            starts.is_last_word(stream, |id| state.has_ended(id))
         };
         if rank_ended {
             self.presenter.rank_ended(stream.rank);

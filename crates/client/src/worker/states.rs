@@ -10,6 +10,7 @@ use crate::lines::{OpenLine, OpenSince};
 use crate::presenter::now;
 use crate::printer::OpenLines;
 use crate::progress::StateGate;
+use crate::starts::Starts;
 use crate::state::Progress;
 
 /// What is open is drawn ten times a second at most.
@@ -246,17 +247,21 @@ impl Worker {
         let Some(silence) = &mut self.silence else {
             return;
         };
-        let shared = &self.shared;
-        for note in silence.look(self.started.elapsed(), |rank| is_over(&shared.state(), rank)) {
+        let (shared, starts) = (&self.shared, &self.presenter.options.starts);
+        let is_over = |rank| is_over(starts, &shared.state(), rank);
+        for note in silence.look(self.started.elapsed(), is_over) {
             self.presenter.console.note(&note);
         }
     }
 }
 
-/// Whether both streams of a rank's last start have ended.
-fn is_over(state: &Progress, rank: u32) -> bool {
-    let ids = state.accounts.keys().filter(|id| id.rank == rank);
-    ids.max_by_key(|id| id.launch).is_some_and(|newest| state.has_ended(*newest))
+/// Whether a rank says nothing more. Where nobody tells of its starts, there is one.
+fn is_over(starts: &Starts, state: &Progress, rank: u32) -> bool {
+    let has_ended = |id: &StreamId| state.has_ended(id);
+    starts.is_over(rank, has_ended).unwrap_or_else(|| {
+        let mut known = state.accounts.keys().filter(|id| id.rank == rank);
+        known.next().is_some_and(|id| starts.is_last_word(*id, has_ended))
+    })
 }
 
 /// A state as a line, of no bytes.

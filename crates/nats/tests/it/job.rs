@@ -15,7 +15,7 @@ pub(crate) const RANKS: u32 = 4;
 
 /// All streams of the job.
 pub(crate) fn streams() -> Vec<StreamId> {
-    let both = |rank| Stream::ALL.map(|stream| StreamId { stream, ..stdout(rank) });
+    let both = |rank| Stream::SEPARATE.map(|stream| StreamId { stream, ..stdout(rank) });
     (0..RANKS).flat_map(both).collect()
 }
 

@@ -57,7 +57,7 @@ def logs(
     """The lines in a job's files, merged by the time of their arrival; for `for` and `async for`.
 
     `job` is an id or a directory, the latest job when `None`; `rank` is one rank or several as in
-    `"0-3,8"`; `stream` is `stdout` or `stderr`; `tail` gives the last so many lines alone. With `follow`
+    `"0-3,8"`; `stream` is `stdout`, `stderr`, or `merged` of ranks run with `merge`; `tail` gives the last so many lines alone. With `follow`
     it goes on while the job runs, whoever runs it, and ends with it. What no file holds raises
     `LinesLeftOut`, and iterating may go on behind it. A thread of its own reads the files; who wants no
     more lines calls `close`, or lets the iterator go.
@@ -66,8 +66,8 @@ def logs(
     """
     values = {"job": job, "rank": rank, "stream": stream, "tail": tail, "follow": follow}
     check_kinds(OF_JOBS, values)
-    if stream not in (None, "stdout", "stderr"):
-        raise ValueError(f"stream={stream!r}: write 'stdout' or 'stderr'")
+    if stream not in (None, "stdout", "stderr", "merged"):
+        raise ValueError(f"stream={stream!r}: write 'stdout', 'stderr' or 'merged'")
     name, ranks = None if job is None else str(job), None if rank is None else str(rank)
     return Lines(_native.logs(name, ranks, stream, tail, follow))
 

@@ -34,7 +34,7 @@ OF_OPTIONS: Kinds = {
     **dict.fromkeys(("job", "when_full"), _or_none(_TEXT)),
     **dict.fromkeys(("log_dir", "workdir", "report"), _or_none(_PATH)),
     **dict.fromkeys(
-        ("overwrite", "no_files", "leave_background", "pty", "buffered", "strict", "from_start"), _FLAG
+        ("overwrite", "no_files", "leave_background", "pty", "merge", "buffered", "strict", "from_start"), _FLAG
     ),
     **dict.fromkeys(
         ("grace", "drain", "teardown_timeout", "flush_timeout", "silent_after", "lost_after"), _SECONDS
@@ -70,7 +70,7 @@ OF_MESH: Kinds = {
 OF_JOBS: Kinds = {
     "job": _or_none(_JOB),
     "rank": _or_none(((str, numbers.Integral), "a rank, or several as in '0-3,8'")),
-    "stream": _or_none(((str,), "'stdout' or 'stderr'")),
+    "stream": _or_none(((str,), "'stdout', 'stderr' or 'merged'")),
     "tail": _or_none(((numbers.Integral,), "a number of lines")),
     "follow": _FLAG,
     "keep": _or_none(((numbers.Integral,), "a number of jobs")),

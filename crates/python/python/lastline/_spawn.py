@@ -60,6 +60,7 @@ def spawn(
     fsync: str | float = "never",
     stdin: str = "null",
     pty: bool = False,
+    merge: bool = False,
     env: Mapping[str, str] | None = None,
     workdir: StrPath | None = None,
     buffered: bool = False,
@@ -113,6 +114,7 @@ def spawn(
         "fsync": fsync,
         "stdin": stdin,
         "pty": pty,
+        "merge": merge,
         "workdir": workdir,
         "buffered": buffered,
         "report": report,
@@ -154,6 +156,8 @@ def _taken(options: dict[str, Any]) -> dict[str, Any]:
                 f"no_files=True and {name}={options[name]!r}: without files there is nothing that"
                 f" {name} could say; leave one of them out"
             )
+    if options["pty"] and options["merge"]:
+        raise ValueError("pty=True and merge=True: a terminal is one stream already; leave one of them out")
     sizes = ("buffer", "min_free", "rotate", "max_size")
     return {
         **options,

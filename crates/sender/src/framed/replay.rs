@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use lastline_line::{
-    Cause, Chunk, HostEvent, Message, Offset, Resume, Span, Stream, StreamId, Timestamp, Withheld,
+    Cause, Chunk, HostEvent, Message, Offset, Resume, Span, StreamId, Timestamp, Withheld,
 };
 
 use crate::forwarder::Fetched;
@@ -26,9 +26,8 @@ pub(super) struct Places(BTreeMap<StreamId, Place>);
 impl Places {
     /// A host says something: the streams of a rank that has started are known from then on.
     pub(super) fn heard(&mut self, event: &HostEvent) {
-        if let HostEvent::Started { rank, launch, terminal, .. } = event {
-            let streams = if *terminal { &Stream::ALL[..1] } else { &Stream::ALL[..] };
-            for stream in streams {
+        if let HostEvent::Started { rank, launch, capture, .. } = event {
+            for stream in capture.streams() {
                 self.0.entry(StreamId::new(*launch, *rank, *stream)).or_default();
             }
         }

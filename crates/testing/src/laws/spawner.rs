@@ -114,6 +114,13 @@ pub fn gives_what_was_asked_for(mut spawner: impl Spawner) {
     assert_eq!(first_line(&spawned.output), format!("given,a,none,{}\n", workdir.display()));
     finish(&*spawned.process, Exit::Code(0));
 
+    let mut spec = shell("for n in 1 2 3; do echo out $n; echo err $n >&2; done");
+    spec.merge = true;
+    let spawned = spawner.spawn(spec).expect("it starts");
+    let Output::Merged(pipe) = spawned.output else { panic!("one pipe was asked for") };
+    assert_eq!(all_of(pipe), "out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n", "both, in order");
+    finish(&*spawned.process, Exit::Code(0));
+
     let mut spec = shell("test -t 1 && test -t 2 && stty size </dev/tty");
     spec.terminal = Some(TerminalSize { rows: 33, columns: 77 });
     let spawned = spawner.spawn(spec).expect("it starts");
@@ -201,7 +208,9 @@ fn all_of(pipe: OwnedFd) -> String {
 }
 
 fn first_line(output: &Output) -> String {
-    let (Output::Pipes { stdout: from, .. } | Output::Terminal { master: from, .. }) = output;
+    let (Output::Pipes { stdout: from, .. }
+    | Output::Merged(from)
+    | Output::Terminal { master: from, .. }) = output;
     let mut from = File::from(from.try_clone().expect("a descriptor"));
     let (mut line, mut byte) = (Vec::new(), [0]);
     while line.last() != Some(&b'\n') && from.read(&mut byte).is_ok_and(|read| read == 1) {

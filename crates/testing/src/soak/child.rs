@@ -30,7 +30,7 @@ struct Writer {
 /// Writes both streams up to these offsets, a random piece at a time.
 impl Writer {
     fn new(dir: &Path, seed: u64, rank: u32, plan: &RankPlan) -> io::Result<Self> {
-        let bytes = Stream::ALL.map(|stream| {
+        let bytes = Stream::SEPARATE.map(|stream| {
             content::bytes(plan.shape, seed, rank, stream, plan.bytes[index(stream)])
         });
         let rng = Rng::with_seed(seed ^ u64::from(rank) << 40);
@@ -40,7 +40,7 @@ impl Writer {
 
     fn write_through(&mut self, ends: [usize; 2]) -> io::Result<()> {
         while self.done != ends {
-            let stream = Stream::ALL[usize::from(self.rng.bool())];
+            let stream = Stream::SEPARATE[usize::from(self.rng.bool())];
             let at = index(stream);
             let most = usize::try_from(self.rng.u64(1..=self.most)).unwrap_or(usize::MAX);
             let end = ends[at].min(self.done[at].saturating_add(most));
@@ -48,8 +48,8 @@ impl Writer {
             while self.done[at] < end {
                 let piece = &self.bytes[at][self.done[at]..end];
                 self.done[at] += match stream {
-                    Stream::Stdout => rustix::io::write(rustix::stdio::stdout(), piece)?,
                     Stream::Stderr => rustix::io::write(rustix::stdio::stderr(), piece)?,
+                    _ => rustix::io::write(rustix::stdio::stdout(), piece)?,
                 };
             }
             self.diary.wrote(stream, end as u64)?;
@@ -93,7 +93,7 @@ fn carry_out(plan: &RankPlan, seed: u64, dir: &Path, rank: u32) -> io::Result<u8
             std::thread::park_timeout(Duration::from_millis(plan.pause_millis));
         }
     }
-    for stream in Stream::ALL {
+    for stream in Stream::SEPARATE {
         writer.diary.leaves(stream, writer.done[index(stream)] as u64)?;
     }
     end(plan.end, seed, dir, rank)

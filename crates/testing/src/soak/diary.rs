@@ -65,7 +65,7 @@ pub(super) fn read(dir: &Path, rank: u32) -> Option<[Said; 2]> {
         let read = file.read_exact_at(&mut bytes, at(stream, word));
         read.map_or(0, |()| u64::from_ne_bytes(bytes))
     };
-    Some(Stream::ALL.map(|stream| Said {
+    Some(Stream::SEPARATE.map(|stream| Said {
         written: word(stream, 1),
         meant: word(stream, 0),
         left: word(stream, 2),

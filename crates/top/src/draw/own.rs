@@ -44,7 +44,8 @@ fn rule(app: &App, width: usize) -> Line<'static> {
             format!("from byte {from} of {}, {follows}", words::bytes(window.length))
         }
     };
-    let text = columns(&format!("── {}: {place} ", app.own_stream), 0, width);
+    let stream = app.window.as_ref().map_or(app.own_stream, |window| window.shown);
+    let text = columns(&format!("── {stream}: {place} "), 0, width);
     let used = unicode_width::UnicodeWidthStr::width(text.as_str());
     Line::styled(text + &"─".repeat(width.saturating_sub(used)), app.paint().bold())
 }

@@ -1,6 +1,6 @@
 //! What comes of what a host said, for others than the record.
 
-use lastline_line::{HostId, Launch, StreamId, Version};
+use lastline_line::{Capture, HostId, Launch, StreamId, Version};
 
 /// What a host said that others than the record have to act on.
 #[derive(Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(in crate::driver) enum Consequence {
     /// A rank runs: what prints may want to know.
     Started {
         rank: u32,
+        launch: Launch,
+        capture: Capture,
         local_rank: u32,
         pid: Option<u32>,
         host: String,

@@ -1,5 +1,5 @@
 use lastline_line::{
-    Exit, Gaps, Heartbeat, MemoryKills, Offset, PingId, Span, Stage, Stream, StreamEnd,
+    Capture, Exit, Gaps, Heartbeat, MemoryKills, Offset, PingId, Span, Stage, Stream, StreamEnd,
 };
 use proptest::prelude::*;
 
@@ -50,7 +50,7 @@ fn started_at(rank: u32, launch: u64, time: u64) -> HostEvent {
         rank,
         launch: Launch(launch),
         pid: Some(9),
-        terminal: false,
+        capture: Capture::Pipes,
         time: Timestamp(time),
     }
 }
@@ -184,7 +184,11 @@ fn a_lost_host_answers_barriers_with_what_is_known_of_it() {
     said(&mut record, up(1));
     said(&mut record, started(0));
     assert_eq!(record.open_barrier(Version(1)), (1, vec![]));
-    let ids: Vec<StreamId> = Stream::ALL.map(|stream| StreamId::new(Launch(0), 0, stream)).into();
+    let ids: Vec<StreamId> = Capture::Pipes
+        .streams()
+        .iter()
+        .map(|stream| StreamId::new(Launch(0), 0, *stream))
+        .collect();
     let gone = said(&mut record, lost("gone"));
     let streams = GoneStreams { streams: ids.clone(), lost: Some("gone".into()) };
     assert_eq!(gone, Consequence::Gone(vec![Version(1)], streams));
@@ -199,8 +203,8 @@ fn a_rank_that_is_started_again_has_a_record_of_each_start() {
     said(&mut record, up(1));
     said(&mut record, started(0));
     said(&mut record, exited(0, 1, false));
-    let HostEvent::Started { rank, terminal, time, .. } = started(0) else { unreachable!() };
-    let again = HostEvent::Started { rank, launch: Launch(7), pid: Some(10), terminal, time };
+    let HostEvent::Started { rank, capture, time, .. } = started(0) else { unreachable!() };
+    let again = HostEvent::Started { rank, launch: Launch(7), pid: Some(10), capture, time };
     said(&mut record, again);
     assert_eq!(record.runs.in_order().len(), 2);
     assert_eq!(record.runs.last().map(|run| run.pid).collect::<Vec<_>>(), [Some(10)]);
@@ -222,7 +226,8 @@ fn a_failure_that_its_host_starts_again_is_none_and_the_rank_is_waited_for() {
         assert_eq!(record.runs.in_order().len(), 2, "what is said twice counts once");
     }
     assert_eq!((first(&record), record.stop_cause(None)), (None, None));
-    let started = |launch| HostEvent::Started { rank, launch, pid: None, terminal: false, time };
+    let started =
+        |launch| HostEvent::Started { rank, launch, pid: None, capture: Capture::Pipes, time };
     said(&mut record, started(Launch(7)));
     let exit = Exit::Code(3);
     let launch = Launch(7);

@@ -1,4 +1,4 @@
-use lastline_line::Launch;
+use lastline_line::{Launch, Stream};
 use proptest::prelude::*;
 
 use super::*;

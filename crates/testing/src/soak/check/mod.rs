@@ -63,7 +63,7 @@ fn with_report(scenario: &Scenario, seen: &Seen, report: &Value, wrong: &mut Vec
     outcome::with_report(scenario, seen, report, wrong);
     let mut all = Vec::new();
     for rank in 0..scenario.ranks.len() as u32 {
-        for stream in Stream::ALL {
+        for stream in Stream::SEPARATE {
             let found = &report["ranks"][rank as usize]["streams"][stream.name()];
             match facts(scenario, rank, stream, found) {
                 Ok(facts) => {

@@ -26,7 +26,7 @@ pub(super) fn check(
     }
     let mut found = Found::new();
     let mut wrong = Vec::new();
-    for (printed, stream) in seen.printed.iter().zip(Stream::ALL) {
+    for (printed, stream) in seen.printed.iter().zip(Stream::SEPARATE) {
         let printed = without_half_words(scenario, seen, printed);
         if let Err(error) = parse(scenario, printed, stream, &mut found) {
             wrong.push(format!("{stream}: {error}"));
@@ -90,7 +90,7 @@ fn prefix(line: &[u8], merged: bool, output: Stream) -> Option<(&str, Stream, &[
         let at = rest.windows(2).position(|two| two == b"] ")?;
         return Some((std::str::from_utf8(&rest[..at]).ok()?, output, &rest[at + 2..]));
     }
-    let found = Stream::ALL.into_iter().filter_map(|stream| {
+    let found = Stream::SEPARATE.into_iter().filter_map(|stream| {
         let name = format!(".{stream}: ");
         let at = line.windows(name.len()).position(|part| part == name.as_bytes())?;
         Some((at, stream, at + name.len()))

@@ -50,7 +50,7 @@ fn read(path: &Path) -> Result<Value, String> {
 /// What a stream writes if its rank is let.
 fn written(scenario: &Scenario, name: &Name) -> Option<Vec<u8>> {
     let plan = scenario.hosts.iter().flatten().nth(usize::try_from(name.0).ok()?)?;
-    let stream = Stream::ALL.into_iter().find(|stream| stream.name() == name.1)?;
+    let stream = Stream::SEPARATE.into_iter().find(|stream| stream.name() == name.1)?;
     let bytes = plan.bytes[usize::from(stream == Stream::Stderr)];
     let rank = u32::try_from(name.0).ok()?;
     Some(content::bytes(plan.shape, scenario.seed, rank, stream, bytes))
@@ -69,7 +69,7 @@ fn own_report(scenario: &Scenario, seen: &Seen, host: usize, wrong: &mut Vec<Str
     for (at, plan) in scenario.hosts[host].iter().enumerate() {
         let rank = first + u32::try_from(at).expect("BUG: a few");
         rank_ended(&report["ranks"][at], rank, plan, wrong);
-        for stream in Stream::ALL {
+        for stream in Stream::SEPARATE {
             let name = (u64::from(rank), stream.name().to_owned());
             let file = format!("node-{first}/rank-{rank}.{stream}.log");
             let filed = std::fs::read(seen.logs.join(file)).unwrap_or_default();
@@ -185,7 +185,7 @@ fn with_rank(
     if !seen.killed[host] {
         rank_ended(row, rank, plan, wrong);
     }
-    for stream in Stream::ALL {
+    for stream in Stream::SEPARATE {
         let found = &row["streams"][stream.name()];
         let mut say = |what: String| wrong.push(format!("rank {rank} {stream}: {what}: {found}"));
         let said = said(seen, rank, stream);

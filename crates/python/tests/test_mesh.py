@@ -139,8 +139,18 @@ def test_a_rank_that_fails_is_started_again() -> None:
         report = mesh.wait()
     assert report.ok and report.lines == 3 and not told
     assert [(rank.code, rank.started_again) for rank in report.ranks] == [(3, True), (3, True), (0, False)]
-    with pytest.raises(ValueError, match="max_restarts=-1: write how often"):
+    with pytest.raises(ValueError, match="max_restarts=-1: write a whole number of restarts"):
         lastline.spawn(["true"], max_restarts=-1)
+
+
+def test_both_outputs_of_a_rank_may_be_one_stream() -> None:
+    script = "for n in 1 2 3; do echo out $n; echo err $n >&2; done"
+    with lastline.spawn(["sh", "-c", script], console="none", merge=True) as mesh:
+        lines = [(line.stream, line.text) for line in mesh.lines(from_start=True)]
+    assert lines == [("merged", f"{name} {n}") for n in (1, 2, 3) for name in ("out", "err")]
+    assert mesh.report is not None and list(mesh.report.ranks[0].streams) == ["merged"]
+    with pytest.raises(ValueError, match="pty=True and merge=True: a terminal is one stream already"):
+        lastline.spawn(["true"], merge=True, pty=True)
 
 
 def test_ranks_tell_where_they_stand() -> None:

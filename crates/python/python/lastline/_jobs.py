@@ -57,10 +57,10 @@ def logs(
     """The lines in a job's files, merged by the time of their arrival; for `for` and `async for`.
 
     `job` is an id or a directory, the latest job when `None`; `rank` is one rank or several as in
-    `"0-3,8"`; `stream` is `stdout`, `stderr`, or `merged` of ranks run with `merge`; `tail` gives the last so many lines alone. With `follow`
-    it goes on while the job runs, whoever runs it, and ends with it. What no file holds raises
-    `LinesLeftOut`, and iterating may go on behind it. A thread of its own reads the files; who wants no
-    more lines calls `close`, or lets the iterator go.
+    `"0-3,8"`; `stream` is `stdout`, `stderr`, or `merged` of ranks run with `merge`; `tail` gives the last
+    so many lines alone. With `follow` it goes on while the job runs, whoever runs it, and ends with it. What
+    no file holds raises `LinesLeftOut`, and iterating may go on behind it. A thread of its own reads the
+    files; who wants no more lines calls `close`, or lets the iterator go.
 
     Raises `LastlineError` when there is no such job, `ValueError` when it has no such rank.
     """

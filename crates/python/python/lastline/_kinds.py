@@ -34,7 +34,8 @@ OF_OPTIONS: Kinds = {
     **dict.fromkeys(("job", "when_full"), _or_none(_TEXT)),
     **dict.fromkeys(("log_dir", "workdir", "report"), _or_none(_PATH)),
     **dict.fromkeys(
-        ("overwrite", "no_files", "leave_background", "pty", "merge", "buffered", "strict", "from_start"), _FLAG
+        ("overwrite", "no_files", "leave_background", "pty", "merge", "buffered", "strict", "from_start"),
+        _FLAG,
     ),
     **dict.fromkeys(
         ("grace", "drain", "teardown_timeout", "flush_timeout", "silent_after", "lost_after"), _SECONDS
@@ -155,9 +156,9 @@ def check_stop_signal(signal: int) -> None:
 
 
 def restarts_of(max_restarts: int) -> int:
-    """How often ranks are started again, or `ValueError`."""
-    if not 0 <= max_restarts < 2**32:
-        raise ValueError(f"max_restarts={max_restarts}: write how often a rank is started again, 0 for never")
+    """How often ranks are started again; any whole number, numpy's too."""
+    if max_restarts >= 1 << 32:
+        raise ValueError(f"max_restarts={max_restarts}: write a number below {1 << 32}")
     return int(max_restarts)
 
 

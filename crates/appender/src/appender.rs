@@ -14,6 +14,9 @@ use crate::{AppenderError, FileSink, FiledTo, Fsync, Note, Options, Reason, Stor
 
 /// How long a drop waits for the writers.
 const DROP_DEADLINE: Duration = Duration::from_secs(2);
+/// How long, when the writers have ended, whoever compresses files is waited for at most: it stops within
+/// one frame, unless a disk keeps it.
+const COMPRESSOR_DEADLINE: Duration = Duration::from_millis(250);
 
 /// Files the streams of a job.
 ///
@@ -147,7 +150,8 @@ impl Appender {
         }
     }
 
-    /// Empties the queues, finishes the files and joins the writers. Blocks until then, or until
+    /// Empties the queues, finishes the files and joins the writers; what is not compressed by then
+    /// stays plain. Blocks until then, or until
     /// the deadline: a writer that hangs is abandoned, and what it had not filed is declared, even
     /// if it is written later. Sinks take everything from here on, and declare it.
     ///
@@ -159,7 +163,11 @@ impl Appender {
         // Who waits for room need not wait any more.
         let streams = self.shared.all_streams();
         streams.iter().for_each(|stream| stream.wake());
+        self.shared.compressor.stop();
+        let begun = Instant::now();
         let abandoned_threads = self.shared.pool.close(deadline);
+        let left = deadline.saturating_sub(begun.elapsed());
+        self.shared.compressor.wait(left.min(COMPRESSOR_DEADLINE));
         self.abandoned_threads.store(abandoned_threads, Ordering::Relaxed);
         let reason = if abandoned_threads > 0 { Reason::Abandoned } else { Reason::Closed };
         for stream in self.shared.settle_streams() {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lastline_line::StreamId;
 
+use crate::form::{Form, FormCell};
 use crate::names::FamilyId;
-use crate::{Append, FileId, Storage};
+use crate::{Append, FileId, Storage, compressed};
 
 /// The most rotated files that an appender keeps open for reading back, of all streams together.
 pub const OPEN_ROTATED: usize = 64;
@@ -18,9 +19,11 @@ pub(crate) struct Segment {
     pub(crate) stream: StreamId,
     /// Its place among the files of its family, from 1; its name has it once it is rotated.
     pub(crate) number: u32,
+    /// What it takes on the disk.
     bytes: AtomicU64,
     /// Always there until the file is rotated.
     handle: Mutex<Option<Arc<dyn Append>>>,
+    pub(crate) form: FormCell,
 }
 
 impl Segment {
@@ -35,6 +38,23 @@ impl Segment {
     /// What it is called once it is rotated.
     pub(crate) fn rotated_name(&self) -> String {
         self.family().rotated_name(self.number)
+    }
+
+    /// Removes one that was rotated, by the name that it has now, and gives that. Blocks for the disk.
+    pub(crate) fn remove(&self, storage: &dyn Storage) -> (String, io::Result<()>) {
+        let form = self.form.give_up();
+        let name = match form {
+            Form::Compressed => self.family().compressed_name(self.number),
+            _ => self.rotated_name(),
+        };
+        let removed = match storage.remove(&name) {
+            // Who has just compressed it did that, and removes the compressed one then.
+            Err(error) if form == Form::Changing && error.kind() == io::ErrorKind::NotFound => {
+                Ok(())
+            }
+            removed => removed,
+        };
+        (name, removed)
     }
 }
 
@@ -111,6 +131,7 @@ impl Files {
             number: family.last,
             bytes: AtomicU64::new(0),
             handle: Mutex::new(Some(Arc::clone(&handle))),
+            form: FormCell::new(),
         });
         family.newest = Some(Arc::clone(&segment));
         Ok((segment, handle))
@@ -169,13 +190,13 @@ impl Files {
     }
 
     /// A file for reading: the handle that it was written through, or one opened again when it
-    /// was rotated long ago. Blocks for the disk.
+    /// was rotated long ago, or compressed. Blocks for the disk.
     pub(crate) fn reader(&self, segment: &Arc<Segment>) -> io::Result<Arc<dyn Append>> {
         let mut handle = segment.handle();
         if let Some(handle) = &*handle {
             return Ok(Arc::clone(handle));
         }
-        let opened = self.storage.open(&segment.rotated_name())?;
+        let opened = compressed::open(&*self.storage, &segment.rotated_name())?;
         *handle = Some(Arc::clone(&opened));
         drop(handle);
         self.keep_open(segment);
@@ -190,5 +211,51 @@ impl Files {
         if let Some(oldest) = oldest {
             oldest.handle().take();
         }
+    }
+}
+
+/// For who compresses files.
+#[cfg(feature = "zstd")]
+impl Files {
+    /// The oldest rotated file that is to be compressed.
+    pub(crate) fn next_plain(&self) -> Option<Arc<Segment>> {
+        let rotated = lock(&self.rotated);
+        rotated.iter().find(|segment| segment.form.get() == Form::Plain).cloned()
+    }
+
+    /// Counts bytes of a file that is beside those of the streams.
+    pub(crate) fn take(&self, bytes: u64) {
+        self.total_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// They are gone.
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.total_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// A file was compressed to so many bytes, which were [taken](Self::take), and the plain one is gone.
+    pub(crate) fn shrank(&self, segment: &Arc<Segment>, bytes: u64) {
+        let shrunk = segment.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |plain| {
+            // Without any it was given up meanwhile.
+            (plain > 0).then_some(bytes)
+        });
+        self.give_back(shrunk.unwrap_or(bytes));
+        // Whoever reads it on opens the other one; what is open holds the room of a file that is removed.
+        lock(&self.open).retain(|open| !Arc::ptr_eq(open, segment));
+        let closed = segment.handle().take();
+        drop(closed);
+    }
+}
+
+#[cfg(feature = "zstd")]
+impl Segment {
+    /// What it takes on the disk, in bytes; none where it is given up.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// What it is called once it is compressed.
+    pub(crate) fn compressed_name(&self) -> String {
+        self.family().compressed_name(self.number)
     }
 }

@@ -62,6 +62,16 @@
 //! reader has asked to [`keep`](lastline_line::ReadBack::keep). At most half of the bound is kept: who
 //! wants more has to wait with it.
 //!
+//! **Compressing.** With [`Options::compress`] a thread of its own takes the oldest rotated file, writes a
+//! compressed one under a name that nobody reads, forces that to disk, gives it its name and removes the plain
+//! one: at any moment one of the two is whole and has its name, and who does not find the plain one finds
+//! the other. A reader that has the plain one open goes on with it. It is zstd's [seekable format]: frames
+//! of 256 KiB of content, each with a checksum, and a table of them at the end, so that a position is read by
+//! decoding one frame, and `zstd -d` gives the file back. Writers neither wait for it nor know of it.
+//! A file that somebody has removed or changed meanwhile is left as it is.
+//!
+//! [seekable format]: https://github.com/facebook/zstd/blob/dev/contrib/seekable_format/zstd_seekable_compression_format.md
+//!
 //! **Failure.** A write that fails, or a disk with less free space than the minimum, makes the
 //! stream's bytes a gap with that cause, at once: the pipeline goes on. Every 100 ms one of the
 //! streams that are hit tries again with what it has then; when that works, all go on. An outage is
@@ -109,20 +119,27 @@
 //! files of one, and [`DirStorage::clear`] removes them.
 //!
 //! It knows no process and no console, keeps nothing in memory that it could not file, and does
-//! not decide what a sender does then. It does not compress, and does not remove files except for
-//! [`Options::max_bytes`]. A file longer than the limit of the process (`RLIMIT_FSIZE`) is a signal
+//! not decide what a sender does then. It does not remove files except for [`Options::max_bytes`], and
+//! plain ones that it has compressed. It reads no compressed files but its own: what `zstd` alone makes of a
+//! file has no table. A file longer than the limit of the process (`RLIMIT_FSIZE`) is a signal
 //! that the process has to ignore to see an error here. What a removed file held is given up even
 //! though an open handle could still read it: the room is given back.
 
 mod appender;
 mod archive;
 mod busy;
+mod compressed;
 mod dir;
 mod durable;
 mod error;
 mod filed;
 mod files;
 mod filing;
+#[cfg_attr(
+    not(any(feature = "zstd", test)),
+    expect(dead_code, reason = "all files stay as they were written")
+)]
+mod form;
 mod index;
 mod index_entry;
 mod kept;
@@ -152,7 +169,7 @@ pub use filed::{FiledTo, Settled};
 pub use files::OPEN_ROTATED;
 pub use names::{FamilyId, INDEX_NAME};
 pub use note::Note;
-pub use options::{Fsync, OnNote, Options};
+pub use options::{Compression, Fsync, OnNote, Options};
 pub use reason::Reason;
 pub use sink::FileSink;
 pub use space::DEFAULT_MIN_FREE_BYTES;

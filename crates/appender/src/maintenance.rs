@@ -39,6 +39,9 @@ impl Writer {
         (segment, handle): (Arc<Segment>, Arc<dyn Append>),
     ) {
         stream.map().segments.push(Arc::clone(&segment));
+        if segment.number > 1 {
+            self.shared.compressor.wake(&self.shared);
+        }
         writer.segment = Some((segment, handle));
         writer.position = 0;
         writer.sync_begun = 0;
@@ -160,8 +163,7 @@ impl Writer {
     /// Removes a file that held so many bytes, and tells of the first one, and of the first that cannot
     /// be removed.
     fn remove(&self, oldest: &Segment, span: Span, bytes: u64) {
-        let name = oldest.rotated_name();
-        let removed = self.shared.storage.remove(&name);
+        let (name, removed) = oldest.remove(&*self.shared.storage);
         let mut pruned = self.shared.pruned();
         let note = match removed {
             Ok(()) => {

@@ -7,6 +7,11 @@ use crate::Storage;
 /// The name of the index.
 pub const INDEX_NAME: &str = "index";
 
+/// What stands behind the name of a rotated file that was compressed.
+pub(crate) const COMPRESSED: &str = ".zst";
+/// What stands behind that while it is being written: it is no file of a job yet.
+pub(crate) const UNFINISHED: &str = ".unfinished";
+
 /// Whose file it is: the files of one rank's stream, over all its launches, are one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FamilyId {
@@ -27,6 +32,11 @@ impl FamilyId {
         format!("{}.{number:04}.log", self.stem())
     }
 
+    /// The name of one that was compressed after that: `rank-3.stdout.0001.log.zst`.
+    pub fn compressed_name(self, number: u32) -> String {
+        self.rotated_name(number) + COMPRESSED
+    }
+
     fn stem(self) -> String {
         match self.stream {
             Stream::Merged => format!("rank-{}", self.rank),
@@ -35,8 +45,15 @@ impl FamilyId {
     }
 }
 
-/// What a file's name says: its family, and its number unless it is the newest.
+/// What a file's name says: its family, and its number unless it is the newest, which is never compressed.
 pub(crate) fn parse(name: &str) -> Option<(FamilyId, Option<u32>)> {
+    match name.strip_suffix(COMPRESSED) {
+        Some(plain) => parse_plain(plain).filter(|(_, number)| number.is_some()),
+        None => parse_plain(name),
+    }
+}
+
+fn parse_plain(name: &str) -> Option<(FamilyId, Option<u32>)> {
     let mut parts = name.strip_prefix("rank-")?.strip_suffix(".log")?.split('.').peekable();
     let rank = parts.next()?.parse().ok()?;
     let named = |part: &&str| Stream::ALL.into_iter().find(|known| known.name() == *part);
@@ -51,9 +68,10 @@ pub(crate) fn parse(name: &str) -> Option<(FamilyId, Option<u32>)> {
     (written == name).then_some((family, number))
 }
 
-/// Whether a file of this name is one of a run: the index, or a rank's file.
+/// Whether a file of this name is one of a run: the index, a rank's file, or what was to become one.
 pub(crate) fn is_of_a_run(name: &str) -> bool {
-    name == INDEX_NAME || parse(name).is_some()
+    let unfinished = || name.strip_suffix(UNFINISHED).filter(|name| name.ends_with(COMPRESSED));
+    name == INDEX_NAME || parse(name).or_else(|| parse(unfinished()?)).is_some()
 }
 
 /// The first of a run's files that a storage holds, by name; none when it cannot list them.
@@ -73,13 +91,16 @@ mod tests {
                 let family = FamilyId { rank, stream };
                 assert_eq!(parse(&family.newest_name()), Some((family, None)));
                 for number in [1, 42, 9999, 10_000] {
-                    assert_eq!(parse(&family.rotated_name(number)), Some((family, Some(number))));
+                    for name in [family.rotated_name(number), family.compressed_name(number)] {
+                        assert_eq!(parse(&name), Some((family, Some(number))), "{name}");
+                    }
                 }
             }
         }
         let family = FamilyId { rank: 3, stream: Stream::Stdout };
         assert_eq!(family.newest_name(), "rank-3.stdout.log");
         assert_eq!(family.rotated_name(1), "rank-3.stdout.0001.log");
+        assert_eq!(family.compressed_name(1), "rank-3.stdout.0001.log.zst");
         let merged = FamilyId { rank: 3, stream: Stream::Merged };
         assert_eq!(
             (merged.newest_name(), merged.rotated_name(1)),
@@ -103,8 +124,22 @@ mod tests {
             "rank-3.1.log",
             "rank-.log",
             "rank-03.log",
+            "rank-3.stdout.log.zst",
+            "rank-3.stdout.0001.log.gz",
+            "rank-3.stdout.0001.log.zst.zst",
+            "rank-3.stdout.0001.log.zst.unfinished",
         ] {
             assert_eq!(parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_finished_is_of_a_run() {
+        let name = "rank-3.stdout.0001.log.zst.unfinished";
+        assert!(is_of_a_run(name) && is_of_a_run("index") && is_of_a_run("rank-3.log"));
+        for name in ["rank-3.stdout.0001.log.unfinished", "rank-3.log.zst.unfinished", "index.zst"]
+        {
+            assert!(!is_of_a_run(name), "{name}");
         }
     }
 }

@@ -69,6 +69,14 @@ pub enum Note {
         /// Why.
         reason: Reason,
     },
+    /// A rotated file cannot be compressed, and stays as it is; where the storage takes nothing it is
+    /// tried again. It is not told of others.
+    NotCompressed {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: Reason,
+    },
     /// A file could not be forced to disk: what is in it may not outlive a crash of the machine.
     NotSynced {
         /// Why.
@@ -111,6 +119,9 @@ impl fmt::Display for Note {
             }
             Self::NotPruned { name, reason } => {
                 write!(f, "cannot remove {name}: {}", reason.words())
+            }
+            Self::NotCompressed { name, reason } => {
+                write!(f, "{name} is not compressed: {}; nothing of it is lost", reason.words())
             }
             Self::NotSynced { reason } => {
                 write!(f, "cannot force files to disk: {}", reason.words())

@@ -19,7 +19,16 @@ pub enum Fsync {
     Every(Duration),
 }
 
-/// Is told each [`Note`], on a writer thread: it must not block.
+/// How rotated files are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Compression {
+    /// As `rank-3.stdout.0001.log.zst`, which `zstd -d` reads. Needs the feature `zstd`.
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+/// Is told each [`Note`], on a thread of the appender's: it must not block.
 pub type OnNote = Arc<dyn Fn(Note) + Send + Sync>;
 
 /// The bounds and habits of an [`Appender`](crate::Appender).
@@ -38,6 +47,11 @@ pub struct Options {
     /// default, for never. Those that a reader [keeps](lastline_line::ReadBack::keep) stay, up to half
     /// of it. Without `rotate_bytes`, files are rotated at an eighth of it.
     pub max_bytes: Option<u64>,
+    /// How rotated files are compressed, one after the other, on a thread of low priority; `None`, the
+    /// default, for not at all. The plain file goes once the compressed one is whole and forced to disk,
+    /// whatever `fsync` says; `max_bytes` counts what files take then. One that would not be smaller stays
+    /// plain, and so does what is not compressed when the appender is closed, and the newest file.
+    pub compress: Option<Compression>,
     /// What must stay free on the disk: filing stops, declared, below it. By default
     /// [`DEFAULT_MIN_FREE_BYTES`](crate::DEFAULT_MIN_FREE_BYTES), at most a twentieth of the file
     /// system; zero for no minimum.
@@ -60,6 +74,7 @@ impl Default for Options {
             queue_bytes: 8 << 20,
             rotate_bytes: None,
             max_bytes: None,
+            compress: None,
             min_free_bytes: None,
             fsync: Fsync::Never,
             retry_after: Duration::from_millis(100),
@@ -90,6 +105,7 @@ impl fmt::Debug for Options {
             .field("queue_bytes", &self.queue_bytes)
             .field("rotate_bytes", &self.rotate_bytes)
             .field("max_bytes", &self.max_bytes)
+            .field("compress", &self.compress)
             .field("min_free_bytes", &self.min_free_bytes)
             .field("fsync", &self.fsync)
             .field("retry_after", &self.retry_after)
@@ -108,6 +124,7 @@ mod tests {
         assert!((1..=4).contains(&options.threads));
         assert_eq!(options.queue_bytes, 8 << 20);
         assert_eq!((options.rotate_bytes, options.max_bytes), (None, None));
+        assert_eq!(options.compress, None);
         assert_eq!(options.min_free_bytes, None);
         assert_eq!(options.fsync, Fsync::Never);
         assert_eq!(options.retry_after, Duration::from_millis(100));

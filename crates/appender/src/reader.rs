@@ -58,6 +58,22 @@ pub(crate) fn read_some(
     }
 }
 
+/// Reads until the buffer is full or the file ends.
+pub(crate) fn read_full(
+    file: &dyn crate::Append,
+    position: u64,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match read_some(file, position + done as u64, &mut buffer[done..])? {
+            0 => break,
+            bytes => done += bytes,
+        }
+    }
+    Ok(done)
+}
+
 /// That the bytes of a piece are not to be had.
 pub(crate) fn gone(piece: &Piece, reason: Reason) -> ReadOutcome {
     ReadOutcome::Gone { to: piece.span.to, cause: reason.words().into_owned() }

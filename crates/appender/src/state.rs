@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use lastline_line::{Budget, Offset, StreamId, Timestamp};
 
+use crate::compressed::Compressor;
 use crate::files::Files;
 use crate::index::Index;
 use crate::index_entry::IndexEntry;
@@ -42,6 +43,7 @@ pub(crate) struct AppenderState {
     pub(crate) index: Option<Index>,
     pub(crate) gate: Gate,
     pub(crate) pool: Pool,
+    pub(crate) compressor: Compressor,
     /// What is kept of all streams, in bytes.
     pub(crate) kept_bytes: AtomicU64,
     /// Nothing is taken into queues from here on.
@@ -69,6 +71,7 @@ impl AppenderState {
             index: options.index.then(index),
             gate: Gate::new(options.min_free_bytes, Instant::now()),
             pool: Pool::new(options.threads),
+            compressor: Compressor::default(),
             kept_bytes: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             outages: Mutex::new(Outages::new(options.retry_after)),

@@ -11,9 +11,9 @@ use super::log::Log;
 use super::open_files::{OpenFiles, is_too_many};
 use crate::layout::{Piece, Place};
 use crate::names::{FamilyId, INDEX_NAME, parse};
-use crate::reader::read_some;
+use crate::reader::read_full;
 use crate::record::{HEADER, RECORD_BYTES, Record};
-use crate::{Append, AppenderError, Storage};
+use crate::{Append, AppenderError, Storage, compressed};
 
 /// How much of the index is read at once: whole records.
 const READ_BYTES: usize = RECORD_BYTES * 2048;
@@ -183,8 +183,10 @@ impl Catalogue {
 
     fn add_tail(&mut self, storage: &dyn Storage, owner: StreamId, number: u32) -> io::Result<()> {
         let handle = match self.file(storage, owner, number) {
-            // What cannot be looked at for want of descriptors may hold anything.
-            Err(error) if is_too_many(&error) => return Err(error),
+            // What cannot be looked at for want of descriptors, or decoded, may hold anything.
+            Err(error) if is_too_many(&error) || compressed::is_unreadable(&error) => {
+                return Err(error);
+            }
             // It is gone by now, or no file of a job.
             Err(_) => return Ok(()),
             Ok(handle) => handle,
@@ -221,7 +223,7 @@ impl Catalogue {
         if let Some(handle) = self.open.get(family, number) {
             return Ok(handle);
         }
-        let handle = match self.open.open(storage, &family.rotated_name(number)) {
+        let handle = match self.open.open_rotated(storage, &family.rotated_name(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.newest_file(storage, family, number)?
             }
@@ -244,7 +246,7 @@ impl Catalogue {
             return Err(io::ErrorKind::NotFound.into());
         }
         let newest = self.open.open(storage, &family.newest_name())?;
-        match self.open.open(storage, &family.rotated_name(number)) {
+        match self.open.open_rotated(storage, &family.rotated_name(number)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.read_index(storage)?;
                 Ok(newest)
@@ -252,16 +254,4 @@ impl Catalogue {
             opened => opened,
         }
     }
-}
-
-/// Reads until the buffer is full or the file ends.
-fn read_full(file: &dyn Append, position: u64, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match read_some(file, position + done as u64, &mut buffer[done..])? {
-            0 => break,
-            bytes => done += bytes,
-        }
-    }
-    Ok(done)
 }

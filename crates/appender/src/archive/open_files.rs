@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::names::FamilyId;
-use crate::{Append, Storage};
+use crate::{Append, Storage, compressed};
 
 /// The most files that stay open: few beside what a process may have, many enough that a job of so
 /// many ranks is read without opening a file twice.
@@ -70,8 +70,24 @@ impl OpenFiles {
         storage: &dyn Storage,
         name: &str,
     ) -> io::Result<Arc<dyn Append>> {
-        match storage.open(name) {
-            Err(error) if is_too_many(&error) && self.close_all() => storage.open(name),
+        self.making_room(|| storage.open(name))
+    }
+
+    /// As [`open`](Self::open), of a file that was rotated: it may be compressed since.
+    pub(super) fn open_rotated(
+        &mut self,
+        storage: &dyn Storage,
+        name: &str,
+    ) -> io::Result<Arc<dyn Append>> {
+        self.making_room(|| compressed::open(storage, name))
+    }
+
+    fn making_room(
+        &mut self,
+        open: impl Fn() -> io::Result<Arc<dyn Append>>,
+    ) -> io::Result<Arc<dyn Append>> {
+        match open() {
+            Err(error) if is_too_many(&error) && self.close_all() => open(),
             opened => opened,
         }
     }

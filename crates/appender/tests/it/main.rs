@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test panics when something is wrong")]
 
 mod archive;
+#[cfg(feature = "zstd")]
+mod compressed;
 mod faults;
 mod filed_to;
 mod files;

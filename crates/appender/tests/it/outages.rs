@@ -172,11 +172,11 @@ fn a_real_file_system_that_is_full_takes_what_fits_and_goes_on_later() -> ExitCo
     ExitCode::SUCCESS
 }
 
-/// A mounted file system, until it is dropped.
-struct Mount(std::path::PathBuf);
+/// A mounted file system of 1 MiB, until it is dropped.
+pub(crate) struct Mount(std::path::PathBuf);
 
 impl Mount {
-    fn tmpfs(at: &std::path::Path) -> std::io::Result<Self> {
+    pub(crate) fn tmpfs(at: &std::path::Path) -> std::io::Result<Self> {
         let flags = rustix::mount::MountFlags::empty();
         rustix::mount::mount("tmpfs", at, "tmpfs", flags, Some(c"size=1m"))?;
         Ok(Self(at.to_owned()))

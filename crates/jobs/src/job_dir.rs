@@ -460,13 +460,21 @@ fn is_report(name: &str) -> bool {
     name == REPORT_FILE || host.is_some_and(is_number)
 }
 
-/// `rank-3.stdout.log`, `rank-3.stdout.0001.log`, `rank-3.log`.
+/// `rank-3.stdout.log`, `rank-3.stdout.0001.log`, `rank-3.log`; `rank-3.stdout.0001.log.zst`, and with
+/// `.unfinished` what was to become that.
 fn is_log(name: &str) -> bool {
-    let parts = name.strip_prefix("rank-").and_then(|rest| rest.strip_suffix(".log"));
+    let compressed = name.strip_suffix(".unfinished").unwrap_or(name).strip_suffix(".zst");
+    let parts = compressed.unwrap_or(name).strip_prefix("rank-");
+    let parts = parts.and_then(|rest| rest.strip_suffix(".log"));
     let mut parts = parts.into_iter().flat_map(|parts| parts.split('.'));
     let is_rank = parts.next().is_some_and(is_number);
     let is_stream = |part: &str| Stream::SEPARATE.iter().any(|stream| stream.name() == part);
-    is_rank && parts.all(|part| is_stream(part) || (part.len() >= 4 && is_number(part)))
+    let is_file_number = |part: &str| part.len() >= 4 && is_number(part);
+    // The newest one, which has no number, is never compressed.
+    let is_rotated = name.split('.').any(is_file_number);
+    is_rank
+        && parts.all(|part| is_stream(part) || is_file_number(part))
+        && (is_rotated || compressed.is_none())
 }
 
 #[cfg(test)]

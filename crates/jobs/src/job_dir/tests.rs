@@ -68,7 +68,8 @@ fn only_what_a_job_writes_is_taken_for_its_files() {
     let report = ".report.json.0123456789abcdef.unfinished";
     let ours = ["index", "report.json", "report.node-12.json", "rank-3.log", report];
     let logs = ["rank-3.stdout.log", "rank-12.stderr.0001.log", "rank-0.stdout.12345.log"];
-    assert!(ours.iter().chain(&logs).all(|name| is_job_file(name)));
+    let compressed = ["rank-3.0001.log.zst", "rank-12.stderr.0001.log.zst.unfinished"];
+    assert!(ours.iter().chain(&logs).chain(&compressed).all(|name| is_job_file(name)));
     for other in [
         "index.html",
         "report.mine.json",
@@ -77,6 +78,10 @@ fn only_what_a_job_writes_is_taken_for_its_files() {
         "rank-3.mine.log",
         "rank-3.stdout.1.log",
         "rank-.log",
+        "rank-3.stdout.log.zst",
+        "rank-3.stdout.0001.log.gz",
+        "rank-3.stdout.0001.log.unfinished",
+        "rank-3.stdout.0001.zst",
     ] {
         assert!(!is_job_file(other), "{other}");
     }

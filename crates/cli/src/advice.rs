@@ -24,6 +24,7 @@ pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
         ));
     }
     said.extend(of_files(options));
+    said.extend(of_compress(options));
     said
 }
 
@@ -42,12 +43,23 @@ fn of_files(options: &RunOptions) -> Option<String> {
     let asked = [
         ("--rotate", options.rotate.is_some()),
         ("--max-size", options.max_size.is_some()),
+        ("--compress", options.compress.is_some()),
         ("--fsync", options.fsync != Fsync::Never),
     ];
     let asked: Vec<&str> = asked.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
     let does = if asked.len() == 1 { "does" } else { "do" };
     (options.no_files && !asked.is_empty()).then(|| {
         format!("{} {does} nothing here: there are no files (--no-files)", asked.join(", "))
+    })
+}
+
+/// That no file is ever closed before the end.
+fn of_compress(options: &RunOptions) -> Option<String> {
+    let closes = options.rotate.is_some() || options.max_size.is_some();
+    (options.compress.is_some() && !closes && !options.no_files).then(|| {
+        String::from(
+            "--compress does nothing here: no file is closed before the end (`--rotate 100MB` closes them)",
+        )
     })
 }
 

@@ -13,8 +13,8 @@ use crate::logs::LogsOptions;
 use crate::serve::ServeOptions;
 use crate::units::{duration, size};
 use crate::values::{
-    FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag, fsync, jobs,
-    output_file, prefix, procs, total_size, variable,
+    Compress, FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag,
+    fsync, jobs, output_file, prefix, procs, total_size, variable,
 };
 use crate::via::Url;
 use crate::via::args::{AttachOptions, PlaceOptions, StopOptions};
@@ -260,6 +260,13 @@ pub(crate) struct RunOptions {
     /// driver elsewhere (`--via`) nothing is kept
     #[arg(long, value_name = "SIZE", value_parser = total_size, env = "LASTLINE_RUN_MAX_SIZE")]
     pub(crate) max_size: Option<u64>,
+    /// Compress files that are closed, beside the job: `zstd` makes `rank-3.stdout.0001.log.zst` of them
+    ///
+    /// With --rotate or --max-size, which close files; the newest of each rank's stays plain, and so do those
+    /// whose turn had not come at the end of the job. Everything of lastline reads them as the plain ones, and
+    /// so does `zstdcat`. --max-size counts what they take then.
+    #[arg(long, value_enum, value_name = "HOW", env = "LASTLINE_RUN_COMPRESS")]
+    pub(crate) compress: Option<Compress>,
     /// When file data is forced to disk: `never`, `end`, or every so many seconds
     #[arg(long, value_name = "WHEN", default_value = "never", value_parser = fsync,
           env = "LASTLINE_RUN_FSYNC")]

@@ -31,7 +31,17 @@ const HEADINGS: [(&str, &[&str]); 6] = [
     ),
     (
         "Files",
-        &["log_dir", "overwrite", "no_files", "report", "rotate", "max_size", "min_free", "fsync"],
+        &[
+            "log_dir",
+            "overwrite",
+            "no_files",
+            "report",
+            "rotate",
+            "max_size",
+            "compress",
+            "min_free",
+            "fsync",
+        ],
     ),
     (
         "Failure and ending",

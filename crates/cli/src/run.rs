@@ -284,6 +284,7 @@ pub(crate) fn plan(options: RunOptions, job: String, dir: Option<&JobDir>, filin
         appender.fsync = options.fsync;
         appender.rotate_bytes = options.rotate;
         appender.max_bytes = options.max_size;
+        appender.compress = options.compress.map(Into::into);
         appender.min_free_bytes = options.min_free;
         let (path, min_free) = (PathBuf::from(dir.path()), options.min_free);
         let told = path.clone();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::builder::{OsStringValueParser, TypedValueParser};
-use lastline_appender::Fsync;
+use lastline_appender::{Compression, Fsync};
 use lastline_client::Template;
 use lastline_line::Stream;
 
@@ -20,6 +20,20 @@ pub(crate) enum FoldMode {
     Ranks,
     /// All similar lines of a while become one entry, with their number
     Similar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compress {
+    /// Zstandard, with a table by which any place of a file is found
+    Zstd,
+}
+
+impl From<Compress> for Compression {
+    fn from(how: Compress) -> Self {
+        match how {
+            Compress::Zstd => Self::Zstd,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

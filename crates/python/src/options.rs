@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lastline_appender::Fsync;
+use lastline_appender::{Compression, Fsync};
 use lastline_bootstrap::{Files, OnFailure, Plan, StdinMode, control_path};
 use lastline_client::Template;
 use lastline_fold::{Ranks, RanksOptions, Similar, SimilarOptions};
@@ -43,6 +43,7 @@ pub(crate) struct SpawnOptions {
     pub(crate) min_free: Option<u64>,
     pub(crate) rotate: Option<u64>,
     pub(crate) max_size: Option<u64>,
+    pub(crate) compress: Option<String>,
     pub(crate) fsync: Py<PyAny>,
     pub(crate) stdin: String,
     pub(crate) pty: bool,
@@ -140,6 +141,14 @@ impl SpawnOptions {
         })
     }
 
+    fn compress(&self) -> PyResult<Option<Compression>> {
+        match self.compress.as_deref() {
+            None => Ok(None),
+            Some("zstd") => Ok(Some(Compression::Zstd)),
+            Some(other) => Err(wrong("compress", other, "'zstd'")),
+        }
+    }
+
     fn fsync(&self, py: Python<'_>) -> PyResult<Fsync> {
         let value = self.fsync.bind(py);
         if let Ok(seconds) = value.extract::<f64>() {
@@ -162,6 +171,7 @@ impl SpawnOptions {
         appender.fsync = self.fsync(py)?;
         appender.rotate_bytes = self.rotate;
         appender.max_bytes = self.max_size;
+        appender.compress = self.compress()?;
         appender.min_free_bytes = self.min_free;
         plan.files = dir.map(|dir| Files::new(dir, appender));
         plan.control = Some(control_path(job));

@@ -36,6 +36,29 @@ def test_what_is_not_followed_ends_with_what_is_there(tmp_path: Path) -> None:
         wait_for(lambda: [line.text for line in lastline.logs("there")] == ["one 0"])
 
 
+def test_files_that_are_compressed_are_read_as_any_others(tmp_path: Path) -> None:
+    script = f"seq 100000; while [ ! -e {tmp_path}/go ]; do sleep 0.01; done"
+    mesh = lastline.spawn(
+        ["sh", "-c", script],
+        job="small",
+        log_dir=tmp_path / "logs",
+        rotate="100KiB",
+        compress="zstd",
+        console="none",
+    )
+
+    def compressed() -> bool:
+        suffixes = [file.suffix for file in (tmp_path / "logs").glob("rank-0.stdout.0*")]
+        return suffixes == [".zst"] * 5
+
+    wait_for(compressed)
+    numbers = [str(number) for number in range(1, 100_001)]
+    assert [line.text for line in lastline.logs("small")] == numbers
+    (tmp_path / "go").touch()
+    assert mesh.wait().ok
+    assert [line.text for line in lastline.logs("small")] == numbers
+
+
 def test_one_job_is_followed_by_many_in_an_event_loop(tmp_path: Path) -> None:
     async def texts(rank: int) -> list[str]:
         return [line.text async for line in lastline.logs("shared", rank=rank, follow=True)]

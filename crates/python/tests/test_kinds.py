@@ -39,6 +39,7 @@ SPAWN: list[tuple[str, Any, str]] = [
     ("no_files", None, "True or False"),
     ("show", [1, 2], "ranks as text, as in '0-3,8'"),
     ("fsync", True, "'never', 'end' or a number of seconds"),
+    ("compress", True, "text"),
 ]
 
 

@@ -23,6 +23,16 @@ fn options_that_do_nothing_are_told() {
     assert!(said.contains("--rotate does nothing here: there are no files"), "{said}");
     let said = err(&["--max-size", "1GiB", "--fsync", "end"]);
     assert!(said.contains("--max-size, --fsync do nothing here"), "{said}");
+    let said = err(&["--compress", "zstd"]);
+    assert!(said.contains("--compress does nothing here: there are no files"), "{said}");
+    let run = ["run", "--job", "j", "--compress", "zstd"];
+    let said = place.lastline(&[&run[..], &["--", "true"]].concat()).expect(0).err();
+    assert!(said.contains("--compress does nothing here: no file is closed before"), "{said}");
+    for closing in [["--rotate", "1MiB"], ["--max-size", "1GiB"]] {
+        let args = [&run[..], &["--overwrite"], &closing, &["--", "true"]].concat();
+        let said = place.lastline(&args).expect(0).err();
+        assert!(!said.contains("does nothing"), "{said}");
+    }
     for right in [&["--show", "1-3"][..], &["--fold", "ranks", "--fold-window", "1s"]] {
         let said = err(right);
         assert!(!said.contains("--show") && !said.contains("does nothing"), "{said}");

@@ -7,6 +7,7 @@ mod bounds;
 mod chosen;
 mod clocks;
 mod codes;
+mod compressed;
 mod console;
 mod containers;
 mod content;

@@ -31,7 +31,7 @@ def _or_none(kind: Kind) -> Kind:
 
 OF_OPTIONS: Kinds = {
     **dict.fromkeys(("via", "fold", "prefix", "console", "color", "on_failure", "stdin"), _TEXT),
-    **dict.fromkeys(("job", "when_full"), _or_none(_TEXT)),
+    **dict.fromkeys(("job", "when_full", "compress"), _or_none(_TEXT)),
     **dict.fromkeys(("log_dir", "workdir", "report"), _or_none(_PATH)),
     **dict.fromkeys(
         ("overwrite", "no_files", "leave_background", "pty", "merge", "buffered", "strict", "from_start"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     StrPath = str | os.PathLike[str]
 
 _OF_FILES = {
-    **dict.fromkeys(("log_dir", "rotate", "max_size", "min_free")),
+    **dict.fromkeys(("log_dir", "rotate", "max_size", "compress", "min_free")),
     "overwrite": False,
     "fsync": "never",
 }
@@ -57,6 +57,7 @@ def spawn(
     min_free: int | str | None = None,
     rotate: int | str | None = None,
     max_size: int | str | None = None,
+    compress: str | None = None,
     fsync: str | float = "never",
     stdin: str = "null",
     pty: bool = False,
@@ -111,6 +112,7 @@ def spawn(
         "min_free": min_free,
         "rotate": rotate,
         "max_size": max_size,
+        "compress": compress,
         "fsync": fsync,
         "stdin": stdin,
         "pty": pty,

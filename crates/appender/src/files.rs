@@ -109,6 +109,13 @@ impl Files {
         Arc::clone(lock(&self.families).entry(family_of(stream)).or_default())
     }
 
+    /// The stream that has the newest file of a family, of whichever start of its rank.
+    pub(crate) fn newest_of(&self, stream: StreamId) -> Option<StreamId> {
+        let family = self.family(stream);
+        let family = lock(&family);
+        family.newest.as_ref().map(|newest| newest.stream)
+    }
+
     /// Makes the next file of a stream, after rotating the newest one of its family. Blocks for
     /// the disk.
     pub(crate) fn open_next(

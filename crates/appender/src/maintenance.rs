@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lastline_line::{Span, Timestamp};
+use lastline_line::{Span, StreamId, Timestamp};
 
 use crate::files::{OpenError, Segment};
 use crate::filing::Stop;
@@ -24,12 +24,25 @@ impl Writer {
         stream: &Arc<StreamState>,
         writer: &mut StreamWriter,
     ) -> Result<(), Reason> {
+        self.leave_file_before(stream.id);
         let opened = self.shared.files.open_next(stream.id).map_err(|error| {
             let (OpenError::Rotate(error) | OpenError::Create(error)) = error;
             Reason::from(&error)
         });
         self.opened(stream, writer, opened?);
         Ok(())
+    }
+
+    /// The file of a rank's earlier start, of which nothing more comes, is let go of when the next start
+    /// has one: a rank may be started any number of times.
+    fn leave_file_before(&self, next: StreamId) {
+        let before = self.shared.files.newest_of(next).filter(|before| *before != next);
+        let Some(before) = before.and_then(|id| self.shared.known(id)) else { return };
+        let mut writer = before.writer();
+        if writer.has_ended {
+            self.sync(&before, &mut writer);
+            writer.leave_file();
+        }
     }
 
     fn opened(
@@ -123,6 +136,7 @@ impl Writer {
             self.shared.outages().ended(reason);
         }
         self.sync(stream, writer);
+        writer.has_ended = true;
     }
 
     /// Forces what is new in a stream's file to disk. Blocks.

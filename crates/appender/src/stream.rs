@@ -105,6 +105,8 @@ pub(crate) struct StreamWriter {
     /// The file cannot be rotated before.
     pub(crate) rotate_at: Option<Instant>,
     pub(crate) is_unsynced: bool,
+    /// Nothing more comes of it.
+    pub(crate) has_ended: bool,
     /// Up to where forcing it to disk has begun.
     pub(crate) sync_begun: u64,
     /// Its thread has it among its streams.
@@ -142,6 +144,7 @@ impl StreamState {
             name_checked_at: None,
             rotate_at: None,
             is_unsynced: false,
+            has_ended: false,
             sync_begun: 0,
             is_known: false,
             last_entry: None,

@@ -76,6 +76,11 @@ impl Link {
         lock(&self.processes).push(process);
     }
 
+    /// A process is over, and nothing is left of it.
+    pub(super) fn forget_process(&self, process: &Arc<dyn Process>) {
+        lock(&self.processes).retain(|known| !Arc::ptr_eq(known, process));
+    }
+
     /// The host is over: whoever still has a handle keeps no descriptor of a process for that.
     pub(super) fn forget_processes(&self) {
         lock(&self.processes).clear();

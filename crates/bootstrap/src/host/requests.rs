@@ -143,10 +143,12 @@ impl HostLoop {
         let Some((before, run)) = self.intake.ranks.last(rank) else {
             return Err(RankError::Unknown { rank });
         };
-        let process = run.process.clone();
+        // A rank may be started any number of times: nothing is kept open for those that are over.
+        let process = run.process.take();
         let run = self.intake.ranks.begin(rank);
         self.state.starts.push(AwaitedStart { run, rank, before });
         if let Some(process) = process {
+            self.link.forget_process(&process);
             let leave = self.settings.leave_background;
             drop(self.blocking.run(move || abort::end_before_restart(&process, leave)));
         }

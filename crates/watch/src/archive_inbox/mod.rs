@@ -4,7 +4,7 @@ mod bounded;
 mod tail;
 mod times;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -113,6 +113,8 @@ pub struct ArchiveInbox {
     missing: BTreeMap<StreamId, Gaps>,
     /// What comes before anything else.
     ready: VecDeque<Message>,
+    /// Streams whose end was told.
+    ended: BTreeSet<StreamId>,
     /// Nothing comes but what is ready.
     over: bool,
     unreadable: Unreadable,
@@ -153,6 +155,7 @@ impl ArchiveInbox {
             queue: VecDeque::new(),
             missing: BTreeMap::new(),
             ready: VecDeque::new(),
+            ended: BTreeSet::new(),
             over: false,
             until: None,
             unreadable: Unreadable::default(),
@@ -272,10 +275,21 @@ impl ArchiveInbox {
             self.given.insert(stream, chunk.end());
             extent.span.from = chunk.end();
             self.push_back(extent);
+            let at = chunk.end();
             self.ready.push_back(Message::Data(chunk));
+            self.end_at(stream, at);
             return self.ready.pop_front();
         }
         None
+    }
+
+    /// A stream of which nothing more will come ends behind its last byte, so that a line without a newline
+    /// stands where it came and not behind what all others said later.
+    fn end_at(&mut self, stream: StreamId, at: Offset) {
+        let goes_on = self.wanted.follow || self.wanted.until.is_some();
+        if !goes_on && at >= self.archive.filed(stream) && self.ended.insert(stream) {
+            self.ready.push_back(Message::End { stream, at });
+        }
     }
 
     fn tell_missing(&mut self, stream: StreamId) {
@@ -324,7 +338,9 @@ impl ArchiveInbox {
                 }
             }
             self.tell_missing(stream);
-            self.ready.push_back(Message::End { stream, at });
+            if self.ended.insert(stream) {
+                self.ready.push_back(Message::End { stream, at });
+            }
         }
     }
 

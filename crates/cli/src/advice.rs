@@ -10,7 +10,7 @@ use lastline_jobs::{FileAction, JobDirError};
 use lastline_line::RankSet;
 
 use crate::args::RunOptions;
-use crate::values::FoldMode;
+use crate::values::{FoldMode, StdinMode};
 
 /// What is to be said of options of `run` that do nothing, `fold` being what is used.
 pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
@@ -21,6 +21,11 @@ pub(crate) fn of_run(options: &RunOptions, fold: FoldMode) -> Vec<String> {
     if options.fold_window.is_some() && fold == FoldMode::Off {
         said.push(String::from(
             "--fold-window does nothing here: lines are not folded (`--fold ranks` folds them)",
+        ));
+    }
+    if options.max_restarts > 0 && options.stdin != StdinMode::Null {
+        said.push(String::from(
+            "--stdin: a rank that is started again by --max-restarts reads nothing, only its first start does",
         ));
     }
     said.extend(of_files(options));

@@ -207,10 +207,17 @@ pub(crate) struct RunOptions {
     pub(crate) on_failure: OnFailure,
     /// How often each rank that fails is started again before that counts as a failure
     ///
-    /// At once, with LASTLINE_RESTART_COUNT set to how often it was before. The others run on, so that this is
-    /// for ranks that do without it meanwhile. Each start has files of its own: `rank-3.stdout.0001.log` that
+    /// As soon as what it printed has been read (see --drain), with LASTLINE_RESTART_COUNT set to how often it
+    /// was before. The others run on, so that this is for ranks that do without it meanwhile; what it has read
+    /// of stdin is gone. Each start has files of its own: `rank-3.stdout.0001.log` that
     /// of the first one, and `rank-3.stdout.log` that of the last.
-    #[arg(long, value_name = "N", default_value = "0", env = "LASTLINE_RUN_MAX_RESTARTS")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "0",
+        env = "LASTLINE_RUN_MAX_RESTARTS",
+        allow_negative_numbers = true
+    )]
     pub(crate) max_restarts: u32,
     /// The time of the whole job; one that takes longer is stopped, and the exit code is 124; 0: no limit
     #[arg(long, value_name = "DURATION", value_parser = duration, env = "LASTLINE_RUN_TIMEOUT")]

@@ -164,9 +164,17 @@ pub(crate) fn ranks(set: &RankSet) -> String {
 /// Which ranks were started again, and how often.
 fn tell_restarts(report: &Report, lines: &mut Vec<String>) {
     let mut restarts: BTreeMap<u32, u32> = BTreeMap::new();
-    for rank in report.ranks.iter().filter(|rank| rank.started_again) {
+    let failed: BTreeSet<u32> =
+        report.ranks.iter().filter(|row| row.started_again).map(|row| row.rank).collect();
+    // The first start is none, and one that was to come may not have.
+    let starts = report.ranks.iter().filter(|row| row.pid.is_some() && failed.contains(&row.rank));
+    for rank in starts {
         *restarts.entry(rank.rank).or_default() += 1;
     }
+    restarts.retain(|_, starts| {
+        *starts -= 1;
+        *starts > 0
+    });
     let mut by_count: BTreeMap<u32, RankSet> = BTreeMap::new();
     for (rank, count) in restarts {
         by_count.entry(count).or_default().insert(rank);

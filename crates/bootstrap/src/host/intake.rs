@@ -15,6 +15,7 @@ use lastline_line::{
 use lastline_spawn::{Held, MemoryWatch, Output, Spawned, TerminalSize, Typist, holders};
 use lastline_tee::{BoxSink, Outcome, Tee, TeeError};
 
+use super::abort;
 use super::link::Link;
 use super::ranks::{Ranks, RunId};
 use super::watch::{Event, Events};
@@ -206,6 +207,24 @@ impl Intake {
                 );
                 Ended::StartsAgain { rank }
             }
+        }
+    }
+
+    /// What a start that is over has left in its group is ended, elsewhere: that may take a moment.
+    pub(super) fn end_group(&mut self, id: RunId, leave: bool) {
+        let Some(process) = self.ranks.run(id).process.clone() else { return };
+        let events = self.events.clone();
+        // It is told as an event.
+        drop(self.blocking.run(move || {
+            abort::end_before_restart(&process, leave);
+            events.send(Event::GroupEnded { run: id });
+        }));
+    }
+
+    /// Nothing is kept open for that start: its rank may be started any number of times.
+    pub(super) fn group_ended(&mut self, id: RunId) {
+        if let Some(process) = self.ranks.run(id).process.take() {
+            self.link.forget_process(&process);
         }
     }
 

@@ -6,7 +6,6 @@ use lastline_line::{Control, HostEvent, Launch, StopCause};
 use lastline_sender::Closed;
 use lastline_spawn::Spawned;
 
-use super::abort;
 use super::run::{AwaitedMarks, AwaitedStart, HostLoop, Phase};
 use super::still::newly_stopped;
 use super::watch::Event;
@@ -22,6 +21,7 @@ impl HostLoop {
                 self.intake.stream_ended(run, stream, outcome.as_ref());
                 self.make_awaited_starts();
             }
+            Event::GroupEnded { run } => self.intake.group_ended(run),
             Event::Silent { run, stream } => self.intake.silent(run, stream),
             Event::Holders(found) => self.intake.found_holders(found),
             Event::Control(Ok(control)) => self.handle_control(control),
@@ -140,18 +140,12 @@ impl HostLoop {
     /// Starts a rank once more that is over. What its last start has left behind is ended, and what that
     /// has printed is read before.
     pub(super) fn start_again(&mut self, rank: u32) -> Result<Launch, RankError> {
-        let Some((before, run)) = self.intake.ranks.last(rank) else {
+        let Some((before, _)) = self.intake.ranks.last(rank) else {
             return Err(RankError::Unknown { rank });
         };
-        // A rank may be started any number of times: nothing is kept open for those that are over.
-        let process = run.process.take();
         let run = self.intake.ranks.begin(rank);
         self.state.starts.push(AwaitedStart { run, rank, before });
-        if let Some(process) = process {
-            self.link.forget_process(&process);
-            let leave = self.settings.leave_background;
-            drop(self.blocking.run(move || abort::end_before_restart(&process, leave)));
-        }
+        self.intake.end_group(before, self.settings.leave_background);
         self.make_awaited_starts();
         Ok(self.intake.ranks.run(run).launch)
     }

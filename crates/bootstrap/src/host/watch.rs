@@ -37,6 +37,8 @@ pub(super) enum Event {
     Exited { run: RunId, exit: Exit },
     /// A stream has ended.
     StreamEnded { run: RunId, stream: Stream, outcome: Result<Outcome, TeeError> },
+    /// What a start that is over had left in its group is ended.
+    GroupEnded { run: RunId },
     /// The rank has exited, its stream is open and says nothing.
     Silent { run: RunId, stream: Stream },
     /// Who holds the streams that were looked up.

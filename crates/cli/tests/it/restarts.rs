@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, report};
+use crate::support::{Place, report, wait_until};
 
 /// Rank 1 fails until it has been started twice before.
 const FAILS_TWICE: &str = "echo start $LASTLINE_RESTART_COUNT of rank $RANK
@@ -90,4 +90,54 @@ fn what_is_stopped_or_cannot_be_started_is_not_started_again() {
     let args = ["run", "--max-restarts", "5", "--job", "j", "--", "./no-such-program"];
     let done = place.lastline(&args).expect(127);
     assert!(!done.err().contains("again"), "{}", done.err());
+}
+
+/// No process of a start that is over stays open, and of its files 64 at most, to be read back.
+#[test]
+fn a_rank_may_be_started_more_often_than_there_are_descriptors() {
+    let place = Place::new();
+    let script = "[ $RANK = 0 ] && { until [ -e go ]; do sleep 0.01; done; exit 0; }
+        echo $LASTLINE_RESTART_COUNT; [ $LASTLINE_RESTART_COUNT = 150 ] || exit 3";
+    let options = ["run", "-n", "2", "--job", "j", "--max-restarts", "150"];
+    let job = place.start(&[&options[..], &["--", "sh", "-c", script]].concat());
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", job.pid())).unwrap().count();
+    job.line_with("[1] 5");
+    let early = open();
+    job.line_with("[1] 150");
+    wait_until("what is over is closed", || open() <= early + 70);
+    std::fs::write(place.path("go"), "").unwrap();
+    let done = job.wait().expect(0);
+    assert!(done.err().contains("rank 1 was started again 150 times\n"), "{}", done.err());
+}
+
+#[test]
+fn starts_that_never_came_are_not_counted() {
+    let place = Place::new();
+    let args = ["run", "-n", "8", "--job", "j", "--max-restarts", "3", "--", "sh", "-c", "exit 5"];
+    let done = place.lastline(&args).expect(5);
+    let report = report(&place.job("j"));
+    let starts = |rank: u64| {
+        let rows = report["ranks"].as_array().unwrap().iter();
+        rows.filter(|row| row["rank"] == rank && !row["pid"].is_null()).count()
+    };
+    let all: usize = (0..8).map(starts).sum();
+    let told = done.err();
+    let told =
+        told.lines().filter(|line| line.contains("started again") && !line.contains("failed"));
+    assert!(told.clone().count() >= 1, "{}", done.err());
+    let mut again = 0;
+    for line in told {
+        let (ranks, often) = line
+            .trim_start_matches("lastline: ")
+            .split_once(" started again ")
+            .expect("ranks and how often");
+        let ranks = ranks.split(' ').nth(1).expect("their numbers");
+        let often = match often {
+            "once" => 1,
+            "twice" => 2,
+            times => times.split(' ').next().unwrap().parse().unwrap(),
+        };
+        again += ranks.parse::<lastline_line::RankSet>().unwrap().len() * often;
+    }
+    assert_eq!(again + 8, all, "{}", done.err());
 }

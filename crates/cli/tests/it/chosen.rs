@@ -41,6 +41,17 @@ fn what_came_around_the_first_failure_is_given_in_whole_lines() {
 }
 
 #[test]
+fn a_last_line_without_a_newline_stands_where_it_came() {
+    let place = Place::new();
+    let script = "[ $RANK = 0 ] && { printf 'dying words'; exit 3; }
+        until [ -s logs/rank-0.stdout.log ]; do sleep 0.01; done; sleep 0.1; echo later";
+    let options = ["run", "-n", "2", "--on-failure", "continue", "--log-dir", "logs"];
+    place.lastline(&[&options[..], &["--", "sh", "-c", script]].concat()).expect(3);
+    let logs = place.lastline(&["logs", "logs"]).expect(0).out();
+    assert_eq!(logs, "[0] dying words\n[1] later\n");
+}
+
+#[test]
 fn lines_are_found_by_the_offset_that_json_tells() {
     let place = Place::new();
     let script = "for i in 1 2 3 4 5; do echo line $i of $RANK; done; printf end >&2";

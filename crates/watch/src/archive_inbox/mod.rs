@@ -113,6 +113,8 @@ pub struct ArchiveInbox {
     missing: BTreeMap<StreamId, Gaps>,
     /// What comes before anything else.
     ready: VecDeque<Message>,
+    /// Where streams end, once nothing more is looked for.
+    ends: BTreeMap<StreamId, Offset>,
     /// Streams whose end was told.
     ended: BTreeSet<StreamId>,
     /// Nothing comes but what is ready.
@@ -155,6 +157,7 @@ impl ArchiveInbox {
             queue: VecDeque::new(),
             missing: BTreeMap::new(),
             ready: VecDeque::new(),
+            ends: BTreeMap::new(),
             ended: BTreeSet::new(),
             over: false,
             until: None,
@@ -168,6 +171,9 @@ impl ArchiveInbox {
         }
         let runs = inbox.job_runs();
         inbox.look(runs, true)?;
+        if !inbox.wanted.follow {
+            inbox.note_ends();
+        }
         if let Some(lines) = inbox.wanted.tail {
             inbox.skip_to_tail(lines);
         }
@@ -205,6 +211,12 @@ impl ArchiveInbox {
         };
         self.keep_within_times();
         Ok(())
+    }
+
+    /// Nothing more is looked for: each stream ends where it does now.
+    fn note_ends(&mut self) {
+        let streams = self.archive.streams().into_iter();
+        self.ends = streams.map(|stream| (stream, self.archive.filed(stream))).collect();
     }
 
     /// Bytes from the start of `span`, at least one.
@@ -286,8 +298,7 @@ impl ArchiveInbox {
     /// A stream of which nothing more will come ends behind its last byte, so that a line without a newline
     /// stands where it came and not behind what all others said later.
     fn end_at(&mut self, stream: StreamId, at: Offset) {
-        let goes_on = self.wanted.follow || self.wanted.until.is_some();
-        if !goes_on && at >= self.archive.filed(stream) && self.ended.insert(stream) {
+        if self.ends.get(&stream).is_some_and(|end| at >= *end) && self.ended.insert(stream) {
             self.ready.push_back(Message::End { stream, at });
         }
     }
@@ -392,7 +403,9 @@ impl Inbox for ArchiveInbox {
             }
             if !self.wanted.follow || self.look_again(wait) {
                 // What the last look has found comes before these.
-                self.wanted.follow = false;
+                if std::mem::take(&mut self.wanted.follow) {
+                    self.note_ends();
+                }
                 if self.queue.is_empty() {
                     self.say_last_words();
                     self.over = true;

@@ -178,7 +178,10 @@ fn a_line_that_is_longer_than_what_is_held_is_printed_whole() {
 #[test]
 fn the_lines_of_a_tail_are_whole_however_long_they_are() {
     let place = Place::new();
-    let script = "echo $RANK; head -c 600000 /dev/zero | tr '\\0' $RANK; echo";
+    // Each has begun before any ends its long line: the last two lines are those.
+    let script =
+        "echo $RANK; > begun-$RANK; until [ -e begun-0 ] && [ -e begun-1 ]; do sleep 0.01; done
+        head -c 600000 /dev/zero | tr '\\0' $RANK; echo";
     place
         .lastline(&["run", "-n", "2", "--job", "j", "--quiet", "--", "sh", "-c", script])
         .expect(0);

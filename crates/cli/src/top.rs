@@ -231,8 +231,7 @@ impl JobLogs {
     fn stream(&self, rank: u32, stream: Stream) -> Option<StreamId> {
         let archives = self.archives.as_ref()?;
         let all = archives.streams().into_iter();
-        let own = all.filter(|id| id.rank == rank && id.stream == stream);
-        own.max_by_key(|id| archives.time_of(*id, Offset::ZERO))
+        archives.begun_last(all.filter(|id| id.rank == rank && id.stream == stream))
     }
 }
 

@@ -80,10 +80,8 @@ pub(crate) fn page(files: &JobFiles, wanted: &Wanted) -> io::Result<Page> {
     };
     let likely = of_rank.iter().max_by_key(|stream| files.filed(**stream));
     let likely = likely.map(|stream| stream.stream);
-    // Which start came last is told by when it said something first.
-    let begun = |stream: &StreamId| files.archives().time_of(*stream, Offset::ZERO);
-    let Some(stream) = of_rank.iter().filter(is_wanted).max_by_key(|stream| begun(stream)).copied()
-    else {
+    let wanted_ones = of_rank.iter().filter(is_wanted).copied();
+    let Some(stream) = files.archives().begun_last(wanted_ones) else {
         return Ok(Page { start: true, end: true, likely, ..Page::default() });
     };
     let size = files.filed(stream);

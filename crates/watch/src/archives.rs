@@ -70,6 +70,11 @@ impl Archives {
         self.of(stream)?.time_of(stream, offset)
     }
 
+    /// Of these, the one that began last: of a rank that was started again, that of its last start.
+    pub fn begun_last(&self, streams: impl IntoIterator<Item = StreamId>) -> Option<StreamId> {
+        streams.into_iter().max_by_key(|stream| self.time_of(*stream, Offset::ZERO))
+    }
+
     /// Where the first byte of a stream stands that had not arrived before `time`; its end where all
     /// had.
     pub fn arrived_since(&self, stream: StreamId, time: Timestamp) -> Offset {

@@ -45,7 +45,7 @@ impl Place {
         let is_own = |id: &StreamId| (id.rank, id.stream) == (self.rank, self.stream);
         let starts: Vec<StreamId> = files.streams().into_iter().filter(is_own).collect();
         let reaching = starts.iter().copied().filter(|id| self.at < files.filed(*id));
-        let Some(id) = reaching.max_by_key(|id| files.time_of(*id, Offset::ZERO)) else {
+        let Some(id) = files.begun_last(reaching) else {
             let end = starts.iter().map(|id| files.filed(*id)).max().unwrap_or_default();
             anyhow::bail!(
                 "there is nothing at {self}: rank {} has {end} bytes of {}",

@@ -113,17 +113,21 @@ struct Host<'a> {
     at: [u64; 4],
 }
 
+fn started(rank: u32) -> HostEvent {
+    let (launch, capture, time) = (Launch(1), Capture::Terminal, Timestamp(1));
+    HostEvent::Started { rank, launch, pid: None, capture, time }
+}
+
+fn exited(rank: u32) -> HostEvent {
+    let (launch, exit, time) = (Launch(1), Exit::Code(0), Timestamp(2));
+    HostEvent::Exited { rank, launch, exit, stopped: false, starts_again: false, time }
+}
+
 impl Host<'_> {
     fn start(&self) {
         self.sender.send_event(HostEvent::NotSynced { what: "index".into(), cause: "0".into() });
         for rank in 0..4 {
-            self.sender.send_event(HostEvent::Started {
-                rank,
-                launch: Launch(1),
-                pid: None,
-                capture: Capture::Terminal,
-                time: Timestamp(1),
-            });
+            self.sender.send_event(started(rank));
         }
     }
 
@@ -144,15 +148,7 @@ impl Host<'_> {
         for rank in 0..4 {
             let at = Offset(self.at[rank as usize]);
             let _taken = self.sender.sink().accept(&Message::End { stream: stdout(rank), at });
-            let (launch, exit, time) = (Launch(1), Exit::Code(0), Timestamp(2));
-            self.sender.send_event(HostEvent::Exited {
-                rank,
-                launch,
-                exit,
-                stopped: false,
-                starts_again: false,
-                time,
-            });
+            self.sender.send_event(exited(rank));
         }
         let read = StageReport::new(Stage::Eof, Duration::ZERO, false);
         self.sender.send_event(HostEvent::Stage(read));
@@ -161,27 +157,8 @@ impl Host<'_> {
     /// What every driver is told of it up to its end, but for its last word.
     fn said(&self) -> Vec<HostEvent> {
         let mut said = vec![HostEvent::NotSynced { what: "index".into(), cause: "0".into() }];
-        for rank in 0..4 {
-            let (launch, time) = (Launch(1), Timestamp(1));
-            said.push(HostEvent::Started {
-                rank,
-                launch,
-                pid: None,
-                capture: Capture::Terminal,
-                time,
-            });
-        }
-        for rank in 0..4 {
-            let (launch, exit, time) = (Launch(1), Exit::Code(0), Timestamp(2));
-            said.push(HostEvent::Exited {
-                rank,
-                launch,
-                exit,
-                stopped: false,
-                starts_again: false,
-                time,
-            });
-        }
+        said.extend((0..4).map(started));
+        said.extend((0..4).map(exited));
         said.push(HostEvent::Stage(StageReport::new(Stage::Eof, Duration::ZERO, false)));
         said
     }

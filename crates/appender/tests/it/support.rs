@@ -1,5 +1,7 @@
 //! What the tests share.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -62,6 +64,23 @@ impl Feed {
     }
 }
 
+/// A real file system of a megabyte at `dir`, where the system lets us have one, and the file of so many bytes
+/// that takes their room until it is removed.
+#[expect(clippy::print_stderr, reason = "a test tells who reads its output")]
+pub(crate) fn small_disk(dir: &Path, taken_bytes: usize) -> Option<(Mount, PathBuf)> {
+    match Mount::tmpfs(dir) {
+        Ok(mount) => {
+            let ballast = dir.join("ballast");
+            fs::write(&ballast, vec![0; taken_bytes]).unwrap();
+            Some((mount, ballast))
+        }
+        Err(error) => {
+            eprintln!("not run: a file system cannot be mounted here: {error}");
+            None
+        }
+    }
+}
+
 /// An appender over this storage.
 pub(crate) fn appender(storage: impl Storage + 'static, options: Options) -> Appender {
     Appender::start(Arc::new(storage), options).unwrap()
@@ -103,4 +122,21 @@ pub(crate) fn read_all(
 pub(crate) fn read_whole(reader: &(impl ReadBack + ?Sized), stream: StreamId) -> Vec<u8> {
     let all = read_all(reader, stream, 4096);
     all.into_iter().map(|byte| byte.expect("a gap in what should be whole")).collect()
+}
+
+/// A mounted file system of 1 MiB, until it is dropped.
+pub(crate) struct Mount(PathBuf);
+
+impl Mount {
+    pub(crate) fn tmpfs(at: &Path) -> std::io::Result<Self> {
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", at, "tmpfs", flags, Some(c"size=1m"))?;
+        Ok(Self(at.to_owned()))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH).unwrap();
+    }
 }

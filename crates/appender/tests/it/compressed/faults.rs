@@ -11,8 +11,9 @@ use lastline_testing::storage::NO_SPACE;
 
 use super::picky::{Fault, Picky};
 use super::{NEWEST, compressing, lines, names, until_compressed};
-use crate::outages::Mount;
-use crate::support::{DEADLINE, Feed, Notes, appender, close, read_all, read_whole, until};
+use crate::support::{
+    DEADLINE, Feed, Notes, appender, close, read_all, read_whole, small_disk, until,
+};
 
 const FIRST: &str = "rank-0.stdout.0001.log";
 
@@ -43,15 +44,7 @@ fn a_storage_that_takes_no_compressed_file_keeps_the_plain_one_and_is_tried_agai
 #[test]
 fn a_real_file_system_that_is_full_keeps_the_plain_file() -> ExitCode {
     let dir = tempfile::tempdir().unwrap();
-    let _mount = match Mount::tmpfs(dir.path()) {
-        Ok(mount) => mount,
-        Err(error) => {
-            eprintln!("not run: a file system cannot be mounted here: {error}");
-            return ExitCode::SUCCESS;
-        }
-    };
-    let ballast = dir.path().join("ballast");
-    fs::write(&ballast, vec![0; 600_000]).unwrap();
+    let Some((_mount, ballast)) = small_disk(dir.path(), 600_000) else { return ExitCode::SUCCESS };
     let storage = Arc::new(DirStorage::new(dir.path()).unwrap());
     let notes = Notes::default();
     let appender = appender(Arc::clone(&storage), notes.of(compressing(400_000)));

@@ -44,10 +44,13 @@ def wait_for(reached: Callable[[], Any]) -> Any:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; a zombie has."""
+    """Whether a process has ended; a zombie has.
+
+    One that ends between opening its file and reading it gives ESRCH instead of ENOENT.
+    """
     try:
         return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return True
 
 

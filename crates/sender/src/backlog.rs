@@ -1,6 +1,7 @@
 //! What has been taken from tees and not yet sent. Pure: no clock, no task, no IO.
 //!
-//! Each stream has a lane of its own, in order; lanes with something to send stand in a queue, in
+//! Each output of a rank has a lane of its own, in order, through all starts of that rank: what its next
+//! start says comes after all that the last one said. Lanes with something to send stand in a queue, in
 //! the order in which something came. A chunk that its stream's file has can be spilled: its lane
 //! keeps the span, and reads it back when its turn comes. A lane that waits for its file stands
 //! aside: the others are not kept by a disk that does not answer.
@@ -8,13 +9,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use lastline_line::{Chunk, Message, Offset, Span, StreamId, Timestamp};
+use lastline_line::{Chunk, Message, Offset, Span, Stream, StreamId, Timestamp};
 
 /// Beyond this many items a lane joins spans whose arrival times differ.
 const EXACT_ITEMS: usize = 64;
 
 /// What a chunk in a lane costs beside its payload, in bytes.
-const ITEM_BYTES: usize = size_of::<Item>() + 64;
+const ITEM_BYTES: usize = size_of::<(StreamId, Item)>() + 64;
 
 fn cost(chunk: &Chunk) -> usize {
     chunk.bytes.len() + ITEM_BYTES
@@ -46,8 +47,7 @@ impl Item {
 
 #[derive(Debug)]
 struct Lane {
-    stream: StreamId,
-    items: VecDeque<Item>,
+    items: VecDeque<(StreamId, Item)>,
     place: Place,
 }
 
@@ -68,7 +68,7 @@ enum Place {
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     lanes: Vec<Lane>,
-    by_stream: HashMap<StreamId, usize>,
+    by_output: HashMap<(u32, Stream), usize>,
     queue: VecDeque<usize>,
     /// Those whose next bytes are to be read from a file.
     files: VecDeque<usize>,
@@ -85,7 +85,7 @@ impl Backlog {
 
     /// Whether what comes of `stream` now has to wait, for what came before it or for others' turn.
     pub(crate) fn is_before(&self, stream: StreamId) -> bool {
-        let lane = self.by_stream.get(&stream).map(|&at| &self.lanes[at]);
+        let lane = self.by_output.get(&output(stream)).map(|&at| &self.lanes[at]);
         !self.queue.is_empty() || lane.is_some_and(|lane| lane.place != Place::Nowhere)
     }
 
@@ -106,9 +106,9 @@ impl Backlog {
         match message {
             Message::Data(chunk) => {
                 self.held_bytes += cost(&chunk);
-                lane.items.push_back(Item::Held(chunk, now));
+                lane.items.push_back((stream, Item::Held(chunk, now)));
             }
-            message => push_mark(&mut lane.items, message),
+            message => push_mark(&mut lane.items, stream, message),
         }
         if lane.place == Place::Nowhere {
             lane.place = Place::Queue;
@@ -119,33 +119,38 @@ impl Backlog {
     /// Releases the chunks of `stream` that `filed` says can be read back, keeping their address.
     pub(crate) fn release(&mut self, stream: StreamId, filed: impl Fn(Span) -> bool) {
         let at = self.lane(stream);
-        let items = &mut self.lanes[at].items;
-        let is_held = |item: &Item| matches!(item, Item::Held(chunk, _) if filed(chunk.span()));
-        let Some(first) = items.iter().position(is_held) else { return };
-        let mut kept: VecDeque<Item> = VecDeque::with_capacity(items.len());
-        for (at, item) in items.drain(..).enumerate() {
-            match item {
-                // Each is asked for once: whoever says that it is filed may have to keep it from then on.
-                Item::Held(chunk, since) if at == first || at > first && filed(chunk.span()) => {
-                    self.held_bytes -= cost(&chunk);
-                    let exact = kept.len() < EXACT_ITEMS;
-                    let item = Item::Filed { span: chunk.span(), time: chunk.time, since };
-                    push_filed(&mut kept, item, exact);
-                }
-                other => kept.push_back(other),
-            }
-        }
-        *items = kept;
+        self.release_lane(at, |of, span| of == stream && filed(span));
     }
 
     /// The same for every stream, as far as `filed` says.
     pub(crate) fn release_all(&mut self, filed: impl Fn(StreamId, Span) -> bool) {
         for at in 0..self.lanes.len() {
-            let Lane { stream, place, .. } = self.lanes[at];
-            if place != Place::Nowhere {
-                self.release(stream, |span| filed(stream, span));
+            if self.lanes[at].place != Place::Nowhere {
+                self.release_lane(at, &filed);
             }
         }
+    }
+
+    fn release_lane(&mut self, at: usize, filed: impl Fn(StreamId, Span) -> bool) {
+        let items = &mut self.lanes[at].items;
+        let is_filed = |(stream, item): &(StreamId, Item)| matches!(item, Item::Held(chunk, _) if filed(*stream, chunk.span()));
+        let Some(first) = items.iter().position(is_filed) else { return };
+        let mut kept: VecDeque<(StreamId, Item)> = VecDeque::with_capacity(items.len());
+        for (at, (stream, item)) in items.drain(..).enumerate() {
+            match item {
+                // Each is asked for once: whoever says that it is filed may have to keep it from then on.
+                Item::Held(chunk, since)
+                    if at == first || at > first && filed(stream, chunk.span()) =>
+                {
+                    self.held_bytes -= cost(&chunk);
+                    let exact = kept.len() < EXACT_ITEMS;
+                    let item = Item::Filed { span: chunk.span(), time: chunk.time, since };
+                    push_filed(&mut kept, stream, item, exact);
+                }
+                other => kept.push_back((stream, other)),
+            }
+        }
+        *items = kept;
     }
 
     /// Forgets all bytes for good, held or filed; `instead` may give a skip to stand for them.
@@ -159,14 +164,14 @@ impl Backlog {
             if lane.place == Place::Reading {
                 self.queue.push_back(at);
             }
-            for item in std::mem::take(&mut lane.items) {
+            for (stream, item) in std::mem::take(&mut lane.items) {
                 let message = match item {
-                    Item::Held(chunk, _) => instead(lane.stream, chunk.span()),
-                    Item::Filed { span, .. } => instead(lane.stream, span),
+                    Item::Held(chunk, _) => instead(stream, chunk.span()),
+                    Item::Filed { span, .. } => instead(stream, span),
                     Item::Mark(message) => Some(message),
                 };
                 if let Some(message) = message {
-                    push_mark(&mut lane.items, message);
+                    push_mark(&mut lane.items, stream, message);
                 }
             }
             lane.place = if lane.items.is_empty() { Place::Nowhere } else { Place::Queue };
@@ -180,7 +185,7 @@ impl Backlog {
         let next = self.queue.front().or(self.files.front()).copied();
         let reads = || self.lanes.iter().position(|lane| lane.place == Place::Reading);
         let lane = &self.lanes[next.or_else(reads)?];
-        lane.items.front().and_then(Item::since)
+        lane.items.front().and_then(|(_, item)| item.since())
     }
 
     /// The lane whose turn it is waits for its file from now on.
@@ -195,10 +200,10 @@ impl Backlog {
     pub(crate) fn begin_reading(&mut self) -> Option<(StreamId, Span)> {
         while let Some(at) = self.files.pop_front() {
             let lane = &mut self.lanes[at];
-            if let Some(Item::Filed { span, .. }) = lane.items.front() {
+            if let Some((stream, Item::Filed { span, .. })) = lane.items.front() {
                 lane.place = Place::Reading;
                 self.reading += 1;
-                return Some((lane.stream, *span));
+                return Some((*stream, *span));
             }
             lane.place = Place::Queue;
             self.queue.push_back(at);
@@ -212,26 +217,26 @@ impl Backlog {
         let at = self.lane(stream);
         let lane = &mut self.lanes[at];
         let is_wanted = lane.place == Place::Reading
-            && matches!(lane.items.front(), Some(Item::Filed { span, .. }) if span.from == from);
+            && matches!(lane.items.front(), Some((of, Item::Filed { span, .. })) if *of == stream && span.from == from);
         if !is_wanted {
             return None;
         }
         self.reading -= 1;
         lane.place = Place::Nowhere;
-        lane.items.pop_front()
+        lane.items.pop_front().map(|(_, item)| item)
     }
 
     /// The item whose turn it is, with its stream.
     pub(crate) fn front(&self) -> Option<(StreamId, &Item)> {
         let lane = &self.lanes[*self.queue.front()?];
-        lane.items.front().map(|item| (lane.stream, item))
+        lane.items.front().map(|(stream, item)| (*stream, item))
     }
 
     /// Takes that item out; its lane goes to the end of the queue while it has more.
     pub(crate) fn pop(&mut self) -> Option<Item> {
         let at = self.queue.pop_front()?;
         let lane = &mut self.lanes[at];
-        let item = lane.items.pop_front();
+        let item = lane.items.pop_front().map(|(_, item)| item);
         if let Some(Item::Held(chunk, _)) = &item {
             self.held_bytes -= cost(chunk);
         }
@@ -249,7 +254,7 @@ impl Backlog {
             self.held_bytes += cost(chunk);
         }
         let lane = &mut self.lanes[at];
-        lane.items.push_front(item);
+        lane.items.push_front((stream, item));
         match lane.place {
             Place::Nowhere => {}
             Place::Queue => self.queue.retain(|&other| other != at),
@@ -262,36 +267,42 @@ impl Backlog {
     }
 
     fn lane(&mut self, stream: StreamId) -> usize {
-        *self.by_stream.entry(stream).or_insert_with(|| {
-            self.lanes.push(Lane { stream, items: VecDeque::new(), place: Place::Nowhere });
+        *self.by_output.entry(output(stream)).or_insert_with(|| {
+            self.lanes.push(Lane { items: VecDeque::new(), place: Place::Nowhere });
             self.lanes.len() - 1
         })
     }
 }
 
-fn push_mark(items: &mut VecDeque<Item>, message: Message) {
+/// What has a lane: an output of a rank, whichever of its starts says something.
+fn output(stream: StreamId) -> (u32, Stream) {
+    (stream.rank, stream.stream)
+}
+
+fn push_mark(items: &mut VecDeque<(StreamId, Item)>, stream: StreamId, message: Message) {
     if let Message::Skip { span: next, cause: ref why, .. } = message
-        && let Some(Item::Mark(Message::Skip { span, cause, .. })) = items.back_mut()
+        && let Some((of, Item::Mark(Message::Skip { span, cause, .. }))) = items.back_mut()
+        && *of == stream
         && span.to == next.from
         && cause == why
     {
         span.to = next.to;
         return;
     }
-    items.push_back(Item::Mark(message));
+    items.push_back((stream, Item::Mark(message)));
 }
 
-fn push_filed(kept: &mut VecDeque<Item>, item: Item, exact: bool) {
+fn push_filed(kept: &mut VecDeque<(StreamId, Item)>, stream: StreamId, item: Item, exact: bool) {
     let Item::Filed { span: next, time: arrived, .. } = item else {
-        return kept.push_back(item);
+        return kept.push_back((stream, item));
     };
     match kept.back_mut() {
-        Some(Item::Filed { span, time, .. })
-            if span.to == next.from && (!exact || *time == arrived) =>
+        Some((of, Item::Filed { span, time, .. }))
+            if *of == stream && span.to == next.from && (!exact || *time == arrived) =>
         {
             span.to = next.to;
         }
-        _ => kept.push_back(item),
+        _ => kept.push_back((stream, item)),
     }
 }
 

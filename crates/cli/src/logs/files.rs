@@ -1,12 +1,13 @@
 //! A job's files.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use lastline_appender::IndexState;
 use lastline_client::{Label, Labels};
-use lastline_jobs::{FoundJob, JobState};
-use lastline_line::{RankSet, StreamId, Timestamp};
+use lastline_jobs::{FoundJob, JobState, RankReport};
+use lastline_line::{RankSet, Stream, StreamId, Timestamp};
 use lastline_watch::{ArchiveInbox, Archives, Wanted};
 
 use super::LogsOptions;
@@ -32,10 +33,13 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
         (wanted.since, wanted.before) = (Some(since), Some(until));
     }
     if let Some(place) = options.at {
-        let (id, span) = place.lines(&archive, options.lines)?;
+        let (id, span) = place.lines(&archive, job.info.world_size, options.lines)?;
         wanted.streams = Box::new(move |stream| stream == id);
         wanted.from.insert(id, span.from);
         wanted.until = Some(Box::new(Only(id, span)));
+    }
+    if let Some(stream) = options.stream.only() {
+        not_told_apart(stream, &archive).iter().for_each(|why| notices::say(why));
     }
     let damage = [job.damage.clone(), of_index(&archive, &job.state, &wanted)];
     let is_whole = damage == [None, None];
@@ -77,6 +81,17 @@ fn elsewhere(options: &LogsOptions, job: &FoundJob) -> Option<String> {
     Some(format!("the job's files of {missing} are not here, but on {hosts}{instead}"))
 }
 
+/// Why there is nothing of a stream that was asked for, where ranks had one for both.
+fn not_told_apart(stream: Stream, files: &Archives) -> Option<String> {
+    let streams: BTreeSet<Stream> = files.streams().into_iter().map(|id| id.stream).collect();
+    let is_merged = stream != Stream::Merged && streams.contains(&Stream::Merged);
+    (is_merged && !streams.contains(&stream)).then(|| {
+        format!(
+            "the ranks of this job were run with --merge, which does not tell {stream} apart: `--stream merged` prints what they wrote"
+        )
+    })
+}
+
 /// What the index of a job that is over does not say, in words. That of one that was interrupted may end
 /// a moment before its files do.
 fn of_index(archive: &Archives, state: &JobState, wanted: &Wanted) -> Option<String> {
@@ -116,12 +131,16 @@ fn around_failure(job: &FoundJob, around: Duration) -> Option<(Timestamp, Timest
 }
 
 fn set_labels(job: &FoundJob, labels: &Labels) {
+    let rows = match &job.state {
+        JobState::Finished(report) => &report.ranks[..],
+        _ => &[],
+    };
+    // Of a rank's starts the last one.
+    let last: HashMap<u32, &RankReport> = rows.iter().map(|row| (row.rank, row)).collect();
     for rank in 0..job.info.world_size {
         let mut label =
             Label { rank, local_rank: rank, job: job.info.job.clone(), ..Label::default() };
-        if let JobState::Finished(report) = &job.state
-            && let Some(found) = report.ranks.get(rank as usize)
-        {
+        if let Some(found) = last.get(&rank) {
             label.host.clone_from(&found.host);
             label.pid = found.pid.unwrap_or_default();
         }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use lastline_line::{Offset, ReadBack as _, Span, Stream, StreamId};
+use lastline_line::{Offset, RankSet, ReadBack as _, Span, Stream, StreamId};
 use lastline_watch::{Archives, AskUntil, Until, lines_from};
+
+use crate::advice;
 
 /// `3.stderr@1234`: a rank, its stream, and an offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,15 @@ impl FromStr for Place {
 impl Place {
     /// Where so many lines stand of which the first one is here: of the last start of the rank that has
     /// come so far.
-    pub(super) fn lines(self, files: &Archives, lines: u64) -> anyhow::Result<(StreamId, Span)> {
+    pub(super) fn lines(
+        self,
+        files: &Archives,
+        world_size: u32,
+        lines: u64,
+    ) -> anyhow::Result<(StreamId, Span)> {
+        if let Some(why) = advice::no_such_rank(&RankSet::from_iter([self.rank]), world_size) {
+            anyhow::bail!(why);
+        }
         let is_own = |id: &StreamId| (id.rank, id.stream) == (self.rank, self.stream);
         let starts: Vec<StreamId> = files.streams().into_iter().filter(is_own).collect();
         let reaching = starts.iter().copied().filter(|id| self.at < files.filed(*id));

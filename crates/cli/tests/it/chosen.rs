@@ -65,6 +65,8 @@ fn lines_are_found_by_the_offset_that_json_tells() {
     assert_eq!(logs(&place, &["--at", "0.stderr@1"], 0), ["[0] end"], "the whole line");
     let done = place.lastline(&["logs", "j", "--at", "1.stdout@60"]).expect(1);
     assert!(done.err().contains("nothing at 1.stdout@60: rank 1 has 60 bytes"), "{}", done.err());
+    let done = place.lastline(&["logs", "j", "--at", "5.stdout@0"]).expect(1);
+    assert!(done.err().contains("no rank 5: there are ranks 0 to 1"), "{}", done.err());
     for wrong in [&["--at", "stdout@1"][..], &["--lines", "3"], &["--at", &at, "--rank", "1"]] {
         place.lastline(&[&["logs", "j"], wrong].concat()).expect(2);
     }

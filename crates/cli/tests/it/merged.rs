@@ -51,6 +51,8 @@ fn both_are_one_stream_in_their_order() {
     assert_eq!(streams, vec![Value::from("merged"); 10]);
     let by_name = place.lastline(&["logs", "j", "--rank", "1", "--stream", "merged"]).expect(0);
     assert_eq!(by_name.sorted().len(), 10);
+    let other = place.lastline(&["logs", "j", "--stream", "stderr"]).expect(0);
+    assert!(other.out().is_empty() && other.err().contains("`--stream merged`"), "{}", other.err());
     let at = place.lastline(&["logs", "j", "--at", "1.merged@0", "--lines", "2"]).expect(0).out();
     assert_eq!(at, "[1] out 1 of 1\n[1] err 1 of 1\n");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Place, report, wait_until};
+use crate::support::{Place, Running, report, wait_until};
 
 /// Rank 1 fails until it has been started twice before.
 const FAILS_TWICE: &str = "echo start $LASTLINE_RESTART_COUNT of rank $RANK
@@ -75,6 +75,27 @@ fn one_rank_alone_is_started_again() {
     let lines: Vec<u32> = logs.lines().map(|line| line.parse().unwrap()).collect();
     assert_eq!(lines, Vec::from_iter(0..=20));
     assert_eq!(report(&place.job("j"))["ranks"].as_array().unwrap().len(), 21);
+}
+
+/// Whatever waits for the console: what a rank's next start says comes after what the last one said.
+#[test]
+fn on_a_slow_console_starts_come_one_after_the_other() {
+    let place = Place::new();
+    let script = "n=$LASTLINE_RESTART_COUNT; seq -f \"$n %.0f\" 1 100000; [ $n = 2 ] || exit 3";
+    let reader = "\"$0\" run --job j --max-restarts 2 -- sh -c \"$1\" |
+        { until [ -e go ]; do sleep 0.01; done; cat; }";
+    let job = place.wrap("sh", &["-c", reader, env!("CARGO_BIN_EXE_lastline"), script]);
+    let job = Running::start(job);
+    let last = place.job("j").join("rank-0.stdout.log");
+    wait_until("all of it is filed", || {
+        std::fs::read(&last).is_ok_and(|filed| filed.ends_with(b"\n2 100000\n"))
+    });
+    std::fs::write(place.path("go"), "").unwrap();
+    let out = job.wait().expect(0).out();
+    let number = |text: &str| text.parse::<u32>().unwrap();
+    let pair = |line: &str| line.split_once(' ').map(|(start, line)| (number(start), number(line)));
+    let lines: Vec<_> = out.lines().map(|line| pair(line).unwrap()).collect();
+    assert!(lines.is_sorted() && lines.len() == 300_000, "{} lines", lines.len());
 }
 
 #[test]

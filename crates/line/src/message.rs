@@ -74,6 +74,15 @@ impl Message {
         }
     }
 
+    /// Up to where it settles which stream: all before has come, or has been declared.
+    pub fn settles(&self) -> Option<(StreamId, Offset)> {
+        match self {
+            Self::Data(chunk) => Some((chunk.stream, chunk.end())),
+            Self::Skip { stream, span, .. } => Some((*stream, span.to)),
+            _ => None,
+        }
+    }
+
     /// Bytes of output that it holds in memory.
     pub fn payload_bytes(&self) -> usize {
         match self {

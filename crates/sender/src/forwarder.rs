@@ -159,11 +159,11 @@ impl Forwarder {
         let Some(route) = &mut self.route else {
             return Ok(());
         };
-        let (stream, end) = (message.stream(), end_of(&message));
+        let end = message.settles();
         match route.try_send(message) {
             Ok(()) => {
                 self.progress += 1;
-                if let (Some(stream), Some(end)) = (stream, end) {
+                if let Some((stream, end)) = end {
                     self.took(stream, end);
                 }
                 Ok(())
@@ -254,7 +254,7 @@ impl Forwarder {
                 Item::Held(chunk, _) => Message::Data(chunk.clone()),
                 Item::Mark(message) => message.clone(),
             };
-            let end = end_of(&message);
+            let end = message.settles().map(|(_, end)| end);
             match self.send(message) {
                 Ok(()) => {
                     self.sent_front(stream, end);
@@ -363,15 +363,6 @@ fn let_go(files: Option<&dyn ReadBack>, stream: StreamId, below: Offset) {
 /// Whether memory may let go of `span`: the files have it, and keep it where that is wanted.
 fn may_spill(files: &dyn ReadBack, keep: bool, stream: StreamId, span: Span) -> bool {
     if keep { files.keep(stream, span) } else { files.holds(stream, span) }
-}
-
-/// Up to where a message settles its stream.
-fn end_of(message: &Message) -> Option<Offset> {
-    match message {
-        Message::Data(chunk) => Some(chunk.end()),
-        Message::Skip { span, .. } => Some(span.to),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

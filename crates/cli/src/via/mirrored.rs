@@ -86,18 +86,10 @@ impl Mirrored {
     }
 }
 
-fn end_of(message: &Message) -> Option<(StreamId, Offset)> {
-    match message {
-        Message::Data(chunk) => Some((chunk.stream, chunk.end())),
-        Message::Skip { stream, span, .. } => Some((*stream, span.to)),
-        _ => None,
-    }
-}
-
 impl Transport for Mirrored {
     fn try_send(&mut self, message: Message) -> Result<(), Box<Refused>> {
         self.tell_near(&message)?;
-        let end = end_of(&message);
+        let end = message.settles();
         let Some(far) = &mut self.far else {
             return Ok(());
         };

@@ -225,7 +225,7 @@ impl Building {
     fn add(&mut self, message: Message, events_before: u64, folds: bool) {
         self.window_bytes += window_bytes(&message);
         self.events_before = events_before;
-        if let (Some(stream), Some(end)) = (message.stream(), end_of(&message)) {
+        if let Some((stream, end)) = message.settles() {
             match self.settled.last_mut() {
                 Some((last, through)) if *last == stream => *through = end.max(*through),
                 _ => self.settled.push((stream, end)),
@@ -259,15 +259,6 @@ impl Building {
 /// What a message takes as a frame, at most.
 fn message_bytes(message: &Message) -> usize {
     window_bytes(message) + FRAME_BYTES
-}
-
-/// Up to where a message settles its stream.
-fn end_of(message: &Message) -> Option<Offset> {
-    match message {
-        Message::Data(chunk) => Some(chunk.end()),
-        Message::Skip { span, .. } => Some(span.to),
-        _ => None,
-    }
 }
 
 /// Data that is too long for one message, in two pieces: one that fits, and the rest.

@@ -167,7 +167,7 @@ pub use dir::DirStorage;
 pub use error::AppenderError;
 pub use filed::{FiledTo, Settled};
 pub use files::OPEN_ROTATED;
-pub use names::{FamilyId, INDEX_NAME};
+pub use names::{FamilyId, INDEX_NAME, is_of_a_run};
 pub use note::Note;
 pub use options::{Compression, Fsync, OnNote, Options};
 pub use reason::Reason;

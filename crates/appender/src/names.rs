@@ -68,8 +68,9 @@ fn parse_plain(name: &str) -> Option<(FamilyId, Option<u32>)> {
     (written == name).then_some((family, number))
 }
 
-/// Whether a file of this name is one of a run: the index, a rank's file, or what was to become one.
-pub(crate) fn is_of_a_run(name: &str) -> bool {
+/// Whether a file of this name is one that an appender makes: the index, a rank's file, or what was to become
+/// one.
+pub fn is_of_a_run(name: &str) -> bool {
     let unfinished = || name.strip_suffix(UNFINISHED).filter(|name| name.ends_with(COMPRESSED));
     name == INDEX_NAME || parse(name).or_else(|| parse(unfinished()?)).is_some()
 }

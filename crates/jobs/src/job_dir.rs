@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SendError, sync_channel};
 use std::time::Duration;
 
-use lastline_line::Stream;
+use lastline_appender::is_of_a_run;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::now;
@@ -23,8 +23,6 @@ use crate::report::rfc3339;
 pub(crate) const JOB_FILE: &str = "job.json";
 /// Up to where a driver elsewhere has shown a job whose ranks several processes run.
 pub const SEEN_FILE: &str = "seen";
-/// When what was filed arrived.
-pub(crate) const INDEX_FILE: &str = "index";
 /// The file that says what became of it.
 pub const REPORT_FILE: &str = "report.json";
 /// The name of the link to the newest job.
@@ -442,39 +440,23 @@ pub(crate) fn job_files(dir: &OpenDir) -> io::Result<Vec<String>> {
 
 /// Whether only a job has files of this name: nothing else is ever removed.
 fn is_job_file(name: &str) -> bool {
-    name == INDEX_FILE
+    is_of_a_run(name)
         || name == SEEN_FILE
         || name == DRIVER_FILE
         || is_report(name)
-        || is_log(name)
         || is_unfinished(name, REPORT_FILE)
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+/// The report of one host of several, by its first rank: `report.node-3.json`.
+pub fn host_report_name(first_rank: u32) -> String {
+    format!("report.node-{first_rank}.json")
 }
 
-/// `report.json`, or one host's, `report.node-3.json`.
 fn is_report(name: &str) -> bool {
     let host = name.strip_prefix("report.node-").and_then(|rest| rest.strip_suffix(".json"));
-    name == REPORT_FILE || host.is_some_and(is_number)
-}
-
-/// `rank-3.stdout.log`, `rank-3.stdout.0001.log`, `rank-3.log`; `rank-3.stdout.0001.log.zst`, and with
-/// `.unfinished` what was to become that.
-fn is_log(name: &str) -> bool {
-    let compressed = name.strip_suffix(".unfinished").unwrap_or(name).strip_suffix(".zst");
-    let parts = compressed.unwrap_or(name).strip_prefix("rank-");
-    let parts = parts.and_then(|rest| rest.strip_suffix(".log"));
-    let mut parts = parts.into_iter().flat_map(|parts| parts.split('.'));
-    let is_rank = parts.next().is_some_and(is_number);
-    let is_stream = |part: &str| Stream::SEPARATE.iter().any(|stream| stream.name() == part);
-    let is_file_number = |part: &str| part.len() >= 4 && is_number(part);
-    // The newest one, which has no number, is never compressed.
-    let is_rotated = name.split('.').any(is_file_number);
-    is_rank
-        && parts.all(|part| is_stream(part) || is_file_number(part))
-        && (is_rotated || compressed.is_none())
+    let is_one_of_several =
+        |rank: &str| rank.parse().is_ok_and(|rank| host_report_name(rank) == name);
+    name == REPORT_FILE || host.is_some_and(is_one_of_several)
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ mod totals;
 pub use driver_file::DrivenDir;
 pub use job_dir::{
     FileAction, JobDir, JobDirError, JobInfo, LATEST, REPORT_FILE, SEEN_FILE, check_job_id,
-    make_dir, new_job_id,
+    host_report_name, make_dir, new_job_id,
 };
 pub use jobs::{FoundJob, JobState, JobsPlace, Pruned, Retention};
 pub use open_dir::OpenDir;

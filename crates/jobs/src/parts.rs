@@ -4,10 +4,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use lastline_appender::INDEX_NAME;
 use lastline_line::RankSet;
 
 use crate::driver_file::Driven;
-use crate::job_dir::{FileAction, INDEX_FILE, JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
+use crate::job_dir::{FileAction, JOB_FILE, JobDirError, JobInfo, REPORT_FILE, failed};
 use crate::jobs::{FoundJob, JobState, in_words, read_report};
 use crate::report::Report;
 
@@ -56,7 +57,7 @@ pub(crate) fn open(dir: &Path) -> Result<FoundJob, JobDirError> {
     let Some(info) = found.iter().map(|part| &part.info).min_by_key(|info| started(info)) else {
         let (info, state) = without_parts(dir, report, driven)?;
         // Who removed what says of the files has not removed those.
-        let ranks = if may_exist(&dir.join(INDEX_FILE)) { 0 } else { info.world_size };
+        let ranks = if may_exist(&dir.join(INDEX_NAME)) { 0 } else { info.world_size };
         let elsewhere = RankSet::first(ranks);
         let dir = dir.to_owned();
         return Ok(FoundJob { dir, info, state, linked, parts, elsewhere, damage: None });
@@ -142,8 +143,11 @@ pub(crate) fn joined(reports: Vec<Report>) -> Report {
         if earlier || whole.first_failure.is_none() {
             whole.first_failure = part.first_failure.or(whole.first_failure);
         }
-        whole.started = whole.started.min(part.started);
-        whole.ended = whole.ended.max(part.ended);
+        // As times, not as text: trailing zeros of a fraction are not written.
+        let time = |text: &String| text.parse::<jiff::Timestamp>().ok();
+        whole.started =
+            [whole.started, part.started].into_iter().min_by_key(time).unwrap_or_default();
+        whole.ended = [whole.ended, part.ended].into_iter().max_by_key(time).unwrap_or_default();
         whole.world_size = whole.world_size.max(part.world_size);
         whole.stopped_by = whole.stopped_by.or(part.stopped_by);
         whole.broken_off |= part.broken_off;
@@ -158,4 +162,30 @@ pub(crate) fn joined(reports: Vec<Report>) -> Report {
     whole.teardown.clear();
     whole.check_balance();
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A fraction is written without its trailing zeros, so that as text the earlier one is the later.
+    #[test]
+    fn a_whole_begins_with_the_first_of_its_parts_and_ends_with_the_last() {
+        let times = [
+            ("2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"),
+            ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:09.25Z"),
+        ];
+        let part = |(started, ended): (&str, &str)| {
+            let mut part = Report::new("j", Vec::new(), 2);
+            (part.started, part.ended) = (started.into(), ended.into());
+            part
+        };
+        for times in [times, [times[1], times[0]]] {
+            let whole = joined(times.map(part).into());
+            assert_eq!(
+                (&*whole.started, &*whole.ended),
+                ("2026-01-01T00:00:00Z", "2026-01-01T00:00:09.25Z")
+            );
+        }
+    }
 }

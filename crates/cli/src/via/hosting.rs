@@ -10,7 +10,7 @@ use lastline_bootstrap::{
     Claim, Console, HostEnd, LoggingMesh, Placement, PlacementFlags, Report, Url, ViaError,
     new_host_id, transport_bytes,
 };
-use lastline_jobs::{JobDir, JobInfo, JobsPlace, check_job_id, part_name};
+use lastline_jobs::{JobDir, JobInfo, JobsPlace, check_job_id, host_report_name, part_name};
 use lastline_sender::channel;
 
 use super::mirrored::{Mirrored, RefusedWhy};
@@ -203,6 +203,6 @@ async fn wait_for_the_driver(mut end: impl Future<Output = ()> + Unpin, within: 
 /// Where the report of these ranks is written beside their files.
 fn report_beside(options: &RunOptions, placement: &Placement, place: &Place) -> Option<PathBuf> {
     let whole = place.whole.as_ref();
-    let beside = whole.map(|dir| dir.join(format!("report.node-{}.json", placement.first_rank)));
+    let beside = whole.map(|dir| dir.join(host_report_name(placement.first_rank)));
     options.report.clone().or(beside)
 }

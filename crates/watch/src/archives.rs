@@ -114,7 +114,7 @@ impl Archives {
         let mut all = self.all();
         match all.len() {
             1 => all.pop(),
-            _ => all.into_iter().find(|archive| archive.streams().contains(&stream)),
+            _ => all.into_iter().find(|archive| archive.has(stream)),
         }
     }
 }

@@ -106,6 +106,11 @@ impl Archive {
         self.catalogue().logs.keys().copied().collect()
     }
 
+    /// Whether anything of a stream is there.
+    pub fn has(&self, stream: StreamId) -> bool {
+        self.catalogue().logs.contains_key(&stream)
+    }
+
     /// Up to where the index knows of a stream: what files hold behind that has no times.
     pub fn recorded(&self, stream: StreamId) -> Offset {
         self.catalogue().logs.get(&stream).map_or(Offset::ZERO, |log| log.recorded.end())

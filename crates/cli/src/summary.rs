@@ -5,6 +5,7 @@ mod logs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use lastline_client::Output;
 use lastline_jobs::{FirstFailure, RankReport, Report};
 use lastline_line::{
     Colours, Gap, MemoryKills, RankSet, Stream, StreamEnd, StreamLedger, visible_text,
@@ -30,7 +31,7 @@ impl Above {
         let (Self::OneRank { stdout }, Some(stream)) = (self, failure.last_lines_of) else {
             return false;
         };
-        let seen = stream != Stream::Stdout || stdout;
+        let seen = Output::from(stream) == Output::Stderr || stdout;
         let ledgers = report.ranks.iter().filter_map(|rank| rank.streams.get(&stream));
         let shown = |ledger: &StreamLedger| {
             ledger.lost.is_empty() && ledger.withheld.show + ledger.withheld.streaming_off == 0
@@ -231,8 +232,9 @@ fn tell_leaks(report: &Report, lines: &mut Vec<String>) {
             } else {
                 holders.join(", ")
             };
-            let rank = rank.rank;
-            lines.push(format!("rank {rank} exited, but its {stream} is still held by {by}"));
+            let (rank, what) =
+                (rank.rank, if *stream == Stream::Merged { "output" } else { stream.name() });
+            lines.push(format!("rank {rank} exited, but its {what} is still held by {by}"));
         }
     }
 }

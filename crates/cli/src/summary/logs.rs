@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use lastline_appender::FamilyId;
 use lastline_jobs::{FoundJob, Report};
 use lastline_line::{RankSet, Stream};
 
@@ -53,7 +54,7 @@ impl Logs {
 
     /// The file of a rank's stream; none where it is not here.
     pub(super) fn file(&self, rank: u32, stream: Stream) -> Option<PathBuf> {
-        let name = format!("rank-{rank}.{stream}.log");
+        let name = FamilyId { rank, stream }.newest_name();
         if self.parts.is_empty() {
             return self.dir().map(|dir| dir.join(name));
         }

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Place, report, wait_until};
+use crate::support::{Place, Running, report, wait_until};
 
 const TURNS: &str = "for i in 1 2 3 4 5; do echo out $i of $RANK; echo err $i of $RANK >&2; done";
 
@@ -88,6 +88,28 @@ fn what_it_failed_of_is_found_among_what_else_it_said() {
     let done = place.lastline(&args).expect(1);
     assert!(done.err().contains("lastline:   ValueError: shard 7\n"), "{}", done.err());
     assert_eq!(report(&place.job("j"))["first_failure"]["last_lines_of"], "merged");
+}
+
+#[test]
+fn a_failure_is_told_where_its_lines_went_elsewhere_with_the_file_that_has_the_whole() {
+    let place = Place::new();
+    let script = "echo 'Traceback (most recent call last):' >&2; echo 'ValueError: a' >&2
+        seq 1 40 >&2; exit 1";
+    let done = place.lastline(&["run", "--job", "j", "--merge", "--", "sh", "-c", script]);
+    let err = done.expect(1).err();
+    assert!(err.contains("lastline:   ValueError: a\n"), "stdout is no terminal: {err}");
+    let file = place.job("j").join("rank-0.log");
+    assert!(
+        err.contains(&format!("the whole is in {}\n", file.display())) && file.exists(),
+        "{err}"
+    );
+    // Without anything left out it is not told twice where both are one output, and else it is.
+    for (output, told) in [(">&1", true), ("2>&1", false)] {
+        let both = format!("\"$0\" run --no-files --merge -- sh -c 'echo why; exit 3' {output}");
+        let both = place.wrap("sh", &["-c", &both, env!("CARGO_BIN_EXE_lastline")]);
+        let done = Running::start(both).wait().expect(3);
+        assert_eq!((done.out() + &done.err()).contains("lastline:   why"), told, "{output}");
+    }
 }
 
 #[test]

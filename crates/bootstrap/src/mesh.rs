@@ -127,6 +127,9 @@ impl MeshBuilder {
             driver = driver.read_back(files);
         }
         let driver = driver.start(inbox)?.handle();
+        if let Some(look) = host.look_at_files() {
+            driver.look_at_files_with(Box::new(look));
+        }
         // A rank may ask as soon as it runs.
         let control = plan.control.as_deref();
         let control = control.and_then(|path| ControlSocket::open(path, driver.clone()));

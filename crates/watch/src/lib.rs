@@ -3,7 +3,7 @@
 //!
 //! A [`Snapshot`] says how a job stands, and a [`Change`] what happened to it since; [`protocol`]
 //! is how both travel. [`Activity`] is who said how much when, and an [`Entry`] what the console
-//! shows, with who said what.
+//! shows, with who said what. A [`Tally`] adds up all starts of a rank, for counters.
 //!
 //! ```
 //! use lastline_watch::{Change, RankState, Snapshot};
@@ -43,6 +43,7 @@ mod rank;
 mod snapshot;
 mod socket;
 mod source;
+mod tally;
 
 pub use activity::{Activity, Cell, RankActivity};
 pub use archive_inbox::{ArchiveInbox, AskUntil, Unreadable, Until, Wanted};
@@ -64,6 +65,7 @@ pub use snapshot::{
 };
 pub use socket::{control_name, control_path, control_path_of};
 pub use source::{Next, Source};
+pub use tally::{FiledTally, RankTally, StreamTally, Tally};
 
 // The program of the README runs with the tests.
 #[cfg(doctest)]

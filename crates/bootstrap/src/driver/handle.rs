@@ -7,14 +7,15 @@ use std::time::Duration;
 use lastline_client::{EntryStream, LineStream, SubscribeOptions, Verdicts};
 use lastline_jobs::Report;
 use lastline_line::{Control, Fold, Offset, RankSet, StopCause, StreamId, StreamSet};
-use lastline_watch::Snapshot;
+use lastline_watch::{Snapshot, Tally};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::DriverState;
 use super::run::Request;
 use super::status::{self, RankChanges, RankStatus};
-use super::view::{self, Look};
+use super::tally;
+use super::view::{self, Look, LookAtFiles};
 use crate::SpawnError;
 
 /// A driver at work.
@@ -153,6 +154,17 @@ impl DriverHandle {
     pub fn snapshot(&self) -> Snapshot {
         let report = self.report.borrow().clone();
         view::snapshot(&self.shared, report.as_deref())
+    }
+
+    /// What came of every rank and stream until now, over all starts. Takes time for each start.
+    pub fn tally(&self) -> Tally {
+        tally::tally(&self.shared)
+    }
+
+    /// What files have is seen there from now on.
+    pub(crate) fn look_at_files_with(&self, look: LookAtFiles) {
+        // There is one host here at most.
+        drop(self.shared.look_at_files.set(look));
     }
 
     /// What the process that reads the streams sees of them is seen there from now on.

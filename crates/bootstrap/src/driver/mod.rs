@@ -16,6 +16,7 @@ mod run;
 mod runs;
 mod status;
 mod streams;
+mod tally;
 mod teardown;
 mod trips;
 mod view;
@@ -42,7 +43,7 @@ pub use self::status::{RankChanges, RankState, RankStatus};
 use self::teardown::Teardown;
 use self::trips::Trips;
 pub(crate) use self::view::Glimpse;
-use self::view::{About, Look};
+use self::view::{About, Look, LookAtFiles};
 use self::writers::ReportWriters;
 use crate::clock::Clock;
 use crate::plan::{Console, OnFailure, Plan};
@@ -138,6 +139,7 @@ impl DriverBuilder {
             about: About::of(&plan),
             fold: Mutex::new(console.fold.name()),
             look: OnceLock::new(),
+            look_at_files: OnceLock::new(),
             teardown: Mutex::default(),
             flush_timeout: plan.flush_timeout,
             requests,
@@ -257,6 +259,8 @@ struct DriverState {
     fold: Mutex<&'static str>,
     /// What the process that reads the streams sees of them, where that is this one.
     look: OnceLock<Look>,
+    /// What files have, where those are this process's.
+    look_at_files: OnceLock<LookAtFiles>,
     /// How far this half's teardown has come.
     teardown: Mutex<Teardown>,
     flush_timeout: Duration,

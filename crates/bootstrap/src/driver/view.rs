@@ -7,7 +7,8 @@ use lastline_client::Account;
 use lastline_jobs::Report;
 use lastline_line::{Gaps, StreamId, StreamSet, Timestamp};
 use lastline_watch::{
-    BarriersView, EndView, FailureView, GapSide, GapView, LedgerView, RankState, RankView, Snapshot,
+    BarriersView, EndView, FailureView, FiledTally, GapSide, GapView, LedgerView, RankState,
+    RankView, Snapshot,
 };
 
 use super::DriverState;
@@ -29,6 +30,9 @@ pub(crate) struct Glimpse {
 /// Gives that of all streams.
 pub(super) type Look = Box<dyn Fn() -> HashMap<StreamId, Glimpse> + Send + Sync>;
 
+/// Gives what files have of all streams by now; nothing once they are closed.
+pub(super) type LookAtFiles = Box<dyn Fn() -> HashMap<StreamId, FiledTally> + Send + Sync>;
+
 /// What does not change of a job.
 #[derive(Debug)]
 pub(super) struct About {
@@ -49,15 +53,20 @@ impl About {
 }
 
 /// What is known of the streams of a job.
-struct Streams {
-    accounts: HashMap<StreamId, Account>,
+pub(super) struct Streams {
+    pub(super) accounts: HashMap<StreamId, Account>,
     glimpses: HashMap<StreamId, Glimpse>,
 }
 
 impl Streams {
+    pub(super) fn of(shared: &DriverState) -> Self {
+        let glimpses = shared.look.get().map(|look| look()).unwrap_or_default();
+        Self { accounts: shared.client().accounts().into_iter().collect(), glimpses }
+    }
+
     /// What was read of a stream of a run, in bytes and lines: by its end's word, or as it is seen
     /// where it is read, or as far as it was received.
-    fn read(&self, run: &RunRecord, id: StreamId) -> (u64, u64) {
+    pub(super) fn read(&self, run: &RunRecord, id: StreamId) -> (u64, u64) {
         let record = run.stream(id.stream);
         let glimpse = self.glimpses.get(&id);
         let seen = glimpse.map_or((0, 0), |seen| (seen.read_bytes, seen.read_lines));
@@ -70,9 +79,7 @@ impl Streams {
 
 /// The job as it stands; `report` once there is one.
 pub(super) fn snapshot(shared: &DriverState, report: Option<&Report>) -> Snapshot {
-    let glimpses = shared.look.get().map(|look| look()).unwrap_or_default();
-    let accounts = shared.client().accounts().into_iter().collect();
-    let streams = Streams { accounts, glimpses };
+    let streams = Streams::of(shared);
     let barriers = lock(&shared.barriers).last();
     let teardown = lock(&shared.teardown).clone();
     let mut snapshot = Snapshot::default();

@@ -1,11 +1,13 @@
 //! The files of a host: closing them, and what they say at the end.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lastline_appender::{Appender, StreamWritten, Written};
-use lastline_line::{HostEvent, Offset, Span};
+use lastline_line::{HostEvent, Offset, Span, StreamId};
 use lastline_tee::Tee;
+use lastline_watch::FiledTally;
 
 use crate::blocking::Blocking;
 use crate::running_time::GAP;
@@ -39,6 +41,15 @@ pub(super) async fn close(
 /// What they have now.
 pub(super) fn filed(files: Option<&Appender>) -> Filed {
     Filed(files.map(Appender::written))
+}
+
+/// What they have of each stream.
+pub(super) fn tally(files: &Appender) -> HashMap<StreamId, FiledTally> {
+    let streams = files.written().streams.into_iter();
+    let counted = streams.map(|(stream, written)| {
+        (stream, FiledTally::new(written.filed_bytes, written.not_filed.bytes()))
+    });
+    counted.collect()
 }
 
 impl Filed {

@@ -19,6 +19,7 @@ mod spawning;
 mod still;
 mod watch;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use lastline_spawn::{
     open_stdin, raise_files_limit,
 };
 use lastline_tee::BoxSink;
+use lastline_watch::FiledTally;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 pub use self::handle::{Host, HostHandle};
@@ -204,6 +206,14 @@ impl PreparedHost {
     /// Gives back what will be filed here.
     pub(crate) fn read_back(&self) -> Option<Arc<dyn ReadBack>> {
         self.files.as_ref().map(|files| files.read_back())
+    }
+
+    /// Tells what files have by now, of each stream; none where there are no files. Keeps no file open.
+    pub(crate) fn look_at_files(
+        &self,
+    ) -> Option<impl Fn() -> HashMap<StreamId, FiledTally> + Send + Sync + use<>> {
+        let files = Arc::downgrade(self.files.as_ref()?);
+        Some(move || files.upgrade().map(|files| files::tally(&files)).unwrap_or_default())
     }
 
     /// Everything that it needs of the system it has: nothing is refused any more.

@@ -1,6 +1,8 @@
 //! The command line.
 
 use std::ffi::OsString;
+#[cfg(feature = "metrics")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use lastline_appender::Fsync;
 use lastline_line::StreamSet;
 
+#[cfg(feature = "metrics")]
+use crate::address::address;
 use crate::filter::FilterOptions;
 use crate::logs::LogsOptions;
 use crate::serve::ServeOptions;
@@ -127,7 +131,8 @@ pub(crate) const RUN_EXAMPLES: &str = "\
 Examples:
   lastline run -n 4 -- python train.py --epochs 3
   lastline run -n 64 --log-dir logs --on-failure continue -- ./a.out
-  lastline run -n 8 --format json -- ./worker | jq .line";
+  lastline run -n 8 --format json -- ./worker | jq .line
+  lastline run -n 8 --metrics :9400 -- ./worker";
 
 /// What there is to know of `run` beside its options.
 pub(crate) const RUN_NOTES: &str = "\
@@ -312,6 +317,14 @@ pub(crate) struct RunOptions {
     /// console, or is stopped
     #[arg(long, env = "LASTLINE_RUN_VIEW", value_parser = flag(), conflicts_with = "via")]
     pub(crate) view: bool,
+    /// Serve the job's counters in Prometheus' text format at `http://ADDRESS/metrics` while it runs
+    ///
+    /// An address as `127.0.0.1:9400`, `[::1]:0` or `:9400`, which is this machine alone; port 0 is any that is
+    /// free, and is said. Nothing is encrypted, and nobody is asked who they are; no line of a rank is told.
+    #[cfg(feature = "metrics")]
+    #[arg(long, value_name = "ADDRESS", env = "LASTLINE_RUN_METRICS", value_parser = address,
+          conflicts_with = "via")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// No summary at the end; why ranks cannot start is said all the same
     #[arg(long, env = "LASTLINE_RUN_QUIET", value_parser = flag())]
     pub(crate) quiet: bool,

@@ -9,7 +9,7 @@ use crate::args::{Cli, RUN_EXAMPLES, RUN_NOTES};
 const TEMPLATE: &str = "{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}\n";
 
 /// The options of `run` by what they are about.
-const HEADINGS: [(&str, &[&str]); 6] = [
+const HEADINGS: [(&str, &[&str]); 7] = [
     (
         "Ranks and environment",
         &["procs", "job", "stdin", "pty", "merge", "env", "workdir", "buffered"],
@@ -59,6 +59,13 @@ const HEADINGS: [(&str, &[&str]); 6] = [
     (
         "Ranks here, driver elsewhere",
         &["via", "nnodes", "node_rank", "world_size", "rank", "master_addr", "pre_fold"],
+    ),
+    (
+        "Elsewhere than on the console",
+        &[
+            #[cfg(feature = "metrics")]
+            "metrics",
+        ],
     ),
     ("Limits", &["buffer", "when_full", "flush_timeout"]),
 ];

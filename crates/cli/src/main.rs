@@ -1,7 +1,9 @@
 //! `lastline`: run a job of N processes and lose no line of what they print.
 
+mod address;
 mod advice;
 mod args;
+mod beside;
 mod closed;
 mod console;
 mod exit;
@@ -12,6 +14,8 @@ mod help;
 mod hyperlink;
 mod jobs;
 mod logs;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod moments;
 mod mpi;
 mod notices;

@@ -15,6 +15,7 @@ use lastline_line::RankSet;
 use tokio::sync::oneshot;
 
 use crate::args::RunOptions;
+use crate::beside::Beside;
 use crate::console::Look;
 use crate::filing::Filing;
 use crate::own_terminal::Raw;
@@ -60,6 +61,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     advice.chain(advice::of_run(&options, fold)).for_each(|advice| notices::say(&advice));
     let mut info = JobInfo::new(&job, command.collect(), options.procs);
     (info.strict, info.control) = (options.strict, Some(control_path(&job)));
+    let beside = Beside::prepare(&options)?;
     let dir = job_dir(&options, &info)?;
     let runtime = runtime::start().context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
@@ -67,7 +69,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         true => Above::OneRank { stdout: console::are_one() },
         false => Above::Other,
     };
-    let driven = runtime.block_on(drive(options, job, dir.as_ref(), up));
+    let driven = runtime.block_on(drive(options, job, dir.as_ref(), up, &beside));
     notices::end_drawing();
     let report = match driven {
         Err(error) if error.is::<SpawnError>() && !ran(&error) => {
@@ -187,6 +189,7 @@ async fn drive(
     job: String,
     dir: Option<&JobDir>,
     up: Option<Up>,
+    beside: &Beside,
 ) -> anyhow::Result<Arc<Report>> {
     let labels = Labels::default();
     let mode = options.fold.unwrap_or_else(|| default_fold(options.procs));
@@ -229,6 +232,7 @@ async fn drive(
     plan.on_echo = follows.then(|| OnEcho::new(own_terminal::show_typed));
     let grace = plan.effective_grace();
     let mesh = LoggingMesh::spawn(plan, console)?;
+    beside.watch(&mesh);
     signals.listen(Steered::Mesh(mesh.clone()), grace, size);
     let tidying = match dir {
         Some(dir) => register_within(DIR_PATIENCE, job.clone(), dir.path().to_owned()).await,

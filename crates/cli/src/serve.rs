@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use lastline_bootstrap::{control_path_of, request_flush, request_stop};
 use lastline_jobs::{FoundJob, JobState, JobsPlace, write_report};
 use lastline_serve::{Control, Options, Server};
 
+use crate::address::address;
 use crate::{exit, jobs, notices, pages};
 
 /// The most threads that read files, beside the one that answers viewers: each of them has memory of its
@@ -37,16 +38,6 @@ pub(crate) struct ServeOptions {
 
 /// How long a console may take to take a warning.
 const WARNING: Duration = Duration::from_secs(1);
-
-/// An address with or without a port, or a port alone, as in `:8080`.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let port = text.strip_prefix(':').and_then(|port| port.parse().ok());
-    let whole = text.replace("localhost", "127.0.0.1").parse().ok();
-    let alone = || text.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, 0));
-    let found = whole.or_else(|| port.map(|port| SocketAddr::new(here, port))).or_else(alone);
-    found.ok_or_else(|| "an address is as `127.0.0.1:8080`, `[::1]:0` or `:8080`".into())
-}
 
 /// What the page asks of running jobs, over their control sockets.
 struct Asking;
@@ -124,27 +115,4 @@ pub(crate) fn picture(job: Option<&OsStr>, file: &Path) -> anyhow::Result<u8> {
         notices::say(&left_out);
     }
     Ok(exit::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_of_this_machine_unless_another_is_named() {
-        let table = [
-            ("127.0.0.1:80", "127.0.0.1:80"),
-            ("localhost:80", "127.0.0.1:80"),
-            (":80", "127.0.0.1:80"),
-            ("[::1]:0", "[::1]:0"),
-            ("::1", "[::1]:0"),
-            ("10.0.0.1", "10.0.0.1:0"),
-        ];
-        for (text, expected) in table {
-            assert_eq!(address(text).unwrap(), expected.parse().unwrap(), "{text}");
-        }
-        for text in ["", ":", "80", "host:80", "127.0.0.1:99999"] {
-            assert!(address(text).is_err(), "{text}");
-        }
-    }
 }

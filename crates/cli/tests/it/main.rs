@@ -23,6 +23,8 @@ mod jobs;
 mod logs;
 mod memory;
 mod merged;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod one_failure;
 mod options;
 mod progress;

@@ -12,6 +12,8 @@ use lastline_line::StreamSet;
 
 #[cfg(feature = "metrics")]
 use crate::address::address;
+#[cfg(feature = "export")]
+use crate::export::Target;
 use crate::filter::FilterOptions;
 use crate::logs::LogsOptions;
 use crate::serve::ServeOptions;
@@ -132,7 +134,7 @@ Examples:
   lastline run -n 4 -- python train.py --epochs 3
   lastline run -n 64 --log-dir logs --on-failure continue -- ./a.out
   lastline run -n 8 --format json -- ./worker | jq .line
-  lastline run -n 8 --metrics :9400 -- ./worker";
+  lastline run -n 8 --metrics :9400 --export journald -- ./worker";
 
 /// What there is to know of `run` beside its options.
 pub(crate) const RUN_NOTES: &str = "\
@@ -325,6 +327,15 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "ADDRESS", env = "LASTLINE_RUN_METRICS", value_parser = address,
           conflicts_with = "via")]
     pub(crate) metrics: Option<SocketAddr>,
+    /// Send every line elsewhere, too, from the job's files: `journald`
+    ///
+    /// May be given several times. `journald=PATH` is another socket than that of the system's journal. Lines
+    /// wait in the files while nobody takes them; what is left at the end has what is left of
+    /// --teardown-timeout, and then it is said which lines were not exported.
+    #[cfg(feature = "export")]
+    #[arg(long, value_name = "WHERE", env = "LASTLINE_RUN_EXPORT", value_parser = Target::read,
+          conflicts_with = "via")]
+    pub(crate) export: Vec<Target>,
     /// No summary at the end; why ranks cannot start is said all the same
     #[arg(long, env = "LASTLINE_RUN_QUIET", value_parser = flag())]
     pub(crate) quiet: bool,

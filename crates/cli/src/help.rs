@@ -63,6 +63,8 @@ const HEADINGS: [(&str, &[&str]); 7] = [
     (
         "Elsewhere than on the console",
         &[
+            #[cfg(feature = "export")]
+            "export",
             #[cfg(feature = "metrics")]
             "metrics",
         ],

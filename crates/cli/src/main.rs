@@ -7,6 +7,8 @@ mod beside;
 mod closed;
 mod console;
 mod exit;
+#[cfg(feature = "export")]
+mod export;
 mod filing;
 mod filter;
 mod folding;

@@ -61,8 +61,11 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     advice.chain(advice::of_run(&options, fold)).for_each(|advice| notices::say(&advice));
     let mut info = JobInfo::new(&job, command.collect(), options.procs);
     (info.strict, info.control) = (options.strict, Some(control_path(&job)));
-    let beside = Beside::prepare(&options)?;
+    let mut beside = Beside::prepare(&options)?;
     let dir = job_dir(&options, &info)?;
+    if let Some(dir) = &dir {
+        beside.export(&options, &job, dir.path())?;
+    }
     let runtime = runtime::start().context("cannot start the runtime")?;
     let (strict, quiet, way_out) = (options.strict, options.quiet, options.teardown_timeout);
     let above = match has_one_rank_s_lines(&options) {
@@ -78,6 +81,7 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
         }
         other => other?,
     };
+    let is_exported = beside.finish(&report, way_out);
     if quiet {
         summary::print_not_started(&report);
     } else {
@@ -93,7 +97,10 @@ pub(crate) fn run(options: RunOptions) -> anyhow::Result<u8> {
     runtime.shutdown_background();
     let filed = dir.is_some();
     std::mem::forget(dir);
-    Ok(exit::of_report(&report, filed, strict))
+    Ok(match exit::of_report(&report, filed, strict) {
+        exit::SUCCESS if strict && !is_exported => exit::LOST,
+        code => code,
+    })
 }
 
 /// Whether ranks may have run before this error.

@@ -13,6 +13,8 @@ mod containers;
 mod content;
 mod disks;
 mod environment;
+#[cfg(feature = "export")]
+mod export;
 mod failures;
 mod filter;
 mod folding;

@@ -57,6 +57,13 @@ pub enum ExportError {
         /// Why, in words.
         why: String,
     },
+    /// It is too large, and none of it was taken: less may be. A single record that is too large is refused
+    /// for good.
+    #[error("{why}")]
+    TooLarge {
+        /// Why, in words.
+        why: String,
+    },
     /// It is refused, and would be again.
     #[error("{why}")]
     Never {

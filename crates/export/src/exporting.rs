@@ -38,13 +38,29 @@ pub(crate) struct Exporting {
     /// Up to where streams were read.
     read_to: BTreeMap<StreamId, Offset>,
     backoff: Backoff,
+    /// So many records are not too many for the destination.
+    most_records: usize,
+    /// Why lines were refused last.
+    refusal: Option<String>,
 }
 
 impl Exporting {
     pub(crate) fn new(shared: Arc<Shared>, destination: Box<dyn Destination>, say: Say) -> Self {
         let (lines, backoff) = (Lines::default(), Backoff::default());
         let (batch, read_to) = (Vec::new(), BTreeMap::new());
-        Self { shared, destination, say, lines, batch, batch_bytes: 0, read_to, backoff }
+        let most_records = MAX_BATCH_RECORDS;
+        Self {
+            shared,
+            destination,
+            say,
+            lines,
+            batch,
+            batch_bytes: 0,
+            read_to,
+            backoff,
+            most_records,
+            refusal: None,
+        }
     }
 
     /// Follows the job while it runs, and then reads what is left.
@@ -122,13 +138,16 @@ impl Exporting {
                 return Err(TimeIsOver);
             }
             let within = left.map_or(MAX_REQUEST, |left| left.min(MAX_REQUEST));
-            match self.destination.export(&self.batch, within) {
+            let most = self.batch.len().min(self.most_records);
+            match self.destination.export(&self.batch[..most], within) {
                 Ok(refused) => {
-                    self.taken(self.batch.len());
+                    self.taken(most);
                     if refused.lines > 0 {
                         self.shared.lock().progress.refuse(refused.lines, refused.why);
                     }
                 }
+                Err(ExportError::TooLarge { .. }) if most > 1 => self.most_records = most / 2,
+                Err(ExportError::TooLarge { why }) => self.refused(1, &why),
                 Err(ExportError::Never { taken, refused, why }) => {
                     self.taken(taken);
                     self.refused(refused.max(1), &why);
@@ -171,6 +190,11 @@ impl Exporting {
         let mut state = self.shared.lock();
         for record in self.batch.drain(..records) {
             state.progress.miss(record.stream, record.span, why);
+        }
+        drop(state);
+        // Whoever refuses lines refuses many, for one reason.
+        if self.refusal.replace(why.to_owned()).as_deref() != Some(why) {
+            (self.say)(&format!("{} refuses lines: {why}", self.shared.name));
         }
     }
 

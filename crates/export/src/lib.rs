@@ -1,7 +1,7 @@
 //! Every line of a running job to somewhere else, from its files.
 //!
 //! An [`Exporter`] reads a job's files as they grow, as `lastline logs --follow` does, and gives its lines to a
-//! [`Destination`], a batch at a time, as [`Record`]s. There is one, [`Journald`].
+//! [`Destination`], a batch at a time, as [`Record`]s. There are two, [`Journald`] and [`Otlp`].
 //!
 //! ```
 //! use std::time::Duration;
@@ -59,6 +59,8 @@ mod exporting;
 #[cfg(feature = "journald")]
 mod journald;
 mod lines;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod progress;
 mod record;
 
@@ -67,6 +69,8 @@ pub use exporter::{Exporter, Say};
 #[cfg(feature = "journald")]
 pub use journald::{JOURNAL_SOCKET, Journald};
 pub use lines::MAX_LINE_BYTES;
+#[cfg(feature = "otlp")]
+pub use otlp::{BadPlace, Headers, Otlp, Place};
 pub use progress::{NotExported, Outcome, ReadOf};
 pub use record::Record;
 

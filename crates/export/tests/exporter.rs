@@ -84,7 +84,7 @@ impl Destination for Scripted {
         let taken = match &answer {
             Ok(_) => batch.len(),
             Err(ExportError::Later { taken, .. } | ExportError::Never { taken, .. }) => *taken,
-            Err(error) => panic!("{error}"),
+            Err(_) => 0,
         };
         batch[..taken].iter().for_each(|it| self.taken.send(it.clone()).unwrap_or_default());
         answer
@@ -170,6 +170,22 @@ fn what_is_refused_for_good_is_told_and_the_rest_goes_on() {
     assert_eq!((of.from, of.bytes, of.lines), (Offset(4), 4, 1));
     let taken: Vec<Record> = records.try_iter().collect();
     assert_eq!(taken.iter().map(text).collect::<Vec<_>>(), ["one", "three"]);
+}
+
+#[test]
+fn a_batch_that_is_too_large_goes_in_parts_and_a_line_that_is_alone_is_refused() {
+    let mut job = Job::start(Options::default());
+    job.say("one\ntwo\nthree\nfour\n");
+    job.files.close(PATIENCE);
+    let too_large = || Err(ExportError::TooLarge { why: "too large".into() });
+    // Of four, of two, of one; then each line is alone.
+    let (destination, records) = Scripted::new([too_large(), too_large(), too_large()]);
+    let (exporter, _words) = job.export(destination);
+    let outcome = job.finish(exporter, PATIENCE);
+    let [of] = &outcome.not_exported[..] else { panic!("{outcome:?}") };
+    assert_eq!((of.from, of.bytes, of.lines), (Offset(0), 4, 1));
+    let taken: Vec<Record> = records.try_iter().collect();
+    assert_eq!(taken.iter().map(text).collect::<Vec<_>>(), ["two", "three", "four"]);
 }
 
 #[test]

@@ -327,11 +327,12 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "ADDRESS", env = "LASTLINE_RUN_METRICS", value_parser = address,
           conflicts_with = "via")]
     pub(crate) metrics: Option<SocketAddr>,
-    /// Send every line elsewhere, too, from the job's files: `journald`
+    /// Send every line elsewhere, too, from the job's files: `journald` or `otlp=URL`
     ///
-    /// May be given several times. `journald=PATH` is another socket than that of the system's journal. Lines
-    /// wait in the files while nobody takes them; what is left at the end has what is left of
-    /// --teardown-timeout, and then it is said which lines were not exported.
+    /// May be given several times. `otlp=http://127.0.0.1:4318` is an OpenTelemetry endpoint for logs, by HTTP
+    /// with JSON; headers are those of OTEL_EXPORTER_OTLP_HEADERS. `journald=PATH` is another socket than that
+    /// of the system's journal. Lines wait in the files while nobody takes them; what is left at the end has
+    /// what is left of --teardown-timeout, and then it is said which lines were not exported.
     #[cfg(feature = "export")]
     #[arg(long, value_name = "WHERE", env = "LASTLINE_RUN_EXPORT", value_parser = Target::read,
           conflicts_with = "via")]

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use lastline_export::{Exporter, JOURNAL_SOCKET, Journald, NotExported, Outcome, ReadOf};
+#[cfg(feature = "otlp")]
+use lastline_export::{Headers, Otlp, Place};
 use lastline_jobs::Report;
 use lastline_line::{Launch, RankSet, StreamId};
 
@@ -25,6 +27,26 @@ const MOST_NAMED: usize = 4;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Journald(PathBuf),
+    #[cfg(feature = "otlp")]
+    Otlp(Place),
+}
+
+/// What [`Target::read`] reads, in words.
+const TARGETS: &str = match cfg!(feature = "otlp") {
+    true => "lines go to `journald` or `otlp=URL`",
+    false => "lines go to `journald`",
+};
+/// Whose headers are sent to an endpoint: the first that is there.
+#[cfg(feature = "otlp")]
+const HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_LOGS_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+
+#[cfg(feature = "otlp")]
+fn headers() -> anyhow::Result<Headers> {
+    let list = HEADERS.iter().find_map(|name| std::env::var(name).ok());
+    let misused = Misused(
+        "OTEL_EXPORTER_OTLP_HEADERS is a list as `name=value,name=value`, with what is special as %20",
+    );
+    Headers::parse(&list.unwrap_or_default()).map_err(|_| misused.into())
 }
 
 impl Target {
@@ -35,13 +57,17 @@ impl Target {
             ("journald", None) => Ok(Self::Journald(JOURNAL_SOCKET.into())),
             ("journald", Some(path)) if path.starts_with('/') => Ok(Self::Journald(path.into())),
             ("journald", Some(_)) => Err(String::from("a socket is written as `journald=/run/…`")),
-            _ => Err(String::from("lines go to `journald`")),
+            #[cfg(feature = "otlp")]
+            ("otlp", Some(url)) => {
+                Place::parse(url).map(Self::Otlp).map_err(|error| error.to_string())
+            }
+            _ => Err(String::from(TARGETS)),
         }
     }
 
-    fn start(&self, job: &str, dir: &Path) -> std::io::Result<Exporter> {
+    fn start(&self, job: &str, dir: &Path) -> anyhow::Result<Exporter> {
         let say = Box::new(|words: &str| notices::say(&harmless(words)));
-        match self {
+        let started = match self {
             Self::Journald(path) => {
                 let name = match path == Path::new(JOURNAL_SOCKET) {
                     true => String::from("journald"),
@@ -49,7 +75,13 @@ impl Target {
                 };
                 Exporter::start(name, dir, Journald::new(job, path), say)
             }
-        }
+            #[cfg(feature = "otlp")]
+            Self::Otlp(place) => {
+                let otlp = Otlp::new(job, place.clone(), headers()?);
+                Exporter::start(format!("otlp={place}"), dir, otlp, say)
+            }
+        };
+        started.context("--export: the system refuses a thread")
     }
 }
 
@@ -61,6 +93,10 @@ pub(crate) fn check(options: &RunOptions) -> anyhow::Result<()> {
             "--export reads the job's files, where lines wait while nobody takes them: leave out --no-files"
         )
     );
+    #[cfg(feature = "otlp")]
+    if options.export.iter().any(|target| matches!(target, Target::Otlp(_))) {
+        headers()?;
+    }
     Ok(())
 }
 
@@ -76,9 +112,7 @@ impl Exports {
         dir: &Path,
     ) -> anyhow::Result<()> {
         for target in targets {
-            let exporter =
-                target.start(job, dir).context("--export: the system refuses a thread")?;
-            self.0.push(exporter);
+            self.0.push(target.start(job, dir)?);
         }
         Ok(())
     }
@@ -181,7 +215,13 @@ mod tests {
     fn targets_are_read_and_others_are_refused() {
         assert_eq!(Target::read("journald"), Ok(Target::Journald(JOURNAL_SOCKET.into())));
         assert_eq!(Target::read("journald=/run/x"), Ok(Target::Journald("/run/x".into())));
-        for text in ["", "syslog", "journald=", "journald=x", "Journald"] {
+        #[cfg(feature = "otlp")]
+        {
+            let place = Place::parse("http://a/v1/logs").unwrap();
+            assert_eq!(Target::read("otlp=http://a"), Ok(Target::Otlp(place)));
+            assert!(Target::read("otlp=a:4318").is_err());
+        }
+        for text in ["", "otlp", "syslog", "journald=", "journald=x", "Journald"] {
             assert!(Target::read(text).is_err(), "{text}");
         }
     }

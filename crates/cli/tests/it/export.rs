@@ -107,3 +107,84 @@ fn without_files_there_is_nothing_to_export_from() {
     assert!(done.err().contains("leave out --no-files"), "{}", done.err());
     assert!(!place.path("ran").exists());
 }
+
+#[cfg(feature = "otlp")]
+mod otlp {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::mpsc::{Receiver, channel};
+
+    use serde_json::Value;
+
+    use crate::support::{PATIENCE, Place};
+
+    /// An endpoint that answers with these, and then that all is well; where it is, and the records of what it
+    /// took.
+    fn endpoint(answers: &[&str]) -> (String, Receiver<Value>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = format!("otlp=http://{}", listener.local_addr().unwrap());
+        let (taken, records) = channel();
+        let answers: Vec<String> = answers.iter().map(|&answer| answer.to_owned()).collect();
+        std::thread::spawn(move || {
+            let mut answers = answers.into_iter();
+            while let Ok((socket, _)) = listener.accept() {
+                let mut reader = BufReader::new(socket);
+                let mut len = 0;
+                let mut line = String::new();
+                while reader.read_line(&mut line).unwrap() > 2 {
+                    let value = line.to_ascii_lowercase();
+                    let value = value.strip_prefix("content-length: ").map(str::trim);
+                    len = value.map_or(len, |value| value.parse().unwrap());
+                    line.clear();
+                }
+                let mut body = vec![0; len];
+                reader.read_exact(&mut body).unwrap();
+                let answer = answers.next();
+                if answer.is_none() {
+                    let body: Value = serde_json::from_slice(&body).unwrap();
+                    let logs = &body["resourceLogs"][0]["scopeLogs"][0]["logRecords"];
+                    for record in logs.as_array().unwrap() {
+                        taken.send(record.clone()).unwrap_or_default();
+                    }
+                }
+                let status = answer.unwrap_or_else(|| String::from("200 OK"));
+                let answer =
+                    format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+                reader.into_inner().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        (target, records)
+    }
+
+    #[test]
+    fn every_line_comes_to_an_endpoint_that_was_busy_first() {
+        let place = Place::new();
+        let (target, records) = endpoint(&["503 Busy", "429 Slow"]);
+        let run = ["run", "-n", "2", "--export", &target, "--", "sh", "-c", "seq 3000"];
+        let done = place.lastline(&run).expect(0);
+        let said = format!("lastline: {target}/v1/logs takes nothing: HTTP status 503");
+        assert!(done.err().contains(&said), "{}", done.err());
+        assert!(!done.err().contains("EXPORTED"), "{}", done.err());
+        let mut next = [1, 1];
+        for _ in 0..6000 {
+            let record = records.recv_timeout(PATIENCE).unwrap();
+            let rank = record["attributes"][1]["value"]["intValue"].as_str().unwrap();
+            let next = &mut next[rank.parse::<usize>().unwrap()];
+            assert_eq!(record["body"]["stringValue"], next.to_string());
+            *next += 1;
+        }
+        assert!(records.try_recv().is_err(), "each comes once");
+    }
+
+    #[test]
+    fn what_is_refused_is_said_and_counts_with_strict() {
+        let place = Place::new();
+        let (target, _records) = endpoint(&["400 Bad"]);
+        let run = ["run", "--strict", "--export", &target, "--", "echo", "x"];
+        let done = place.lastline(&run);
+        assert_eq!(done.code(), 74, "{}", done.err());
+        let said =
+            format!("1 line (2 B) of rank 0 NOT EXPORTED to {target}/v1/logs: HTTP status 400");
+        assert!(done.err().contains(&said), "{}", done.err());
+    }
+}

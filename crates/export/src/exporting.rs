@@ -22,6 +22,8 @@ const MAX_BATCH_BYTES: usize = 512 << 10;
 const LOOK: Duration = Duration::from_millis(200);
 /// How long a destination may take for one batch.
 const MAX_REQUEST: Duration = Duration::from_secs(10);
+/// After how long files are looked at again that could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(1);
 /// The longest own pause once the job is over.
 const LAST_PAUSE: Duration = Duration::from_millis(500);
 /// No time is left.
@@ -63,19 +65,36 @@ impl Exporting {
         }
     }
 
-    /// Follows the job while it runs, and then reads what is left.
+    /// Follows the job while it runs, and then reads what is left. What cannot be read while it runs is looked
+    /// at again.
     pub(crate) fn run(&mut self, dir: &Path) -> Result<(), WatchError> {
-        for follow in [true, false] {
-            let job = FoundJob::open(dir)?;
-            let from = self.read_to.clone();
-            let wanted = Wanted { follow, from, ..Wanted::default() };
-            let mut inbox = ArchiveInbox::new(Archives::open(&job)?, job, wanted)?;
-            if self.drain(&mut inbox, follow).is_err() {
-                return Ok(());
+        loop {
+            let follow = self.shared.ends_at().is_none();
+            let read = match self.open(dir, follow) {
+                Ok(mut inbox) => match self.drain(&mut inbox, follow) {
+                    Ok(()) => inbox.unreadable().take().map_or(Ok(()), Err),
+                    Err(TimeIsOver) => return Ok(()),
+                },
+                Err(error) => Err(error),
+            };
+            match read {
+                _ if !follow => return read,
+                Ok(()) => {}
+                Err(error) => {
+                    self.in_trouble(&format!("the job's files cannot be read: {error}"));
+                }
             }
-            inbox.unreadable().take().map_or(Ok(()), Err)?;
+            if self.shared.ends_at().is_none() {
+                self.shared.pause(READ_AGAIN);
+            }
         }
-        Ok(())
+    }
+
+    /// What of the job was not read yet.
+    fn open(&self, dir: &Path, follow: bool) -> Result<ArchiveInbox, WatchError> {
+        let job = FoundJob::open(dir)?;
+        let wanted = Wanted { follow, from: self.read_to.clone(), ..Wanted::default() };
+        ArchiveInbox::new(Archives::open(&job)?, job, wanted)
     }
 
     /// Exports what an inbox gives: all of it, or what comes until the job is over.

@@ -206,3 +206,19 @@ fn what_was_removed_before_it_was_exported_is_told_with_its_cause() {
     assert_eq!(of.bytes, of.lines * 16);
     assert!(taken > 0 && of.causes.iter().all(|cause| cause.contains("removed")), "{of:?}");
 }
+
+#[test]
+fn files_that_cannot_be_read_for_a_while_are_looked_at_again() {
+    let mut job = Job::start(Options::default());
+    let (destination, records) = Scripted::new([]);
+    // Nothing is there that tells of a job.
+    let (told, hidden) = (job.dir.path().join("job.json"), job.dir.path().join("hidden"));
+    std::fs::rename(&told, &hidden).unwrap();
+    let (exporter, words) = job.export(destination);
+    let said = words.recv_timeout(PATIENCE).unwrap();
+    assert!(said.contains("the job's files cannot be read"), "{said}");
+    std::fs::rename(&hidden, &told).unwrap();
+    job.say("one\n");
+    assert_eq!(text(&records.recv_timeout(PATIENCE).unwrap()), "one");
+    assert!(job.finish(exporter, PATIENCE).is_whole());
+}

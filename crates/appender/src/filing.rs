@@ -128,8 +128,10 @@ impl Writer {
             self.write_index(self.now);
         }
         let total: usize = parts.iter().map(|part| part.bytes.len()).sum();
-        let gate = &self.shared.gate;
-        gate.pass(&*self.shared.storage, total as u64, self.now).map_err(Stop::Failed)?;
+        let shared = Arc::clone(&self.shared);
+        let gate = &shared.gate;
+        let passing = gate.pass(&*self.shared.storage, total as u64, self.now);
+        let _until_written = passing.map_err(Stop::Failed)?;
         self.check_file(stream, writer);
         if let Some(limit) = self.shared.options.rotate_at()
             && writer.position + total as u64 > limit

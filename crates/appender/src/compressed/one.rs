@@ -89,7 +89,8 @@ impl<'a> Unfinished<'a> {
             return Err(Stop::Stays(None));
         }
         let (gate, now) = (&self.shared.gate, Instant::now());
-        gate.pass(&*self.shared.storage, more, now).map_err(Stop::Later)?;
+        // Written at once, and little at a time.
+        drop(gate.pass(&*self.shared.storage, more, now).map_err(Stop::Later)?);
         self.shared.files.take(more);
         self.bytes += more;
         Ok(())

@@ -57,7 +57,7 @@ fn pump(mut writers: Vec<std::fs::File>) {
             Ok(read) => read,
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => {
-                tracing::debug!(%error, "stdin cannot be read any more");
+                tracing::warn!("stdin cannot be read, and ranks get nothing more of it: {error}");
                 return;
             }
         };

@@ -44,6 +44,15 @@ fn every_rank_gets_all_of_it() {
 }
 
 #[test]
+fn that_it_cannot_be_read_is_said() {
+    let place = Place::new();
+    let mut command = place.command(&["run", "-n", "2", "--stdin", "all", "--", "cat"]);
+    command.stdin(std::fs::File::open("/").unwrap());
+    let done = Running::start(command).wait().expect(0);
+    assert!(done.err().contains("stdin cannot be read"), "{}", done.err());
+}
+
+#[test]
 fn a_rank_that_reads_nothing_does_not_keep_it_from_the_others() {
     let script = "[ $RANK = 0 ] && exec <&- || exec cat";
     let options = ["-n", "2", "--stdin", "all"];

@@ -17,7 +17,7 @@ use crate::export::Target;
 use crate::filter::FilterOptions;
 use crate::logs::LogsOptions;
 use crate::serve::ServeOptions;
-use crate::units::{duration, size};
+use crate::units::{age, duration, size};
 use crate::values::{
     Compress, FoldMode, Format, OnFailure, Prefix, StdinMode, When, WhenFull, file_size, flag,
     fsync, jobs, output_file, prefix, procs, total_size, variable,
@@ -165,7 +165,7 @@ pub(crate) struct RunOptions {
     /// Use a directory that holds a finished job, and remove that job's files
     #[arg(long, env = "LASTLINE_RUN_OVERWRITE", value_parser = flag())]
     pub(crate) overwrite: bool,
-    /// Keep nothing on disk
+    /// Keep nothing on disk. A line of more than half a MiB may then come in pieces, each marked as one
     #[arg(long, env = "LASTLINE_RUN_NO_FILES", value_parser = flag(),
           conflicts_with = "log_dir")]
     pub(crate) no_files: bool,
@@ -271,7 +271,7 @@ pub(crate) struct RunOptions {
     pub(crate) rotate: Option<u64>,
     /// Remove the oldest closed files when the job's files pass this size together. With `--when-full
     /// spool`, what the console has not had yet is kept: once that is half of this, ranks wait. For a
-    /// driver elsewhere (`--via`) nothing is kept
+    /// driver elsewhere (`--via`) nothing is kept. The index is not counted, some 40 bytes for each write
     #[arg(long, value_name = "SIZE", value_parser = total_size, env = "LASTLINE_RUN_MAX_SIZE")]
     pub(crate) max_size: Option<u64>,
     /// Compress files that are closed, beside the job: `zstd` makes `rank-3.stdout.0001.log.zst` of them
@@ -356,7 +356,7 @@ pub(crate) struct PruneOptions {
     #[arg(long, value_name = "N", value_parser = jobs, allow_negative_numbers = true)]
     pub(crate) keep: Option<usize>,
     /// Remove those that started longer ago
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = age, allow_negative_numbers = true)]
     pub(crate) older_than: Option<Duration>,
     /// Keep so much at most
     #[arg(long, value_name = "SIZE", value_parser = size)]

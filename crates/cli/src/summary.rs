@@ -113,10 +113,14 @@ fn tell_failure(
     failures::tell_others(report, failure, &how, lines);
     lines.extend(report.memory_kills.iter().filter_map(|kills| memory(report, failure, kills)));
     let stopped = report.ranks.iter().filter(|rank| rank.stopped_by_lastline);
-    let stopped: RankSet = stopped.map(|rank| rank.rank).collect();
-    if !stopped.is_empty() {
-        let verb = if stopped.len() == 1 { "was" } else { "were" };
-        lines.push(format!("{} {verb} stopped by lastline", ranks(&stopped)));
+    // Those whose turn to be started had not come have no process.
+    let (ran, waited): (Vec<_>, Vec<_>) = stopped.partition(|rank| rank.pid.is_some());
+    for (which, what) in [(ran, "stopped by lastline"), (waited, "not started")] {
+        let which: RankSet = which.iter().map(|rank| rank.rank).collect();
+        if !which.is_empty() {
+            let verb = if which.len() == 1 { "was" } else { "were" };
+            lines.push(format!("{} {verb} {what}", ranks(&which)));
+        }
     }
 }
 

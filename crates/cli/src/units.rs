@@ -16,6 +16,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed).map_err(|_| wrong())
 }
 
+/// The same for what is older than that, where a number alone might be meant as days.
+pub(crate) fn age(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(_) => {
+            Err(format!("`{text}` has no unit (write `{text}d` for days, `{text}h` for hours)"))
+        }
+        Err(_) => duration(text),
+    }
+}
+
 /// `64KiB`, `8MiB`, `1GiB`, or powers of ten: `10MB`; a number alone is bytes.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     let parsed: Result<ByteSize, _> = text.parse();

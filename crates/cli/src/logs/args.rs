@@ -53,6 +53,8 @@ pub(crate) struct LogsOptions {
     #[arg(long, value_name = "N", value_parser = lines, allow_negative_numbers = true)]
     pub(crate) tail: Option<u64>,
     /// Only lines that match this regular expression; the exit code is 1 when none does
+    ///
+    /// Of what was drawn over by a carriage return, as a progress bar is, the last state is looked at.
     #[arg(long, value_name = "REGEX", value_parser = Regex::new, conflicts_with = "tail")]
     grep: Option<Regex>,
     /// Upper and lower case are alike to --grep

@@ -44,6 +44,10 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     let damage = [job.damage.clone(), of_index(&archive, &job.state, &wanted)];
     let is_whole = damage == [None, None];
     damage.iter().flatten().for_each(|damage| notices::say(damage));
+    let (dir, is_over) = (job.dir.clone(), job.state != JobState::Running);
+    if job.state == JobState::Broken {
+        say_broken_off();
+    }
     let labels = Labels::default();
     set_labels(&job, &labels);
     let world_size = job.info.world_size;
@@ -52,8 +56,20 @@ pub(super) fn logs(options: &LogsOptions) -> anyhow::Result<u8> {
     let files = Some(inbox.files());
     let (client, found) = super::start(options, Some(world_size), labels, files, inbox)?;
     console::finish(client)?;
+    if options.follow
+        && !is_over
+        && FoundJob::open(&dir).is_ok_and(|job| job.state == JobState::Broken)
+    {
+        say_broken_off();
+    }
     let code = if is_whole && are_here { super::code(found) } else { exit::FAILURE };
     unreadable.take().map_or(Ok(code), |error| Err(error.into()))
+}
+
+fn say_broken_off() {
+    notices::say(
+        "lastline itself was ended before this job was over: what was filed until then is all there is",
+    );
 }
 
 /// Where the files of ranks are that are to be printed and have none here, in words. While somebody waits

@@ -21,6 +21,8 @@ fn when_lastline_is_killed_ranks_and_their_children_end_and_the_files_stay_reada
     wait_until("it is filed", || {
         (0..2).all(|rank| file(&place.job("j"), rank, "stdout").ends_with(b"\n"))
     });
+    let followed = place.start(&["logs", "j", "--follow"]);
+    followed.line_with("left");
     let killed = Instant::now();
     run.signal(Signal::KILL);
     run.wait_exit();
@@ -32,6 +34,9 @@ fn when_lastline_is_killed_ranks_and_their_children_end_and_the_files_stay_reada
     let logs = place.lastline(&["logs", "j"]).expect(0);
     assert_eq!(logs.sorted().len(), 2, "{}", logs.out());
     assert!(logs.out().contains("[1] left "), "{}", logs.out());
+    assert!(logs.err().contains("ended before this job was over"), "{}", logs.err());
+    let followed = followed.wait().expect(0);
+    assert!(followed.err().contains("ended before this job was over"), "{}", followed.err());
     let flush = place.lastline(&["flush", "j"]).expect(1);
     assert!(flush.err().contains("no running job"), "{}", flush.err());
     // The place of a broken job is not given to another by mistake.

@@ -158,6 +158,8 @@ fn a_directory_that_is_used_again_is_one_job() {
     let gone = place.lastline(&["logs", "one"]).expect(2);
     assert!(gone.err().contains("the job `one` is gone"), "{}", gone.err());
     assert_eq!(place.lastline(&["prune", "--keep", "2"]).expect(0).out(), "");
+    let old = place.lastline(&["prune", "--older-than", "7"]).expect(2);
+    assert!(old.err().contains("`7d` for days"), "not seven seconds: {}", old.err());
     assert_eq!(place.lastline(&["prune", "--keep", "1"]).expect(0).out(), "a\n");
     assert_eq!(place.lastline(&["logs", "two"]).expect(0).out(), "two\n");
 }

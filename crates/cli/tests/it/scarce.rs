@@ -99,6 +99,28 @@ fn a_rank_that_takes_every_process_there_is_keeps_its_code_and_what_it_left_is_e
 }
 
 #[test]
+fn ranks_whose_turn_had_not_come_are_not_said_to_have_been_stopped() -> ExitCode {
+    let few = match Few::new(40) {
+        Ok(few) => few,
+        Err(error) => {
+            not_run("no cgroup of processes can be made here", &error);
+            return ExitCode::SUCCESS;
+        }
+    };
+    let place = Place::new();
+    let done = few.run(&place, &["-n", "60"], "exec sleep 60").expect(126);
+    let said = done.err();
+    let ranks_of = |what: &str| {
+        let line = said.lines().find_map(|line| line.strip_suffix(what)).expect(&said);
+        line.strip_prefix("lastline: ranks ").unwrap().to_owned()
+    };
+    let (stopped, not_started) =
+        (ranks_of(" were stopped by lastline"), ranks_of(" were not started"));
+    assert!(stopped.starts_with("0-") && not_started.ends_with("59"), "{said}");
+    ExitCode::SUCCESS
+}
+
+#[test]
 fn a_user_who_may_have_few_processes_is_told_or_gets_the_job_done() {
     let place = Place::new();
     let is_there = place.has("setpriv") && place.has("prlimit");

@@ -170,6 +170,19 @@ impl Client {
         all
     }
 
+    /// What has been received and what has been shown of all streams together, as a number that only grows.
+    pub fn progress(&self) -> u64 {
+        let state = self.shared.state();
+        state.accounts.values().map(|account| account.received.0 + account.shown().0).sum()
+    }
+
+    /// A stream that has not ended, and up to where it has been received; none when all have ended.
+    pub fn open_stream(&self) -> Option<(StreamId, Offset)> {
+        let state = self.shared.state();
+        let mut open = state.accounts.iter().filter(|(_, account)| account.ended.is_none());
+        open.next().map(|(stream, account)| (*stream, account.received))
+    }
+
     /// How many answers came for barriers that were over.
     pub fn stale_answers(&self) -> u64 {
         self.shared.state().barriers.stale()

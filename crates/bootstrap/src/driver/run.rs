@@ -158,12 +158,12 @@ impl DriverLoop {
     fn advance(&mut self) {
         loop {
             let now = self.clock.now();
+            let begins = self.shutdown.stage().is_none() && self.shared.record().ranks_are_over();
+            if begins {
+                self.shutdown.begin(now, self.progress());
+            }
             {
                 let record = self.shared.record();
-                if record.ranks_are_over() && self.shutdown.stage().is_none() {
-                    let progress = self.progress();
-                    self.shutdown.begin(now, progress);
-                }
                 if self.shutdown.stage() == Some(Stage::Eof) && record.is_read() {
                     self.shutdown.done(now);
                 }
@@ -314,10 +314,8 @@ impl DriverLoop {
         if std::mem::replace(&mut self.told, progress) >= progress {
             return;
         }
-        let accounts = self.shared.client().accounts();
         // One will do.
-        if let Some((stream, account)) = accounts.iter().find(|(_, known)| known.ended.is_none()) {
-            let (stream, through) = (*stream, account.received);
+        if let Some((stream, through)) = self.shared.client().open_stream() {
             self.shared.control.send(Control::Acknowledge { stream, through });
         }
     }
@@ -325,9 +323,7 @@ impl DriverLoop {
     /// What has been received and shown, and what this process's own outputs have taken, as a number
     /// that grows: of one that is slow it is not known for long whether it has all of a block.
     fn progress(&self) -> u64 {
-        let accounts = self.shared.client().accounts();
-        let of_streams = accounts.iter().map(|(_, account)| account.received.0 + account.shown().0);
-        of_streams.sum::<u64>() + Inherited::taken_bytes()
+        self.shared.client().progress() + Inherited::taken_bytes()
     }
 
     /// The report as far as it is known.
@@ -339,6 +335,7 @@ impl DriverLoop {
         let own = self.shutdown.rows();
         let own = own.into_iter().filter(|row| !matches!(row.stage, Stage::Eof | Stage::Signal));
         let stages = merge_stages(record.stages().into_iter().chain(own));
+        // No older than the record: what that says was read is in them, as far as it was received.
         let accounts = self.shared.client().accounts();
         put_together(&record, &self.settings, accounts, barriers, requested, stages)
     }

@@ -2,7 +2,7 @@
 
 use lastline_client::Options;
 use lastline_line::{Cause, Message, Offset, Span, Withheld};
-use lastline_testing::{PrintRecorder, chunk, stdout};
+use lastline_testing::{PrintRecorder, chunk, stdout, until};
 
 use crate::common::{Job, of};
 
@@ -59,4 +59,23 @@ async fn a_redrawn_bar_is_withheld_but_for_what_is_seen_of_it() {
 fn a_client_can_be_shared_by_threads() {
     fn is_shared<T: Send + Sync>() {}
     is_shared::<lastline_client::Client>();
+}
+
+#[tokio::test]
+async fn the_sum_of_all_streams_counts_what_came_and_what_is_shown() {
+    let printer = PrintRecorder::new();
+    let mut job = Job::new(printer.clone(), Options::default());
+    assert_eq!((job.client.progress(), job.client.open_stream()), (0, None));
+    printer.gate.shut();
+    job.say(stdout(0), b"one\n");
+    until(|| printer.gate.waiting() == 1).await;
+    assert_eq!(job.client.progress(), 4, "received, and not shown");
+    printer.gate.open();
+    job.say(stdout(1), b"three\n");
+    job.end(stdout(0));
+    until(|| job.client.progress() == 2 * (4 + 6)).await;
+    until(|| job.client.open_stream() == Some((stdout(1), Offset(6)))).await;
+    job.end(stdout(1));
+    until(|| job.client.open_stream().is_none()).await;
+    job.finish().await;
 }

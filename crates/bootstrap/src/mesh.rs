@@ -291,10 +291,7 @@ impl LoggingMesh {
 
     /// Every rank as it stands: its last start, and what came of it.
     pub fn ranks(&self) -> Vec<RankStatus> {
-        let seen = self.host.seen();
-        let mut ranks = self.driver.ranks();
-        ranks.iter_mut().for_each(|rank| rank.see(&seen));
-        ranks
+        self.driver.ranks()
     }
 
     /// The ranks again whenever something is heard of one.

@@ -225,6 +225,12 @@ impl Tee {
         self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner).lines()
     }
 
+    /// The last so many of [`recent`](Self::recent).
+    pub fn last_lines(&self, max_lines: usize) -> Vec<Vec<u8>> {
+        let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.last_lines(max_lines)
+    }
+
     /// At most `max_bytes` of the last line, without its newline; it may still be open.
     pub fn last_line(&self, max_bytes: usize) -> Vec<u8> {
         let recent = self.shared.recent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -59,11 +59,21 @@ impl Recent {
 
     /// The last lines, oldest first, without their newlines.
     pub(crate) fn lines(&self) -> Vec<Vec<u8>> {
+        self.last_lines(self.max_lines)
+    }
+
+    /// The last so many of them.
+    pub(crate) fn last_lines(&self, max_lines: usize) -> Vec<Vec<u8>> {
+        if max_lines == 0 {
+            return Vec::new();
+        }
         let text = &self.text[self.tail_of(&self.text)..];
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         if self.text.is_empty() {
             return Vec::new();
         }
+        let cut = memchr::memrchr_iter(b'\n', text).nth(max_lines - 1);
+        let text = &text[cut.map_or(0, |at| at + 1)..];
         text.split(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect()
     }
 
@@ -121,6 +131,8 @@ mod tests {
             let wanted = if text.is_empty() { &[] } else { &all[all.len().saturating_sub(5)..] };
             prop_assert_eq!(recent.last_line(), wanted.last().copied().unwrap_or_default());
             prop_assert_eq!(recent.lines(), wanted);
+            prop_assert_eq!(recent.last_lines(2), &wanted[wanted.len().saturating_sub(2)..]);
+            prop_assert!(recent.last_lines(0).is_empty());
             prop_assert!(recent.text.capacity() <= recent.bound());
         }
     }

@@ -13,9 +13,10 @@ use tokio::task::JoinHandle;
 
 use super::DriverState;
 use super::run::Request;
+use super::seen::Look;
 use super::status::{self, RankChanges, RankStatus};
-use super::tally;
-use super::view::{self, Look, LookAtFiles};
+use super::tally::{self, LookAtFiles};
+use super::view;
 use crate::SpawnError;
 
 /// A driver at work.

@@ -86,11 +86,10 @@ impl RunRecord {
         &self.streams[stream as usize]
     }
 
-    /// The last 20 lines of its stderr, or of its stdout when that is empty.
+    /// The last lines of its stderr, or of its stdout when that is empty, as its host said them.
     pub(super) fn last_lines(&self) -> &[String] {
         let lines = self.streams.iter().rev().map(|stream| &stream.last_lines);
-        let lines = lines.filter(|lines| !lines.is_empty()).map(Vec::as_slice).next();
-        lines.map(last_twenty).unwrap_or_default()
+        lines.map(Vec::as_slice).find(|lines| !lines.is_empty()).unwrap_or_default()
     }
 
     /// The ids of its streams, once it has been started.

@@ -9,11 +9,14 @@ use lastline_watch::{FiledTally, RankTally, StreamTally, Tally};
 use super::DriverState;
 use super::record::Record;
 use super::runs::{RunRecord, RunState};
-use super::view::Streams;
+use super::seen::{Streams, Wanted};
+
+/// Gives what files have of all streams by now; nothing once they are closed.
+pub(super) type LookAtFiles = Box<dyn Fn() -> HashMap<StreamId, FiledTally> + Send + Sync>;
 
 /// All of it, until now.
 pub(super) fn tally(shared: &DriverState) -> Tally {
-    let streams = Streams::of(shared);
+    let streams = Streams::of(shared, Wanted::LastLine);
     let files = shared.look_at_files.get().map(|look| look());
     add_up(&shared.record(), &streams, files.as_ref())
 }
@@ -35,7 +38,7 @@ fn add_up(
                 let filed = sum.filed.get_or_insert_default();
                 count_filed(filed, run, id, files);
             }
-            if let Some(account) = streams.accounts.get(&id) {
+            if let Some(account) = streams.account(id) {
                 count_shown(sum, account);
             }
         }

@@ -1,37 +1,21 @@
 //! A job that runs, as whoever looks at it is told.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
-use lastline_client::Account;
 use lastline_jobs::Report;
 use lastline_line::{Gaps, StreamId, StreamSet, Timestamp};
 use lastline_watch::{
-    BarriersView, EndView, FailureView, FiledTally, GapSide, GapView, LedgerView, RankState,
-    RankView, Snapshot,
+    BarriersView, EndView, FailureView, GapSide, GapView, LedgerView, RankState, RankView, Snapshot,
 };
 
 use super::DriverState;
 use super::failure::first_failure;
 use super::record::Record;
 use super::runs::{RunRecord, RunState};
+use super::seen::{Streams, Wanted};
 use crate::clock::now;
 use crate::lock;
 use crate::plan::Plan;
-
-/// What can be seen of a stream at any moment in the process that reads it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Glimpse {
-    pub(crate) read_bytes: u64,
-    pub(crate) read_lines: u64,
-    pub(crate) last_line: String,
-}
-
-/// Gives that of all streams.
-pub(super) type Look = Box<dyn Fn() -> HashMap<StreamId, Glimpse> + Send + Sync>;
-
-/// Gives what files have of all streams by now; nothing once they are closed.
-pub(super) type LookAtFiles = Box<dyn Fn() -> HashMap<StreamId, FiledTally> + Send + Sync>;
 
 /// What does not change of a job.
 #[derive(Debug)]
@@ -52,34 +36,9 @@ impl About {
     }
 }
 
-/// What is known of the streams of a job.
-pub(super) struct Streams {
-    pub(super) accounts: HashMap<StreamId, Account>,
-    glimpses: HashMap<StreamId, Glimpse>,
-}
-
-impl Streams {
-    pub(super) fn of(shared: &DriverState) -> Self {
-        let glimpses = shared.look.get().map(|look| look()).unwrap_or_default();
-        Self { accounts: shared.client().accounts().into_iter().collect(), glimpses }
-    }
-
-    /// What was read of a stream of a run, in bytes and lines: by its end's word, or as it is seen
-    /// where it is read, or as far as it was received.
-    pub(super) fn read(&self, run: &RunRecord, id: StreamId) -> (u64, u64) {
-        let record = run.stream(id.stream);
-        let glimpse = self.glimpses.get(&id);
-        let seen = glimpse.map_or((0, 0), |seen| (seen.read_bytes, seen.read_lines));
-        let received = self.accounts.get(&id);
-        let received = received.map_or((0, 0), |known| (known.received.0, known.received_lines));
-        let bytes = record.read_bytes.unwrap_or(received.0).max(seen.0);
-        (bytes, record.read_lines.max(received.1).max(seen.1))
-    }
-}
-
 /// The job as it stands; `report` once there is one.
 pub(super) fn snapshot(shared: &DriverState, report: Option<&Report>) -> Snapshot {
-    let streams = Streams::of(shared);
+    let streams = Streams::of(shared, Wanted::LastLine);
     let barriers = lock(&shared.barriers).last();
     let teardown = lock(&shared.teardown).clone();
     let mut snapshot = Snapshot::default();
@@ -119,19 +78,12 @@ fn view(record: &Record, run: &RunRecord, streams: &Streams, now: Timestamp) -> 
         RunState::NotStarted(why, _) => RankState::NotStarted(why.clone()),
         RunState::Lost(why) => RankState::Lost(why.clone()),
     };
-    let mut spoke = None;
-    for id in run.ids() {
-        let (bytes, lines) = streams.read(run, id);
-        view.bytes += bytes;
-        view.lines += lines;
-        if let Some(account) = streams.accounts.get(&id) {
-            view.shown_bytes += account.shown_bytes;
-            view.last_output = view.last_output.max(account.last_arrival);
-            spoke = spoke.max(account.last_arrival.map(|time| (time, id)));
-        }
+    (view.bytes, view.lines) = streams.read_of(run);
+    view.shown_bytes = streams.shown_bytes(run);
+    if let Some((time, id)) = streams.spoke(run) {
+        view.last_output = Some(time);
+        view.last_line = streams.last_lines(id).last().cloned().unwrap_or_default();
     }
-    let last_line = spoke.and_then(|(_, id)| streams.glimpses.get(&id));
-    view.last_line = last_line.map(|seen| seen.last_line.clone()).unwrap_or_default();
     view.note_silence(now);
     view
 }
@@ -153,7 +105,7 @@ fn ledger(record: &Record, streams: &Streams) -> LedgerView {
                 sum.filed_bytes += filed.filed_bytes;
                 sum.not_filed_bytes += filed.not_filed.bytes();
             }
-            if let Some(account) = streams.accounts.get(&id) {
+            if let Some(account) = streams.account(id) {
                 sum.shown_bytes += account.shown_bytes;
                 sum.withheld.show += account.withheld.show;
                 sum.withheld.streaming_off += account.withheld.streaming_off;
@@ -176,7 +128,7 @@ fn gaps(record: &Record, streams: &Streams) -> Vec<GapView> {
             if let Some(filed) = &run.stream(id.stream).filed {
                 found.extend(named(id, GapSide::NotFiled, &filed.not_filed));
             }
-            if let Some(account) = streams.accounts.get(&id) {
+            if let Some(account) = streams.account(id) {
                 found.extend(named(id, GapSide::Lost, &account.lost));
             }
         }

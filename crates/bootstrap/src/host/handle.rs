@@ -11,9 +11,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::link::Link;
-use super::recent::recent_text;
+use super::recent::last_twenty_text;
 use super::watch::{Event, Events};
-use crate::driver::{Glimpse, Seen};
+use crate::driver::{Seen, Wanted};
 use crate::{RankError, SpawnError};
 
 /// A host at work. Dropping it stops nothing: it ends with its ranks, or when it is stopped.
@@ -119,27 +119,23 @@ impl HostHandle {
 
     /// What has been read of every stream at any later time; nothing once the host is gone. Keeps
     /// nothing of the host alive.
-    pub(crate) fn look(&self) -> impl Fn() -> HashMap<StreamId, Glimpse> + Send + Sync + use<> {
+    pub(crate) fn look(&self) -> impl Fn(Wanted) -> HashMap<StreamId, Seen> + Send + Sync + use<> {
         let link = Arc::downgrade(&self.link);
-        let glimpse = |tee: &Tee| {
-            let (read_bytes, read_lines) = tee.counts();
-            let last_line = tee.last_line(LAST_LINE_BYTES);
-            let last_line = String::from_utf8_lossy(&last_line);
-            let last_line = cut_line(&last_line).to_owned();
-            (tee.stream(), Glimpse { read_bytes, read_lines, last_line })
-        };
-        move || {
+        move |wanted| {
             let tees = link.upgrade().map(|link| link.tees()).unwrap_or_default();
-            tees.iter().map(glimpse).collect()
+            tees.iter().map(|tee| (tee.stream(), seen(tee, wanted))).collect()
         }
     }
+}
 
-    /// What has been read of every stream, of those that have ended too.
-    pub(crate) fn seen(&self) -> HashMap<StreamId, Seen> {
-        let seen = |tee: &Tee| {
-            let (read_bytes, read_lines) = tee.counts();
-            (tee.stream(), Seen { read_bytes, read_lines, last_lines: recent_text(tee) })
-        };
-        self.link.tees().iter().map(seen).collect()
-    }
+fn seen(tee: &Tee, wanted: Wanted) -> Seen {
+    let (read_bytes, read_lines) = tee.counts();
+    let last_lines = match wanted {
+        Wanted::LastLine => {
+            let last_line = tee.last_line(LAST_LINE_BYTES);
+            vec![cut_line(&String::from_utf8_lossy(&last_line)).to_owned()]
+        }
+        Wanted::LastLines => last_twenty_text(tee),
+    };
+    Seen { read_bytes, read_lines, last_lines }
 }

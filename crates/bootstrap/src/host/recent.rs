@@ -5,7 +5,15 @@ use lastline_tee::Tee;
 
 /// The last lines of a stream, of a progress bar its last state; bytes that are no text are replaced.
 pub(super) fn recent_text(tee: &Tee) -> Vec<String> {
-    let lines = tee.recent();
+    text(&tee.recent())
+}
+
+/// The last twenty of them.
+pub(super) fn last_twenty_text(tee: &Tee) -> Vec<String> {
+    text(&tee.last_lines(20))
+}
+
+fn text(lines: &[Vec<u8>]) -> Vec<String> {
     lines.iter().map(|line| String::from_utf8_lossy(seen(line)).into_owned()).collect()
 }
 

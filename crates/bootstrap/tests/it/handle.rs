@@ -75,6 +75,33 @@ async fn ranks_are_seen_and_signalled_one_by_one() {
     assert_eq!(report.ranks[1].code, Some(7));
 }
 
+#[tokio::test]
+async fn whoever_watches_ranks_sees_what_is_read_of_them() {
+    let script = r#"[ "$RANK" = 1 ] && exec sleep 1000; echo one; echo two; exec sleep 1000"#;
+    let mut plan = sh(script, 2);
+    plan.on_failure = lastline_bootstrap::OnFailure::Continue;
+    let mesh = spawn(plan, Counter::default());
+    until(|| mesh.ranks()[0].lines == 2 && mesh.ranks()[1].state == RankState::Running).await;
+    let seen = |rank: &RankStatus| (rank.bytes, rank.lines, rank.last_lines.clone());
+    let wanted = (8, 2, vec!["one".to_owned(), "two".to_owned()]);
+    assert_eq!(seen(&mesh.ranks()[0]), wanted);
+    assert_eq!(seen(&mesh.driver().ranks()[0]), wanted);
+    let mut changes = mesh.watch();
+    mesh.signal(Some(1), libc_usr1());
+    let ends = async {
+        loop {
+            let ranks = changes.next().await.expect("the job goes on");
+            if matches!(ranks[1].state, RankState::Exited(_)) {
+                return ranks;
+            }
+        }
+    };
+    let ranks = tokio::time::timeout(PATIENCE, ends).await.expect("in time");
+    assert_eq!(seen(&ranks[0]), wanted);
+    mesh.stop(StopCause::Owner);
+    wait(&mesh).await;
+}
+
 fn libc_usr1() -> i32 {
     rustix::process::Signal::USR1.as_raw()
 }

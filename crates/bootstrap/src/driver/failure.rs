@@ -6,6 +6,7 @@ use std::time::Duration;
 use lastline_fold::{Cause, Excerpt, Failures, fold_failures};
 use lastline_jobs::{FirstFailure, LeftOut, OtherFailure};
 use lastline_line::{Capture, Exit, Stream};
+use lastline_watch::FailureView;
 
 use super::record::{First, Record};
 use super::runs::{RunRecord, RunState};
@@ -13,8 +14,12 @@ use super::runs::{RunRecord, RunState};
 /// How many lines of a rank are told.
 const MAX_LINES: usize = 20;
 
-/// The first failure, with the others by what they said.
-pub(super) fn first_failure(record: &Record) -> Option<FirstFailure> {
+/// The first failure, with the others by what they said. Found once for as long as it stays the same.
+pub(super) fn first_failure(record: &Record) -> Option<&FailureView> {
+    record.told_failure.get_or_init(|| find(record)).as_ref()
+}
+
+pub(super) fn find(record: &Record) -> Option<FailureView> {
     let First { run, uncertainty, unmeasured } = record.first_failure()?;
     let mut first = FirstFailure::new(run.rank, record.host_name(run.host));
     match run.state {
@@ -36,7 +41,7 @@ pub(super) fn first_failure(record: &Record) -> Option<FirstFailure> {
         first.last_lines_of = Some(cause.stream);
     }
     tell_others(&mut first, &failed);
-    Some(first)
+    Some(FailureView::new(run.ended, first))
 }
 
 /// A rank that failed by itself.

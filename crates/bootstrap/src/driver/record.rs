@@ -3,10 +3,14 @@
 //! What a host says twice counts once, and hosts' events may come in any order among each other: a
 //! driver that comes late and is told all of it again has the same record as one that was there.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use lastline_line::{HostEvent, HostId, HostMessage, StageReport, StopCause, Timestamp, Version};
+use lastline_line::{
+    HostEvent, HostId, HostMessage, Launch, StageReport, StopCause, Timestamp, Version,
+};
+use lastline_watch::FailureView;
 
 use super::hosts::{HostRecord, merge_stages};
 use super::runs::{RunRecord, RunState, Runs};
@@ -55,6 +59,9 @@ pub(super) struct Record {
     complete: bool,
     /// Barriers, and whose word each still waits for.
     barriers: HashMap<Version, Waiting>,
+    /// The first failure as it is told, once somebody has asked for it. Finding it takes time for each line of
+    /// those that failed; taken away by whatever may change it.
+    pub(super) told_failure: OnceCell<Option<FailureView>>,
 }
 
 impl Record {
@@ -75,6 +82,7 @@ impl Record {
             closed: false,
             complete: false,
             barriers: HashMap::new(),
+            told_failure: OnceCell::new(),
         }
     }
 
@@ -125,7 +133,7 @@ impl Record {
                 if let Some(run) = self.runs.begin(id, rank, launch) {
                     run.state = RunState::NotStarted(error, code);
                     (run.stopped, run.started, run.ended) = (stopped, time, Some(time));
-                    self.runs.note_failure(rank, launch);
+                    self.note_failure(rank, launch);
                 }
             }
             HostEvent::Exited { rank, launch, exit, stopped, starts_again, time } => {
@@ -134,7 +142,7 @@ impl Record {
                     run.state = RunState::Exited(exit);
                     (run.stopped, run.ended) = (stopped, Some(time));
                     run.starts_again = starts_again;
-                    self.runs.note_failure(rank, launch);
+                    self.note_failure(rank, launch);
                     if starts_again && is_news {
                         self.runs.expect(rank, id);
                     }
@@ -157,6 +165,11 @@ impl Record {
         Consequence::None
     }
 
+    fn note_failure(&mut self, rank: u32, launch: Launch) {
+        self.told_failure.take();
+        self.runs.note_failure(rank, launch);
+    }
+
     /// A host is here, or says so again.
     fn came(&mut self, id: HostId, up: HostEvent, now: Duration) -> Consequence {
         if self.hosts.contains_key(&id) {
@@ -170,6 +183,8 @@ impl Record {
             self.runs.expect(rank, id);
         }
         host.heard = now;
+        // It has a name now.
+        self.told_failure.take();
         self.hosts.insert(id, host);
         (self.job, self.command) = (job, command);
         self.world_size = self.world_size.max(world_size);
@@ -184,6 +199,7 @@ impl Record {
             }
             HostEvent::NotSynced { what, cause } => drop(self.not_synced.insert(what, cause)),
             HostEvent::MemoryKills { cgroups, ranks } => {
+                self.told_failure.take();
                 let host = self.hosts.entry(id).or_default();
                 (host.memory_kills, host.killed_for_memory) = (cgroups, ranks);
             }
@@ -203,6 +219,7 @@ impl Record {
             }
             HostEvent::LastLines { stream, lines } => {
                 if let Some(record) = self.runs.stream_mut(stream) {
+                    self.told_failure.take();
                     record.last_lines = lines;
                 }
             }

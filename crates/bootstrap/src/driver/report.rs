@@ -36,7 +36,7 @@ pub(super) fn put_together(
     report.lastline = env!("CARGO_PKG_VERSION").into();
     report.started = rfc3339(record.started.unwrap_or_else(now));
     report.ended = rfc3339(now());
-    report.first_failure = first_failure(record);
+    report.first_failure = first_failure(record).map(|view| view.failure.clone());
     report.stopped_by = requested;
     report.not_synced = record.not_synced.clone();
     let hosts = record.hosts.values();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lastline_jobs::Report;
 use lastline_line::{Gaps, StreamId, StreamSet, Timestamp};
 use lastline_watch::{
-    BarriersView, EndView, FailureView, GapSide, GapView, LedgerView, RankState, RankView, Snapshot,
+    BarriersView, EndView, GapSide, GapView, LedgerView, RankState, RankView, Snapshot,
 };
 
 use super::DriverState;
@@ -51,7 +51,7 @@ pub(super) fn snapshot(shared: &DriverState, report: Option<&Report>) -> Snapsho
     job.fold = Some((*lock(&shared.fold)).to_owned());
     job.log_dir.clone_from(&shared.about.log_dir);
     snapshot.ranks = record.runs.last().map(|run| view(&record, run, &streams, time)).collect();
-    snapshot.first_failure = failure(&record);
+    snapshot.first_failure = first_failure(&record).cloned();
     snapshot.barriers = BarriersView::new(barriers.0, barriers.1);
     snapshot.stages = teardown.stages(record.stages());
     snapshot.ledger = ledger(&record, &streams);
@@ -86,11 +86,6 @@ fn view(record: &Record, run: &RunRecord, streams: &Streams, now: Timestamp) -> 
     }
     view.note_silence(now);
     view
-}
-
-fn failure(record: &Record) -> Option<FailureView> {
-    let run = record.first_failure()?.run;
-    Some(FailureView::new(run.ended, first_failure(record)?))
 }
 
 /// The sums over all starts of all ranks.

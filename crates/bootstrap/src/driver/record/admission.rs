@@ -76,6 +76,7 @@ impl Record {
             barriers: self.release_barriers(id),
             ..Refusal::of(id, why.clone())
         };
+        self.told_failure.take();
         self.runs.forget(id);
         let host = self.hosts.remove(&id);
         self.refused.insert(id, Refused::of(host.as_ref(), &why));

@@ -21,7 +21,10 @@ impl Record {
         };
         host.heard = now;
         if let Some(measured) = clock {
-            host.clock = Some(measured.or_better(host.clock));
+            let clock = Some(measured.or_better(host.clock));
+            if std::mem::replace(&mut host.clock, clock) != clock {
+                self.told_failure.take();
+            }
         }
         self.spoke(heartbeat.host).unwrap_or(Consequence::None)
     }

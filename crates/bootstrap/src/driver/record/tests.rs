@@ -4,15 +4,21 @@ use lastline_line::{
 use proptest::prelude::*;
 
 use super::*;
+use crate::driver::failure::{find, first_failure};
 use crate::driver::trips::ClockOffset;
 use lastline_line::{Launch, StreamId};
 
 const NOW: Duration = Duration::ZERO;
 
 fn said_by(record: &mut Record, host: u64, event: HostEvent) -> Consequence {
-    record.apply(HostMessage { host: HostId(host), event }, NOW)
+    // Somebody looks at the job after each event.
+    first_failure(record);
+    let consequence = record.apply(HostMessage { host: HostId(host), event }, NOW);
+    assert_eq!(first_failure(record), find(record).as_ref(), "it is told as it is");
+    consequence
 }
 
+mod failure;
 mod starts;
 mod stop;
 

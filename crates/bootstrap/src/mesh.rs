@@ -335,3 +335,6 @@ impl LoggingMesh {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use lastline_appender::{Appender, StreamWritten, Written};
 use lastline_line::{HostEvent, Offset, Span, StreamId};
-use lastline_tee::Tee;
 use lastline_watch::FiledTally;
 
 use crate::blocking::Blocking;
@@ -53,10 +52,11 @@ pub(super) fn tally(files: &Appender) -> HashMap<StreamId, FiledTally> {
 }
 
 impl Filed {
-    /// What there is to say of the streams that `tees` read: what no writer accounts for was not
-    /// filed.
-    pub(super) fn events<'a>(&self, tees: impl Iterator<Item = &'a Tee>) -> Vec<HostEvent> {
-        let mut events: Vec<HostEvent> = tees.map(|tee| self.of(tee)).collect();
+    /// What there is to say of streams of which so many bytes were read: what no writer accounts for
+    /// was not filed.
+    pub(super) fn events(&self, read: impl Iterator<Item = (StreamId, u64)>) -> Vec<HostEvent> {
+        let mut events: Vec<HostEvent> =
+            read.map(|(stream, read_bytes)| self.of(stream, read_bytes)).collect();
         let unsynced = self.0.iter().flat_map(|written| {
             [("index", written.index_not_synced), ("directory", written.directory_not_synced)]
         });
@@ -67,8 +67,7 @@ impl Filed {
         events
     }
 
-    fn of(&self, tee: &Tee) -> HostEvent {
-        let (stream, (read_bytes, _)) = (tee.stream(), tee.counts());
+    fn of(&self, stream: StreamId, read_bytes: u64) -> HostEvent {
         let known = self.0.as_ref().and_then(|written| written.streams.get(&stream));
         let StreamWritten { filed_bytes, mut not_filed, not_synced, .. } =
             known.cloned().unwrap_or_default();

@@ -169,10 +169,9 @@ impl Intake {
     /// A rank has exited. One that failed by itself is to be started again, where that was not done
     /// `max_restarts` times.
     pub(super) fn exited(&mut self, id: RunId, exit: Exit, max_restarts: u32) -> Ended {
-        let run = self.ranks.run(id);
-        if run.exit.is_some() {
+        let Some(run) = self.ranks.find(id).filter(|run| run.exit.is_none()) else {
             return Ended::Otherwise;
-        }
+        };
         run.exit = Some(exit);
         // Who else has it open keeps it open.
         run.terminal = None;
@@ -192,8 +191,9 @@ impl Intake {
             self.events.watch_silence(id, tee, self.settings.drain);
         }
         let failed = exit.is_failure() && !stopped;
-        let restarts = self.ranks.run(id).starts_before;
+        let restarts = run.starts_before;
         let starts_again = failed && restarts < max_restarts;
+        run.starts_again = starts_again;
         let time = now();
         self.link.send(HostEvent::Exited { rank, launch, exit, stopped, starts_again, time });
         self.say_last_lines(id);
@@ -212,7 +212,9 @@ impl Intake {
 
     /// What a start that is over has left in its group is ended, elsewhere: that may take a moment.
     pub(super) fn end_group(&mut self, id: RunId, leave: bool) {
-        let Some(process) = self.ranks.run(id).process.clone() else { return };
+        let Some(process) = self.ranks.run(id).process.clone() else {
+            return self.let_go(id);
+        };
         let events = self.events.clone();
         // It is told as an event.
         drop(self.blocking.run(move || {
@@ -223,8 +225,18 @@ impl Intake {
 
     /// Nothing is kept open for that start: its rank may be started any number of times.
     pub(super) fn group_ended(&mut self, id: RunId) {
-        if let Some(process) = self.ranks.run(id).process.take() {
+        if let Some(process) = self.ranks.find(id).and_then(|run| run.process.take()) {
             self.link.forget_process(&process);
+        }
+        self.let_go(id);
+    }
+
+    /// Of a start that is done, and after which its rank was started again, nothing is kept but what the
+    /// files are asked for in the end.
+    fn let_go(&mut self, id: RunId) {
+        let streams = self.ranks.let_go(id);
+        if !streams.is_empty() {
+            self.link.let_go(&streams);
         }
     }
 
@@ -235,13 +247,12 @@ impl Intake {
         stream: Stream,
         outcome: Result<&Outcome, &TeeError>,
     ) {
-        let slot = self.ranks.run(id).stream(stream);
-        if slot.end.is_some() {
-            return;
-        }
+        let slot = self.ranks.find(id).map(|run| run.stream(stream));
+        let Some(slot) = slot.filter(|slot| slot.end.is_none()) else { return };
         let said = slot.ended(outcome);
         self.link.send(said);
         self.say_last_lines(id);
+        self.let_go(id);
     }
 
     fn say_last_lines(&mut self, id: RunId) {
@@ -264,7 +275,7 @@ impl Intake {
             return;
         }
         looked_up.append(waiting);
-        let held = |(id, stream): &(RunId, Stream)| self.ranks.run(*id).stream(*stream).held;
+        let held = |(id, stream): &(RunId, Stream)| self.ranks.find(*id)?.stream(*stream).held;
         let held: HashSet<Held> = looked_up.iter().filter_map(held).collect();
         let events = self.events.clone();
         // It is told as an event.
@@ -274,7 +285,8 @@ impl Intake {
     /// Who holds the streams that were looked up is known: those streams are given up.
     pub(super) fn found_holders(&mut self, mut found: HashMap<Held, Vec<Holder>>) {
         for (id, stream) in std::mem::take(&mut self.silent.looked_up) {
-            let slot = self.ranks.run(id).stream(stream);
+            // It may have ended meanwhile.
+            let Some(slot) = self.ranks.find(id).map(|run| run.stream(stream)) else { continue };
             let holders = slot.held.and_then(|held| found.remove(&held)).unwrap_or_default();
             slot.leak(holders);
         }
@@ -311,12 +323,7 @@ impl Intake {
 
     /// What has been read, in bytes.
     pub(super) fn read_bytes(&self) -> u64 {
-        self.tees().map(|tee| tee.read().0).sum()
-    }
-
-    /// The readers of all streams.
-    pub(super) fn tees(&self) -> impl Iterator<Item = &Tee> {
-        self.ranks.streams().filter_map(|stream| stream.tee.as_ref())
+        self.ranks.read_bytes()
     }
 
     /// Tells the driver where the kernel killed processes for want of memory.

@@ -15,12 +15,20 @@ use crate::lock;
 #[derive(Debug, Default)]
 pub(super) struct Link {
     sender: Mutex<Option<Arc<Sender>>>,
-    tees: Mutex<Vec<Tee>>,
+    readers: Mutex<Readers>,
     processes: Mutex<Vec<Arc<dyn Process>>>,
     /// How many starts have begun.
     begun: AtomicU32,
     /// Of how many it is known what they came to.
     known: AtomicU32,
+}
+
+/// Who reads the streams.
+#[derive(Debug, Default)]
+struct Readers {
+    tees: Vec<Tee>,
+    /// Streams of starts that were let go. Barriers have them still: they have ended.
+    let_go: Vec<StreamId>,
 }
 
 impl Link {
@@ -58,18 +66,25 @@ impl Link {
     }
 
     pub(super) fn add_tee(&self, tee: Tee) {
-        lock(&self.tees).push(tee);
+        lock(&self.readers).tees.push(tee);
     }
 
-    /// The readers of all streams, those that have ended too.
+    /// Nothing is asked any more of the readers of these streams, which have ended.
+    pub(super) fn let_go(&self, streams: &[StreamId]) {
+        let mut readers = lock(&self.readers);
+        readers.tees.retain(|tee| !streams.contains(&tee.stream()));
+        readers.let_go.extend(streams);
+    }
+
+    /// The readers of all streams, those that have ended too, but for starts that were let go.
     pub(super) fn tees(&self) -> Vec<Tee> {
-        lock(&self.tees).clone()
+        lock(&self.readers).tees.clone()
     }
 
     /// Nothing of a stream is read for a while.
     pub(super) fn pause(&self, stream: StreamId, lasts: Duration) {
-        let tees = lock(&self.tees);
-        tees.iter().filter(|tee| tee.stream() == stream).for_each(|tee| tee.pause(lasts));
+        let readers = lock(&self.readers);
+        readers.tees.iter().filter(|tee| tee.stream() == stream).for_each(|tee| tee.pause(lasts));
     }
 
     pub(super) fn add_process(&self, process: Arc<dyn Process>) {
@@ -105,10 +120,13 @@ impl Link {
     /// before it is known here that it runs: whoever asks waits until those are known whose start
     /// had begun.
     pub(super) fn take_marks(&self, version: Version) {
-        let tees = self.tees();
-        let streams = tees.iter().map(Tee::stream).collect();
+        let (tees, mut streams) = {
+            let readers = lock(&self.readers);
+            (readers.tees.clone(), readers.let_go.clone())
+        };
+        let mut any_ended = !streams.is_empty();
+        streams.extend(tees.iter().map(Tee::stream));
         self.send(HostEvent::Barrier { version, streams });
-        let mut any_ended = false;
         for tee in &tees {
             tee.barrier(version);
             any_ended |= tee.is_finished();

@@ -120,6 +120,6 @@ impl HostLoop {
     }
 
     fn say_filed(&self, filed: Filed) {
-        filed.events(self.intake.tees()).into_iter().for_each(|event| self.link.send(event));
+        filed.events(self.intake.ranks.read()).into_iter().for_each(|event| self.link.send(event));
     }
 }

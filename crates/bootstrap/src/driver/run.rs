@@ -13,9 +13,8 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::DriverState;
-use super::hosts::merge_stages;
 use super::report::put_together;
-use super::teardown::Teardown;
+use super::teardown::{Teardown, of_both};
 use super::writers::ReportWriters;
 use crate::clock::{Clock, now};
 use crate::plan::OnFailure;
@@ -331,10 +330,7 @@ impl DriverLoop {
         let barriers = crate::lock(&self.shared.barriers).kept();
         let requested = self.shutdown.requested_by();
         let record = self.shared.record();
-        // The reading is the hosts', and so is the signal.
-        let own = self.shutdown.rows();
-        let own = own.into_iter().filter(|row| !matches!(row.stage, Stage::Eof | Stage::Signal));
-        let stages = merge_stages(record.stages().into_iter().chain(own));
+        let stages = of_both(record.stages(), &self.shutdown.rows());
         // No older than the record: what that says was read is in them, as far as it was received.
         let accounts = self.shared.client().accounts();
         put_together(&record, &self.settings, accounts, barriers, requested, stages)

@@ -23,9 +23,7 @@ impl Teardown {
     /// The stages of the job, in order, with those of its hosts, as its report will have them. A
     /// stage that this half goes through is not over because hosts are done with it.
     pub(super) fn stages(&self, of_hosts: Vec<StageReport>) -> Vec<StageView> {
-        // The reading is the hosts', and so is the signal.
-        let own = self.rows.iter().filter(|row| !matches!(row.stage, Stage::Eof | Stage::Signal));
-        let merged = merge_stages(of_hosts.into_iter().chain(own.copied()));
+        let merged = of_both(of_hosts, &self.rows);
         let over = merged.into_iter().filter(|row| self.current.is_none_or(|at| at.0 != row.stage));
         let mut stages: Vec<StageView> =
             over.map(|row| StageView::over(row.stage, row.seconds, row.timed_out)).collect();
@@ -33,6 +31,13 @@ impl Teardown {
         stages.sort_by_key(|view| view.stage);
         stages
     }
+}
+
+/// The stages of a job, of its hosts and of this half together.
+pub(super) fn of_both(of_hosts: Vec<StageReport>, own: &[StageReport]) -> Vec<StageReport> {
+    // The reading is the hosts', and so is the signal.
+    let own = own.iter().filter(|row| !matches!(row.stage, Stage::Eof | Stage::Signal));
+    merge_stages(of_hosts.into_iter().chain(own.copied()))
 }
 
 #[cfg(test)]

@@ -117,55 +117,19 @@ impl DriverBuilder {
         let settings = settings(&plan, lost_after, on_failure, host_slack)?;
         let writers = ReportWriters::start(&settings)?;
         let (requests, requested) = unbounded_channel();
-        let shared = Arc::new(DriverState {
-            client: OnceLock::new(),
-            control: inbox.control_sender(),
-            labels: console.labels,
-            starts: Starts::default(),
-            record: Mutex::new(record(&plan, lost_after)),
-            changes: watch::Sender::new(0),
-            // Others may ask the same hosts.
-            first_version: if lost_after.is_some() {
-                (random_u64() | (1 << 24)) & !0xff_ffff
-            } else {
-                0
-            },
-            versions: AtomicU64::new(0),
-            distant: lost_after.is_some(),
-            gate: Arc::default(),
-            trips: Mutex::default(),
-            stopping: AtomicBool::new(false),
-            left: AtomicBool::new(false),
-            barriers: Mutex::default(),
-            about: About::of(&plan),
-            fold: Mutex::new(console.fold.name()),
-            look: OnceLock::new(),
-            look_at_files: OnceLock::new(),
-            teardown: Mutex::default(),
-            flush_timeout: plan.flush_timeout,
-            requests,
-            clock: Clock::start(),
-            started: Instant::now(),
-        });
-        let inbox: Box<dyn Inbox> = if shared.distant {
+        let control = inbox.control_sender();
+        let state = DriverState::new(&plan, &console, lost_after.is_some(), control, requests);
+        let shared = Arc::new(state);
+        let mut inbox: Box<dyn Inbox> = if shared.distant {
             Box::new(Admitted::new(inbox, Arc::clone(&shared.gate)))
         } else {
             Box::new(inbox)
         };
-        let mut inbox = inbox;
         let listening = Arc::clone(&shared);
         inbox.listen(Box::new(move |heard| listening.handle_heard(heard)));
-        let mut options = lastline_client::Options::default();
-        options.show = plan.show.clone();
-        options.raw_partials = console.raw_partials;
-        options.held_line_bytes = sizes::held_line_bytes(plan.procs);
-        options.kept_back_bytes = sizes::kept_back_bytes(plan.buffer_bytes);
-        options.read_back = read_back;
-        options.silent_after = plan.silent_after;
-        options.ranks = known_ranks(&plan, lost_after);
+        let mut options = client_options(&plan, lost_after);
+        (options.raw_partials, options.read_back) = (console.raw_partials, read_back);
         options.starts = shared.starts.clone();
-        // Hosts elsewhere say how many there were when a stream has ended, if they are still there.
-        options.count_lines = shared.distant;
         let client = Client::start(inbox, console.fold, console.printer, options);
         let client = client.map_err(SpawnError::thread)?;
         // It is set once, here.
@@ -175,6 +139,19 @@ impl DriverBuilder {
         let task = tokio::spawn(driver.run());
         Ok(Driver::new(DriverHandle::new(shared, report), task))
     }
+}
+
+/// How the client of such a driver works.
+fn client_options(plan: &Plan, lost_after: Option<Duration>) -> lastline_client::Options {
+    let mut options = lastline_client::Options::default();
+    options.show = plan.show.clone();
+    options.held_line_bytes = sizes::held_line_bytes(plan.procs);
+    options.kept_back_bytes = sizes::kept_back_bytes(plan.buffer_bytes);
+    options.silent_after = plan.silent_after;
+    options.ranks = known_ranks(plan, lost_after);
+    // Hosts elsewhere say how many there were when a stream has ended, if they are still there.
+    options.count_lines = lost_after.is_some();
+    options
 }
 
 /// The ranks that are known before hosts come.
@@ -189,16 +166,14 @@ fn known_ranks(plan: &Plan, lost_after: Option<Duration>) -> RankSet {
     }
 }
 
-fn record(plan: &Plan, lost_after: Option<Duration>) -> Record {
-    match lost_after {
-        // It is said before who may come.
-        Some(_) => {
-            let mut record = Record::new(Expected::EveryRank);
-            record.job.clone_from(&plan.job);
-            record
-        }
-        None => Record::new(Expected::Hosts(1)),
+fn record(plan: &Plan, distant: bool) -> Record {
+    if !distant {
+        return Record::new(Expected::Hosts(1));
     }
+    // It is said before who may come.
+    let mut record = Record::new(Expected::EveryRank);
+    record.job.clone_from(&plan.job);
+    record
 }
 
 fn settings(
@@ -272,6 +247,42 @@ struct DriverState {
 }
 
 impl DriverState {
+    /// Nothing has been heard yet, and there is no client.
+    fn new(
+        plan: &Plan,
+        console: &Console,
+        distant: bool,
+        control: ControlSender,
+        requests: UnboundedSender<Request>,
+    ) -> Self {
+        Self {
+            client: OnceLock::new(),
+            control,
+            labels: console.labels.clone(),
+            starts: Starts::default(),
+            record: Mutex::new(record(plan, distant)),
+            changes: watch::Sender::new(0),
+            // Others may ask the same hosts.
+            first_version: if distant { (random_u64() | (1 << 24)) & !0xff_ffff } else { 0 },
+            versions: AtomicU64::new(0),
+            distant,
+            gate: Arc::default(),
+            trips: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            left: AtomicBool::new(false),
+            barriers: Mutex::default(),
+            about: About::of(plan),
+            fold: Mutex::new(console.fold.name()),
+            look: OnceLock::new(),
+            look_at_files: OnceLock::new(),
+            teardown: Mutex::default(),
+            flush_timeout: plan.flush_timeout,
+            requests,
+            clock: Clock::start(),
+            started: Instant::now(),
+        }
+    }
+
     fn client(&self) -> &Client {
         self.client.get().expect("BUG: a driver has a client before anybody has it")
     }

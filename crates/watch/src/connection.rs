@@ -5,9 +5,17 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::error::WatchError;
-use crate::protocol::Request;
+use serde::Deserialize;
 
+use crate::error::WatchError;
+use crate::protocol::{Refused, Request, parse};
+
+/// How long a job may take to say its first words.
+pub(crate) const FIRST_WORDS: Duration = Duration::from_secs(10);
+/// How often it is looked whether a job that has ended is gone.
+pub(crate) const LOOK_FOR_END: Duration = Duration::from_millis(20);
+/// How long that may take, once it has said that it is over or has closed its socket.
+pub(crate) const END_PATIENCE: Duration = Duration::from_secs(2);
 /// The shortest time-out that a socket can be given.
 const LEAST_WAIT: Duration = Duration::from_millis(1);
 
@@ -29,26 +37,39 @@ pub(crate) enum Came {
 }
 
 impl Connection {
-    /// Asks a job; none when no job listens there.
-    pub(crate) fn open(path: &Path, request: &Request) -> Result<Option<Self>, WatchError> {
-        let failed = |source| WatchError::Connection { source };
-        let mut socket = match UnixStream::connect(path) {
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                return Ok(None);
-            }
-            other => other.map_err(failed)?,
+    /// Asks a job.
+    pub(crate) fn open(path: &Path, request: &Request) -> io::Result<Self> {
+        let mut socket = UnixStream::connect(path)?;
+        socket.write_all(format!("{request}\n").as_bytes())?;
+        Ok(Self { socket: BufReader::with_capacity(64 << 10, socket), line: Vec::new() })
+    }
+
+    /// Asks a job, and waits for the first line in which `find` finds something. None when no job
+    /// listens there, or it does not say that within `patience`.
+    pub(crate) fn greet<T>(
+        path: &Path,
+        request: &Request,
+        patience: Duration,
+        find: impl Fn(&str) -> Result<Option<T>, WatchError>,
+    ) -> Result<Option<(Self, T)>, WatchError> {
+        let mut connection = match Self::open(path, request) {
+            Ok(connection) => connection,
+            Err(error) if is_gone(error.kind()) => return Ok(None),
+            Err(source) => return Err(WatchError::Connection { source }),
         };
-        match socket.write_all(format!("{request}\n").as_bytes()) {
-            // It has ended meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(None),
-            other => other.map_err(failed)?,
+        let deadline = Instant::now() + patience;
+        loop {
+            let line = match connection.next(deadline.saturating_duration_since(Instant::now()))? {
+                Came::Line(line) => line,
+                Came::TimedOut | Came::Closed => return Ok(None),
+            };
+            if let Some(found) = find(&line)? {
+                return Ok(Some((connection, found)));
+            }
+            if let Some(Refused { refused }) = understand(&line)? {
+                return Err(WatchError::Refused { why: refused.why });
+            }
         }
-        Ok(Some(Self { socket: BufReader::with_capacity(64 << 10, socket), line: Vec::new() }))
     }
 
     /// Whether a whole line is here already.
@@ -90,5 +111,66 @@ impl Connection {
                 },
             }
         }
+    }
+}
+
+/// Whether a job that is asked is not there, or has ended meanwhile.
+fn is_gone(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, NotFound};
+    matches!(kind, NotFound | ConnectionRefused | BrokenPipe)
+}
+
+/// What a line says; none when it is of a kind that is not known here.
+pub(crate) fn understand<'a, T: Deserialize<'a>>(line: &'a str) -> Result<Option<T>, WatchError> {
+    parse(line).map_err(|source| WatchError::Foreign { source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+    use crate::protocol::Hello;
+
+    /// Asks whoever says these words to one that comes; what was found, once `find` finds it.
+    fn greet(says: &str) -> Result<Option<String>, WatchError> {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let says = says.to_owned();
+        let job = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let mut asked = String::new();
+            BufReader::new(&socket).read_line(&mut asked).unwrap();
+            socket.write_all(says.as_bytes()).unwrap();
+            asked
+        });
+        let found = Connection::greet(&path, &Request::Watch, FIRST_WORDS, |line| {
+            #[derive(Deserialize)]
+            struct Said {
+                hello: Hello,
+            }
+            Ok(understand(line)?.map(|said: Said| said.hello.job))
+        });
+        assert_eq!(job.join().unwrap(), "watch 1\n");
+        Ok(found?.map(|(_, job)| job))
+    }
+
+    #[test]
+    fn the_first_words_are_what_is_looked_for_or_a_refusal() {
+        let hello = r#"{"hello":{"version":1,"job":"a"}}"#;
+        let later = format!("{{\"weather\":1}}\n{hello}\n");
+        assert_eq!(greet(&later).unwrap().as_deref(), Some("a"));
+        let refused = greet("{\"refused\":{\"why\":\"no\",\"versions\":[1]}}\n");
+        assert!(matches!(refused, Err(WatchError::Refused { why }) if why == "no"));
+        assert!(matches!(greet("nothing\n"), Err(WatchError::Foreign { .. })));
+        assert_eq!(greet("{\"hello\":").unwrap(), None, "it was gone before it had said it");
+        assert!(
+            Connection::greet(Path::new("/nowhere"), &Request::Watch, FIRST_WORDS, |_| Ok(
+                Some(())
+            ))
+            .unwrap()
+            .is_none()
+        );
     }
 }

@@ -13,7 +13,8 @@ use lastline_line::{Entry as Printed, Fold, Offset, Stream, StreamId};
 
 use crate::archive_inbox::{ArchiveInbox, AskUntil, Until, Wanted};
 use crate::archives::Archives;
-use crate::connection::{Came, Connection};
+use crate::clock::pause;
+use crate::connection::{Came, Connection, END_PATIENCE, FIRST_WORDS, LOOK_FOR_END, understand};
 use crate::entry::{Entry, LeftOut};
 use crate::error::WatchError;
 use crate::places::{Places, keeps_order};
@@ -21,14 +22,8 @@ use crate::protocol::{EntryMessage, Request};
 
 /// How many entries wait for whoever asks; a job that runs waits for none, and leaves out others.
 const WAITING: usize = 256;
-/// How long a job may take to say its first words.
-const FIRST_WORDS: Duration = Duration::from_secs(10);
 /// How long the answer is waited for before it is looked whether anybody still wants it.
 const LOOK_UP_AFTER: Duration = Duration::from_secs(1);
-/// How often it is looked whether a job that has ended is gone.
-const LOOK_FOR_END: Duration = Duration::from_millis(20);
-/// How long that may take.
-const END_PATIENCE: Duration = Duration::from_secs(2);
 /// With no more than so many bytes to be read, the rest is read while the job goes on telling.
 const SMALL_REST_BYTES: u64 = 1 << 20;
 /// After so many times of reading what came meanwhile, the rest is read whatever it is.
@@ -217,7 +212,7 @@ fn tell_rest(
         if since.elapsed() >= END_PATIENCE {
             return Ok(false);
         }
-        std::thread::park_timeout(LOOK_FOR_END);
+        pause(LOOK_FOR_END);
     }
 }
 
@@ -263,25 +258,14 @@ type Begun = (Connection, BTreeMap<StreamId, Offset>);
 
 /// Asks a job what it shows, and up to where it was shown; none when it does not answer.
 fn connect(socket: &Path) -> Result<Option<Begun>, WatchError> {
-    let Some(mut connection) = Connection::open(socket, &Request::Entries)? else {
-        return Ok(None);
-    };
-    let deadline = Instant::now() + FIRST_WORDS;
-    loop {
-        match connection.next(deadline.saturating_duration_since(Instant::now()))? {
-            Came::Line(line) => match parse(&line)? {
-                Some(EntryMessage::From(shown)) => {
-                    let offsets = shown.into_iter().map(|it| (it.stream, it.offset)).collect();
-                    return Ok(Some((connection, offsets)));
-                }
-                Some(EntryMessage::Refused(refusal)) => {
-                    return Err(WatchError::Refused { why: refusal.why });
-                }
-                _ => {}
-            },
-            Came::TimedOut | Came::Closed => return Ok(None),
-        }
-    }
+    Connection::greet(socket, &Request::Entries, FIRST_WORDS, |line| {
+        Ok(match understand(line)? {
+            Some(EntryMessage::From(shown)) => {
+                Some(shown.into_iter().map(|it| (it.stream, it.offset)).collect())
+            }
+            _ => None,
+        })
+    })
 }
 
 /// The answer of a job was cut off: it has ended, or let this watcher go.
@@ -299,7 +283,7 @@ fn tell_live(
     let mut places = Some(places);
     loop {
         let next = match connection.next(LOOK_UP_AFTER)? {
-            Came::Line(line) => match parse(&line)? {
+            Came::Line(line) => match understand(&line)? {
                 Some(EntryMessage::Entry(entry)) => {
                     places.iter_mut().for_each(|places| go_on(places, &entry));
                     NextEntry::Entry(entry)
@@ -331,10 +315,6 @@ fn go_on(places: &mut BTreeMap<StreamId, Offset>, entry: &Entry) {
             None => *place + member.bytes,
         };
     }
-}
-
-fn parse(line: &str) -> Result<Option<EntryMessage>, WatchError> {
-    EntryMessage::parse(line).map_err(|source| WatchError::Foreign { source })
 }
 
 /// Hands entries to whoever asks, and waits for them.

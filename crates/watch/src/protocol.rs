@@ -111,6 +111,12 @@ impl Refusal {
     }
 }
 
+/// A line that says it, whatever was asked.
+#[derive(Deserialize)]
+pub(crate) struct Refused {
+    pub(crate) refused: Refusal,
+}
+
 /// A line of the answer to [`Request::Watch`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -196,7 +202,7 @@ impl EntryMessage {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> serde_json::Result<Option<T>> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> serde_json::Result<Option<T>> {
     match serde_json::from_str(line) {
         Ok(message) => Ok(Some(message)),
         Err(_) => serde_json::from_str::<serde::de::IgnoredAny>(line).map(|_| None),

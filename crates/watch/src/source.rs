@@ -8,22 +8,16 @@ use lastline_jobs::{FoundJob, JobDirError, JobState, JobsPlace, check_job_id};
 use crate::activity::Activity;
 use crate::archives::Archives;
 use crate::change::Change;
-use crate::clock::now;
-use crate::connection::{Came, Connection};
+use crate::clock::{now, pause};
+use crate::connection::{Came, Connection, END_PATIENCE, FIRST_WORDS, LOOK_FOR_END, understand};
 use crate::error::WatchError;
 use crate::files::{activity_of, snapshot_of};
 use crate::protocol::{Message, Request};
 use crate::snapshot::{EndView, Snapshot};
 use crate::socket::{control_path, control_path_of};
 
-/// How long a job may take to say its first words.
-const FIRST_WORDS: Duration = Duration::from_secs(10);
 /// How often the files of a job are looked at that runs and does not answer.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-/// How often it is looked whether a job that has ended is gone.
-const LOOK_FOR_END: Duration = Duration::from_millis(20);
-/// How long that may take, once it has said that it is over.
-const END_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A job that is looked at: how it stands, and what happens to it.
 ///
@@ -201,7 +195,7 @@ impl Source {
                     self.from = From::Ending { end: None, since: Instant::now() };
                     return Ok(changes);
                 }
-                Came::Line(line) => match parse(&line)? {
+                Came::Line(line) => match understand(&line)? {
                     Some(Message::Event(Change::Ended(end))) => {
                         self.from = From::Ending { end: Some(end), since: Instant::now() };
                         return Ok(changes);
@@ -277,33 +271,10 @@ fn connect(
     socket: &Path,
     patience: Duration,
 ) -> Result<Option<(Connection, Snapshot)>, WatchError> {
-    let Some(mut connection) = Connection::open(socket, &Request::Watch)? else {
-        return Ok(None);
-    };
-    let deadline = Instant::now() + patience;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match connection.next(left)? {
-            Came::Line(line) => match parse(&line)? {
-                Some(Message::Snapshot(snapshot)) => return Ok(Some((connection, *snapshot))),
-                Some(Message::Refused(refusal)) => {
-                    return Err(WatchError::Refused { why: refusal.why });
-                }
-                _ => {}
-            },
-            Came::TimedOut | Came::Closed => return Ok(None),
-        }
-    }
-}
-
-fn parse(line: &str) -> Result<Option<Message>, WatchError> {
-    Message::parse(line).map_err(|source| WatchError::Foreign { source })
-}
-
-/// Waits; the answer of a job wakes nobody here.
-fn pause(time: Duration) {
-    let until = Instant::now() + time;
-    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|it| !it.is_zero()) {
-        std::thread::park_timeout(left);
-    }
+    Connection::greet(socket, &Request::Watch, patience, |line| {
+        Ok(match understand(line)? {
+            Some(Message::Snapshot(snapshot)) => Some(*snapshot),
+            _ => None,
+        })
+    })
 }

@@ -7,6 +7,7 @@ use lastline_appender::Extent;
 use lastline_line::{Offset, ReadBack as _, StreamId};
 
 use super::{ArchiveInbox, LOOK_AGAIN, Until};
+use crate::clock::pause;
 
 /// How long files may take until they have what the console had: usually it is the other way round.
 const FILES_PATIENCE: Duration = Duration::from_secs(5);
@@ -45,8 +46,8 @@ impl ArchiveInbox {
             self.ask_again();
             return true;
         }
-        let pause = LOOK_AGAIN.saturating_sub(self.looked.elapsed());
-        std::thread::park_timeout(wait.map_or(pause, |wait| wait.min(pause)));
+        let until_look = LOOK_AGAIN.saturating_sub(self.looked.elapsed());
+        pause(wait.map_or(until_look, |wait| wait.min(until_look)));
         if self.looked.elapsed() < LOOK_AGAIN {
             return false;
         }

@@ -20,6 +20,7 @@ use lastline_line::{
 
 use self::bounded::Bound;
 use crate::archives::Archives;
+use crate::clock::pause;
 use crate::error::WatchError;
 
 /// How much is read at once, in bytes.
@@ -369,9 +370,8 @@ impl ArchiveInbox {
     fn look_again(&mut self, wait: Option<Duration>) -> bool {
         let runs = self.job_runs();
         let until_look = LOOK_AGAIN.saturating_sub(self.looked.elapsed());
-        let pause = wait.map_or(until_look, |wait| wait.min(until_look));
-        if runs && !pause.is_zero() {
-            std::thread::park_timeout(pause);
+        if runs {
+            pause(wait.map_or(until_look, |wait| wait.min(until_look)));
         }
         let at_files = !runs || self.looked_at_files.elapsed() >= LOOK_AT_FILES;
         if let Err(error) = self.look(runs, at_files) {

@@ -82,7 +82,7 @@ mod sizes;
 mod via;
 mod work;
 
-pub use control::{ControlSocket, FlushAnswer, Missing, request_flush, request_stop};
+pub use control::ControlSocket;
 pub use driver::{Driver, DriverBuilder, DriverHandle, RankChanges, RankState, RankStatus};
 pub use host::{Host, HostBuilder, HostHandle, new_host_id};
 pub use lastline_client::{EntryStream, LineStream, SubscribeOptions};
@@ -93,7 +93,8 @@ pub use lastline_spawn::{
     RankSpec, Spawned, Spawner, StdinMode, TerminalSize, Typist, inherits_orphans, own_sigchld,
     reap_orphans,
 };
-pub use lastline_watch::{control_path, control_path_of};
+pub use lastline_watch::protocol::{FlushAnswer, Missing};
+pub use lastline_watch::{control_path, control_path_of, request_flush, request_stop};
 pub use mesh::{LoggingMesh, MeshBuilder};
 pub use plan::{Console, Files, OnFailure, Plan};
 pub use sizes::transport_bytes;

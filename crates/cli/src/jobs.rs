@@ -250,9 +250,7 @@ fn no_answer(word: &str, error: std::io::Error) -> anyhow::Error {
 /// Asks a running job for a barrier and prints its verdict; 0 when all streams were reached.
 pub(crate) fn flush(job: &str, via: Option<&Url>) -> anyhow::Result<u8> {
     let answer = via::stop::flush(&Asked::new(Some(job))?, via)?;
-    let missing = answer.missing.iter();
-    let missing = missing.map(|at| format!("rank {} {}: {}\n", at.rank, at.stream, at.why));
-    let missing: String = missing.collect();
-    pages::print(format!("{}\n{missing}", answer.verdict).as_bytes())?;
+    let short: String = answer.shortfalls().map(|words| words + "\n").collect();
+    pages::print(format!("{}\n{short}", answer.verdict).as_bytes())?;
     Ok(if answer.verdict == BarrierOutcome::Reached { exit::SUCCESS } else { exit::FAILURE })
 }

@@ -45,9 +45,8 @@ struct Asking;
 impl Control for Asking {
     fn flush(&self, job: &FoundJob) -> io::Result<String> {
         let answer = request_flush(&control_path_of(job))?;
-        let missing = answer.missing.iter();
-        let missing = missing.map(|at| format!("; rank {} {}: {}", at.rank, at.stream, at.why));
-        Ok(format!("{}{}", answer.verdict, missing.collect::<String>()))
+        let short: String = answer.shortfalls().map(|words| format!("; {words}")).collect();
+        Ok(format!("{}{short}", answer.verdict))
     }
 
     fn stop(&self, job: &FoundJob) -> io::Result<String> {

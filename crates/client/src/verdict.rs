@@ -1,5 +1,6 @@
 //! What a barrier comes to.
 
+use std::fmt;
 use std::time::Duration;
 
 use lastline_line::{BarrierOutcome, Offset, Span, StreamId, Version};
@@ -43,6 +44,18 @@ impl Verdict {
             Self::TimedOut { .. } => "timed out",
         }
     }
+
+    /// What is missing, in words: `shown up to byte 7 of 9`; none of what was reached or has ended.
+    pub fn why(&self) -> Option<String> {
+        match self {
+            Self::Reached | Self::Ended => None,
+            Self::Lost { span, cause } => Some(format!("bytes {span} were lost: {cause}")),
+            Self::TimedOut { shown, wanted: Some(wanted) } => {
+                Some(format!("shown up to byte {shown} of {wanted}"))
+            }
+            Self::TimedOut { shown, wanted: None } => Some(format!("shown up to byte {shown}")),
+        }
+    }
 }
 
 /// One verdict per stream.
@@ -73,6 +86,13 @@ impl Unreachable {
     /// A host that has been silent for so long.
     pub fn new(host: impl Into<String>, silent_for: Duration) -> Self {
         Self { host: host.into(), silent_for }
+    }
+}
+
+/// `a (silent for 60 s)`.
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (silent for {} s)", self.host, self.silent_for.as_secs())
     }
 }
 

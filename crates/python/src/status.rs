@@ -1,7 +1,7 @@
 //! Ranks and verdicts as Python gets them: tuples, which the package gives names.
 
 use lastline_bootstrap::{RankState, RankStatus};
-use lastline_client::{Verdict, Verdicts};
+use lastline_client::Verdicts;
 use lastline_line::Exit;
 
 /// The streams of a barrier: rank, stream, verdict, and what there is to say of it.
@@ -9,15 +9,7 @@ pub(crate) type FlushedStreams = Vec<(u32, &'static str, &'static str, String)>;
 
 pub(crate) fn flushed(verdicts: &Verdicts) -> (u64, FlushedStreams, usize) {
     let streams = verdicts.streams.iter().map(|(id, verdict)| {
-        let why = match verdict {
-            Verdict::Lost { span, cause } => format!("bytes {span} were lost: {cause}"),
-            Verdict::TimedOut { shown, wanted: Some(wanted) } => {
-                format!("shown up to byte {shown} of {wanted}")
-            }
-            Verdict::TimedOut { shown, .. } => format!("shown up to byte {shown}"),
-            _ => String::new(),
-        };
-        (id.rank, id.stream.name(), verdict.name(), why)
+        (id.rank, id.stream.name(), verdict.name(), verdict.why().unwrap_or_default())
     });
     (verdicts.version.0, streams.collect(), verdicts.missing_hosts)
 }

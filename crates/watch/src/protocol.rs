@@ -1,6 +1,7 @@
 //! How what is seen of a job travels: lines of JSON over its control socket.
 //!
-//! A client writes one [`Request`] as a line. To `watch 1` come [`Message`]s: a hello, a snapshot,
+//! A client writes one [`Request`] as a line. To `flush` comes one line, a [`FlushAnswer`], and to
+//! `stop 15` the line [`STOPPING`]. To `watch 1` come [`Message`]s: a hello, a snapshot,
 //! then changes until the job is over. To `entries 1` come [`EntryMessage`]s: a hello, the places
 //! at which the answer begins, then entries. A request of a version that is not known is answered
 //! by [`Refusal`], and the connection ends.
@@ -11,7 +12,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lastline_line::{Offset, StreamId};
+use lastline_client::Verdicts;
+use lastline_line::{BarrierOutcome, Offset, Stream, StreamId};
 use serde::{Deserialize, Serialize};
 
 use crate::address;
@@ -22,10 +24,17 @@ use crate::snapshot::Snapshot;
 /// The version that is spoken here.
 pub const VERSION: u32 = 1;
 
+/// The answer to [`Request::Stop`].
+pub const STOPPING: &str = "stopping";
+
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {
+    /// A barrier: `flush`.
+    Flush,
+    /// To end, as if the job had got the signal of this number: `stop 15`.
+    Stop(i32),
     /// A snapshot, and what happens after it: `watch 1`.
     Watch,
     /// What the console shows from now on: `entries 1`, or `entries 1 now`.
@@ -50,6 +59,8 @@ pub enum RequestError {
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Flush => f.write_str("flush"),
+            Self::Stop(signal) => write!(f, "stop {signal}"),
             Self::Watch => write!(f, "watch {VERSION}"),
             Self::Entries => write!(f, "entries {VERSION}"),
         }
@@ -61,19 +72,83 @@ impl FromStr for Request {
 
     fn from_str(line: &str) -> Result<Self, Self::Err> {
         let mut words = line.split_whitespace();
-        let request = match words.next() {
-            Some("watch") => Self::Watch,
-            Some("entries") => Self::Entries,
-            other => return Err(RequestError::Unknown(other.unwrap_or_default().to_owned())),
+        let kind = words.next().unwrap_or_default();
+        let mut word = || words.next().unwrap_or_default();
+        let request = match kind {
+            "flush" => Self::Flush,
+            "stop" => {
+                let signal = word();
+                let wrong = |_| RequestError::Argument(signal.to_owned());
+                Self::Stop(signal.parse().map_err(wrong)?)
+            }
+            "watch" | "entries" => {
+                let version = word();
+                if version.parse() != Ok(VERSION) {
+                    return Err(RequestError::Version(version.to_owned()));
+                }
+                if kind == "watch" { Self::Watch } else { Self::Entries }
+            }
+            other => return Err(RequestError::Unknown(other.to_owned())),
         };
-        let version = words.next().unwrap_or_default();
-        if version.parse() != Ok(VERSION) {
-            return Err(RequestError::Version(version.to_owned()));
-        }
         match (words.next(), &request) {
             (None, _) | (Some("now"), Self::Entries) => Ok(request),
             (Some(other), _) => Err(RequestError::Argument(other.to_owned())),
         }
+    }
+}
+
+/// The answer to [`Request::Flush`]: what a barrier said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FlushAnswer {
+    /// The barrier's number.
+    pub version: u64,
+    /// `reached`, `lost` or `timed out`.
+    pub verdict: BarrierOutcome,
+    /// The streams that were not reached.
+    pub missing: Vec<Missing>,
+    /// The hosts that could not be reached, in words: `a (silent for 60 s)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreachable: Vec<String>,
+}
+
+/// A stream that a barrier did not reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Missing {
+    /// Whose stream.
+    pub rank: u32,
+    /// Which.
+    pub stream: Stream,
+    /// Why, in words.
+    pub why: String,
+}
+
+impl FlushAnswer {
+    /// What a barrier's verdicts come to.
+    pub fn of(verdicts: &Verdicts) -> Self {
+        let missing = verdicts.streams.iter().filter_map(|(id, verdict)| {
+            Some(Missing { rank: id.rank, stream: id.stream, why: verdict.why()? })
+        });
+        Self {
+            version: verdicts.version.0,
+            verdict: verdicts.summary(),
+            missing: missing.collect(),
+            unreachable: verdicts.unreachable.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// What was not reached, in words, one for each stream and host.
+    pub fn shortfalls(&self) -> impl Iterator<Item = String> {
+        let streams = self.missing.iter();
+        let streams = streams.map(|at| format!("rank {} {}: {}", at.rank, at.stream, at.why));
+        let hosts = self.unreachable.iter();
+        streams.chain(hosts.map(|host| format!("host {host} cannot be reached")))
+    }
+
+    /// The answer as a line, its newline included.
+    pub fn to_line(&self) -> Vec<u8> {
+        to_line(self)
     }
 }
 
@@ -213,4 +288,31 @@ fn to_line(message: &impl Serialize) -> Vec<u8> {
     let mut line = serde_json::to_vec(message).expect("BUG: a message becomes JSON");
     line.push(b'\n');
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_reads_back_as_it_was_written() {
+        for request in [Request::Flush, Request::Stop(15), Request::Watch, Request::Entries] {
+            assert_eq!(request.to_string().parse(), Ok(request));
+        }
+        assert_eq!("entries 1 now".parse(), Ok(Request::Entries));
+        let table = [
+            ("", "unknown request ``"),
+            ("dance", "unknown request `dance`"),
+            ("stop", "unknown argument ``"),
+            ("stop now", "unknown argument `now`"),
+            ("stop 15 now", "unknown argument `now`"),
+            ("flush 1", "unknown argument `1`"),
+            ("watch", "version  is not spoken here, only 1"),
+            ("entries 2", "version 2 is not spoken here, only 1"),
+            ("watch 1 now", "unknown argument `now`"),
+        ];
+        for (line, why) in table {
+            assert_eq!(line.parse::<Request>().unwrap_err().to_string(), why, "{line}");
+        }
+    }
 }

@@ -1,9 +1,8 @@
 //! The socket on which another terminal may ask a running job for a barrier, or to end, or to be
 //! told of it.
 //!
-//! One request a connection, which is one line: `flush`, whose answer is one line of JSON, a
-//! [`FlushAnswer`]; `stop 15`, with the number of a signal, whose answer is the line `stopping`; or
-//! one of [`lastline_watch::protocol`], whose answer goes on until the job is over.
+//! What is said there is [`lastline_watch::protocol`]: one request a connection, which is one line. The
+//! other side, which asks, is in that crate, too.
 
 mod entries;
 mod requests;
@@ -21,7 +20,6 @@ use rustix::process::geteuid;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 
-pub use self::requests::{FlushAnswer, Missing, request_flush, request_stop};
 use self::watching::Watching;
 use crate::driver::DriverHandle;
 

@@ -1,8 +1,9 @@
 //! `jobs`, `flush`, `completions`, and how jobs are found.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 
 use crate::support::{Place, Running, not_run, report};
 
@@ -247,6 +248,30 @@ fn flush_from_another_process_says_that_all_has_arrived() {
     assert!(none.err().starts_with("lastline: there is no job `none` in "), "{}", none.err());
     let left: Vec<_> = fs::read_dir(place.path("run/lastline")).unwrap().flatten().collect();
     assert!(left.is_empty(), "the socket is left: {left:?}");
+}
+
+#[test]
+fn flush_tells_of_streams_and_hosts_that_were_not_reached() {
+    let place = Place::new();
+    let socket = place.control("far");
+    fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    let job = std::thread::spawn(move || {
+        let (mut asker, _) = listener.accept().unwrap();
+        let mut asked = String::new();
+        io::BufReader::new(&asker).read_line(&mut asked).unwrap();
+        let missing = r#"{"rank":3,"stream":"stdout","why":"bytes 0..7 were lost: silent"}"#;
+        let unreachable = r#"["node2 (silent for 7 s)"]"#;
+        let fields = format!(r#""missing":[{missing}],"unreachable":{unreachable}"#);
+        writeln!(asker, r#"{{"version":1,"verdict":"lost",{fields}}}"#).unwrap();
+        asked
+    });
+    let flush = place.lastline(&["flush", "far"]).expect(1);
+    assert_eq!(job.join().unwrap(), "flush\n");
+    assert_eq!(
+        flush.out(),
+        "lost\nrank 3 stdout: bytes 0..7 were lost: silent\nhost node2 (silent for 7 s) cannot be reached\n"
+    );
 }
 
 #[test]

@@ -143,8 +143,9 @@ impl Arrivals {
 
     /// All is here that will come.
     pub(super) fn end(&self) {
-        self.update(|queue| queue.ended = true);
+        // Whoever sees that the queue has ended may drop the inbox at once, and with it the events.
         self.events.end();
+        self.update(|queue| queue.ended = true);
         self.over.send_replace(true);
     }
 

@@ -175,8 +175,9 @@ impl Clone for InboxHandle {
 impl Drop for InboxHandle {
     fn drop(&mut self) {
         if self.0.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.update(|queue| queue.ended = true);
+            // Whoever sees that the queue has ended may drop the inbox at once, and with it the events.
             self.0.events.end();
+            self.0.update(|queue| queue.ended = true);
         }
     }
 }

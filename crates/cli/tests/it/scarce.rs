@@ -11,7 +11,13 @@ use crate::support::{Done, Place, Running, not_run, report, wait_until};
 struct Few(PathBuf);
 
 impl Few {
-    fn new(most: u32) -> io::Result<Self> {
+    /// None, and it is said, where there can be none.
+    fn new(most: u32) -> Option<Self> {
+        let made = Self::make(most);
+        made.inspect_err(|error| not_run("no cgroup of processes can be made here", error)).ok()
+    }
+
+    fn make(most: u32) -> io::Result<Self> {
         let version_1 = PathBuf::from("/sys/fs/cgroup/pids");
         let root = if version_1.exists() { version_1 } else { "/sys/fs/cgroup".into() };
         let dir = tempfile::Builder::new().prefix("lastline-test-").tempdir_in(root)?.keep();
@@ -62,13 +68,7 @@ fn check(place: &Place, done: &Done) -> bool {
 fn with_any_number_of_threads_to_be_had_a_job_ends_with_its_report_or_does_not_begin() -> ExitCode {
     let (mut ran, mut refused) = (0, 0);
     for most in 2..=20 {
-        let few = match Few::new(most) {
-            Ok(few) => few,
-            Err(error) => {
-                not_run("no cgroup of processes can be made here", &error);
-                return ExitCode::SUCCESS;
-            }
-        };
+        let Some(few) = Few::new(most) else { return ExitCode::SUCCESS };
         let place = Place::new();
         let done = few.run(&place, &["-n", "2"], "echo here; exit 7");
         if check(&place, &done) {
@@ -83,13 +83,7 @@ fn with_any_number_of_threads_to_be_had_a_job_ends_with_its_report_or_does_not_b
 
 #[test]
 fn a_rank_that_takes_every_process_there_is_keeps_its_code_and_what_it_left_is_ended() -> ExitCode {
-    let few = match Few::new(40) {
-        Ok(few) => few,
-        Err(error) => {
-            not_run("no cgroup of processes can be made here", &error);
-            return ExitCode::SUCCESS;
-        }
-    };
+    let Some(few) = Few::new(40) else { return ExitCode::SUCCESS };
     let place = Place::new();
     // A shell that can start nothing more ends by itself.
     let script = "trap 'exit 7' EXIT; while :; do sleep 60 & done";
@@ -100,13 +94,7 @@ fn a_rank_that_takes_every_process_there_is_keeps_its_code_and_what_it_left_is_e
 
 #[test]
 fn ranks_whose_turn_had_not_come_are_not_said_to_have_been_stopped() -> ExitCode {
-    let few = match Few::new(40) {
-        Ok(few) => few,
-        Err(error) => {
-            not_run("no cgroup of processes can be made here", &error);
-            return ExitCode::SUCCESS;
-        }
-    };
+    let Some(few) = Few::new(40) else { return ExitCode::SUCCESS };
     let place = Place::new();
     let done = few.run(&place, &["-n", "60"], "exec sleep 60").expect(126);
     let said = done.err();
